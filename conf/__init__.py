@@ -1,0 +1,1 @@
+"""Config groups of mtl-train. A package, so that an installed command finds them anywhere."""

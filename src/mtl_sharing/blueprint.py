@@ -1,0 +1,213 @@
+"""Config to objects: the only place that knows both.
+
+:class:`Blueprint` is everything that follows from the config alone; it reads no data and no
+weights, so it also serves ``dry_run``. :class:`Material` is what was read for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from string import Formatter
+
+from mtl_sharing.config import Config
+from mtl_sharing.data.batches import EncodedTask, TrainingBatches
+from mtl_sharing.data.tasks import TaskSpec, task_spec
+from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.mixing.samplers import epoch_steps, make_sampler
+from mtl_sharing.model.checkpoint import Tower
+from mtl_sharing.model.heads import PAIRINGS, POOLINGS, HeadShape, TaskHead, check_features
+from mtl_sharing.model.network import Network
+from mtl_sharing.model.shape import EncoderShape, resolve_shape
+from mtl_sharing.model.sources import checkpoint_folder, read_config
+from mtl_sharing.objectives.losses import Objective, make_objective
+from mtl_sharing.objectives.weighting import make_weighting
+from mtl_sharing.plan import SharingPlan
+from mtl_sharing.run.evaluate import Runtime, TaskMeasure
+from mtl_sharing.run.learner import Learner
+from mtl_sharing.run.optimizer import make_optimizer, rate_factor
+from mtl_sharing.run.precision import choose_device, choose_precision
+from mtl_sharing.run.trainer import Trainer
+from mtl_sharing.score.cost import HeadSize, PlanCost, plan_cost
+from mtl_sharing.score.score import check_score
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What the config describes, checked, before anything is read.
+
+    Attributes:
+        joined: for each task, whether a pair is one sequence.
+    """
+
+    config: Config
+    specs: Mapping[str, TaskSpec]
+    shape: EncoderShape
+    plan: SharingPlan
+    measures: Mapping[str, TaskMeasure]
+    heads: tuple[TaskHead, ...]
+    head_shape: HeadShape
+    pooling: str
+    joined: Mapping[str, bool]
+    runtime: Runtime
+
+    @property
+    def baseline_plan(self) -> SharingPlan:
+        """Nothing shared, same encoder and tasks."""
+        return SharingPlan.split(0, self.plan.tasks, self.shape.layers)
+
+    def cost(self, plan: SharingPlan) -> PlanCost:
+        """Parameters of ``plan`` with this encoder and these heads."""
+        sizes = [
+            HeadSize(h.name, h.input_width(self.shape.hidden), h.outputs, h.cosine)
+            for h in self.heads
+        ]
+        depth, width = self.head_shape.depth, self.head_shape.width
+        return plan_cost(plan, self.shape, sizes, depth, width, self.pooling == "pooler")
+
+    def network(self, plan: SharingPlan, tower: Tower) -> Network:
+        """A network of ``plan`` that starts from ``tower``."""
+        network = Network(
+            self.shape, plan, tower, self.heads, self.head_shape, self.pooling, self.config.seed
+        )
+        return network.to(self.runtime.device)
+
+
+def make_blueprint(config: Config) -> Blueprint:
+    """Checks the config and derives everything that needs no data.
+
+    Raises:
+        UserError: naming the first field that does not fit.
+    """
+    specs = _tasks(config)
+    shape = _shape(config)
+    plan = make_plan(config, tuple(specs), shape.layers)
+    check_score(config.score)
+    _check_training(config)
+    joined = {name: _pairing(name, spec, config) == "joined" for name, spec in specs.items()}
+    objectives = {name: _objective(name, spec, config, joined[name]) for name, spec in specs.items()}
+    device = choose_device(config.trainer.device)
+    precision = choose_precision(config.trainer.precision, device, shape.hidden)
+    head = config.head
+    width = shape.hidden if head.width is None else head.width
+    return Blueprint(
+        config=config,
+        specs=specs,
+        shape=shape,
+        plan=plan,
+        measures={
+            name: TaskMeasure(objectives[name], spec.kind, spec.metric, spec.classes or 0)
+            for name, spec in specs.items()
+        },
+        heads=tuple(_head(specs[n], objectives[n], config, joined[n]) for n in specs),
+        head_shape=HeadShape(head.depth, width, head.activation, head.dropout),
+        pooling=_pooling(config, shape),
+        joined=joined,
+        runtime=Runtime(device, precision, config.trainer.eval_batch_size),
+    )
+
+
+def make_plan(config: Config, tasks: tuple[str, ...], layers: int) -> SharingPlan:
+    """The plan that ``sharing`` and ``split`` describe for an encoder with ``layers`` layers.
+
+    Raises:
+        UserError: a depth outside 0..layers, or a plan that breaks a rule of the notation.
+    """
+    sharing, where = config.sharing, "sharing.plan"
+    text = sharing.plan
+    if text is None:
+        where, text = "sharing.template", _fill(config, layers)
+    return SharingPlan.parse(text, tasks, layers, config.head.depth, where=where)
+
+
+def _fill(config: Config, layers: int) -> str:
+    """The regime's template with its numbers."""
+    known = {"split": config.split, "layers": layers} | dict(config.sharing.depths)
+    template = config.sharing.template
+    names = [name for _, name, _, _ in Formatter().parse(template) if name and name != "rest"]
+    for name in names:
+        where = "split" if name == "split" else f"sharing.depths.{name}"
+        if name not in known:
+            raise UserError("sharing.template", f"{{{name}}}", f"names in sharing.depths, {known}")
+        if not 0 <= known[name] <= layers:
+            raise UserError(where, known[name], f"0 to {layers}, the encoder's layers")
+    rest = layers - sum(known[name] for name in names)
+    if rest < 0:
+        used = one_of(f"{name}={known[name]}" for name in names)
+        raise UserError("sharing.depths", used, f"depths that add up to at most {layers}")
+    return template.format(**known, rest=rest)
+
+
+def _tasks(config: Config) -> dict[str, TaskSpec]:
+    names = list(config.task) if config.suite.tasks is None else config.suite.tasks
+    for name in names:
+        if name not in config.task:
+            found = name + did_you_mean(name, config.task)
+            raise UserError("suite.tasks", found, one_of(config.task))
+    if not names:
+        raise UserError("suite.tasks", "no task", "at least one task")
+    return {name: task_spec(name, config.task[name]) for name in names}
+
+
+def _shape(config: Config) -> EncoderShape:
+    """The encoder's shape, held against the checkpoint's own where that is read anyway."""
+    source = config.encoder.checkpoint
+    known = all(getattr(config.encoder, field.name) is not None for field in fields(EncoderShape))
+    folder = None
+    if source is not None and not (config.dry_run and known):
+        folder = checkpoint_folder(source)
+    shape = resolve_shape(config.encoder, None if folder is None else read_config(folder))
+    if not 8 <= config.suite.max_length <= shape.max_length:
+        allowed = f"8 to {shape.max_length}, the encoder's positions"
+        raise UserError("suite.max_length", config.suite.max_length, allowed)
+    return shape
+
+
+def _pairing(name: str, spec: TaskSpec, config: Config) -> str:
+    field = "pairing.mode" if spec.pairing is None else f"task.{name}.pairing"
+    mode = config.pairing.mode if spec.pairing is None else spec.pairing
+    if mode not in PAIRINGS:
+        raise UserError(field, mode + did_you_mean(mode, PAIRINGS), one_of(PAIRINGS))
+    return mode
+
+
+def _objective(name: str, spec: TaskSpec, config: Config, joined: bool) -> Objective:
+    """The task's loss; ``head.regression`` is for pairs of texts, which a cosine can compare."""
+    loss, field = spec.loss, f"task.{name}.loss"
+    if loss is None and spec.kind == "regression" and spec.is_pair:
+        loss, field = config.head.regression, "head.regression"
+    low, high = spec.low or 0.0, spec.high or 0.0
+    objective = make_objective(loss, spec.kind, field, spec.classes or 0, low, high)
+    if objective.cosine and (joined or not spec.is_pair):
+        allowed = "pairs of texts with pairing=separate"
+        raise UserError(field, f"{loss} for task {name}, whose input is one sequence", allowed)
+    return objective
+
+
+def _head(spec: TaskSpec, objective: Objective, config: Config, joined: bool) -> TaskHead:
+    separate = spec.is_pair and not joined and not objective.cosine
+    features = check_features(config.pairing.features) if separate else ()
+    return TaskHead(spec.name, objective.outputs, features, objective.cosine, objective.bias)
+
+
+def _pooling(config: Config, shape: EncoderShape) -> str:
+    pooling = config.head.pooling
+    if pooling is None:
+        return "pooler" if shape.pooler else "cls"
+    if pooling not in POOLINGS:
+        raise UserError("head.pooling", pooling + did_you_mean(pooling, POOLINGS), one_of(POOLINGS))
+    if pooling == "pooler" and not shape.pooler:
+        raise UserError("head.pooling", f"pooler, which {shape.family} lacks", "cls, mean")
+    return pooling
+
+
+def _check_training(config: Config) -> None:
+    trainer = config.trainer
+    at_least_one = ("max_steps", "steps_per_epoch", "batch_size", "accumulation", "eval_every",
+                    "eval_examples", "eval_batch_size", "patience")  # fmt: skip
+    for name in at_least_one:
+        value = getattr(trainer, name)
+        if value is not None and value < 1:
+            raise UserError(f"trainer.{name}", value, "1 or more")
+    if trainer.max_steps is None and not 0 < trainer.epochs < 1e6:
+        raise UserError("trainer.epochs", trainer.epochs, "above 0")
+    rate_factor(config.scheduler, 0, 1)

@@ -1,0 +1,50 @@
+"""Going on with a stopped run: its own config, its own folder, no second one."""
+
+import logging
+import logging.config
+import os
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from mtl_sharing.config import Config, to_config
+from mtl_sharing.errors import UserError
+
+_ALONE = ("resume=", "trainer.debug=")
+
+
+def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
+    """The config and the folder of the run ``name``, ready to go on.
+
+    Relative paths in the config mean what they meant when the run began, so this changes to the
+    folder it was started from, where that still exists.
+
+    Raises:
+        UserError: no run there, or other overrides, which would make it another run.
+    """
+    others = [word for word in arguments if not word.startswith(_ALONE)]
+    if others:
+        allowed = "nothing beside resume=RUN_DIR; the run keeps its own settings"
+        raise UserError("resume", others[0], allowed)
+    folder = Path(name).expanduser().resolve()
+    saved = folder / ".hydra" / "config.yaml"
+    if not saved.is_file():
+        raise UserError("resume", name, "the folder of a run (it holds .hydra/config.yaml)")
+    config = to_config(OmegaConf.load(saved))
+    if config.dry_run:
+        raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
+    started = OmegaConf.select(OmegaConf.load(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd")
+    if started and Path(started).is_dir():
+        os.chdir(started)
+    _log_to(folder)
+    return config, folder
+
+
+def _log_to(folder: Path) -> None:
+    """The same log lines as under Hydra, added to the run's train.log."""
+    from importlib.resources import files
+
+    text = files("mtl_sharing.conf").joinpath("hydra/job_logging/plain.yaml").read_text("utf-8")
+    settings = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(folder)}}})
+    settings.log = OmegaConf.create(text)
+    logging.config.dictConfig(OmegaConf.to_container(settings.log, resolve=True))

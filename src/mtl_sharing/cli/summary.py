@@ -1,0 +1,112 @@
+"""The small tables that a run ends with, and that a dry run prints."""
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich import get_console
+from rich.table import Table
+
+Record = dict[str, Any]
+
+
+def print_result(result: Record, folder: Path) -> None:
+    """Each task's figure, then the score and what it is made of, then where to look."""
+    table = Table("task", "metric", box=None, header_style="bold", pad_edge=False)
+    for name in ("value", "constant answer", "dev examples"):
+        table.add_column(name, justify="right")
+    for name, task in result["tasks"].items():
+        numbers = (f"{task['value']:.3f}", f"{task['floor']:.3f}", f"{task['examples']:,}")
+        table.add_row(name, task["metric"], *numbers)
+    _print()
+    _print(table)
+    _print()
+    for label, text in _result_lines(result):
+        _print(f"{label:<13}{text}")
+    _print(f"{'run':<13}{_short(folder)}")
+
+
+def _result_lines(result: Record) -> list[tuple[str, str]]:
+    params, times = result["params"], result["time"]
+    lines = [
+        ("plan", f"{result['plan']} (seed {result['seed']})"),
+        ("performance", f"{result['performance']:.4f}, {result['performance_raw_r']:.4f} with raw r"),
+        ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
+        ("time", f"{times['train_s']:.1f} s of training steps{_rate(times)}"),
+    ]
+    if result["baseline"] is not None:
+        ratios = result["multipliers"]
+        against = f"{result['baseline']['plan']} takes {ratios['memory']:.2f} x the memory"
+        lines.append(("baseline", f"{against} and {ratios['time']:.2f} x the time"))
+        lines.append(("score", f"{result['score']:.4f}"))
+    if result["kept"] is not None:
+        lines.append(("kept", f"{result['kept']:.1%} of separate models' performance"))
+    return lines
+
+
+def _rate(times: Record) -> str:
+    rate = times["examples_per_s"]
+    return "" if rate is None else f", {rate:.0f} examples/s"
+
+
+def print_plan(record: Record, folder: Path) -> None:
+    """Stage by task: who owns what, what trains, and what it costs."""
+    tasks = record["tasks"]
+    table = Table("stage", "own", "trains", box=None, header_style="bold", pad_edge=False)
+    for name in (*tasks, "each", "together"):
+        table.add_column(name, justify="right")
+    for label, stage in _merged(record["stages"]):
+        trains = "yes" if stage["trains"] else "no"
+        sizes = sorted(set(stage["parameters"]))
+        each = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        cells = [_copy_of(task, stage["owners"]) for task in tasks]
+        table.add_row(label, stage["ownership"], trains, *cells, each, f"{stage['together']:,}")
+    _print(table)
+    _print()
+    for label, text in _plan_lines(record):
+        _print(f"{label:<16}{text}")
+    _print(f"{'plan.json':<16}{_short(folder)}")
+
+
+def _copy_of(task: str, owners: list[list[str]]) -> str:
+    """Which copy a task uses: a letter for each copy, in the order of the owners."""
+    (number,) = [i for i, group in enumerate(owners) if task in group]
+    return chr(ord("a") + number) if number < 26 else str(number)
+
+
+def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
+    """Runs of equal encoder layers in one line: label and stage, with the run's total."""
+    lines = []
+    for _, run in groupby(stages, lambda s: (s["stage"].partition(".")[0], s["ownership"])):
+        first, *others = list(run)
+        label = first["stage"]
+        if others:
+            label = f"{label.replace('.', 's ')}-{others[-1]['stage'].partition('.')[2]}"
+        together = first["total"] + sum(stage["total"] for stage in others)
+        lines.append((label, first | {"together": together}))
+    return lines
+
+
+def _plan_lines(record: Record) -> list[tuple[str, str]]:
+    params, baseline = record["params"], record["baseline"]
+    saved = params["total"] / baseline["params"]["total"]
+    serving = "  ".join(f"{task} {count:,}" for task, count in params["per_task"].items())
+    size = record["memory"]["model_bytes"] / 1e6
+    return [
+        ("plan", record["plan"]),
+        ("one tower", f"{record['tower_parameters']:,} parameters"),
+        ("shared", f"{params['shared']:,}"),
+        ("total", f"{params['total']:,} ({size:,.1f} MB), {params['trainable']:,} of it train"),
+        ("serving alone", serving),
+        ("baseline", f"{baseline['plan']}: {baseline['params']['total']:,}; this is {saved:.1%}"),
+    ]
+
+
+def _short(folder: Path) -> str:
+    """The folder as seen from here, where it lies below."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _print(what: object = "") -> None:
+    get_console().print(what, soft_wrap=isinstance(what, str), highlight=False, markup=False)

@@ -1,0 +1,108 @@
+"""The whole config as dataclasses: every key there is, its type and its default.
+
+Imports no torch, so that ``mtl-train --help`` answers at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from mtl_sharing.data.tasks import TaskConfig
+from mtl_sharing.mixing.settings import SamplerConfig
+from mtl_sharing.model.settings import HeadConfig, PairingConfig
+from mtl_sharing.model.shape import EncoderConfig
+from mtl_sharing.objectives.settings import LossConfig
+from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig, TrainerConfig
+from mtl_sharing.score.settings import ScoreConfig
+
+ROOT_NAME = "schema"
+
+
+@dataclass
+class SharingConfig:
+    """The ``sharing`` config group: a regime is a plan with some numbers left open.
+
+    Attributes:
+        template: a plan in which ``{split}`` stands for the top-level key, ``{layers}`` for the
+            encoder's depth, any other name for an entry of ``depths``, and ``{rest}`` for the
+            layers that the others leave over.
+        depths: numbers that the template names.
+        plan: a plan in full; replaces the template.
+    """
+
+    name: str = ""
+    template: str = "S{split}-I{rest}"
+    depths: dict[str, int] = field(default_factory=dict)
+    plan: str | None = None
+
+
+@dataclass
+class SuiteConfig:
+    """The ``suite`` config group: the data behind the tasks. The tasks stand under ``task``.
+
+    Attributes:
+        tasks: names of the tasks to take, in this order; null takes all under ``task``.
+        max_length: longest sequence in tokens; longer texts are cut, and counted.
+        max_train_rows, max_dev_rows: take only the first rows of each task.
+        on_bad_row: ``skip`` rows without text or label, or stop with an ``error``.
+        relatedness: bundled suite only: share of concepts, 0 to 1, that the tasks word alike.
+        data_seed: bundled suite only: which text is generated.
+    """
+
+    name: str = ""
+    tasks: list[str] | None = None
+    max_length: int = 128
+    max_train_rows: int | None = None
+    max_dev_rows: int | None = None
+    on_bad_row: str = "skip"
+    relatedness: float = 0.8
+    data_seed: int = 0
+
+
+@dataclass
+class Config:
+    """Every key of ``mtl-train``.
+
+    Attributes:
+        split: how many lower layers ``sharing=hybrid`` shares.
+        data_dir: folder that the tasks' files are relative to.
+        resume: folder of a stopped run to go on with.
+        dry_run: print and write the plan; read no weights and train nothing.
+    """
+
+    seed: int = 0
+    split: int = 6
+    data_dir: str | None = None
+    resume: str | None = None
+    dry_run: bool = False
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    sharing: SharingConfig = field(default_factory=SharingConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    pairing: PairingConfig = field(default_factory=PairingConfig)
+    suite: SuiteConfig = field(default_factory=SuiteConfig)
+    task: dict[str, TaskConfig] = field(default_factory=dict)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+
+
+def register() -> None:
+    """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused."""
+    ConfigStore.instance().store(name=ROOT_NAME, node=Config)
+
+
+def to_config(values: DictConfig) -> Config:
+    """The composed or loaded config as plain dataclasses.
+
+    Raises:
+        OmegaConfBaseException: an unknown key or a value of another type.
+    """
+    merged: Any = OmegaConf.merge(OmegaConf.structured(Config), values)
+    config = OmegaConf.to_object(merged)
+    assert isinstance(config, Config)
+    return config

@@ -1,0 +1,231 @@
+"""Reads a table of rows from CSV, TSV, JSON lines or Parquet, columns by name."""
+
+import codecs
+import csv
+import importlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from mtl_sharing.errors import UserError, did_you_mean, one_of
+
+Value = str | int | float | None
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+JSON_LINES = (".jsonl", ".ndjson")
+PARQUET = ".parquet"
+FORMATS = (*DELIMITERS, *JSON_LINES, PARQUET)
+LARGEST_FIELD = 2**31 - 1  # the largest limit that the csv module takes on every platform
+MOST_NAMES_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a table.
+
+    Args:
+        line: the line of the file where the row starts, from 1 (Parquet: the row's number).
+        fields: the values by column name; ``None`` where the row is too short.
+        problem: why the row cannot be trusted, or ``None``. A row with more fields than the
+            header has swallowed or gained a delimiter, so its columns are shifted: the fields
+            are given as they stand, and the caller decides what a bad row means.
+    """
+
+    line: int
+    fields: dict[str, Value]
+    problem: str | None = None
+
+
+def read_table(
+    path: Path, *, delimiter: str | None = None, quoting: bool = True, header: bool = True
+) -> Iterator[Record]:
+    """The rows of a table file, in order, read while they are asked for.
+
+    Args:
+        path: a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file, UTF-8 with or without a BOM;
+            any other extension is read as delimited text when ``delimiter`` is given.
+        delimiter: one character that replaces the extension's own (text tables only).
+        quoting: whether ``"`` quotes a field; if not, quotes are text.
+        header: whether the first line names the columns; if not, they are "0", "1", ...
+
+    Returns:
+        One ``Record`` for each row; blank lines give none. Nested values (lists, objects, bytes)
+        are left out, as a column that is not there.
+
+    Raises:
+        UserError: at once for a missing file, an unknown format or two columns of one name;
+            while reading, with ``file:line``, for text that is not UTF-8 and a bad JSON line.
+    """
+    columns = table_columns(path, delimiter=delimiter, quoting=quoting, header=header)
+    kind = _format_of(path, delimiter)
+    if kind == PARQUET:
+        return _parquet_records(path)
+    if kind in JSON_LINES:
+        return _json_records(path)
+    rows = _text_rows(path, kind, quoting)
+    if header:
+        next(rows, None)
+    return (_text_record(path, columns, line, row, header) for line, row in rows)
+
+
+def table_columns(
+    path: Path, *, delimiter: str | None = None, quoting: bool = True, header: bool = True
+) -> tuple[str, ...]:
+    """The column names of a table file, in order.
+
+    Takes and raises what ``read_table`` does. A text column without a name has the name "" here
+    and is left out of the records. JSON lines have the keys of all their lines, so that a key
+    that the first line lacks is found too.
+    """
+    _check_exists(path)
+    kind = _format_of(path, delimiter)
+    if kind == PARQUET:
+        return _unique(path, _parquet_file(path).schema_arrow.names)
+    if kind in JSON_LINES:
+        return tuple(dict.fromkeys(key for record in _json_records(path) for key in record.fields))
+    _, first = next(_text_rows(path, kind, quoting), (1, []))
+    if not header:
+        return tuple(str(position) for position in range(len(first)))
+    return _unique(path, [name.strip() for name in first])
+
+
+def _format_of(path: Path, delimiter: str | None) -> str:
+    """The delimiter of a text table, or the extension of another kind of table."""
+    extension = path.suffix.lower()
+    if extension in JSON_LINES or extension == PARQUET:
+        return extension
+    if delimiter is not None:
+        return delimiter
+    if extension not in DELIMITERS:
+        allowed = f"a file that ends in {one_of(FORMATS)}, or a format.delimiter for this task"
+        raise UserError(str(path), f"the extension {extension!r}", allowed)
+    return DELIMITERS[extension]
+
+
+def _check_exists(path: Path) -> None:
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise UserError(str(path), "a folder", "a file")
+    if not path.parent.is_dir():
+        raise UserError(str(path), "no such file", f"the folder {path.parent} does not exist")
+    names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
+    listed = one_of(names[:MOST_NAMES_LISTED]) or "no files"
+    more = len(names) - MOST_NAMES_LISTED
+    tail = f" and {more} more" if more > 0 else ""
+    allowed = f"{path.parent} holds {listed}{tail}{did_you_mean(path.name, names)}"
+    raise UserError(str(path), "no such file", allowed)
+
+
+def _unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
+    columns = tuple(names)
+    named = [name for name in columns if name]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise UserError(f"{path}:1", f"columns named twice: {one_of(twice)}", "one of each name")
+    return columns
+
+
+def _text_rows(path: Path, delimiter: str, quoting: bool) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, with the line on which it starts."""
+    csv.field_size_limit(LARGEST_FIELD)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(
+            lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
+        )
+        start = 1
+        try:
+            for row in reader:
+                if row:
+                    yield start, row
+                start = reader.line_num + 1
+        except UnicodeDecodeError:
+            raise _not_utf8(path) from None
+        except csv.Error as error:
+            raise UserError(f"{path}:{start}", str(error), "a row of delimited text") from None
+
+
+def _text_record(
+    path: Path, columns: tuple[str, ...], line: int, row: list[str], header: bool
+) -> Record:
+    known = len(columns)
+    fields: dict[str, Value] = {
+        name: row[position] if position < len(row) else None
+        for position, name in enumerate(columns)
+        if name
+    }
+    # Delimiters at the end of a row that hold nothing shift no column.
+    if not any(value.strip() for value in row[known:]):
+        return Record(line, fields)
+    there = "the header" if header else "the first row"
+    return Record(line, fields, f"{len(row)} fields where {there} has {known}")
+
+
+def _not_utf8(path: Path) -> UserError:
+    """The error that names the line of the first byte that is not UTF-8."""
+    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{data[error.start]:02x}, which is not UTF-8"
+        return UserError(f"{path}:{line}", found, "UTF-8 text")
+    return UserError(str(path), "text that is not UTF-8", "UTF-8 text")
+
+
+def _json_records(path: Path) -> Iterator[Record]:
+    with path.open(encoding="utf-8-sig") as lines:
+        try:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield Record(number, _flat(_json_object(path, number, line)))
+        except UnicodeDecodeError:
+            raise _not_utf8(path) from None
+
+
+def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    where = f"{path}:{number}"
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(where, f"bad JSON ({error})", "one JSON object a line") from None
+    if not isinstance(value, dict):
+        raise UserError(where, f"JSON that is a {type(value).__name__}", "one JSON object a line")
+    return value
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Value]:
+    """The values that a table can hold: a bool as 0 or 1, a decimal as a float."""
+    fields: dict[str, Value] = {}
+    for name, value in row.items():
+        if isinstance(value, bool):
+            fields[name] = int(value)
+        elif isinstance(value, Decimal):
+            fields[name] = float(value)
+        elif value is None or isinstance(value, str | int | float):
+            fields[name] = value
+    return fields
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        allowed = "Parquet needs pyarrow: pip install pyarrow"
+        raise UserError(str(path), "no pyarrow", allowed) from None
+    try:
+        return parquet.ParquetFile(path)
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(str(path), f"a broken file ({reason})", "a Parquet file") from None
+
+
+def _parquet_records(path: Path) -> Iterator[Record]:
+    number = 0
+    for batch in _parquet_file(path).iter_batches():
+        for row in batch.to_pylist():
+            number += 1
+            yield Record(number, _flat(row))

@@ -1,0 +1,128 @@
+"""Text to token ids: a checkpoint's own tokenizer, or a WordPiece one trained on the suite."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
+from tokenizers.processors import RobertaProcessing
+
+from mtl_sharing.errors import UserError
+
+_CHUNK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class TokenRows:
+    """Many token sequences in flat arrays: sequence ``i`` is ``offsets[i]:offsets[i + 1]``.
+
+    Attributes:
+        tokens: token ids, int32, shape (total,).
+        token_types: 0 or 1, uint8, shape (total,).
+        offsets: int64, shape (sequences + 1,).
+        truncated: how many sequences were cut to the length limit.
+    """
+
+    tokens: NDArray[np.int32]
+    token_types: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    truncated: int
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each sequence."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: NDArray[np.int64]) -> "TokenRows":
+        """The sequences with these numbers."""
+        spans = [slice(self.offsets[i], self.offsets[i + 1]) for i in rows]
+        tokens = np.concatenate([self.tokens[span] for span in spans])
+        types = np.concatenate([self.token_types[span] for span in spans])
+        return TokenRows(tokens, types, np.append(0, np.cumsum(self.lengths[rows])), self.truncated)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint folder.
+
+    Raises:
+        UserError: the folder has none, or a damaged one.
+    """
+    try:
+        tokenizer = _read_tokenizer(folder)
+    except UserError:
+        raise
+    except Exception as error:  # the library raises bare Exception for a damaged file
+        raise UserError(str(folder), f"a damaged tokenizer ({error})", "tokenizer.json") from None
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    if (folder / "tokenizer.json").is_file():
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    settings = folder / "tokenizer_config.json"
+    options = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
+    if (folder / "vocab.txt").is_file():
+        lower = bool(options.get("do_lower_case", True))
+        return BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower)._tokenizer
+    if (folder / "merges.txt").is_file():
+        files = str(folder / "vocab.json"), str(folder / "merges.txt")
+        tokenizer = ByteLevelBPETokenizer(*files)._tokenizer
+        ends = [(name, tokenizer.token_to_id(name)) for name in ("</s>", "<s>")]
+        tokenizer.post_processor = RobertaProcessing(*ends)
+        return tokenizer
+    raise UserError(str(folder), "no tokenizer", "tokenizer.json, vocab.txt or merges.txt")
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """A lower-casing WordPiece tokenizer with at most ``vocabulary`` tokens, from ``texts``."""
+    tokenizer = BertWordPieceTokenizer(lowercase=True)
+    tokenizer.train_from_iterator(
+        texts, vocab_size=vocabulary, min_frequency=2, show_progress=False
+    )
+    # The processor that adds [CLS] and [SEP] needs their ids, which only training gives.
+    from tokenizers.processors import BertProcessing
+
+    ends = [(name, tokenizer.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
+    tokenizer._tokenizer.post_processor = BertProcessing(*ends)
+    return tokenizer._tokenizer
+
+
+def check_vocabulary(tokenizer: Tokenizer, rows: int) -> None:
+    """Raises UserError where a token id would lie outside the embedding table."""
+    if tokenizer.get_vocab_size() > rows:
+        found = f"{tokenizer.get_vocab_size()} tokens"
+        raise UserError("encoder.tokenizer", found, f"at most encoder.vocabulary={rows}")
+
+
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str] | Sequence[tuple[str, str]], max_length: int
+) -> TokenRows:
+    """Token sequences of texts, or of pairs joined by the tokenizer's separator.
+
+    Args:
+        max_length: longest sequence in tokens, special ones counted; longer texts are cut at
+            their end, for pairs at the end of the longer text.
+    """
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    tokens, types, lengths, truncated = [], [], [0], 0
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, _CHUNK)):
+        encodings: list[Encoding] = tokenizer.encode_batch_fast(chunk)
+        for encoding in encodings:
+            tokens.append(np.array(encoding.ids, dtype=np.int32))
+            types.append(np.array(encoding.type_ids, dtype=np.uint8))
+            lengths.append(len(encoding.ids))
+            truncated += bool(encoding.overflowing)
+    empty = np.zeros(0)
+    return TokenRows(
+        tokens=np.concatenate([empty, *tokens]).astype(np.int32),
+        token_types=np.concatenate([empty, *types]).astype(np.uint8),
+        offsets=np.cumsum(lengths, dtype=np.int64),
+        truncated=truncated,
+    )

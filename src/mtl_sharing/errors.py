@@ -1,0 +1,31 @@
+"""The one error that is meant for the person at the keyboard."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake that the user can mend, told in one message and without a traceback.
+
+    Args:
+        where: the config field, or ``file:line``, that holds the mistake.
+        found: what stands there.
+        allowed: what may stand there, or what to do instead.
+    """
+
+    def __init__(self, where: str, found: object, allowed: str) -> None:
+        super().__init__(f"{where}: found {found}; allowed: {allowed}")
+        self.where = where
+        self.found = found
+        self.allowed = allowed
+
+
+def one_of(names: Iterable[str]) -> str:
+    """The names as a readable list, for the ``allowed`` part of an error."""
+    return ", ".join(names)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` (nearest: x)`` for the known name that looks most like ``name``, else nothing."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f" (nearest: {near[0]})" if near else ""

@@ -1,0 +1,279 @@
+"""The main job: one run from its config to its result, in its own folder."""
+
+import json
+import logging
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import mtl_sharing
+from mtl_sharing.blueprint import Blueprint, make_blueprint
+from mtl_sharing.build import make_learner, make_trainer
+from mtl_sharing.config import Config
+from mtl_sharing.errors import UserError
+from mtl_sharing.material import Material, read_material
+from mtl_sharing.run.evaluate import Evaluation, evaluate
+from mtl_sharing.run.files import replace_json, replace_text
+from mtl_sharing.run.precision import peak_memory
+from mtl_sharing.run.records import draw_curves, git_state, versions
+from mtl_sharing.run.trainer import Stopped, Trainer
+from mtl_sharing.score.calibrate import Calibration, calibrate
+from mtl_sharing.score.cost import PlanCost
+from mtl_sharing.score.score import (
+    Multipliers,
+    keep_objective,
+    reference_performance,
+    weighted_score,
+)
+from mtl_sharing.types import PackedBatch
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+RESULT = "result.json"
+# Texts of each task that prediction is timed on; even, so that they also make pairs.
+_TIMED_TEXTS = 32
+
+Result = dict[str, Any]
+
+
+def plan_record(blueprint: Blueprint) -> Result:
+    """The content of plan.json: who owns which stage, and what it costs."""
+    cost, baseline = blueprint.cost(blueprint.plan), blueprint.cost(blueprint.baseline_plan)
+    return {
+        "schema": SCHEMA,
+        "plan": str(blueprint.plan),
+        "tasks": list(blueprint.plan.tasks),
+        "encoder": asdict(blueprint.shape),
+        "tower_parameters": _tower_parameters(blueprint),
+        "stages": [asdict(stage) | {"total": stage.total} for stage in cost.stages],
+        "params": cost.summary(),
+        "memory": {"model_bytes": cost.model_bytes},
+        "baseline": {"plan": str(blueprint.baseline_plan), "params": baseline.summary()},
+    }
+
+
+def _tower_parameters(blueprint: Blueprint) -> int:
+    shape = blueprint.shape
+    names = ["embeddings", *(f"layer.{i}" for i in range(shape.layers))]
+    return sum(map(shape.stage_parameters, [*names, *(["pooler"] if shape.pooler else [])]))
+
+
+def describe(config: Config, folder: Path) -> Result:
+    """Writes plan.json into ``folder`` and returns its content; reads no weights and no data.
+
+    Raises:
+        UserError: a mistake in the config.
+    """
+    record = plan_record(make_blueprint(config))
+    replace_json(folder / "plan.json", record)
+    return record
+
+
+def run_job(config: Config, folder: Path) -> Result:
+    """Trains, evaluates, measures and scores; goes on where the folder holds a checkpoint.
+
+    Returns:
+        The content of the folder's result.json.
+
+    Raises:
+        UserError: a mistake in the config or the data, or a loss that became NaN.
+        Stopped: the run was asked to stop and has saved its state.
+        OSError: the folder takes no more.
+    """
+    torch.manual_seed(config.seed)
+    blueprint = make_blueprint(config)
+    reference = reference_performance(config.score.reference)
+    result: Result = {"schema": SCHEMA, "status": "running", "plan": str(blueprint.plan)}
+    result["seed"] = config.seed
+    try:
+        replace_json(folder / "plan.json", plan_record(blueprint))
+        replace_json(folder / RESULT, result)
+        result |= _train_and_score(blueprint, folder, reference)
+    except Stopped:
+        replace_json(folder / RESULT, result | {"status": "stopped"})
+        raise Stopped(str(folder)) from None
+    except Exception as error:
+        _record_failure(folder, result, error)
+        raise
+    result["status"] = "finished"
+    replace_json(folder / RESULT, result)
+    return result
+
+
+def _record_failure(folder: Path, result: Result, error: Exception) -> None:
+    try:
+        replace_json(folder / RESULT, result | {"status": "failed", "reason": str(error)})
+    except OSError:
+        log.warning("the failure could not be written to %s", folder / RESULT)
+
+
+def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None) -> Result:
+    material = read_material(blueprint, folder)
+    trainer = make_trainer(blueprint, material, folder)
+    if trainer.restore():
+        log.info("going on after step %d of %d", trainer.step, trainer.total)
+    _write_model_config(blueprint, folder)
+    _announce(blueprint, trainer)
+    trainer.run()
+    learner = trainer.learner
+    log.info("evaluating on all of dev")
+    found = evaluate(learner.network, material.dev, learner.measures, learner.runtime)
+    peak = peak_memory(learner.runtime.device)
+    draw_curves(folder, trainer.history, f"{blueprint.plan} (seed {blueprint.config.seed})")
+    timing = trainer.timing
+    del trainer, learner
+    measured = _calibrate(blueprint, material)
+    cost = blueprint.cost(blueprint.plan)
+    return {
+        **_scores(blueprint, found, cost, measured, reference),
+        "performance": found.performance,
+        "performance_raw_r": found.performance_raw_r,
+        "tasks": found.tasks,
+        "params": cost.summary(),
+        "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": peak},
+        "time": {
+            "train_s": timing.train_s,
+            "step_s": timing.step_s,
+            "examples_per_s": timing.examples_per_s,
+            "predict_all_s": measured.seconds("predict", baseline=False) if measured else None,
+        },
+        "machine": _machine(blueprint),
+        "versions": versions(),
+        "git": git_state(Path(mtl_sharing.__file__).parent),
+    }
+
+
+def _announce(blueprint: Blueprint, trainer: Trainer) -> None:
+    runtime, cost = blueprint.runtime, blueprint.cost(blueprint.plan)
+    log.info(
+        "training %s: %.2f M parameters, %d steps, %s on %s",
+        blueprint.plan, cost.total / 1e6, trainer.total, runtime.precision, runtime.device,
+    )  # fmt: skip
+
+
+def _write_model_config(blueprint: Blueprint, folder: Path) -> None:
+    """config.json beside model.safetensors: what its weights belong to."""
+    value = {
+        "schema": SCHEMA,
+        "plan": str(blueprint.plan),
+        "tasks": {name: asdict(spec) for name, spec in blueprint.specs.items()},
+        "joined": dict(blueprint.joined),
+        "encoder": asdict(blueprint.shape),
+        "heads": [asdict(head) for head in blueprint.heads],
+        "head": asdict(blueprint.head_shape),
+        "pooling": blueprint.pooling,
+        "max_length": blueprint.config.suite.max_length,
+    }
+    replace_text(folder / "config.json", json.dumps(value, indent=2) + "\n")
+
+
+def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
+    pairs = blueprint.config.score.pairs
+    if not pairs:
+        return None
+    log.info("measuring %s and the baseline %s side by side", blueprint.plan,
+             blueprint.baseline_plan)  # fmt: skip
+
+    def regime() -> Any:
+        return make_learner(blueprint, material, blueprint.plan)
+
+    def baseline() -> Any:
+        return make_learner(blueprint, material, blueprint.baseline_plan)
+
+    return calibrate(regime, baseline, _timed_text(material), pairs)
+
+
+def _timed_text(material: Material) -> PackedBatch:
+    """Dev texts of every task as one batch, an even number of them."""
+    picked = []
+    for data in material.dev.values():
+        count = min(_TIMED_TEXTS, len(data) // 2 * 2)
+        rows = np.arange(count)
+        picked.append(data.collate(rows).text)
+    sequences = sum(text.sequences for text in picked)
+    assert sequences % 2 == 0
+    return PackedBatch(
+        torch.cat([text.tokens for text in picked]),
+        torch.cat([text.token_types for text in picked]),
+        tuple(length for text in picked for length in text.lengths),
+    )
+
+
+def _scores(
+    blueprint: Blueprint,
+    found: Evaluation,
+    cost: PlanCost,
+    measured: Calibration | None,
+    reference: float | None,
+) -> Result:
+    """The score, its parts and both other objectives."""
+    config = blueprint.config.score
+    performance = found.performance if config.pearson == "unit" else found.performance_raw_r
+    separate = blueprint.plan == blueprint.baseline_plan
+    if separate:
+        reference = performance
+    kept = None if reference is None else performance / reference
+    multipliers = _multipliers(blueprint, cost, measured)
+    weighted = keep = baseline = None
+    if multipliers is not None and measured is not None:
+        exponents = config.memory_exponent, config.time_exponent
+        weighted = weighted_score(performance, multipliers, *exponents)
+        keep = None if kept is None else keep_objective(kept, config.keep, multipliers)
+        unshared = blueprint.cost(blueprint.baseline_plan)
+        baseline = {
+            "plan": str(blueprint.baseline_plan),
+            "params": unshared.summary(),
+            "model_bytes": unshared.model_bytes,
+            **measured.baseline_record(),
+        }
+    return {
+        "score": weighted,
+        "kept": kept,
+        "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
+        "multipliers": None if multipliers is None else asdict(multipliers),
+        "baseline": baseline,
+        "scored_by": asdict(config),
+    }
+
+
+def _multipliers(
+    blueprint: Blueprint, cost: PlanCost, measured: Calibration | None
+) -> Multipliers | None:
+    config = blueprint.config.score
+    if measured is None:
+        return None
+    if blueprint.plan == blueprint.baseline_plan:
+        return Multipliers(1.0, 1.0)
+    memory = blueprint.cost(blueprint.baseline_plan).total / cost.total
+    if config.memory == "peak_train":
+        memory = measured.peak_train_bytes[1] / measured.peak_train_bytes[0]
+    return Multipliers(memory, measured.ratio(config.time))
+
+
+def _machine(blueprint: Blueprint) -> dict[str, Any]:
+    runtime = blueprint.runtime
+    cuda = runtime.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "precision": runtime.precision,
+        "system": platform.platform(),
+    }
+
+
+def objective_of(config: Config, result: Result) -> float:
+    """The number that a sweep maximises.
+
+    Raises:
+        UserError: the objective was not measured in this run.
+    """
+    value = result["objectives"][config.score.objective]
+    if value is None:
+        needs = "score.reference" if config.score.objective == "keep" else "score.pairs"
+        raise UserError("score.objective", config.score.objective, f"a value for {needs}")
+    return float(value)

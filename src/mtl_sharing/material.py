@@ -1,0 +1,138 @@
+"""Reads what a blueprint names: examples, tokenizer, starting weights; and says what it found."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from mtl_sharing.blueprint import Blueprint
+from mtl_sharing.data.batches import EncodedTask, encode_examples
+from mtl_sharing.data.bundled import BUNDLED_TASKS, bundled_examples
+from mtl_sharing.data.examples import Example, LoadedExamples, load_examples, shared_texts
+from mtl_sharing.data.tasks import TaskSpec
+from mtl_sharing.data.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer
+from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.model.checkpoint import Tower, load_tower, random_tower
+from mtl_sharing.model.sources import checkpoint_folder, weight_file
+from mtl_sharing.run.files import replace_text
+
+log = logging.getLogger(__name__)
+
+TOKENIZER = "tokenizer.json"
+Examples = Mapping[str, list[Example]]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Encoded text of both splits, and the weights that every tower starts from."""
+
+    train: Mapping[str, EncodedTask]
+    dev: Mapping[str, EncodedTask]
+    tower: Tower
+
+
+def read_material(blueprint: Blueprint, folder: Path) -> Material:
+    """Reads everything for a run in ``folder`` and keeps the run's tokenizer there.
+
+    Raises:
+        UserError: bad data, or a checkpoint that does not fit.
+    """
+    train = {name: _read(blueprint, spec, "train") for name, spec in blueprint.specs.items()}
+    dev = {name: _read(blueprint, spec, "dev") for name, spec in blueprint.specs.items()}
+    tokenizer = _tokenizer(blueprint, train, folder)
+    material = Material(
+        train=_encode(blueprint, train, tokenizer),
+        dev=_encode(blueprint, dev, tokenizer),
+        tower=_tower(blueprint),
+    )
+    for name in blueprint.specs:
+        _report(blueprint, name, material, train[name], dev[name])
+    return material
+
+
+def _read(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example]:
+    suite = blueprint.config.suite
+    limit = suite.max_train_rows if split == "train" else suite.max_dev_rows
+    if not spec.files(split):
+        return _generated(blueprint, spec, split)[:limit]
+    data_dir = blueprint.config.data_dir
+    place = None if data_dir is None else Path(data_dir)
+    loaded = load_examples(spec, split, place, suite.on_bad_row, limit)
+    _report_bad_rows(spec.name, split, loaded)
+    return loaded.examples
+
+
+def _generated(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example]:
+    if spec.name not in BUNDLED_TASKS:
+        allowed = f"file names; only {one_of(BUNDLED_TASKS)} can be generated"
+        raise UserError(f"task.{spec.name}.{split}", "no files", allowed)
+    suite = blueprint.config.suite
+    return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)
+
+
+def _report_bad_rows(task: str, split: str, loaded: LoadedExamples) -> None:
+    if loaded.bad_rows:
+        words = "; ".join(loaded.first_bad)
+        log.warning("%s %s: %d rows skipped (%s)", task, split, loaded.bad_rows, words)
+
+
+def _tokenizer(blueprint: Blueprint, train: Examples, folder: Path) -> Tokenizer:
+    """The run's own tokenizer where it has one already (resume), else the config's."""
+    saved, encoder = folder / TOKENIZER, blueprint.config.encoder
+    source = encoder.tokenizer if encoder.tokenizer is not None else encoder.checkpoint
+    if saved.is_file():
+        tokenizer = load_tokenizer(folder)
+    elif source is not None:
+        where = "encoder.checkpoint" if encoder.tokenizer is None else "encoder.tokenizer"
+        tokenizer = load_tokenizer(checkpoint_folder(source, where))
+    else:
+        tokenizer = train_tokenizer(_texts(train), blueprint.shape.vocabulary)
+    check_vocabulary(tokenizer, blueprint.shape.vocabulary)
+    replace_text(saved, tokenizer.to_str(pretty=True))
+    return tokenizer
+
+
+def _texts(examples: Examples) -> list[str]:
+    both = [(e.text, e.text_pair) for rows in examples.values() for e in rows]
+    return [text for pair in both for text in pair if text is not None]
+
+
+def _encode(
+    blueprint: Blueprint, examples: Examples, tokenizer: Tokenizer
+) -> dict[str, EncodedTask]:
+    length = blueprint.config.suite.max_length
+    encoded = {}
+    for name, rows in examples.items():
+        whole = blueprint.specs[name].kind != "regression"
+        encoded[name] = encode_examples(rows, tokenizer, length, blueprint.joined[name], whole)
+    return encoded
+
+
+def _tower(blueprint: Blueprint) -> Tower:
+    source, seed = blueprint.config.encoder.checkpoint, blueprint.config.seed
+    if source is None:
+        return random_tower(blueprint.shape, seed)
+    path = weight_file(checkpoint_folder(source))
+    loaded = load_tower(path, blueprint.shape, seed)
+    if loaded.dropped:
+        log.info("weights left out on purpose: %s", one_of(loaded.dropped))
+    if loaded.fresh:
+        log.warning("not in the checkpoint, so from random: %s", one_of(loaded.fresh))
+    return loaded.tower
+
+
+def _report(
+    blueprint: Blueprint, name: str, material: Material, train: list[Example], dev: list[Example]
+) -> None:
+    first, second = material.train[name], material.dev[name]
+    cut = f", {first.truncated + second.truncated} texts cut" if first.truncated else ""
+    words = f"{first.lengths.mean():.0f} tokens each on average{cut}"
+    log.info("%s: %d train and %d dev examples, %s", name, len(first), len(second), words)
+    same = shared_texts(train, dev)
+    if same.examples or same.texts:
+        log.warning(
+            "%s: %d of %d dev examples are train examples too, %d have a text that train has",
+            name, same.examples, len(dev), same.texts,
+        )  # fmt: skip

@@ -1,0 +1,189 @@
+"""Reads a checkpoint of one tower strictly: every weight is placed, or dropped on purpose.
+
+A tower is a plain dict: stage name (``embeddings``, ``layer.<i>``, ``pooler``) to that stage's
+state dict. Loading never runs code from a file: safetensors, or ``.bin`` with ``weights_only``.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor
+
+from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.model.layers import make_stage, tower_stages
+from mtl_sharing.model.shape import EncoderShape
+
+Tower = dict[str, dict[str, Tensor]]
+
+_PARTS = ("weight", "bias")
+_TABLES = {
+    "word": "embeddings.word_embeddings",
+    "position": "embeddings.position_embeddings",
+    "token_type": "embeddings.token_type_embeddings",
+    "norm": "embeddings.LayerNorm",
+    "projection": "embeddings_project",
+}
+# Our name in a layer to theirs; several names are stacked, in this order, into one weight.
+_BERT_LAYER = {
+    "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
+    "attention_output": ("attention.output.dense",),
+    "attention_norm": ("attention.output.LayerNorm",),
+    "up": ("intermediate.dense",),
+    "down": ("output.dense",),
+    "output_norm": ("output.LayerNorm",),
+}
+_DISTILBERT_LAYER = {
+    "qkv": ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+    "attention_output": ("attention.out_lin",),
+    "attention_norm": ("sa_layer_norm",),
+    "up": ("ffn.lin1",),
+    "down": ("ffn.lin2",),
+    "output_norm": ("output_layer_norm",),
+}
+# Heads of pretraining and of earlier fine-tuning, and the table of positions older files carry.
+_DROPPED = re.compile(
+    r"(cls|lm_head|classifier|pre_classifier|qa_outputs|generator_predictions|generator_lm_head"
+    r"|discriminator_predictions|vocab_transform|vocab_layer_norm|vocab_projector|score|pooler)\."
+    r"|embeddings\.(position_ids|token_type_ids)$"
+)
+
+
+@dataclass(frozen=True)
+class LoadedTower:
+    """A tower's weights, the names left out on purpose, and the stages that start at random."""
+
+    tower: Tower
+    dropped: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+def random_tower(shape: EncoderShape, seed: int, deviation: float = 0.02) -> Tower:
+    """Weights drawn as BERT's were: normal with deviation 0.02, biases 0, layer norms 1."""
+    generator = torch.Generator().manual_seed(seed)
+    return {name: random_stage(name, shape, generator, deviation) for name in tower_stages(shape)}
+
+
+def random_stage(
+    name: str, shape: EncoderShape, generator: torch.Generator, deviation: float = 0.02
+) -> dict[str, Tensor]:
+    """Random weights of one stage, as :func:`random_tower` draws them."""
+    state = {}
+    for key, like in _expected(name, shape).items():
+        if like.dim() == 1:
+            state[key] = torch.full(like.shape, float("norm" in key and key.endswith("weight")))
+        else:
+            state[key] = torch.empty(like.shape).normal_(0.0, deviation, generator=generator)
+    return state
+
+
+def _expected(stage: str, shape: EncoderShape) -> dict[str, Tensor]:
+    with torch.device("meta"):
+        return make_stage(stage, shape).state_dict()
+
+
+def load_tower(path: Path, shape: EncoderShape, seed: int) -> LoadedTower:
+    """The tower in a weight file.
+
+    A pooler that the file lacks (RoBERTa's masked-LM checkpoints) starts at random from ``seed``
+    and is named in ``fresh``.
+
+    Raises:
+        UserError: a damaged or unsafe file, or weights that are missing, too many, or of another
+            size; each is named.
+    """
+    theirs = _without_prefix(read_weights(path), shape.family)
+    tower, fresh = {}, []
+    for stage in tower_stages(shape):
+        state = _take_stage(stage, shape, theirs)
+        if stage == "pooler" and not state:
+            state = random_stage(stage, shape, torch.Generator().manual_seed(seed))
+            fresh.append(stage)
+        _check_stage(stage, state, shape, path)
+        tower[stage] = state
+    unknown = [name for name in theirs if not _DROPPED.match(name)]
+    if unknown:
+        raise UserError(str(path), f"weights that belong nowhere: {_some(unknown)}", "an encoder")
+    return LoadedTower(tower, tuple(sorted(theirs)), tuple(fresh))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """All tensors of a ``.safetensors`` or ``.bin`` file, on the CPU.
+
+    Raises:
+        UserError: the file is damaged, or is a pickle of anything but tensors.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(str(path), f"a damaged file ({error})", "a whole .safetensors") from None
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        raise UserError(str(path), "a pickle that would run code", "tensors only") from None
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(str(path), f"a damaged file ({reason})", "a whole .bin") from None
+    if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
+        raise UserError(str(path), "something else than named tensors", "a state dict")
+    return dict(weights)
+
+
+def _without_prefix(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:
+    """Names without the model's prefix (``bert.``) and with today's names of layer norms."""
+    prefix = f"{family}."
+    modern = {}
+    for name, tensor in weights.items():
+        name = name.removeprefix(prefix)
+        name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
+        modern[re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)] = tensor
+    return modern
+
+
+def _sources(stage: str, family: str) -> dict[str, tuple[str, ...]]:
+    """Our module names in a stage, each with the names that it is read from."""
+    if stage == "embeddings":
+        return {ours: (theirs,) for ours, theirs in _TABLES.items()}
+    if stage == "pooler":
+        return {"dense": ("pooler.dense",)}
+    depth = stage.removeprefix("layer.")
+    if family == "distilbert":
+        root, names = f"transformer.layer.{depth}", _DISTILBERT_LAYER
+    else:
+        root, names = f"encoder.layer.{depth}", _BERT_LAYER
+    return {ours: tuple(f"{root}.{name}" for name in theirs) for ours, theirs in names.items()}
+
+
+def _take_stage(stage: str, shape: EncoderShape, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Moves a stage's weights out of ``theirs``; what stays there has found no place."""
+    state = {}
+    for ours, sources in _sources(stage, shape.family).items():
+        for part in _PARTS:
+            names = [f"{source}.{part}" for source in sources]
+            if all(name in theirs for name in names):
+                state[f"{ours}.{part}"] = torch.cat([theirs.pop(name).float() for name in names])
+    return state
+
+
+def _check_stage(stage: str, state: dict[str, Tensor], shape: EncoderShape, path: Path) -> None:
+    expected = _expected(stage, shape)
+    missing = sorted(expected.keys() - state.keys())
+    if missing:
+        found = f"no weights for {stage}: {_some(missing)}"
+        raise UserError(str(path), found, f"a {shape.family} checkpoint with {shape.layers} layers")
+    for name, like in expected.items():
+        if state[name].shape != like.shape:
+            found = f"{stage}.{name} of shape {tuple(state[name].shape)}"
+            raise UserError(str(path), found, f"{tuple(like.shape)}, which the config asks for")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return one_of(names[:4]) + more

@@ -1,0 +1,102 @@
+"""The stages of one post-layer-norm encoder tower, on packed rows.
+
+Every stage is called with the rows of the tasks that share it and the layouts of their sequences.
+
+One set of modules serves BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), ELECTRA (Clark et
+al. 2020) and DistilBERT (Sanh et al. 2019): they differ in their tables and in their names only.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtl_sharing.model.attention import SequenceLayout, packed_attention
+from mtl_sharing.model.shape import EncoderShape
+
+_ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+    "swish": F.silu,
+    "tanh": torch.tanh,
+}
+
+
+class Embeddings(nn.Module):
+    """Token, position and token-type embeddings, summed, normalised, projected where narrower."""
+
+    def __init__(self, shape: EncoderShape) -> None:
+        super().__init__()
+        self.word = nn.Embedding(shape.vocabulary, shape.embedding)
+        self.position = nn.Embedding(shape.positions, shape.embedding)
+        kinds = shape.token_types
+        self.token_type = nn.Embedding(kinds, shape.embedding) if kinds else None
+        self.norm = nn.LayerNorm(shape.embedding, shape.epsilon)
+        self.dropout = nn.Dropout(shape.dropout)
+        narrow = shape.embedding != shape.hidden
+        self.projection = nn.Linear(shape.embedding, shape.hidden) if narrow else None
+        self.offset = shape.position_offset
+
+    def forward(self, ids: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+        """Token ids and token types side by side, (N, 2), to rows (N, H)."""
+        positions = torch.cat([layout.positions() for layout in layouts])
+        rows = self.word(ids[:, 0]) + self.position(positions + self.offset)
+        if self.token_type is not None:
+            # RoBERTa has one type for both texts of a pair.
+            last = self.token_type.num_embeddings - 1
+            rows = rows + self.token_type(ids[:, 1].clamp(max=last))
+        rows = self.dropout(self.norm(rows))
+        return rows if self.projection is None else self.projection(rows)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward network, each followed by its layer norm."""
+
+    def __init__(self, shape: EncoderShape) -> None:
+        super().__init__()
+        hidden = shape.hidden
+        self.qkv = nn.Linear(hidden, 3 * hidden)
+        self.attention_output = nn.Linear(hidden, hidden)
+        self.attention_norm = nn.LayerNorm(hidden, shape.epsilon)
+        self.up = nn.Linear(hidden, shape.intermediate)
+        self.down = nn.Linear(shape.intermediate, hidden)
+        self.output_norm = nn.LayerNorm(hidden, shape.epsilon)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.activation = _ACTIVATION[shape.activation]
+        self.heads, self.attention_dropout = shape.heads, shape.attention_dropout
+
+    def forward(self, rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+        """Rows (N, H) of the sequences that ``layouts`` describes, to rows (N, H)."""
+        dropout = self.attention_dropout if self.training else 0.0
+        attended = packed_attention(self.qkv(rows), layouts, self.heads, dropout)
+        rows = self.attention_norm(rows + self.dropout(self.attention_output(attended)))
+        inner = self.down(self.activation(self.up(rows)))
+        return self.output_norm(rows + self.dropout(inner))
+
+
+class Pooler(nn.Module):
+    """BERT's pooler: a dense layer with tanh over the first token's state."""
+
+    def __init__(self, shape: EncoderShape) -> None:
+        super().__init__()
+        self.dense = nn.Linear(shape.hidden, shape.hidden)
+
+    def forward(self, first: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+        """States of first tokens (B, H) to pooled vectors (B, H)."""
+        return torch.tanh(self.dense(first))
+
+
+def make_stage(name: str, shape: EncoderShape) -> nn.Module:
+    """An untrained copy of the stage ``embeddings``, ``layer.<i>`` or ``pooler``."""
+    kinds: dict[str, type[nn.Module]] = {"embeddings": Embeddings, "pooler": Pooler}
+    return kinds.get(name, EncoderLayer)(shape)
+
+
+def tower_stages(shape: EncoderShape) -> list[str]:
+    """Names of the stages of one tower, bottom to top."""
+    layers = [f"layer.{depth}" for depth in range(shape.layers)]
+    return ["embeddings", *layers, *(["pooler"] if shape.pooler else [])]

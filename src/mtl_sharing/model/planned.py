@@ -1,0 +1,127 @@
+"""The encoder that runs a sharing plan."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.model.attention import SequenceLayout
+from mtl_sharing.model.checkpoint import Tower
+from mtl_sharing.model.layers import make_stage
+from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream, gather
+from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.plan import SharingPlan, Stage
+from mtl_sharing.types import PackedBatch
+
+
+class PlannedEncoder(nn.Module):
+    """One tower for each task, with the stages that the plan shares held once.
+
+    Args:
+        shape: of one tower.
+        plan: who owns which stage.
+        tower: starting weights, copied into every copy of a stage; None leaves them as torch
+            makes them (for the meta device).
+        pooler: whether the pooler is part of it.
+
+    Raises:
+        UserError: a plan that this version cannot train, or one with another number of layers.
+    """
+
+    def __init__(
+        self, shape: EncoderShape, plan: SharingPlan, tower: Tower | None, pooler: bool = False
+    ) -> None:
+        super().__init__()
+        if plan.depth != shape.layers:
+            allowed = f"depths that add up to {shape.layers} layers"
+            raise UserError("sharing.plan", f"{plan} ({plan.depth} layers)", allowed)
+        self.shape, self.plan = shape, plan
+        stages = plan.stages(pooler=pooler)
+        self.embeddings = _planned_stage(stages[0], shape, tower)
+        layers = stages[1 : 1 + shape.layers]
+        self.layers = nn.ModuleList(_planned_stage(stage, shape, tower) for stage in layers)
+        self.pooler = _planned_stage(stages[-1], shape, tower) if pooler else None
+
+    def forward(self, batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
+        """Last hidden states of each task's text.
+
+        Tasks that are given the same batch object are run together wherever they share.
+
+        Args:
+            batches: packed text for any of the plan's tasks.
+
+        Returns:
+            Rows (N, H), joined as the last stage left them; see :meth:`hidden` for one task's.
+        """
+        rows = self.embeddings(_token_rows(batches))
+        for layer in self.layers:
+            rows = layer(rows)
+        return rows
+
+    def hidden(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+        """Last hidden state of each task, shape (N, H)."""
+        return by_task(self(batches), batches)
+
+    def pooled(self, rows: Sequence[JoinedRow]) -> list[JoinedRow]:
+        """The pooler's output of every sequence, shape (B, H), from :meth:`forward`'s rows."""
+        if self.pooler is None:
+            raise ValueError("this encoder was made without a pooler")
+        return self.pooler(first_tokens(rows))
+
+
+def _planned_stage(stage: Stage, shape: EncoderShape, tower: Tower | None) -> StageCopies:
+    if stage.ownership.tied:
+        allowed = "F, S, I and G; tied stages (T) are not trained by this version"
+        raise UserError("sharing.plan", f"{stage.ownership} at {stage.name}", allowed)
+    # Built without memory, so that no time goes into random numbers that are overwritten.
+    with torch.device("meta"):
+        copies = StageCopies(stage, lambda: make_stage(stage.name, shape))
+    if tower is not None:
+        for copy in copies.copies:
+            own = {name: value.clone() for name, value in tower[stage.name].items()}
+            copy.load_state_dict(own, assign=True)
+    # Assigned tensors bring their own flag.
+    return copies.requires_grad_(stage.trains)
+
+
+def _token_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
+    """Token ids and types of every text, each text once with all the tasks that read it."""
+    readers: dict[int, list[str]] = {}
+    texts = {id(text): text for text in batches.values()}
+    for task, text in batches.items():
+        readers.setdefault(id(text), []).append(task)
+    rows = []
+    for key, text in texts.items():
+        layout = SequenceLayout.of(text.lengths, text.tokens.device)
+        ids = torch.stack([text.tokens, text.token_types], dim=1)
+        rows.append(JoinedRow((Stream(tuple(readers[key]), layout, layout.tokens),), ids))
+    return rows
+
+
+def by_task(rows: Sequence[JoinedRow], tasks: Iterable[str]) -> dict[str, Tensor]:
+    """Each task's own rows, out of rows that may be joined or read by several tasks."""
+    found = {task: gather(rows, (task,)) for task in tasks}
+    return {task: row.values for task, row in found.items() if row is not None}
+
+
+def first_tokens(rows: Sequence[JoinedRow]) -> list[JoinedRow]:
+    """The state of every sequence's first token: rows (N, H) to rows (B, H)."""
+    return [_pool(row, lambda values, layout: values[layout.starts]) for row in rows]
+
+
+def mean_tokens(rows: Sequence[JoinedRow]) -> list[JoinedRow]:
+    """The mean state of every sequence's tokens: rows (N, H) to rows (B, H)."""
+    return [_pool(row, _mean) for row in rows]
+
+
+def _pool(row: JoinedRow, reduce: Callable[[Tensor, SequenceLayout], Tensor]) -> JoinedRow:
+    values = [reduce(part.values, part.streams[0].layout) for part in row.parts()]
+    streams = tuple(Stream(s.tasks, s.layout, s.layout.sequences) for s in row.streams)
+    return JoinedRow(streams, torch.cat(values) if len(values) > 1 else values[0])
+
+
+def _mean(values: Tensor, layout: SequenceLayout) -> Tensor:
+    sums = values.new_zeros(layout.sequences, values.shape[1])
+    lengths = torch.bincount(layout.sequence_of_token(), minlength=layout.sequences)
+    return sums.index_add(0, layout.sequence_of_token(), values) / lengths[:, None]

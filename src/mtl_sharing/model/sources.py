@@ -1,0 +1,89 @@
+"""Finds the files of a checkpoint: a local folder, an installed package, or a hub id."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mtl_sharing.errors import UserError, one_of
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")
+_CONFIG_FILES = ("config.json", "tokenizer_config.json")
+_PACKAGE = "pkg://"
+
+
+def checkpoint_folder(source: str, where: str = "encoder.checkpoint") -> Path:
+    """The local folder of ``source``, fetched from the hub when it is a hub id.
+
+    Raises:
+        UserError: no such folder, package or hub id, or no network to ask the hub.
+    """
+    if source.startswith(_PACKAGE):
+        return _package_folder(source, where)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path
+    if source.startswith((".", "/", "~")) or source.count("/") > 1 or path.exists():
+        raise UserError(where, source, "an existing folder, a hub id or pkg://package/folder")
+    return _hub_folder(source, where)
+
+
+def _package_folder(source: str, where: str) -> Path:
+    package, _, inside = source.removeprefix(_PACKAGE).partition("/")
+    try:
+        folder = Path(str(resources.files(package) / inside))
+    except (ImportError, ValueError):
+        hint = f"an installed package (pip install {package.replace('_', '-')})"
+        raise UserError(where, source, hint) from None
+    if not folder.is_dir():
+        raise UserError(where, source, f"a folder inside the package {package}")
+    return folder
+
+
+def _hub_folder(source: str, where: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError as NotFound
+
+    wanted = [*_CONFIG_FILES, *TOKENIZER_FILES]
+    try:
+        folder = Path(snapshot_download(source, allow_patterns=[*wanted, WEIGHT_FILES[0]]))
+        if not (folder / WEIGHT_FILES[0]).exists():
+            folder = Path(snapshot_download(source, allow_patterns=[*wanted, WEIGHT_FILES[1]]))
+        return folder
+    except (NotFound, HFValidationError):
+        raise UserError(where, source, "the id of a public hub repository") from None
+    except (LocalEntryNotFoundError, OSError):
+        allowed = "network to the hub, or a local folder, or pkg://package/folder"
+        raise UserError(where, f"{source}, and the hub cannot be reached", allowed) from None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The checkpoint's config.json.
+
+    Raises:
+        UserError: it is missing or is no JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(str(path), "no file", "the config.json of an encoder") from None
+    except ValueError as error:
+        raise UserError(str(path), error, "a JSON object") from None
+    if not isinstance(config, dict):
+        raise UserError(str(path), type(config).__name__, "a JSON object")
+    return config
+
+
+def weight_file(folder: Path) -> Path:
+    """The file that holds the weights, safetensors first.
+
+    Raises:
+        UserError: the folder has none.
+    """
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(str(folder), "no weights", f"a folder with {one_of(WEIGHT_FILES)}")

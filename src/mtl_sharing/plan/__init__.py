@@ -1,0 +1,14 @@
+"""Sharing plans: one notation for which tasks own which layer.
+
+    plan   = ["E" own "-"] block {"-" block} ["-P" own] ["/" own {"-" own}]
+    block  = letter depth [":" groups]         own = letter [":" groups]
+    groups = task {"+" task} {"." task {"+" task}}
+
+``S6-I6`` is six shared layers, then six of each task's own. The part after ``/`` is the head
+stack, one letter for each hidden head layer.
+"""
+
+from mtl_sharing.plan.ownership import MEANINGS, Groups, Ownership
+from mtl_sharing.plan.sharing import SharingPlan, Stage
+
+__all__ = ["MEANINGS", "Groups", "Ownership", "SharingPlan", "Stage"]

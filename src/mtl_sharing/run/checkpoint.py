@@ -1,0 +1,42 @@
+"""The state of a stopped run: saved atomically, read without running code."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.run.files import replace_file
+
+FILE = Path("checkpoint") / "last.pt"
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Replaces the run's checkpoint at once; adds the random state of every device."""
+    random = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        random["cuda"] = torch.cuda.get_rng_state()
+    full = state | {"random": random}
+    replace_file(folder / FILE, lambda path: torch.save(full, path))
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The run's checkpoint, None where it has none yet. Restores the random state.
+
+    Raises:
+        UserError: the file is damaged, or holds more than tensors and plain values.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        torch.set_rng_state(state["random"]["cpu"])
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        allowed = "a whole checkpoint; without it the run starts again from its settings"
+        raise UserError(str(path), f"a damaged file ({reason})", allowed) from None
+    if "cuda" in state["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["random"]["cuda"])
+    return state

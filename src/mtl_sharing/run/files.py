@@ -1,0 +1,36 @@
+"""Writing files so that a final name never holds half of one."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Has ``write`` fill a temporary file beside ``path``, then puts it in its place at once.
+
+    Whatever happens in between (a full disk, a kill), ``path`` holds the old content or the new.
+
+    Raises:
+        OSError: the file could not be written; the temporary file is gone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replaces a text file at once."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def replace_json(path: Path, value: dict[str, Any]) -> None:
+    """Replaces a JSON file at once. NaN is refused: it is no JSON."""
+    replace_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

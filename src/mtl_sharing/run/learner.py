@@ -1,0 +1,102 @@
+"""One update of the weights: which tasks, what their losses say, one gradient step."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mtl_sharing.data.batches import TrainingBatches
+from mtl_sharing.errors import UserError
+from mtl_sharing.mixing.samplers import Sampler
+from mtl_sharing.model.network import Network
+from mtl_sharing.objectives.weighting import FixedWeighting
+from mtl_sharing.run.evaluate import Runtime, TaskMeasure
+from mtl_sharing.run.optimizer import rate_factor, set_rate
+from mtl_sharing.run.precision import autocast
+from mtl_sharing.run.settings import SchedulerConfig
+from mtl_sharing.types import LabelledBatch
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update saw: mean loss of each task in it, and how many examples."""
+
+    losses: Mapping[str, float]
+    examples: int
+
+
+@dataclass
+class Learner:
+    """Everything that one update needs.
+
+    Attributes:
+        clip: largest norm of the whole gradient, or None.
+        accumulation: micro-batches whose gradients make one update.
+        served: batches that each task has given so far, which is all the data order's state.
+    """
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    scheduler: SchedulerConfig
+    sampler: Sampler
+    batches: Mapping[str, TrainingBatches]
+    measures: Mapping[str, TaskMeasure]
+    weighting: FixedWeighting
+    runtime: Runtime
+    clip: float | None
+    accumulation: int
+    served: dict[str, int] = field(default_factory=dict)
+
+    def update(self, step: int, total: int) -> Update:
+        """Update ``step`` (from 0) of ``total``.
+
+        Raises:
+            UserError: a loss that is no finite number; the weights stay as they were.
+        """
+        set_rate(self.optimizer, rate_factor(self.scheduler, step, total))
+        self.network.train()
+        seen: dict[str, list[float]] = {}
+        examples = 0
+        for part in range(self.accumulation):
+            tasks = self.sampler.tasks(step * self.accumulation + part)
+            losses, count = self._losses(tasks)
+            examples += count
+            (self.weighting(losses) / self.accumulation).backward()  # type: ignore[no-untyped-call]
+            for task, loss in losses.items():
+                seen.setdefault(task, []).append(_finite(task, loss, step))
+        self._apply()
+        return Update({task: sum(v) / len(v) for task, v in seen.items()}, examples)
+
+    def _losses(self, tasks: tuple[str, ...]) -> tuple[dict[str, Tensor], int]:
+        batches = {task: self._next(task) for task in tasks}
+        texts = {task: batch.text for task, batch in batches.items()}
+        with autocast(self.runtime.precision, self.runtime.device):
+            raw = self.network(texts)
+        losses = {
+            task: self.measures[task].objective.loss(raw[task], batch.labels)
+            for task, batch in batches.items()
+        }
+        return losses, sum(len(batch.labels) for batch in batches.values())
+
+    def _next(self, task: str) -> LabelledBatch:
+        number = self.served.get(task, 0)
+        self.served[task] = number + 1
+        return self.batches[task][number].to(self.runtime.device)
+
+    def _apply(self) -> None:
+        if self.clip is not None:
+            trained = [p for g in self.optimizer.param_groups for p in g["params"]]
+            torch.nn.utils.clip_grad_norm_(trained, self.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def _finite(task: str, loss: Tensor, step: int) -> float:
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        found = f"{value} at step {step + 1}"
+        allowed = "a finite loss: try a lower optimizer.lr, optimizer.clip=1 or precision fp32"
+        raise UserError(f"loss of task {task}", found, allowed)
+    return value

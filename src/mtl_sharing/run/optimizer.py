@@ -1,0 +1,88 @@
+"""The optimiser's groups and the learning rate's course."""
+
+import math
+
+import torch
+from torch import nn
+
+from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig
+
+
+SCHEDULES = ("none", "linear", "cosine", "onecycle")
+
+
+def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+    """Fused AdamW over the weights that train: encoder and heads, with and without decay.
+
+    Raises:
+        UserError: nothing trains, or a setting is out of range.
+    """
+    for name in ("lr", "head_lr", "weight_decay"):
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < math.inf:
+            raise UserError(f"optimizer.{name}", value, "0 or more")
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            key = (name.startswith("encoder."), parameter.dim() > 1)
+            groups.setdefault(key, []).append(parameter)
+    if not groups:
+        raise UserError("sharing.plan", "no weight that trains", "at least one S, I or G stage")
+    head_lr = config.lr if config.head_lr is None else config.head_lr
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "lr": config.lr if encoder else head_lr,
+                "peak_lr": config.lr if encoder else head_lr,
+                "weight_decay": config.weight_decay if decays else 0.0,
+            }
+            for (encoder, decays), parameters in groups.items()
+        ],
+        betas=(config.betas[0], config.betas[1]),
+        eps=config.epsilon,
+        fused=True,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Sets every group's learning rate to ``factor`` times its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+
+
+def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:
+    """The learning rate of step ``step`` (from 0) of ``total``, as a share of its peak.
+
+    A pure function, so that a resumed run needs no scheduler state. ``onecycle`` is Smith and
+    Topin 2018 with torch's default factors (25 and 1e4) and cosine sides, for the rate alone.
+
+    Raises:
+        UserError: an unknown schedule, or a warm-up outside 0..1.
+    """
+    if config.name not in SCHEDULES:
+        hint = did_you_mean(config.name, SCHEDULES)
+        raise UserError("scheduler.name", config.name + hint, one_of(SCHEDULES))
+    if not 0 <= config.warmup < 1:
+        raise UserError("scheduler.warmup", config.warmup, "0 up to, not with, 1")
+    if config.name == "onecycle":
+        return _one_cycle(step, total, config.warmup)
+    warmup = config.warmup * total
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1.0, total - warmup)
+    if config.name == "linear":
+        return max(0.0, 1 - progress)
+    return 1.0 if config.name == "none" else 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _one_cycle(step: int, total: int, warmup: float) -> float:
+    start, end, peak = 1 / 25, 1 / 25 / 1e4, warmup * total - 1
+    if step < peak:
+        return _cosine_side(start, 1.0, step / peak)
+    return _cosine_side(1.0, end, (step - peak) / max(1.0, total - 1 - peak))
+
+
+def _cosine_side(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

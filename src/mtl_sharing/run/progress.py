@@ -1,0 +1,68 @@
+"""What a person sees while a run works: a live bar on a terminal, quiet lines elsewhere."""
+
+import logging
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich import get_console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+log = logging.getLogger(__name__)
+
+# Lines elsewhere than on a terminal are at least this many seconds apart.
+_QUIET_SECONDS = 10.0
+
+
+class ConsoleHandler(logging.Handler):
+    """Log lines through rich's console, so that they do not tear the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints the record as it is, in one line however long."""
+        get_console().print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+
+
+class TrainingProgress:
+    """Shows steps done, the tasks' losses, examples per second and time left."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self._done = total, done
+        self._last = self._start = time.monotonic()
+        self._first = done
+        self._bar: Progress | None = None
+        if get_console().is_terminal:
+            columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn())
+            text = TextColumn("{task.description}")
+            self._bar = Progress(*columns, TimeRemainingColumn(), text, transient=True)
+            self._task = self._bar.add_task("", total=total, completed=done)
+
+    def __enter__(self) -> "TrainingProgress":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        """After step ``step`` (from 1), with smoothed losses and examples per second."""
+        words = "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items())
+        text = f"loss {words}  {rate:.0f} examples/s"
+        if self._bar:
+            self._bar.update(self._task, completed=step, description=text)
+        elif time.monotonic() - self._last >= _QUIET_SECONDS:
+            self._last = time.monotonic()
+            left = (self._last - self._start) / max(1, step - self._first) * (self.total - step)
+            log.info("step %d of %d  %s  %.0f s left", step, self.total, text, left)

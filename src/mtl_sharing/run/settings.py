@@ -1,0 +1,70 @@
+"""Config groups ``optimizer``, ``scheduler`` and ``trainer``. Without torch: it loads slowly."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class OptimizerConfig:
+    """The ``optimizer`` config group: AdamW (Loshchilov and Hutter 2019).
+
+    Attributes:
+        lr: peak learning rate of the encoder.
+        head_lr: of heads; null is ``lr``.
+        weight_decay: of weight matrices; biases and layer norms have none.
+        clip: largest norm of the whole gradient; null leaves it as it is.
+    """
+
+    lr: float = 5e-5
+    head_lr: float | None = None
+    weight_decay: float = 0.01
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    epsilon: float = 1e-8
+    clip: float | None = 1.0
+
+
+@dataclass
+class SchedulerConfig:
+    """The ``scheduler`` config group.
+
+    Attributes:
+        name: ``none``, ``linear`` (to 0), ``cosine`` (to 0) or ``onecycle``.
+        warmup: share of all steps in which the rate rises from 0 (of onecycle: to its peak, from
+            a 25th of it).
+    """
+
+    name: str = "linear"
+    warmup: float = 0.1
+
+
+@dataclass
+class TrainerConfig:
+    """The ``trainer`` config group.
+
+    Attributes:
+        max_steps: updates; null trains for ``epochs``.
+        epochs: passes over as many examples as the training sets hold together.
+        steps_per_epoch: updates that make an epoch; null is as many as ``epochs`` says.
+        batch_size: examples of each task in a step, unless the task says its own.
+        accumulation: micro-batches whose gradients make one update.
+        eval_every: updates between evaluations; null is a tenth of the training.
+        eval_examples: most dev examples of each task used while training; the result is always
+            taken on all of them. null is all.
+        eval_batch_size: examples of a batch where nothing is learnt.
+        patience: evaluations without a better performance before training stops; null never.
+        precision: ``auto``, ``fp32`` or ``bf16``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        debug: show the traceback of an error.
+    """
+
+    max_steps: int | None = None
+    epochs: float = 1.0
+    steps_per_epoch: int | None = None
+    batch_size: int = 16
+    accumulation: int = 1
+    eval_every: int | None = None
+    eval_examples: int | None = None
+    eval_batch_size: int = 64
+    patience: int | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    debug: bool = False

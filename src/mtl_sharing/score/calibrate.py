@@ -1,0 +1,112 @@
+"""Measures what a regime and the baseline (nothing shared) cost, side by side.
+
+Both are built fresh with random weights, which cost the same as trained ones, and take the same
+batches in turn (A B A B), so that a machine that slows down slows both. The figures that count are
+medians of the pairs' ratios.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+from mtl_sharing.run.evaluate import Runtime
+from mtl_sharing.run.learner import Learner
+from mtl_sharing.run.precision import autocast, peak_memory, reset_peak_memory
+from mtl_sharing.types import PackedBatch
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds of each pair, and peak bytes of a process that trains, for both.
+
+    Attributes:
+        train_s, predict_s: (regime, baseline) of each pair.
+        peak_train_bytes: (regime, baseline).
+    """
+
+    train_s: tuple[tuple[float, float], ...]
+    predict_s: tuple[tuple[float, float], ...]
+    peak_train_bytes: tuple[int, int]
+
+    def ratio(self, time_of: str) -> float:
+        """Baseline over regime, for ``train`` or ``predict``: the median of the pairs."""
+        return median(baseline / regime for regime, baseline in self._pairs(time_of))
+
+    def seconds(self, time_of: str, baseline: bool) -> float:
+        """Median seconds of one of the two."""
+        return median(pair[baseline] for pair in self._pairs(time_of))
+
+    def _pairs(self, time_of: str) -> tuple[tuple[float, float], ...]:
+        return self.train_s if time_of == "train" else self.predict_s
+
+    def baseline_record(self) -> dict[str, Any]:
+        """The measured part of result.json's ``baseline`` node."""
+        ratios = [b / a for a, b in self.train_s]
+        return {
+            "step_s": self.seconds("train", baseline=True),
+            "predict_all_s": self.seconds("predict", baseline=True),
+            "peak_train_bytes": self.peak_train_bytes[1],
+            "pairs": len(self.train_s),
+            "train_ratio_range": [min(ratios), max(ratios)],
+        }
+
+
+def calibrate(
+    regime: Callable[[], Learner],
+    baseline: Callable[[], Learner],
+    text: PackedBatch,
+    pairs: int,
+) -> Calibration:
+    """Measures both.
+
+    Args:
+        regime, baseline: each makes a fresh learner of its own.
+        text: what all tasks predict on.
+        pairs: timings of each, interleaved, after one untimed round.
+    """
+    peak = (_peak(regime), _peak(baseline))
+    both = (regime(), baseline())
+    train, predict = [], []
+    for number in range(pairs + 1):
+        steps = [_timed(lambda m=m: m.update(number, pairs + 1), m.runtime) for m in both]
+        reads = [_timed(lambda m=m: predict_all(m, text), m.runtime) for m in both]
+        train.append((steps[0], steps[1]))
+        predict.append((reads[0], reads[1]))
+    return Calibration(tuple(train[1:]), tuple(predict[1:]), peak)
+
+
+def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tensor]:
+    """Every task's raw output on the same text, in one pass of the stages that tasks share."""
+    runtime, network = learner.runtime, learner.network.eval()
+    moved = text.to(runtime.device)
+    with torch.inference_mode(), autocast(runtime.precision, runtime.device):
+        result: Mapping[str, torch.Tensor] = network({task: moved for task in learner.batches})
+        return result
+
+
+def _peak(make: Callable[[], Learner]) -> int:
+    """Peak bytes while a fresh learner takes two updates."""
+    gc.collect()
+    learner = make()
+    reset_peak_memory(learner.runtime.device)
+    for step in range(2):
+        learner.update(step, 2)
+    return peak_memory(learner.runtime.device)
+
+
+def _timed(work: Callable[[], object], runtime: Runtime) -> float:
+    _wait(runtime)
+    began = time.perf_counter()
+    work()
+    _wait(runtime)
+    return time.perf_counter() - began
+
+
+def _wait(runtime: Runtime) -> None:
+    if runtime.device.type == "cuda":
+        torch.cuda.synchronize()

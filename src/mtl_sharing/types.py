@@ -1,0 +1,51 @@
+"""The vocabulary that the data and the model share: one batch of packed text.
+
+Shapes are written with these letters everywhere in the project:
+``N`` real tokens of a batch, ``B`` sequences, ``E`` examples (``B`` for single texts and joined
+pairs, ``B / 2`` for pairs encoded separately), ``H`` the hidden width, ``L`` encoder layers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PackedBatch:
+    """Sequences laid end to end without padding.
+
+    Two tasks that are given the *same object* read the same text, and every stage they share
+    runs over it once.
+
+    Attributes:
+        tokens: token ids, int64, shape (N,).
+        token_types: 0 for the first text of a joined pair, 1 for the second, int64, shape (N,).
+        lengths: tokens of each sequence; they add up to N.
+    """
+
+    tokens: Tensor
+    token_types: Tensor
+    lengths: tuple[int, ...]
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences, B."""
+        return len(self.lengths)
+
+    def to(self, device: torch.device) -> "PackedBatch":
+        """The same batch with its tensors on ``device``."""
+        tokens = self.tokens.to(device, non_blocking=True)
+        return PackedBatch(tokens, self.token_types.to(device, non_blocking=True), self.lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledBatch:
+    """One task's examples: packed text with its labels, float32 or int64, shape (E,)."""
+
+    text: PackedBatch
+    labels: Tensor
+
+    def to(self, device: torch.device) -> "LabelledBatch":
+        """The same batch with its tensors on ``device``."""
+        return LabelledBatch(self.text.to(device), self.labels.to(device, non_blocking=True))

@@ -1,0 +1,1 @@
+"""Search spaces and cluster presets of mtl-train. A package, as conf is."""
