@@ -6,27 +6,21 @@ weights, so it also serves ``dry_run``. :class:`Material` is what was read for i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from string import Formatter
 
 from mtl_sharing.config import Config
-from mtl_sharing.data.batches import EncodedTask, TrainingBatches
 from mtl_sharing.data.tasks import TaskSpec, task_spec
 from mtl_sharing.errors import UserError, did_you_mean, one_of
-from mtl_sharing.mixing.samplers import epoch_steps, make_sampler
 from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.heads import PAIRINGS, POOLINGS, HeadShape, TaskHead, check_features
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import EncoderShape, resolve_shape
 from mtl_sharing.model.sources import checkpoint_folder, read_config
 from mtl_sharing.objectives.losses import Objective, make_objective
-from mtl_sharing.objectives.weighting import make_weighting
 from mtl_sharing.plan import SharingPlan
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure
-from mtl_sharing.run.learner import Learner
-from mtl_sharing.run.optimizer import make_optimizer, rate_factor
+from mtl_sharing.run.optimizer import rate_factor
 from mtl_sharing.run.precision import choose_device, choose_precision
-from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.score.cost import HeadSize, PlanCost, plan_cost
 from mtl_sharing.score.score import check_score
 
@@ -84,7 +78,7 @@ def make_blueprint(config: Config) -> Blueprint:
     check_score(config.score)
     _check_training(config)
     joined = {name: _pairing(name, spec, config) == "joined" for name, spec in specs.items()}
-    objectives = {name: _objective(name, spec, config, joined[name]) for name, spec in specs.items()}
+    objectives = {name: _objective(spec, config, joined[name]) for name, spec in specs.items()}
     device = choose_device(config.trainer.device)
     precision = choose_precision(config.trainer.precision, device, shape.hidden)
     head = config.head
@@ -170,9 +164,9 @@ def _pairing(name: str, spec: TaskSpec, config: Config) -> str:
     return mode
 
 
-def _objective(name: str, spec: TaskSpec, config: Config, joined: bool) -> Objective:
+def _objective(spec: TaskSpec, config: Config, joined: bool) -> Objective:
     """The task's loss; ``head.regression`` is for pairs of texts, which a cosine can compare."""
-    loss, field = spec.loss, f"task.{name}.loss"
+    name, loss, field = spec.name, spec.loss, f"task.{spec.name}.loss"
     if loss is None and spec.kind == "regression" and spec.is_pair:
         loss, field = config.head.regression, "head.regression"
     low, high = spec.low or 0.0, spec.high or 0.0

@@ -102,7 +102,9 @@ def to_config(values: DictConfig) -> Config:
     Raises:
         OmegaConfBaseException: an unknown key or a value of another type.
     """
-    merged: Any = OmegaConf.merge(OmegaConf.structured(Config), values)
+    # Through plain values: a key added to a node that is typed already would pass unseen.
+    plain = OmegaConf.create(OmegaConf.to_container(values, resolve=True, throw_on_missing=True))
+    merged: Any = OmegaConf.merge(OmegaConf.structured(Config), plain)
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     return config

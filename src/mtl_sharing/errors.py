@@ -1,4 +1,4 @@
-"""The one error that is meant for the person at the keyboard."""
+"""The two ways a run ends early that are no bugs: a mistake of the user's, and their wish."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -18,6 +18,10 @@ class UserError(Exception):
         self.where = where
         self.found = found
         self.allowed = allowed
+
+
+class Stopped(Exception):
+    """The run was asked to stop (Ctrl-C, SIGTERM) and has saved its state; holds its folder."""
 
 
 def one_of(names: Iterable[str]) -> str:

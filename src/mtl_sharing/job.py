@@ -1,11 +1,7 @@
 """The main job: one run from its config to its result, in its own folder."""
 
-import json
 import logging
-import platform
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,53 +10,24 @@ import mtl_sharing
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.build import make_learner, make_trainer
 from mtl_sharing.config import Config
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.material import Material, read_material
-from mtl_sharing.run.evaluate import Evaluation, evaluate
-from mtl_sharing.run.files import replace_json, replace_text
+from mtl_sharing.outcome import SCHEMA, Result, machine, model_config, plan_record, scores
+from mtl_sharing.run.evaluate import evaluate
+from mtl_sharing.run.files import replace_json
+from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory
 from mtl_sharing.run.records import draw_curves, git_state, versions
-from mtl_sharing.run.trainer import Stopped, Trainer
+from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate
-from mtl_sharing.score.cost import PlanCost
-from mtl_sharing.score.score import (
-    Multipliers,
-    keep_objective,
-    reference_performance,
-    weighted_score,
-)
+from mtl_sharing.score.score import reference_performance
 from mtl_sharing.types import PackedBatch
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
 RESULT = "result.json"
 # Texts of each task that prediction is timed on; even, so that they also make pairs.
 _TIMED_TEXTS = 32
-
-Result = dict[str, Any]
-
-
-def plan_record(blueprint: Blueprint) -> Result:
-    """The content of plan.json: who owns which stage, and what it costs."""
-    cost, baseline = blueprint.cost(blueprint.plan), blueprint.cost(blueprint.baseline_plan)
-    return {
-        "schema": SCHEMA,
-        "plan": str(blueprint.plan),
-        "tasks": list(blueprint.plan.tasks),
-        "encoder": asdict(blueprint.shape),
-        "tower_parameters": _tower_parameters(blueprint),
-        "stages": [asdict(stage) | {"total": stage.total} for stage in cost.stages],
-        "params": cost.summary(),
-        "memory": {"model_bytes": cost.model_bytes},
-        "baseline": {"plan": str(blueprint.baseline_plan), "params": baseline.summary()},
-    }
-
-
-def _tower_parameters(blueprint: Blueprint) -> int:
-    shape = blueprint.shape
-    names = ["embeddings", *(f"layer.{i}" for i in range(shape.layers))]
-    return sum(map(shape.stage_parameters, [*names, *(["pooler"] if shape.pooler else [])]))
 
 
 def describe(config: Config, folder: Path) -> Result:
@@ -96,7 +63,7 @@ def run_job(config: Config, folder: Path) -> Result:
         result |= _train_and_score(blueprint, folder, reference)
     except Stopped:
         replace_json(folder / RESULT, result | {"status": "stopped"})
-        raise Stopped(str(folder)) from None
+        raise
     except Exception as error:
         _record_failure(folder, result, error)
         raise
@@ -117,7 +84,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     trainer = make_trainer(blueprint, material, folder)
     if trainer.restore():
         log.info("going on after step %d of %d", trainer.step, trainer.total)
-    _write_model_config(blueprint, folder)
+    replace_json(folder / "config.json", model_config(blueprint))
     _announce(blueprint, trainer)
     trainer.run()
     learner = trainer.learner
@@ -130,7 +97,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     measured = _calibrate(blueprint, material)
     cost = blueprint.cost(blueprint.plan)
     return {
-        **_scores(blueprint, found, cost, measured, reference),
+        **scores(blueprint, found, measured, reference),
         "performance": found.performance,
         "performance_raw_r": found.performance_raw_r,
         "tasks": found.tasks,
@@ -142,7 +109,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
             "examples_per_s": timing.examples_per_s,
             "predict_all_s": measured.seconds("predict", baseline=False) if measured else None,
         },
-        "machine": _machine(blueprint),
+        "machine": machine(blueprint),
         "versions": versions(),
         "git": git_state(Path(mtl_sharing.__file__).parent),
     }
@@ -156,22 +123,6 @@ def _announce(blueprint: Blueprint, trainer: Trainer) -> None:
     )  # fmt: skip
 
 
-def _write_model_config(blueprint: Blueprint, folder: Path) -> None:
-    """config.json beside model.safetensors: what its weights belong to."""
-    value = {
-        "schema": SCHEMA,
-        "plan": str(blueprint.plan),
-        "tasks": {name: asdict(spec) for name, spec in blueprint.specs.items()},
-        "joined": dict(blueprint.joined),
-        "encoder": asdict(blueprint.shape),
-        "heads": [asdict(head) for head in blueprint.heads],
-        "head": asdict(blueprint.head_shape),
-        "pooling": blueprint.pooling,
-        "max_length": blueprint.config.suite.max_length,
-    }
-    replace_text(folder / "config.json", json.dumps(value, indent=2) + "\n")
-
-
 def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     pairs = blueprint.config.score.pairs
     if not pairs:
@@ -179,10 +130,10 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     log.info("measuring %s and the baseline %s side by side", blueprint.plan,
              blueprint.baseline_plan)  # fmt: skip
 
-    def regime() -> Any:
+    def regime() -> Learner:
         return make_learner(blueprint, material, blueprint.plan)
 
-    def baseline() -> Any:
+    def baseline() -> Learner:
         return make_learner(blueprint, material, blueprint.baseline_plan)
 
     return calibrate(regime, baseline, _timed_text(material), pairs)
@@ -202,68 +153,6 @@ def _timed_text(material: Material) -> PackedBatch:
         torch.cat([text.token_types for text in picked]),
         tuple(length for text in picked for length in text.lengths),
     )
-
-
-def _scores(
-    blueprint: Blueprint,
-    found: Evaluation,
-    cost: PlanCost,
-    measured: Calibration | None,
-    reference: float | None,
-) -> Result:
-    """The score, its parts and both other objectives."""
-    config = blueprint.config.score
-    performance = found.performance if config.pearson == "unit" else found.performance_raw_r
-    separate = blueprint.plan == blueprint.baseline_plan
-    if separate:
-        reference = performance
-    kept = None if reference is None else performance / reference
-    multipliers = _multipliers(blueprint, cost, measured)
-    weighted = keep = baseline = None
-    if multipliers is not None and measured is not None:
-        exponents = config.memory_exponent, config.time_exponent
-        weighted = weighted_score(performance, multipliers, *exponents)
-        keep = None if kept is None else keep_objective(kept, config.keep, multipliers)
-        unshared = blueprint.cost(blueprint.baseline_plan)
-        baseline = {
-            "plan": str(blueprint.baseline_plan),
-            "params": unshared.summary(),
-            "model_bytes": unshared.model_bytes,
-            **measured.baseline_record(),
-        }
-    return {
-        "score": weighted,
-        "kept": kept,
-        "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
-        "multipliers": None if multipliers is None else asdict(multipliers),
-        "baseline": baseline,
-        "scored_by": asdict(config),
-    }
-
-
-def _multipliers(
-    blueprint: Blueprint, cost: PlanCost, measured: Calibration | None
-) -> Multipliers | None:
-    config = blueprint.config.score
-    if measured is None:
-        return None
-    if blueprint.plan == blueprint.baseline_plan:
-        return Multipliers(1.0, 1.0)
-    memory = blueprint.cost(blueprint.baseline_plan).total / cost.total
-    if config.memory == "peak_train":
-        memory = measured.peak_train_bytes[1] / measured.peak_train_bytes[0]
-    return Multipliers(memory, measured.ratio(config.time))
-
-
-def _machine(blueprint: Blueprint) -> dict[str, Any]:
-    runtime = blueprint.runtime
-    cuda = runtime.device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if cuda else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "precision": runtime.precision,
-        "system": platform.platform(),
-    }
 
 
 def objective_of(config: Config, result: Result) -> float:

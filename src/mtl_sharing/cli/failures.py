@@ -1,67 +1,95 @@
 """What went wrong, in one message: the user's mistakes, Hydra's complaints, a full disk."""
 
 import re
+import sys
+import traceback
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import UserError, did_you_mean
+from mtl_sharing.errors import Stopped, UserError, did_you_mean, one_of
 
 MISTAKE, INTERRUPTED = 2, 130
+_UNKNOWN_OPTION = r"Could not find '([\w/]+)/(\w+)' Available options in '[\w/]+': (.*)"
+Result = TypeVar("Result")
 
 
-def explain(error: BaseException) -> tuple[int, str | None]:
-    """Exit code and message for an error; no message for one that is not the user's."""
+def exit_on_failure(work: Callable[[], Result], debug: bool) -> Result:
+    """Does ``work``; a failure that is no bug ends the process with one message on stderr.
+
+    Args:
+        debug: show the traceback too.
+
+    Raises:
+        SystemExit: with 2 for a mistake, 130 for an interruption.
+    """
+    try:
+        return work()
+    except Exception as error:
+        code, message = explain(error)
+        if message is None:
+            raise
+        if debug:
+            traceback.print_exc()
+    except KeyboardInterrupt:
+        code, message = INTERRUPTED, "stopped at once; the last checkpoint stands"
+    print(f"mtl-train: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def explain(error: Exception) -> tuple[int, str | None]:
+    """Exit code and message for an error; no message for one that is a bug."""
     if isinstance(error, UserError):
         return MISTAKE, str(error)
+    if isinstance(error, Stopped):
+        return INTERRUPTED, f"stopped; go on with: mtl-train resume={error}"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return MISTAKE, _config_message(error)
     if isinstance(error, OSError):
-        name = error.filename or "output folder"
-        allowed = "a place that can be written and has room"
-        return MISTAKE, str(UserError(str(name), error.strerror or error, allowed))
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Stopped":
-        return INTERRUPTED, f"stopped{_how_to_go_on(error)}"
+        allowed = "a place that exists, can be written and has room"
+        place = error.filename or "the output folder"
+        return MISTAKE, str(UserError(str(place), error.strerror or error, allowed))
     return 1, None
 
 
-def _how_to_go_on(error: BaseException) -> str:
-    words = str(error)
-    return f"; go on with: mtl-train resume={words}" if words else ""
-
-
 def _config_message(error: Exception) -> str:
-    """Hydra's own words, with the nearest known key where one is unknown."""
-    words = " ".join(_root_words(error).split())
-    unknown = re.search(r"Key '([^']+)' (?:is )?not in", words)
-    if unknown is None:
-        return words
-    path = _full_key(error, unknown[1])
-    parent, _, key = path.rpartition(".")
-    known = known_keys(parent)
-    where = path if parent else key
-    return str(UserError(where, f"an unknown key{did_you_mean(key, known)}", ", ".join(known)))
+    """Hydra's own words without its search path, or the nearest name where one is unknown."""
+    words = " ".join(_words(error).partition("Config search path")[0].split())
+    option = re.search(
+        r"Could not find '([\w/]+)/(\w+)' Available options in '[\w/]+': (.*)", words
+    )
+    if option:
+        group, name, options = option[1], option[2], option[3].split()
+        return str(UserError(group, name + did_you_mean(name, options), one_of(options)))
+    key = re.search(r"Key '([^']+)' (?:is )?not in", words)
+    if key:
+        path = _full_key(error) or key[1]
+        known = known_keys(path.rpartition(".")[0])
+        found = f"an unknown key{did_you_mean(path.rpartition('.')[2], known)}"
+        return str(UserError(path, found, one_of(known)))
+    return words.replace("See https://hydra.cc", "See hydra.cc")
 
 
-def _root_words(error: Exception) -> str:
-    cause = error.__cause__
-    if isinstance(error, OmegaConfBaseException) and error.full_key:
-        return f"{error.full_key}: {str(error).splitlines()[0]}"
-    words = str(error)
-    if isinstance(cause, OmegaConfBaseException):
-        words += f" {str(cause).splitlines()[0]}"
+def _words(error: Exception) -> str:
+    """The error's own text, with the key and the cause that the text leaves out."""
+    words, key = str(error).strip(), _full_key(error)
+    if isinstance(error, OmegaConfBaseException):
+        words = words.splitlines()[0]
+        return words if not key or key in words else f"{key}: {words}"
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        words += f" {str(error.__cause__).splitlines()[0]}"
     return words
 
 
-def _full_key(error: Exception, key: str) -> str:
+def _full_key(error: Exception) -> str:
     for each in (error, error.__cause__):
-        full = getattr(each, "full_key", None)
-        if full:
-            return str(full)
-    return key
+        if getattr(each, "full_key", None):
+            return str(getattr(each, "full_key"))  # noqa: B009
+    return ""
 
 
 def known_keys(parent: str) -> list[str]:

@@ -1,9 +1,9 @@
 """Going on with a stopped run: its own config, its own folder, no second one."""
 
-import logging
 import logging.config
 import os
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -30,10 +30,13 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
     saved = folder / ".hydra" / "config.yaml"
     if not saved.is_file():
         raise UserError("resume", name, "the folder of a run (it holds .hydra/config.yaml)")
-    config = to_config(OmegaConf.load(saved))
+    values: Any = OmegaConf.load(saved)
+    config = to_config(values)
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
-    started = OmegaConf.select(OmegaConf.load(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd")
+    started = OmegaConf.select(
+        OmegaConf.load(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd"
+    )
     if started and Path(started).is_dir():
         os.chdir(started)
     _log_to(folder)
@@ -45,6 +48,9 @@ def _log_to(folder: Path) -> None:
     from importlib.resources import files
 
     text = files("mtl_sharing.conf").joinpath("hydra/job_logging/plain.yaml").read_text("utf-8")
-    settings = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(folder)}}})
-    settings.log = OmegaConf.create(text)
-    logging.config.dictConfig(OmegaConf.to_container(settings.log, resolve=True))
+    place = {"hydra": {"runtime": {"output_dir": str(folder)}}}
+    settings: Any = OmegaConf.to_container(
+        OmegaConf.merge(OmegaConf.create(text), OmegaConf.create(place)), resolve=True
+    )
+    del settings["hydra"]
+    logging.config.dictConfig(settings)

@@ -30,7 +30,10 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
     params, times = result["params"], result["time"]
     lines = [
         ("plan", f"{result['plan']} (seed {result['seed']})"),
-        ("performance", f"{result['performance']:.4f}, {result['performance_raw_r']:.4f} with raw r"),
+        (
+            "performance",
+            f"{result['performance']:.4f}, {result['performance_raw_r']:.4f} with raw r",
+        ),
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
         ("time", f"{times['train_s']:.1f} s of training steps{_rate(times)}"),
     ]

@@ -10,7 +10,13 @@ meanings and labels do not depend on it.
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from mtl_sharing.data.bundled_lexicon import BUNDLED_TASKS, Dice, concepts_of, concepts_with_polarity, wording
+from mtl_sharing.data.bundled_lexicon import (
+    BUNDLED_TASKS,
+    Dice,
+    concepts_of,
+    concepts_with_polarity,
+    wording,
+)
 from mtl_sharing.data.examples import Example
 from mtl_sharing.data.tasks import SPLITS
 from mtl_sharing.errors import UserError, did_you_mean, one_of
@@ -37,11 +43,11 @@ FILLERS = {
 }
 
 OPINION_TEMPLATES = (
-    "The {thing} in the {place} is {opinion1}.",
+    "The {property} {thing} in the {place} is {opinion1}.",
     "I think this {property} {thing} is {opinion1}.",
-    "It is {opinion1} to {action} the {thing}.",
+    "It is {opinion1} to {action} the {property} {thing}.",
     "The {thing} is {opinion1} and the {person} is {opinion2}.",
-    "The {person} was {opinion1} but the {place} is {opinion2}.",
+    "The {person} can {action} this {opinion1} {thing} in the {opinion2} {place}.",
     "It is {opinion1} to {action} the {thing} and the {place} is {opinion2}.",
     "This {thing} by the {person} is {opinion1} and it looks {opinion2}.",
     "The {thing} was {opinion1} and {opinion2} but the {person} is {opinion3}.",
@@ -186,7 +192,7 @@ def _write_quora(dice: Dice, forms: Wording) -> Draft:
     # A near miss keeps most of the meaning; more than half of them change two concepts.
     changed = [] if same else dice.some(slots, 2 if dice.chance(0.7) else 1)
     # Near misses repeat words more often, so that the count of common words tells little.
-    repeat = 0.35 if same else 0.55
+    repeat = 0.5
     templates = dice.some(dice.pick(QUESTION_TEMPLATES), 2)
     text, pair = _pair(dice, forms, slots, changed, repeat, templates, OBJECTS[third])
     return text, pair, int(same) if not dice.chance(LABEL_NOISE) else int(not same)
@@ -196,7 +202,7 @@ def _write_sts(dice: Dice, forms: Wording) -> Draft:
     slots = tuple(SCORE_STEPS)
     changed = dice.some(slots, dice.below(len(slots) + 1))
     # As in quora: the fewer concepts are in common, the more of them keep their word.
-    repeat = 0.3 + 0.1 * len(changed)
+    repeat = 0.5
     templates = dice.some(STATEMENT_TEMPLATES, 2)
     text, pair = _pair(dice, forms, slots, changed, repeat, templates, "")
     steps = ALL_STEPS - sum(SCORE_STEPS[slot] for slot in changed)

@@ -187,7 +187,8 @@ def _label(spec: TaskSpec, record: Record, where: str, is_test: bool) -> Label:
     number = _number(text)
     if spec.kind == "regression":
         low, high = spec.low, spec.high
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         if number is None or not low <= number <= high:
             raise UserError(where, f"the label {text!r}", f"a number from {low:g} to {high:g}")
         return number

@@ -1,20 +1,25 @@
 """Text to token ids: a checkpoint's own tokenizer, or a WordPiece one trained on the suite."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
-from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 
 from mtl_sharing.errors import UserError
 
 _CHUNK = 2048
+_SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_MOST_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,24 +78,51 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
     if (folder / "merges.txt").is_file():
         files = str(folder / "vocab.json"), str(folder / "merges.txt")
         tokenizer = ByteLevelBPETokenizer(*files)._tokenizer
-        ends = [(name, tokenizer.token_to_id(name)) for name in ("</s>", "<s>")]
-        tokenizer.post_processor = RobertaProcessing(*ends)
+        vocabulary = tokenizer.get_vocab()
+        first, last = ((name, vocabulary[name]) for name in ("<s>", "</s>"))
+        tokenizer.post_processor = RobertaProcessing(last, first)
         return tokenizer
     raise UserError(str(folder), "no tokenizer", "tokenizer.json, vocab.txt or merges.txt")
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A lower-casing WordPiece tokenizer with at most ``vocabulary`` tokens, from ``texts``."""
-    tokenizer = BertWordPieceTokenizer(lowercase=True)
-    tokenizer.train_from_iterator(
-        texts, vocab_size=vocabulary, min_frequency=2, show_progress=False
-    )
-    # The processor that adds [CLS] and [SEP] needs their ids, which only training gives.
-    from tokenizers.processors import BertProcessing
+    """A lower-casing WordPiece tokenizer with at most ``vocabulary`` tokens, from ``texts``.
 
-    ends = [(name, tokenizer.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
-    tokenizer._tokenizer.post_processor = BertProcessing(*ends)
-    return tokenizer._tokenizer
+    Equal texts give equal tokenizers. Left to itself the library numbers the first word pieces
+    (``##a``) by the order of a hash map and breaks ties by these numbers (its issue 1794), so
+    they are numbered before it starts.
+    """
+    lines = list(texts)
+    trained = BertWordPieceTokenizer(lowercase=True)
+    alphabet = _alphabet(trained, lines)
+    pieces = [f"##{c}" for c in alphabet if len(_words(trained, f"a{c}")) == 1]
+    trained.train_from_iterator(
+        iter(lines),
+        vocab_size=vocabulary,
+        min_frequency=2,
+        limit_alphabet=len(alphabet),
+        initial_alphabet=alphabet,
+        special_tokens=[*_SPECIAL_TOKENS, *pieces],
+        show_progress=False,
+    )
+    # Made anew, or the pieces would stay special and be looked for in texts as they stand.
+    return BertWordPieceTokenizer(trained.get_vocab(), lowercase=True)._tokenizer
+
+
+def _alphabet(tokenizer: BertWordPieceTokenizer, lines: Sequence[str]) -> list[str]:
+    """The commonest characters of the texts once normalised, sorted."""
+    counts: Counter[str] = Counter()
+    for start in range(0, len(lines), _CHUNK):
+        joined = " ".join(lines[start : start + _CHUNK])
+        counts.update(tokenizer._tokenizer.normalizer.normalize_str(joined))
+    ranked = sorted(counts, key=lambda c: (-counts[c], c))
+    return sorted([c for c in ranked if not c.isspace()][:_MOST_CHARACTERS])
+
+
+def _words(tokenizer: BertWordPieceTokenizer, text: str) -> list[Any]:
+    parts = tokenizer._tokenizer
+    words: list[Any] = parts.pre_tokenizer.pre_tokenize_str(parts.normalizer.normalize_str(text))
+    return words
 
 
 def check_vocabulary(tokenizer: Tokenizer, rows: int) -> None:

@@ -123,12 +123,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise UserError(str(path), f"a damaged file ({error})", "a whole .safetensors") from None
+            raise UserError(
+                str(path), f"a damaged file ({error})", "a whole .safetensors"
+            ) from None
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
-        raise UserError(str(path), "a pickle that would run code", "tensors only") from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        found = "a pickle that is damaged or would run code"
+        raise UserError(str(path), found, "tensors only") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(str(path), f"a damaged file ({reason})", "a whole .bin") from None
     if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
@@ -178,6 +181,10 @@ def _check_stage(stage: str, state: dict[str, Tensor], shape: EncoderShape, path
     if missing:
         found = f"no weights for {stage}: {_some(missing)}"
         raise UserError(str(path), found, f"a {shape.family} checkpoint with {shape.layers} layers")
+    surplus = sorted(state.keys() - expected.keys())
+    if surplus:
+        found = f"weights that {stage} has no place for: {_some(surplus)}"
+        raise UserError(str(path), found, "the weights that the config asks for")
     for name, like in expected.items():
         if state[name].shape != like.shape:
             found = f"{stage}.{name} of shape {tuple(state[name].shape)}"

@@ -91,9 +91,7 @@ class Network(nn.Module):
             return self.encoder.pooled(rows)
         return first_tokens(rows) if self.pooling == "cls" else mean_tokens(rows)
 
-    def _head_input(
-        self, head: TaskHead, pooled: Tensor, rows: Sequence[JoinedRow]
-    ) -> JoinedRow:
+    def _head_input(self, head: TaskHead, pooled: Tensor, rows: Sequence[JoinedRow]) -> JoinedRow:
         vectors = pair_features(pooled, head.features) if head.features else pooled
         layout = rows[0].streams[0].layout
         return JoinedRow((Stream((head.name,), layout, len(vectors)),), self.dropout(vectors))
@@ -113,6 +111,8 @@ def _head_stage(
         found = {name: widths[name] for name in owners}
         if len(set(found.values())) > 1:
             allowed = "equal input widths for tasks that share a head layer (pairing.features)"
-            raise UserError("sharing.plan", f"{stage.ownership} at {stage.name} over {found}", allowed)
+            raise UserError(
+                "sharing.plan", f"{stage.ownership} at {stage.name} over {found}", allowed
+            )
     each = iter([widths[owners[0]] if first else shape.width for owners in stage.owners])
     return StageCopies(stage, lambda: HeadLayer(next(each), shape))

@@ -37,11 +37,11 @@ class PlannedEncoder(nn.Module):
             allowed = f"depths that add up to {shape.layers} layers"
             raise UserError("sharing.plan", f"{plan} ({plan.depth} layers)", allowed)
         self.shape, self.plan = shape, plan
-        stages = plan.stages(pooler=pooler)
+        stages = plan.stages(head_layers=len(plan.head), pooler=pooler)
         self.embeddings = _planned_stage(stages[0], shape, tower)
         layers = stages[1 : 1 + shape.layers]
         self.layers = nn.ModuleList(_planned_stage(stage, shape, tower) for stage in layers)
-        self.pooler = _planned_stage(stages[-1], shape, tower) if pooler else None
+        self.pooler = _planned_stage(stages[1 + shape.layers], shape, tower) if pooler else None
 
     def forward(self, batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
         """Last hidden states of each task's text.
@@ -71,9 +71,6 @@ class PlannedEncoder(nn.Module):
 
 
 def _planned_stage(stage: Stage, shape: EncoderShape, tower: Tower | None) -> StageCopies:
-    if stage.ownership.tied:
-        allowed = "F, S, I and G; tied stages (T) are not trained by this version"
-        raise UserError("sharing.plan", f"{stage.ownership} at {stage.name}", allowed)
     # Built without memory, so that no time goes into random numbers that are overwritten.
     with torch.device("meta"):
         copies = StageCopies(stage, lambda: make_stage(stage.name, shape))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mtl_sharing.errors import UserError
 from mtl_sharing.model.attention import SequenceLayout
 from mtl_sharing.plan import Stage
 
@@ -44,10 +45,16 @@ class StageCopies(nn.Module):
     """The copies of one stage, one for each group of tasks that owns one.
 
     A frozen stage takes no gradient and stays in evaluation mode (no dropout) for good.
+
+    Raises:
+        UserError: a tied stage.
     """
 
     def __init__(self, stage: Stage, make: Callable[[], nn.Module]) -> None:
         super().__init__()
+        if stage.ownership.tied:
+            allowed = "F, S, I and G; tied stages (T) are not trained by this version"
+            raise UserError("sharing.plan", f"{stage.ownership} at {stage.name}", allowed)
         self.name, self.owners, self.trains = stage.name, stage.owners, stage.trains
         self.copies = nn.ModuleList(make() for _ in stage.owners)
         self.requires_grad_(stage.trains)

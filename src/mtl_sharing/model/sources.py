@@ -33,7 +33,7 @@ def _package_folder(source: str, where: str) -> Path:
     package, _, inside = source.removeprefix(_PACKAGE).partition("/")
     try:
         folder = Path(str(resources.files(package) / inside))
-    except (ImportError, ValueError):
+    except (ImportError, TypeError, ValueError):  # TypeError: a module that is no package
         hint = f"an installed package (pip install {package.replace('_', '-')})"
         raise UserError(where, source, hint) from None
     if not folder.is_dir():

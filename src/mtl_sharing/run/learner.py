@@ -63,7 +63,7 @@ class Learner:
             tasks = self.sampler.tasks(step * self.accumulation + part)
             losses, count = self._losses(tasks)
             examples += count
-            (self.weighting(losses) / self.accumulation).backward()  # type: ignore[no-untyped-call]
+            (self.weighting(losses) / self.accumulation).backward()
             for task, loss in losses.items():
                 seen.setdefault(task, []).append(_finite(task, loss, step))
         self._apply()

@@ -67,10 +67,10 @@ def correlation(name: str, predicted: Values, labels: Values) -> float:
         return 0.0
     from scipy import stats
 
-    function = stats.pearsonr if name == "pearson" else stats.spearmanr
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nearly constant predictions of an untrained model
-        value = float(function(predicted, labels)[0])
+        function: Any = stats.pearsonr if name == "pearson" else stats.spearmanr
+        value = float(function(predicted, labels).statistic)
     return value if np.isfinite(value) else 0.0
 
 

@@ -8,7 +8,6 @@ from torch import nn
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig
 
-
 SCHEDULES = ("none", "linear", "cosine", "onecycle")
 
 

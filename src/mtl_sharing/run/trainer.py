@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from mtl_sharing.data.batches import EncodedTask
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.run.checkpoint import load_state, save_state
 from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_file
@@ -26,10 +26,6 @@ WEIGHTS = "model.safetensors"
 # Start-up (allocator, kernel choice) would blur the rate.
 _UNTIMED_STEPS = 10
 _SMOOTHING = 0.9
-
-
-class Stopped(Exception):
-    """The run was asked to stop (Ctrl-C, SIGTERM) and has saved its state."""
 
 
 @dataclass
@@ -121,7 +117,7 @@ class Trainer:
                 self._evaluate()
             if self._stop:
                 self.save()
-                raise Stopped
+                raise Stopped(str(self.folder))
 
     def _finished(self) -> bool:
         return self.patience is not None and self.stale >= self.patience
@@ -151,7 +147,9 @@ class Trainer:
             self.on_evaluation(self.step, found)
 
     def _record(self, found: Evaluation) -> None:
-        values = {f"dev/{name}/{task['metric']}": task["value"] for name, task in found.tasks.items()}
+        values = {
+            f"dev/{name}/{task['metric']}": task["value"] for name, task in found.tasks.items()
+        }
         dev = {f"dev/{name}/loss": task["loss"] for name, task in found.tasks.items()}
         train = {f"train/{name}/loss": loss for name, loss in self._losses.items()}
         figures = {"performance": found.performance, "performance_raw_r": found.performance_raw_r}
@@ -159,8 +157,13 @@ class Trainer:
         self.history.append(row)
         write_metrics(self.folder, self.history)
         words = "  ".join(f"{name} {task['value']:.3f}" for name, task in found.tasks.items())
-        log.info("step %d of %d  dev %s  performance %.4f", self.step, self.total, words,
-                 found.performance)
+        log.info(
+            "step %d of %d  dev %s  performance %.4f",
+            self.step,
+            self.total,
+            words,
+            found.performance,
+        )
 
     def save(self) -> None:
         """Replaces the run's checkpoint."""

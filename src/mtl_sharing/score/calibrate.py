@@ -73,10 +73,8 @@ def calibrate(
     both = (regime(), baseline())
     train, predict = [], []
     for number in range(pairs + 1):
-        steps = [_timed(lambda m=m: m.update(number, pairs + 1), m.runtime) for m in both]
-        reads = [_timed(lambda m=m: predict_all(m, text), m.runtime) for m in both]
-        train.append((steps[0], steps[1]))
-        predict.append((reads[0], reads[1]))
+        train.append((_step_s(both[0], number), _step_s(both[1], number)))
+        predict.append((_predict_s(both[0], text), _predict_s(both[1], text)))
     return Calibration(tuple(train[1:]), tuple(predict[1:]), peak)
 
 
@@ -85,7 +83,7 @@ def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tenso
     runtime, network = learner.runtime, learner.network.eval()
     moved = text.to(runtime.device)
     with torch.inference_mode(), autocast(runtime.precision, runtime.device):
-        result: Mapping[str, torch.Tensor] = network({task: moved for task in learner.batches})
+        result: Mapping[str, torch.Tensor] = network(dict.fromkeys(learner.batches, moved))
         return result
 
 
@@ -97,6 +95,14 @@ def _peak(make: Callable[[], Learner]) -> int:
     for step in range(2):
         learner.update(step, 2)
     return peak_memory(learner.runtime.device)
+
+
+def _step_s(learner: Learner, number: int) -> float:
+    return _timed(lambda: learner.update(number, number + 1), learner.runtime)
+
+
+def _predict_s(learner: Learner, text: PackedBatch) -> float:
+    return _timed(lambda: predict_all(learner, text), learner.runtime)
 
 
 def _timed(work: Callable[[], object], runtime: Runtime) -> float:

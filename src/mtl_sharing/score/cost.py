@@ -112,9 +112,7 @@ def plan_cost(
             each = _dense(stage.owners, inputs, head_width)
         else:
             each = tuple(shape.stage_parameters(stage.name) for _ in stage.owners)
-        stages.append(
-            StageCost(stage.name, str(stage.ownership), stage.owners, stage.trains, each)
-        )
+        stages.append(StageCost(stage.name, str(stage.ownership), stage.owners, stage.trains, each))
     last = dict.fromkeys(widths, head_width) if head_depth else widths
     owners = tuple((head.task,) for head in heads)
     counts = tuple(0 if h.cosine else (last[h.task] + 1) * h.outputs for h in heads)

