@@ -7,6 +7,7 @@ weights, so it also serves ``dry_run``. :class:`Material` is what was read for i
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from string import Formatter
+from typing import Any
 
 from mtl_sharing.config import Config
 from mtl_sharing.data.tasks import TaskSpec, task_spec
@@ -81,6 +82,9 @@ def make_blueprint(config: Config) -> Blueprint:
     objectives = {name: _objective(spec, config, joined[name]) for name, spec in specs.items()}
     device = choose_device(config.trainer.device)
     precision = choose_precision(config.trainer.precision, device, shape.hidden)
+    if not config.dry_run:
+        # Last, as it may ask the hub: every mistake that needs no network is told without.
+        resolve_shape(config.encoder, _checkpoint_config(config))
     head = config.head
     width = shape.hidden if head.width is None else head.width
     return Blueprint(
@@ -108,6 +112,8 @@ def make_plan(config: Config, tasks: tuple[str, ...], layers: int) -> SharingPla
     """
     sharing, where = config.sharing, "sharing.plan"
     text = sharing.plan
+    if text is None and not sharing.template:
+        raise UserError(where, "null", "a plan, such as sharing.plan=F4-S4-I4")
     if text is None:
         where, text = "sharing.template", _fill(config, layers)
     return SharingPlan.parse(text, tasks, layers, config.head.depth, where=where)
@@ -143,17 +149,18 @@ def _tasks(config: Config) -> dict[str, TaskSpec]:
 
 
 def _shape(config: Config) -> EncoderShape:
-    """The encoder's shape, held against the checkpoint's own where that is read anyway."""
-    source = config.encoder.checkpoint
-    known = all(getattr(config.encoder, field.name) is not None for field in fields(EncoderShape))
-    folder = None
-    if source is not None and not (config.dry_run and known):
-        folder = checkpoint_folder(source)
-    shape = resolve_shape(config.encoder, None if folder is None else read_config(folder))
+    """The encoder's shape: the config's where it says everything, else the checkpoint's."""
+    complete = all(getattr(config.encoder, field.name) is not None for field in fields(EncoderShape))
+    shape = resolve_shape(config.encoder, None if complete else _checkpoint_config(config))
     if not 8 <= config.suite.max_length <= shape.max_length:
         allowed = f"8 to {shape.max_length}, the encoder's positions"
         raise UserError("suite.max_length", config.suite.max_length, allowed)
     return shape
+
+
+def _checkpoint_config(config: Config) -> dict[str, Any] | None:
+    source = config.encoder.checkpoint
+    return None if source is None else read_config(checkpoint_folder(source))
 
 
 def _pairing(name: str, spec: TaskSpec, config: Config) -> str:

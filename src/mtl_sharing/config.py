@@ -93,7 +93,7 @@ class Config:
 
 def register() -> None:
     """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused."""
-    ConfigStore.instance().store(name=ROOT_NAME, node=Config)
+    ConfigStore.instance().store(name=ROOT_NAME, node=Config, replace=True)
 
 
 def to_config(values: DictConfig) -> Config:

@@ -1,5 +1,6 @@
 """The main job: one run from its config to its result, in its own folder."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import mtl_sharing
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.build import make_learner, make_trainer
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Stopped, UserError
+from mtl_sharing.errors import Stopped
 from mtl_sharing.material import Material, read_material
 from mtl_sharing.outcome import SCHEMA, Result, machine, model_config, plan_record, scores
 from mtl_sharing.run.evaluate import evaluate
@@ -39,6 +40,15 @@ def describe(config: Config, folder: Path) -> Result:
     record = plan_record(make_blueprint(config))
     replace_json(folder / "plan.json", record)
     return record
+
+
+def finished_result(folder: Path) -> Result | None:
+    """The result in ``folder`` if a run has finished there."""
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    result: Result = json.loads(path.read_text(encoding="utf-8"))
+    return result if result["status"] == "finished" else None
 
 
 def run_job(config: Config, folder: Path) -> Result:
@@ -153,16 +163,3 @@ def _timed_text(material: Material) -> PackedBatch:
         torch.cat([text.token_types for text in picked]),
         tuple(length for text in picked for length in text.lengths),
     )
-
-
-def objective_of(config: Config, result: Result) -> float:
-    """The number that a sweep maximises.
-
-    Raises:
-        UserError: the objective was not measured in this run.
-    """
-    value = result["objectives"][config.score.objective]
-    if value is None:
-        needs = "score.reference" if config.score.objective == "keep" else "score.pairs"
-        raise UserError("score.objective", config.score.objective, f"a value for {needs}")
-    return float(value)

@@ -88,10 +88,11 @@ def test_every_weight_finds_its_place(save, weights, tower, shape):
 
 
 def test_old_names_half_precision_and_stored_positions_are_understood(save, weights, tower, shape):
+    names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
     old = {
-        re.sub("LayerNorm.bias", "LayerNorm.beta", re.sub("LayerNorm.weight", "LayerNorm.gamma", k)):
-        v.to(torch.bfloat16) for k, v in weights.items()
-    }  # fmt: skip
+        re.sub(r"LayerNorm\.\w+", lambda found: names[found[0]], name): value.to(torch.bfloat16)
+        for name, value in weights.items()
+    }
     old["bert.embeddings.position_ids"] = torch.arange(17)[None]
     loaded = load_tower(save(old), shape, 0)
     assert loaded.dropped == ("embeddings.position_ids",)

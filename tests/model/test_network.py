@@ -84,7 +84,9 @@ def test_hidden_head_layers_follow_the_plan(build, make_batch, plan, activation)
     for number, (task, batch) in enumerate(batches.items()):
         vectors = pooled_by_hand(network, task, batch)
         close(found[task], head_by_hand(network, number, vectors, activation))
-    sizes = [{(c.dense.in_features, c.dense.out_features) for c in s.copies} for s in network.hidden]
+    sizes = [
+        {(c.dense.in_features, c.dense.out_features) for c in s.copies} for s in network.hidden
+    ]
     assert sizes == [{(21, 13)}, {(13, 13)}]
 
 

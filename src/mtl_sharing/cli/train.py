@@ -2,9 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,6 +11,7 @@ from omegaconf import DictConfig
 
 from mtl_sharing.cli.failures import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.errors import UserError
 
 # Hydra may call nothing else by a name from a config file.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
@@ -32,24 +31,43 @@ def _composed(values: DictConfig) -> float | None:
     return work() if job.mode == RunMode.MULTIRUN else exit_on_failure(work, _debug())
 
 
-def run(config: Config, folder: Path) -> float | None:
+def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     """Runs or describes one job in ``folder`` and prints what a person wants to know of it."""
     # Here, not above: torch takes longer to load than --help may.
     from mtl_sharing.cli import summary
-    from mtl_sharing.job import describe, objective_of, run_job
+    from mtl_sharing.job import describe, finished_result, run_job
 
+    if not resumed:
+        refuse_used_folder(folder)
     if config.dry_run:
         summary.print_plan(describe(config, folder), folder)
         return None
-    result = run_job(config, folder)
+    result = finished_result(folder) or run_job(config, folder)
     summary.print_result(result, folder)
-    return objective_of(config, result)
+    objective: float | None = result["objectives"][config.score.objective]
+    return objective
+
+
+def refuse_used_folder(folder: Path) -> None:
+    """Raises UserError where a run already lies in ``folder``: nothing is overwritten."""
+    if (folder / "result.json").exists():
+        allowed = f"a new folder; to go on with that run: mtl-train resume={folder}"
+        raise UserError("hydra.run.dir", f"{folder}, which holds a run", allowed)
+
+
+def _new(arguments: list[str]) -> None:
+    """A run or sweep from the command line's words."""
+    for word in arguments:
+        if word.startswith("hydra.run.dir="):
+            # Before Hydra writes its own files there.
+            refuse_used_folder(Path(word.removeprefix("hydra.run.dir=")))
+    _composed()
 
 
 def _resumed(name: str, arguments: list[str]) -> float | None:
     from mtl_sharing.cli.resume import resume
 
-    return run(*resume(name, arguments))
+    return run(*resume(name, arguments), resumed=True)
 
 
 def _debug() -> bool:
@@ -62,8 +80,14 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
     arguments = sys.argv[1:]
-    resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
-    work: Callable[[], Any] = _composed
-    if resumed and resumed[-1] not in ("", "null"):
-        work = lambda: _resumed(resumed[-1], arguments)  # noqa: E731
+    folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    resuming = bool(folders) and folders[-1] not in ("", "null")
+
+    def work() -> object:
+        return _resumed(folders[-1], arguments) if resuming else _new(arguments)
+
     exit_on_failure(work, _debug())
+
+
+if __name__ == "__main__":
+    main()

@@ -57,7 +57,7 @@ class EncodedTask:
             torch.from_numpy(types.astype(np.int64)),
             tuple(int(end - start) for _, start, end in spans),
         )
-        labels = torch.from_numpy(self.labels[rows])
+        labels = torch.from_numpy(self.labels[np.asarray(rows)])
         return LabelledBatch(text, labels.long() if self.whole else labels.float())
 
     def sample(self, count: int | None, seed: int) -> "EncodedTask":

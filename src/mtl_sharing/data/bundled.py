@@ -95,6 +95,9 @@ STATEMENT_TEMPLATES = (
 )
 # What each slot adds to a similarity, in steps of 0.2; all together make 25 steps, which is 5.
 SCORE_STEPS = {"person": 6, "action": 7, "thing": 6, "property": 3, "place": 3}
+# How often a concept in common keeps its word. Half is a compromise: common words say something,
+# which starts the learning, but only the synonyms say the rest.
+REPEAT = 0.5
 ALL_STEPS = sum(SCORE_STEPS.values())
 
 
@@ -191,20 +194,16 @@ def _write_quora(dice: Dice, forms: Wording) -> Draft:
     same = dice.chance(0.5)
     # A near miss keeps most of the meaning; more than half of them change two concepts.
     changed = [] if same else dice.some(slots, 2 if dice.chance(0.7) else 1)
-    # Near misses repeat words more often, so that the count of common words tells little.
-    repeat = 0.5
     templates = dice.some(dice.pick(QUESTION_TEMPLATES), 2)
-    text, pair = _pair(dice, forms, slots, changed, repeat, templates, OBJECTS[third])
+    text, pair = _pair(dice, forms, slots, changed, templates, OBJECTS[third])
     return text, pair, int(same) if not dice.chance(LABEL_NOISE) else int(not same)
 
 
 def _write_sts(dice: Dice, forms: Wording) -> Draft:
     slots = tuple(SCORE_STEPS)
     changed = dice.some(slots, dice.below(len(slots) + 1))
-    # As in quora: the fewer concepts are in common, the more of them keep their word.
-    repeat = 0.5
     templates = dice.some(STATEMENT_TEMPLATES, 2)
-    text, pair = _pair(dice, forms, slots, changed, repeat, templates, "")
+    text, pair = _pair(dice, forms, slots, changed, templates, "")
     steps = ALL_STEPS - sum(SCORE_STEPS[slot] for slot in changed)
     if dice.chance(LABEL_NOISE):
         steps = dice.below(ALL_STEPS + 1)
@@ -216,13 +215,12 @@ def _pair(
     forms: Wording,
     slots: Sequence[str],
     changed: Sequence[str],
-    repeat: float,
     templates: Sequence[str],
     phrase: str,
 ) -> tuple[str, str]:
     """Two texts of one meaning but for the ``changed`` slots.
 
-    A concept in common keeps its word with probability ``repeat`` and else takes a synonym.
+    A concept in common keeps its word with probability ``REPEAT`` and else takes a synonym.
     """
     first: dict[str, str] = {}
     second: dict[str, str] = {}
@@ -232,7 +230,7 @@ def _pair(
         if slot in changed:
             others = [other for other in FILLERS[slot] if other != concept]
             second[slot] = dice.pick(forms[dice.pick(others)])
-        elif dice.chance(repeat):
+        elif dice.chance(REPEAT):
             second[slot] = first[slot]
         else:
             second[slot] = dice.pick([form for form in forms[concept] if form != first[slot]])

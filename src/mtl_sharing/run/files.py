@@ -1,10 +1,13 @@
 """Writing files so that a final name never holds half of one."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -18,12 +21,21 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
+        _write(write, temporary, path)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write(write: Callable[[Path], object], temporary: Path, path: Path) -> None:
+    """Calls ``write``; libraries that report a failed write in their own way raise OSError too."""
+    try:
+        write(temporary)
+    except (RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OSError(errno.EIO, f"a failed write ({reason})", str(path)) from error
 
 
 def replace_text(path: Path, text: str) -> None:

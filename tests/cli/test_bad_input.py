@@ -1,0 +1,236 @@
+"""Every mistake ends with exit code 2 and one message: where, what was found, what is allowed."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from support import QUICK
+from safetensors.torch import save_file
+
+OVERRIDES = {
+    "split above the layers": (["split=13"], ["split", "13", "0 to 12"]),
+    "split below 0": (["split=-1"], ["split", "-1", "0 to 12"]),
+    "split for a shallower encoder": (["encoder=distilbert", "split=7"], ["split", "7", "0 to 6"]),
+    "depths that do not add up": (["sharing.plan=S5-I6"], ["sharing.plan", "S5-I6", "12 layers"]),
+    "an unknown letter": (["sharing.plan=X12"], ["sharing.plan", "X12", "T (tied)"]),
+    "an unknown task in a group": (["sharing.plan=G12:sst+stt"], ["stt", "sst, quora, sts"]),
+    "tied stages, which come later": (["sharing.plan=T12"], ["sharing.plan", "T", "F, S, I and G"]),
+    "an unknown key": (["trainer.max_step=3"], ["trainer.max_step", "max_steps"]),
+    "an unknown added key": (["+optimzer.lr=1"], ["optimzer", "optimizer"]),
+    "an unknown option": (["sharing=hybird"], ["sharing", "hybird", "hybrid"]),
+    "a value of another type": (["trainer.max_steps=x"], ["trainer.max_steps", "x", "Integer"]),
+    "a plan that is missing": (["sharing=plan"], ["sharing.plan"]),
+    "an unknown metric": (["task.sst.metric=acuracy"], ["task.sst.metric", "acuracy", "accuracy"]),
+    "a loss of another kind": (["task.sst.loss=mse"], ["task.sst.loss", "mse", "cross_entropy"]),
+    "a cosine of one sequence": (["head=cosine", "pairing=joined"], ["head.regression", "separate"]),
+    "an unknown feature": (["pairing.features=[u,w]"], ["pairing.features", "w", "absdiff"]),
+    "an unknown sampler": (["sampler.name=robin"], ["sampler.name", "robin", "round_robin"]),
+    "a negative rate": (["optimizer.lr=-1"], ["optimizer.lr", "-1", "0 or more"]),
+    "a batch of none": (["trainer.batch_size=0"], ["trainer.batch_size", "0", "1 or more"]),
+    "an unknown device": (["trainer.device=tpu"], ["trainer.device", "tpu", "cpu"]),
+    "too long a text": (["suite.max_length=500"], ["suite.max_length", "500", "128"]),
+    "a weight for no task": (["+loss.weights.stt=1"], ["loss.weights", "stt", "sts"]),
+    "no data_dir": (["suite=cs224n"], ["data_dir", "null"]),
+    "no such data_dir": (["suite=cs224n", "data_dir=nowhere"], ["data_dir", "nowhere"]),
+    "a task nobody generates": (["+task@task.mine=bundled_sst"], ["task.mine.train", "sst"]),
+    "a plan with nothing to train": (["sharing.plan=F12", "head=cosine", "suite.tasks=[sts]"],
+                                     ["sharing.plan"]),
+    "no such run to resume": (["resume=nowhere"], ["resume", "nowhere"]),
+    "a reference that is no run": (["score.reference=nowhere"], ["score.reference", "nowhere"]),
+    "an unknown objective": (["score.objective=best"], ["score.objective", "best", "weighted"]),
+}  # fmt: skip
+
+
+def refused(done, *words):
+    """Holds the form of every refusal, and that its message has these words."""
+    assert done.code == 2, done.out + done.err
+    assert "Traceback" not in done.err
+    message = done.err.strip()
+    assert len(message.splitlines()) == 1, message
+    for word in words:
+        assert word in message, message
+    for path in done.cwd.rglob("result.json"):
+        assert json.loads(path.read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(("overrides", "words"), OVERRIDES.values(), ids=OVERRIDES)
+def test_settings(mtl_train, overrides, words):
+    quick = QUICK if not any(word.startswith(("encoder", "resume")) for word in overrides) else ()
+    refused(mtl_train(*quick, *overrides), *words)
+
+
+def own_task(folder: Path, text: str | bytes, kind: str = "classes", name: str = "mine.csv"):
+    """Words that train on one table of the user's own."""
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    ranges = {"classes": "classes: 3", "binary": "{}", "regression": "range: [0, 5]"}[kind]
+    (folder / "conf" / "task").mkdir(parents=True, exist_ok=True)
+    fields = "" if ranges == "{}" else f"{ranges}\n"
+    (folder / "conf" / "task" / "mine.yaml").write_text(
+        f"kind: {kind}\n{fields}train: [{name}]\ndev: [{name}]\n"
+    )
+    words = (f"--config-dir={folder / 'conf'}", "+task@task.mine=mine", "suite.tasks=[mine]")
+    return [*words, f"data_dir={folder}", *QUICK]
+
+
+GOOD = "text,label\n" + "".join(f"some words {i},{i % 2}\n" for i in range(12))
+TABLES = {
+    "a label that is no number": (GOOD + "more,high\n", "classes", ["mine.csv:14", "high", "0 to 2"]),
+    "a class that is not whole": (GOOD + "more,1.5\n", "classes", ["mine.csv:14", "1.5"]),
+    "a class out of range": (GOOD + "more,3\n", "classes", ["mine.csv:14", "3", "0 to 2"]),
+    "a score out of range": (GOOD + "more,5.5\n", "regression", ["mine.csv:14", "5.5", "0 to 5"]),
+    "a binary label out of range": (GOOD + "more,2\n", "binary", ["mine.csv:14", "2", "0 to 1"]),
+    "a missing column": ("text,lable\na,1\n", "classes", ["mine.csv", "label", "lable"]),
+    "an empty table": ("text,label\n", "classes", ["mine", "empty"]),
+    "an empty file": ("", "classes", ["mine.csv", "empty"]),
+    "text that is not UTF-8": (GOOD.encode() + b"caf\xe9,1\n", "classes", ["mine.csv:14", "UTF-8"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "kind", "words"), TABLES.values(), ids=TABLES)
+def test_tables(mtl_train, tmp_path, table, kind, words):
+    refused(mtl_train(*own_task(tmp_path, table, kind)), *words)
+
+
+def test_a_missing_file(mtl_train, tmp_path):
+    words = own_task(tmp_path, GOOD)
+    (tmp_path / "mine.csv").rename(tmp_path / "mein.csv")
+    refused(mtl_train(*words), "mine.csv", "mein.csv")
+
+
+def test_rows_without_label_or_text(mtl_train, tmp_path):
+    words = own_task(tmp_path, GOOD + "more,\n,1\n")
+    refused(mtl_train(*words, "suite.on_bad_row=error"), "mine.csv:14", "label")
+    done = mtl_train(*words)
+    assert done.code == 0, done.err
+    assert "mine train: 2 rows skipped" in done.out
+    assert "mine.csv:14" in done.out
+
+
+class Checkpoint:
+    """A small BERT checkpoint to spoil."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import BertConfig, BertModel
+
+        config = BertConfig(hidden_size=12, num_hidden_layers=3, num_attention_heads=3,
+                            intermediate_size=20, vocab_size=40, max_position_embeddings=64)  # fmt: skip
+        self.folder = folder / "bert"
+        BertModel(config).save_pretrained(self.folder)
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "is", "a"]
+        (self.folder / "vocab.txt").write_text("\n".join(words))
+        self.weights = self.folder / "model.safetensors"
+
+    def run(self, mtl_train, *words):
+        rows = [word for word in QUICK if not word.startswith("encoder")]
+        source = f"encoder.checkpoint={self.folder}"
+        return mtl_train(*rows, "encoder=auto", source, "split=2", "suite.max_length=60", *words)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return Checkpoint(tmp_path)
+
+
+def test_a_sound_checkpoint_trains(mtl_train, checkpoint):
+    done = checkpoint.run(mtl_train)
+    assert done.code == 0, done.err
+    assert done.result["plan"] == "S2-I1"
+
+
+def test_a_checkpoint_of_another_shape(mtl_train, checkpoint):
+    done = checkpoint.run(mtl_train, "encoder.layers=4")
+    refused(done, "encoder.layers", "4", "3")
+
+
+def test_a_checkpoint_of_another_family(mtl_train, checkpoint):
+    refused(checkpoint.run(mtl_train, "encoder.family=roberta"), "encoder.family", "bert")
+
+
+def test_weights_that_do_not_fit_their_own_config(mtl_train, checkpoint):
+    config = json.loads((checkpoint.folder / "config.json").read_text())
+    config["num_hidden_layers"] = 4
+    (checkpoint.folder / "config.json").write_text(json.dumps(config))
+    refused(checkpoint.run(mtl_train), "model.safetensors", "layer.3")
+
+
+def test_a_truncated_file(mtl_train, checkpoint):
+    checkpoint.weights.write_bytes(checkpoint.weights.read_bytes()[:-100])
+    refused(checkpoint.run(mtl_train), "model.safetensors", "damaged")
+
+
+def test_a_surplus_weight(mtl_train, checkpoint):
+    from safetensors.torch import load_file
+
+    weights = load_file(checkpoint.weights) | {"adapter.weight": torch.ones(2)}
+    save_file(weights, checkpoint.weights)
+    refused(checkpoint.run(mtl_train), "model.safetensors", "adapter.weight")
+
+
+class Evil:
+    """Pickles to a call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_bin_that_tries_to_run_code(mtl_train, checkpoint, tmp_path):
+    checkpoint.weights.unlink()
+    torch.save({"x": Evil(tmp_path / "ran")}, checkpoint.folder / "pytorch_model.bin")
+    refused(checkpoint.run(mtl_train), "pytorch_model.bin", "code")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_no_network_for_a_hub_id(mtl_train, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    done = mtl_train("encoder=bert_base")
+    refused(done, "encoder.checkpoint", "google-bert/bert-base-uncased", "network")
+
+
+def test_a_loss_that_becomes_nan(mtl_train):
+    rows = [word for word in QUICK if "max_steps" not in word]
+    done = mtl_train(*rows, "trainer.max_steps=60", "optimizer.lr=1e25", "optimizer.clip=null",
+                     "scheduler=none")  # fmt: skip
+    refused(done, "loss of task", "optimizer.lr")
+    assert done.result["status"] == "failed"
+    assert "loss of task" in done.result["reason"]
+
+
+def test_debug_shows_the_traceback(mtl_train):
+    done = mtl_train("split=13", "trainer.debug=true")
+    assert done.code == 2
+    assert "Traceback" in done.err
+
+
+def test_an_output_folder_that_cannot_be_made(mtl_train, tmp_path):
+    (tmp_path / "outputs").write_text("a file where the folder should be")
+    done = mtl_train(*QUICK)
+    assert done.code == 2
+    assert "outputs" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_full_disk_leaves_nothing_that_looks_finished(tmp_path):
+    """A limit on the size of files stands for a disk that takes no more."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    command = [sys.executable, "-m", "mtl_sharing.cli.train", *QUICK, "hydra.run.dir=run"]
+    done = subprocess.run(command, cwd=tmp_path, preexec_fn=limit, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not list((tmp_path / "run").rglob("*.tmp"))

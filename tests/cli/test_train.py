@@ -1,0 +1,205 @@
+"""The main job from the command line to its folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import QUICK, ROOT
+from safetensors.torch import load_file
+
+CONTRACT = {
+    "schema", "plan", "seed", "score", "performance", "performance_raw_r", "kept", "tasks",
+    "params", "memory", "time", "baseline", "multipliers", "versions", "git", "status",
+}  # fmt: skip
+
+
+def test_a_run_leaves_everything_that_the_contract_names(mtl_train):
+    done = mtl_train(*QUICK, "score.pairs=1", "sharing=hybrid", "split=6")
+    assert done.code == 0, done.err
+    names = {path.name for path in done.folder.iterdir()}
+    assert names >= {
+        ".hydra", "plan.json", "result.json", "metrics.csv", "curves.png", "model.safetensors",
+        "config.json", "tokenizer.json", "checkpoint", "train.log",
+    }  # fmt: skip
+    result = done.result
+    assert set(result) >= CONTRACT
+    assert result["status"] == "finished"
+    assert result["plan"] == "S6-I6"
+    assert set(result["tasks"]) == {"sst", "quora", "sts"}
+    assert result["tasks"]["sts"]["metric"] == "pearson"
+    assert set(result["time"]) == {"train_s", "step_s", "examples_per_s", "predict_all_s"}
+    assert "sst" in done.out
+    assert str(done.folder.relative_to(done.cwd)) in done.out
+
+
+def test_the_score_is_performance_times_what_is_saved(mtl_train):
+    result = mtl_train(*QUICK, "score.pairs=1").result
+    ratios = result["multipliers"]
+    assert result["score"] == pytest.approx(
+        result["performance"] * ratios["memory"] * ratios["time"]
+    )
+    sizes = result["baseline"]["model_bytes"] / result["memory"]["model_bytes"]
+    assert ratios["memory"] == pytest.approx(sizes)
+    assert ratios["memory"] > 1
+
+
+def test_separate_models_are_their_own_baseline(mtl_train):
+    result = mtl_train(*QUICK, "score.pairs=1", "sharing=individual").result
+    assert result["multipliers"] == {"memory": 1.0, "time": 1.0}
+    assert result["score"] == result["performance"]
+    assert result["kept"] == 1.0
+
+
+def test_performance_counts_r_in_both_ways(mtl_train):
+    result = mtl_train(*QUICK).result
+    values = {name: task["value"] for name, task in result["tasks"].items()}
+    unit = (values["sst"] + values["quora"] + (values["sts"] + 1) / 2) / 3
+    assert result["performance"] == pytest.approx(unit)
+    assert result["performance_raw_r"] == pytest.approx(sum(values.values()) / 3)
+
+
+def test_equal_seeds_give_equal_weights_and_other_seeds_do_not(mtl_train):
+    def weights(seed):
+        folder = mtl_train(*QUICK, f"seed={seed}", "encoder.dropout=0.1").folder
+        return (folder / "model.safetensors").read_bytes()
+
+    first, again, other = weights(3), weights(3), weights(4)
+    assert first == again
+    assert first != other
+
+
+def test_the_plan_decides_which_weights_there_are(mtl_train):
+    done = mtl_train(*QUICK, "sharing.plan=F4-S4-G4:quora+sts")
+    names = load_file(done.folder / "model.safetensors")
+    copies = {name.split(".copies.")[0]: 0 for name in names if ".copies." in name}
+    for stage in copies:
+        copies[stage] = len({n.split(".copies.")[1][0] for n in names if n.startswith(f"{stage}.")})
+    assert [copies[f"encoder.layers.{i}"] for i in (0, 4, 8, 11)] == [1, 1, 2, 2]
+    params = done.result["params"]
+    assert params["total"] == sum(value.numel() for value in names.values())
+    assert params["trainable"] < params["total"]
+
+
+@pytest.mark.parametrize("sampler", ["round_robin", "proportional", "unified"])
+@pytest.mark.parametrize("pairing", ["joined", "separate"])
+def test_samplers_and_pairings_run(mtl_train, sampler, pairing):
+    done = mtl_train(*QUICK, f"sampler={sampler}", f"pairing={pairing}", "head=mlp")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("loss", ["scaled_cosine", "sigmoid_cosine"])
+def test_cosine_heads_run(mtl_train, loss):
+    done = mtl_train(*QUICK, "head=cosine", f"head.regression={loss}", "head.pooling=mean")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("schedule", ["none", "linear", "cosine", "onecycle"])
+def test_schedules_and_accumulation_run(mtl_train, schedule):
+    done = mtl_train(*QUICK, f"scheduler={schedule}", "trainer.accumulation=2")
+    assert done.code == 0, done.err
+
+
+def test_bf16_runs_and_keeps_weights_in_float32(mtl_train):
+    done = mtl_train(*QUICK, "trainer.precision=bf16")
+    assert done.code == 0, done.err
+    weights = load_file(done.folder / "model.safetensors")
+    assert {str(value.dtype) for value in weights.values()} == {"torch.float32"}
+
+
+def test_early_stopping_stops(mtl_train):
+    # With a rate of 0 no evaluation is better than the first.
+    done = mtl_train(*QUICK, "optimizer.lr=0", "trainer.eval_every=1", "trainer.patience=2",
+                     "trainer.max_steps=30")  # fmt: skip
+    assert len((done.folder / "metrics.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_dry_run_of_bert_base_needs_no_weights(mtl_train, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = mtl_train("dry_run=true", "encoder=bert_base", "sharing=hybrid", "split=6")
+    assert done.code == 0, done.err
+    plan = json.loads((done.folder / "plan.json").read_text())
+    # google-bert/bert-base-uncased: 109,482,240 parameters with its pooler.
+    assert plan["tower_parameters"] == 109_482_240
+    layer, embeddings, pooler = 7_087_872, 23_837_184, 590_592
+    assert plan["params"]["shared"] == embeddings + 6 * layer
+    heads = plan["stages"][-1]["total"]
+    assert plan["params"]["total"] == embeddings + (6 + 18) * layer + 3 * pooler + heads
+    assert "109,482,240" in done.out
+    assert {path.name for path in done.folder.iterdir()} <= {".hydra", "plan.json", "train.log"}
+
+
+def test_a_task_from_the_users_own_folder(mtl_train, tmp_path):
+    (tmp_path / "mine" / "task").mkdir(parents=True)
+    (tmp_path / "mine" / "task" / "reviews.yaml").write_text(
+        "kind: classes\nlabels: [bad, good]\ncolumns: {text: body, label: verdict}\n"
+        "train: [reviews.jsonl]\ndev: [reviews.jsonl]\n"
+    )
+    rows = [{"body": f"it is {word} {i}", "verdict": word} for i in range(9) for word in ("bad", "good")]
+    (tmp_path / "reviews.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("--config-dir=mine", "+task@task.reviews=reviews", f"data_dir={tmp_path}")
+    done = mtl_train(*QUICK, *words, "~task.sts")
+    assert done.code == 0, done.err
+    assert set(done.result["tasks"]) == {"sst", "quora", "reviews"}
+
+
+def test_real_text(mtl_train, course_data):
+    done = mtl_train(*QUICK, "suite=cs224n", f"data_dir={course_data}", "encoder.vocabulary=900",
+                     "suite.max_train_rows=200")  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.result["tasks"]["quora"]["examples"] == 30
+
+
+def test_a_sweep_with_hydras_own_sweeper(mtl_train):
+    done = mtl_train(*QUICK, "-m", "split=0,12", "score.objective=performance")
+    assert done.code == 0, done.err
+    found = done.cwd.glob("outputs/sweeps/*/*/*/result.json")
+    assert {json.loads(path.read_text())["plan"] for path in found} == {"S12", "I12"}
+
+
+def _command(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "mtl_sharing.cli.train", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_the_console_script_works_from_any_folder(tmp_path):
+    script = Path(sys.executable).with_name("mtl-train")
+    done = subprocess.run([script, "dry_run=true"], cwd=tmp_path, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "S6-I6" in done.stdout
+    assert done.stderr == ""
+
+
+def test_help_loads_no_torch():
+    script = Path(sys.executable).with_name("mtl-train")
+    code = (
+        "import sys; sys.argv = ['mtl-train', '--help']\n"
+        "from mtl_sharing.cli.train import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'scipy', 'pandas', 'sklearn', 'optuna'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    assert script.is_file()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sharing=hybrid split=6" in done.stdout
+
+
+def test_an_installed_copy_carries_its_configs(tmp_path):
+    """A plain install, not an editable one: the wheel holds conf/ and sweeps/."""
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
+    done = subprocess.run([*build, "-w", tmp_path, ROOT], capture_output=True, text=True,
+                          check=False, env=os.environ | {"PIP_NO_INDEX": "1"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    import zipfile
+
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {f"mtl_sharing/{p.relative_to(ROOT)}" for p in (ROOT / "conf").rglob("*.yaml")}
+    wanted |= {f"mtl_sharing/{p.relative_to(ROOT / 'src' / 'mtl_sharing')}"
+               for p in (ROOT / "src" / "mtl_sharing").rglob("*.py")}  # fmt: skip
+    assert len(wanted) > 60
+    assert wanted <= names

@@ -1,0 +1,47 @@
+"""Fixtures that many tests need."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from mtl_sharing.cli.train import main
+from support import COURSE_DATA, Outcome
+
+
+@pytest.fixture
+def mtl_train(tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Outcome]]:
+    """``mtl-train`` with the given words, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def call(*words: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["mtl-train", *map(str, words)])
+        GlobalHydra.instance().clear()
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err, tmp_path)
+
+    yield call
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+            handler.close()
+    root.setLevel(level)
+
+
+@pytest.fixture
+def course_data() -> Path:
+    """The folder of the course's files; skips where it is absent."""
+    if not COURSE_DATA.is_dir():
+        pytest.skip("the course data is not in ../shared/data/cs224n")
+    return COURSE_DATA

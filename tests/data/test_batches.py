@@ -1,0 +1,199 @@
+"""Batches of one task: what is in them, and that only their number decides it."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl_sharing.data.batches import (
+    EncodedTask,
+    TrainingBatches,
+    encode_examples,
+    evaluation_batches,
+)
+from mtl_sharing.data.examples import Example
+from mtl_sharing.data.tokenizing import TokenRows, encode, train_tokenizer
+
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "wizard", "box"]
+RANDOM = np.random.default_rng(29)
+TEXTS = [" ".join(RANDOM.choice(WORDS, RANDOM.integers(1, 12))) for _ in range(60)]
+
+
+def rows_of(lengths, first=0):
+    """Sequences of these lengths whose tokens are ``first`` plus the sequence's number."""
+    numbers = np.repeat(np.arange(len(lengths)), lengths) + first
+    offsets = np.append(0, np.cumsum(lengths)).astype(np.int64)
+    return TokenRows(numbers.astype(np.int32), (numbers % 2).astype(np.uint8), offsets, 0)
+
+
+def task_of(size, pairs=False):
+    """A task whose labels are the numbers of its examples."""
+    lengths = np.random.default_rng(size).integers(1, 9, size)
+    second = rows_of(lengths[::-1], first=1000) if pairs else None
+    return EncodedTask(rows_of(lengths), second, np.arange(size, dtype=float), whole=True)
+
+
+def same(one, two):
+    return (
+        torch.equal(one.text.tokens, two.text.tokens)
+        and torch.equal(one.text.token_types, two.text.token_types)
+        and one.text.lengths == two.text.lengths
+        and torch.equal(one.labels, two.labels)
+    )
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(TEXTS, 90)
+
+
+@given(st.integers(1, 400), st.integers(1, 17), st.integers(0, 3))
+def test_every_epoch_covers_every_example_once(size, batch_size, epoch):
+    batches = TrainingBatches("a", task_of(size), batch_size, seed=3)
+    found = [batches[epoch * len(batches) + i].labels for i in range(len(batches))]
+    assert sorted(torch.cat(found).tolist()) == list(range(size))
+    assert all(1 <= len(labels) <= batch_size for labels in found)
+    assert len(batches) == -(-size // batch_size)
+
+
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=12))
+def test_a_batch_depends_on_its_number_alone(numbers):
+    data = task_of(101)
+    asked = TrainingBatches("a", data, 7, seed=3)
+    for number in numbers:
+        assert same(asked[number], TrainingBatches("a", data, 7, seed=3)[number])
+
+
+@pytest.mark.parametrize(("task", "seed", "number"), [("b", 3, 0), ("a", 4, 0), ("a", 3, 15)])
+def test_task_seed_and_epoch_each_shuffle_anew(task, seed, number):
+    data = task_of(101)  # 15 batches of 7
+    first, other = TrainingBatches("a", data, 7, 3), TrainingBatches(task, data, 7, seed)
+    order = torch.cat([first[i].labels for i in range(15)])
+    assert not torch.equal(order, torch.cat([other[number + i].labels for i in range(15)]))
+
+
+def test_batches_hold_texts_of_similar_length_in_no_fixed_order():
+    data = task_of(400)
+    batches = TrainingBatches("a", data, 8, seed=3)
+    lengths = [batches[i].text.lengths for i in range(len(batches))]
+    assert sum(max(each) - min(each) for each in lengths) < len(lengths)
+    means = [sum(each) for each in lengths]
+    assert means != sorted(means)
+
+
+def test_collate_of_single_texts():
+    data = EncodedTask(rows_of([2, 1, 3]), None, np.array([0.5, 1.5, 2.5]), whole=False)
+    batch = data.collate([2, 0])
+    assert batch.text.tokens.tolist() == [2, 2, 2, 0, 0]
+    assert batch.text.token_types.tolist() == [0] * 5
+    assert batch.text.lengths == (3, 2)
+    assert (batch.labels.tolist(), batch.labels.dtype) == ([2.5, 0.5], torch.float32)
+    assert same(batch, data.collate(np.array([2, 0])))
+    assert same(batch, data.collate((2, 0)))
+
+
+def test_collate_of_separate_pairs_puts_first_texts_before_second_ones():
+    data = EncodedTask(
+        rows_of([2, 1, 3]), rows_of([1, 4, 2], first=10), np.array([0.0, 1, 0]), True
+    )
+    batch = data.collate([2, 1])
+    assert batch.text.tokens.tolist() == [2, 2, 2, 1, 12, 12, 11, 11, 11, 11]
+    assert batch.text.token_types.tolist() == [0, 0, 0, 1, 0, 0, 1, 1, 1, 1]
+    assert batch.text.lengths == (3, 1, 2, 4)
+    assert (batch.labels.tolist(), batch.labels.dtype) == ([0, 1], torch.int64)
+    assert data.lengths.tolist() == [3, 5, 5]
+
+
+@given(st.integers(1, 100), st.integers(1, 17), st.booleans())
+def test_evaluation_covers_every_example_once_by_number(size, batch_size, pairs):
+    data = task_of(size, pairs)
+    numbers = []
+    for rows, batch in evaluation_batches(data, batch_size):
+        assert batch.labels.tolist() == rows.tolist()
+        assert batch.text.tokens[0] == rows[0]
+        assert len(batch.text.lengths) == len(rows) * (1 + pairs)
+        numbers += rows.tolist()
+    assert sorted(numbers) == list(range(size))
+
+
+def test_a_sample_keeps_texts_pairs_and_labels_together():
+    data = task_of(50, pairs=True)
+    sample = data.sample(13, seed=2)
+    numbers = sample.labels.astype(int)
+    assert len(set(numbers)) == len(sample) == 13
+    batch, wanted = sample.collate(range(13)), data.collate(numbers)
+    assert same(batch, wanted)
+    assert same(batch, data.sample(13, seed=2).collate(range(13)))
+    assert numbers.tolist() != data.sample(13, seed=3).labels.tolist()
+    assert data.sample(None, 0) is data.sample(50, 0) is data
+
+
+def examples(pairs):
+    halves = zip(TEXTS[:30], TEXTS[30:] if pairs else [None] * 30, strict=True)
+    return [Example(str(i), a, b, i % 2) for i, (a, b) in enumerate(halves)]
+
+
+def test_texts_are_cut_at_the_limit_and_counted(tokenizer):
+    whole = encode(tokenizer, TEXTS, 100)
+    cut = encode(tokenizer, TEXTS, 8)
+    assert whole.truncated == 0
+    assert 0 < cut.truncated == sum(whole.lengths > 8) < len(TEXTS)
+    assert cut.lengths.tolist() == whole.lengths.clip(max=8).tolist()
+    assert (cut.tokens[cut.offsets[1:] - 1] == tokenizer.token_to_id("[SEP]")).all()
+
+
+def test_joined_pairs_are_one_sequence_with_two_types(tokenizer):
+    data = encode_examples(examples(True), tokenizer, 100, joined=True, whole=True)
+    apart = encode_examples(examples(True), tokenizer, 100, joined=False, whole=True)
+    assert data.second is None
+    # [CLS] a [SEP] b [SEP] against [CLS] a [SEP] and [CLS] b [SEP]
+    assert data.first.lengths.tolist() == (apart.first.lengths + apart.second.lengths - 1).tolist()
+    types = data.collate([4]).text.token_types
+    first = int(apart.first.lengths[4])
+    assert types.tolist() == [0] * first + [1] * (len(types) - first)
+
+
+def test_separate_pairs_are_two_sequences(tokenizer):
+    data = encode_examples(examples(True), tokenizer, 8, joined=False, whole=True)
+    firsts, seconds = (encode(tokenizer, part, 8) for part in (TEXTS[:30], TEXTS[30:]))
+    assert data.truncated == firsts.truncated + seconds.truncated > 0
+    batch = data.collate([3, 7])
+    wanted = [tokenizer.encode(TEXTS[i]).ids for i in (3, 7, 33, 37)]
+    assert batch.text.tokens.tolist() == [token for ids in wanted for token in ids]
+
+
+def test_single_texts_have_no_second(tokenizer):
+    data = encode_examples(examples(False), tokenizer, 100, joined=True, whole=True)
+    assert data.second is None
+    assert set(data.first.token_types.tolist()) == {0}
+    assert data.labels.tolist() == [i % 2 for i in range(30)]
+
+
+TRAIN = """
+import sys
+from mtl_sharing.data.tokenizing import train_tokenizer
+sys.stdout.write(train_tokenizer(sys.stdin.read().splitlines(), 90).to_str())
+"""
+
+
+def test_a_tokenizer_is_the_same_in_every_process(tokenizer):
+    # Equal counts everywhere, so that the trainer's ties matter.
+    texts = [word for word in WORDS for _ in range(3)]
+    wanted = train_tokenizer(texts, 90).to_str()
+    environment = os.environ | {"PYTHONHASHSEED": "77"}
+    other = subprocess.run([sys.executable, "-c", TRAIN], input="\n".join(texts), text=True,
+                           capture_output=True, env=environment, check=True)  # fmt: skip
+    assert other.stdout == wanted
+    assert wanted != tokenizer.to_str()
+
+
+def test_only_the_five_special_tokens_are_looked_for_in_texts(tokenizer):
+    found = tokenizer.encode("##a dog")
+    assert found.tokens[:2] == ["[CLS]", "[UNK]"]
+    assert "##a" not in found.tokens
+    assert tokenizer.encode("fox [MASK]").tokens == ["[CLS]", "fox", "[MASK]", "[SEP]"]

@@ -1,0 +1,92 @@
+"""The weighted score against published rows, and the objective beside it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.score.score import (
+    Multipliers,
+    check_score,
+    keep_objective,
+    reference_performance,
+    weighted_score,
+)
+from mtl_sharing.score.settings import ScoreConfig
+
+# mops report, fine-tuned encoder: performance, train s, model kb, score.
+ROWS = {
+    "I-I-I": (0.492, 6382.58, 1352, 0.492),
+    "I-S-S": (0.500, 5656.93, 1324, 0.576),
+    "S-I-S": (0.469, 5268.08, 1324, 0.580),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_published_rows(row):
+    performance, seconds, kilobytes, wanted = ROWS[row]
+    _, base_seconds, base_kilobytes, _ = ROWS["I-I-I"]
+    saved = Multipliers(base_kilobytes / kilobytes, base_seconds / seconds)
+    assert round(weighted_score(performance, saved, 1, 1), 3) == wanted
+
+
+def test_exponents_weigh_each_saving_by_itself():
+    saved = Multipliers(memory=3.0, time=2.0)
+    assert weighted_score(0.5, saved, 0, 0) == 0.5
+    assert weighted_score(0.5, saved, 1, 0) == 1.5
+    assert weighted_score(0.5, saved, 0, 1) == 1.0
+    assert weighted_score(0.5, saved, 2, 1) == 9.0
+
+
+share, ratio = st.floats(0, 1.5), st.floats(0.01, 100)
+
+
+@given(share, ratio, ratio, share, ratio, ratio, st.floats(0.01, 1))
+def test_keep_puts_enough_before_too_little_and_cheap_before_dear(k1, m1, t1, k2, m2, t2, keep):
+    first = keep_objective(k1, keep, Multipliers(m1, t1))
+    second = keep_objective(k2, keep, Multipliers(m2, t2))
+    if (k1 >= keep) != (k2 >= keep):
+        assert (first > second) == (k1 >= keep)
+    elif k1 >= keep:
+        assert (first > second) == (m1 * t1 > m2 * t2)
+    else:
+        assert first < 0
+        assert second < 0
+        assert (first >= second) == (k1 - keep >= k2 - keep)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"memory": "disk"}, {"time": "eval"}, {"pearson": "squared"}, {"objective": "best"},
+     {"keep": 0.0}, {"keep": 1.01}, {"pairs": -1}],
+)  # fmt: skip
+def test_settings_outside_their_choices_are_named(changes):
+    (name,) = changes
+    with pytest.raises(UserError, match=rf"score\.{name}"):
+        check_score(ScoreConfig(**changes))
+    check_score(ScoreConfig())
+
+
+def test_the_reference_is_a_number_or_a_finished_run_of_separate_models(tmp_path):
+    assert reference_performance(None) is None
+    assert reference_performance("0.83") == 0.83
+    result = {"status": "finished", "plan": "I12", "performance": 0.71}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert reference_performance(str(tmp_path)) == 0.71
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "stopped"}, {"plan": "S6-I6"}, {"performance": None}]
+)
+def test_another_run_is_no_reference(tmp_path, change):
+    result = {"status": "finished", "plan": "I12", "performance": 0.71} | change
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    with pytest.raises(UserError, match=r"score\.reference"):
+        reference_performance(str(tmp_path))
+
+
+def test_a_folder_without_a_result_is_no_reference(tmp_path):
+    with pytest.raises(UserError, match=r"score\.reference"):
+        reference_performance(str(tmp_path))

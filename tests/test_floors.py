@@ -1,0 +1,100 @@
+"""The floors of the house: a file imports from lower floors or its own, and never in a circle."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import mtl_sharing
+
+ROOT = Path(mtl_sharing.__file__).parent
+FLOORS = (
+    ("errors", "plan", "types"),
+    ("data", "model"),
+    ("objectives", "mixing"),
+    ("run", "score"),
+    ("config", "blueprint", "material", "build", "outcome", "job"),
+    ("cli", "sweep", "report"),
+)
+FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
+STRANGERS = {("data", "model"), ("model", "data")}
+
+
+def name_of(path):
+    """The dotted name of a file, a package by its own name."""
+    parts = ("mtl_sharing", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imports_of(name):
+    """The project's modules that a file imports anywhere, functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import at line {node.lineno}"
+            # Of a package either a module in it or a name that it defines.
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {one if one in FILES else node.module for one in inner}
+    return {one for one in found if one.split(".")[0] == "mtl_sharing"} - {name}
+
+
+GRAPH = {name: imports_of(name) for name in FILES}
+
+
+def part_of(name):
+    """The place of a module below ``src/mtl_sharing``; empty for the package itself."""
+    return [*name.split("."), ""][1]
+
+
+def test_the_graph_sees_imports():
+    assert len(GRAPH) > 40
+    assert "mtl_sharing.plan" in GRAPH["mtl_sharing.model.planned"]
+    assert "mtl_sharing.model.shape" in GRAPH["mtl_sharing.score.cost"]
+    assert sum(map(len, GRAPH.values())) > 100
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_imports_from_lower_floors_or_its_own(name):
+    here = part_of(name)
+    if not here:
+        assert GRAPH[name] == set()
+        return
+    assert here in FLOOR_OF, f"{here} has no floor yet: add it to DESIGN.md and here"
+    for other in GRAPH[name]:
+        there = part_of(other)
+        assert not there or FLOOR_OF[there] <= FLOOR_OF[here], f"{name} imports {other}"
+        assert (here, there) not in STRANGERS, f"{name} imports {other}"
+
+
+def test_no_import_goes_in_a_circle():
+    order = list(TopologicalSorter(GRAPH).static_order())  # raises CycleError and names it
+    assert set(order) == set(FILES)
+
+
+LIGHT = [
+    *(name for name in FILES if name.endswith(".settings")),
+    "mtl_sharing.model.shape", "mtl_sharing.score.cost", "mtl_sharing.plan", "mtl_sharing.config",
+    "mtl_sharing.data.tasks", "mtl_sharing.cli.train",
+]  # fmt: skip
+CHECK = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    assert "torch" not in sys.modules, name
+importlib.import_module("mtl_sharing.types")
+assert "torch" in sys.modules
+"""
+
+
+def test_the_command_line_starts_without_torch():
+    assert len(LIGHT) >= 11
+    done = subprocess.run([sys.executable, "-c", CHECK, *LIGHT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
