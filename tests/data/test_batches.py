@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl_sharing.data.batches import (
@@ -52,6 +52,7 @@ def tokenizer():
     return train_tokenizer(TEXTS, 90)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 17), st.integers(0, 3))
 def test_every_epoch_covers_every_example_once(size, batch_size, epoch):
     batches = TrainingBatches("a", task_of(size), batch_size, seed=3)
@@ -61,6 +62,7 @@ def test_every_epoch_covers_every_example_once(size, batch_size, epoch):
     assert len(batches) == -(-size // batch_size)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=12))
 def test_a_batch_depends_on_its_number_alone(numbers):
     data = task_of(101)
@@ -109,6 +111,7 @@ def test_collate_of_separate_pairs_puts_first_texts_before_second_ones():
     assert data.lengths.tolist() == [3, 5, 5]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 17), st.booleans())
 def test_evaluation_covers_every_example_once_by_number(size, batch_size, pairs):
     data = task_of(size, pairs)

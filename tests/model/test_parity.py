@@ -111,6 +111,29 @@ def test_every_family_gives_the_states_of_transformers(tmp_path, family, changes
         assert not loaded.dropped
 
 
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_gradients_are_those_of_transformers(tmp_path, family, lengths):
+    config = config_of(family, {})
+    model = random_model(transformers.AutoModel.from_config, config)
+    model.save_pretrained(tmp_path)
+    kinds = 0 if family == "distilbert" else config.type_vocab_size
+    batch, direction = packed(lengths, kinds), torch.randn(sum(lengths), 21)
+    shape = checkpoint_shape(read_config(tmp_path))
+    tower = load_tower(weight_file(tmp_path), shape, 0).tower
+    encoder = PlannedEncoder(shape, SharingPlan.parse("S2", ["one"]), tower).eval()
+    (encoder.hidden({"one": batch})["one"] * direction).sum().backward()
+    types = batch.token_types.clamp(max=max(kinds - 1, 0)).split(lengths)
+    parts = zip(batch.tokens.split(lengths), types, direction.split(lengths), strict=True)
+    for ids, each, rows in parts:
+        options = {"token_type_ids": each[None]} if kinds else {}
+        (model(input_ids=ids[None], **options).last_hidden_state[0] * rows).sum().backward()
+    wanted = model.get_input_embeddings().weight.grad
+    found = encoder.embeddings.copies[0].word.weight.grad
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    assert wanted.abs().max() > 0.1
+
+
 def test_the_last_position_of_the_table_is_used(tmp_path):
     config = config_of("roberta", {"pad_token_id": 2})
     model = random_model(transformers.RobertaModel, config)

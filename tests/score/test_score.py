@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl_sharing.errors import UserError
@@ -43,6 +43,7 @@ def test_exponents_weigh_each_saving_by_itself():
 share, ratio = st.floats(0, 1.5), st.floats(0.01, 100)
 
 
+@settings(deadline=None)
 @given(share, ratio, ratio, share, ratio, ratio, st.floats(0.01, 1))
 def test_keep_puts_enough_before_too_little_and_cheap_before_dear(k1, m1, t1, k2, m2, t2, keep):
     first = keep_objective(k1, keep, Multipliers(m1, t1))
