@@ -150,7 +150,9 @@ def _tasks(config: Config) -> dict[str, TaskSpec]:
 
 def _shape(config: Config) -> EncoderShape:
     """The encoder's shape: the config's where it says everything, else the checkpoint's."""
-    complete = all(getattr(config.encoder, field.name) is not None for field in fields(EncoderShape))
+    complete = all(
+        getattr(config.encoder, field.name) is not None for field in fields(EncoderShape)
+    )
     shape = resolve_shape(config.encoder, None if complete else _checkpoint_config(config))
     if not 8 <= config.suite.max_length <= shape.max_length:
         allowed = f"8 to {shape.max_length}, the encoder's positions"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def run_job(config: Config, folder: Path) -> Result:
         OSError: the folder takes no more.
     """
     torch.manual_seed(config.seed)
-    blueprint = make_blueprint(config)
+    blueprint = make_blueprint(_with_precision_of(config, folder))
     reference = reference_performance(config.score.reference)
     result: Result = {"schema": SCHEMA, "status": "running", "plan": str(blueprint.plan)}
     result["seed"] = config.seed
@@ -80,6 +81,15 @@ def run_job(config: Config, folder: Path) -> Result:
     result["status"] = "finished"
     replace_json(folder / RESULT, result)
     return result
+
+
+def _with_precision_of(config: Config, folder: Path) -> Config:
+    """The config with the precision that a run in ``folder`` began with, if there is one."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return config
+    precision = json.loads(path.read_text(encoding="utf-8"))["precision"]
+    return replace(config, trainer=replace(config.trainer, precision=precision))
 
 
 def _record_failure(folder: Path, result: Result, error: Exception) -> None:

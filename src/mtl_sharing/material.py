@@ -55,7 +55,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
 def _read(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example]:
     suite = blueprint.config.suite
     limit = suite.max_train_rows if split == "train" else suite.max_dev_rows
-    if not spec.files(split):
+    if not (spec.train or spec.dev or spec.test):
         return _generated(blueprint, spec, split)[:limit]
     data_dir = blueprint.config.data_dir
     place = None if data_dir is None else Path(data_dir)

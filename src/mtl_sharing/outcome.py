@@ -49,6 +49,7 @@ def model_config(blueprint: Blueprint) -> Result:
         "heads": [asdict(head) for head in blueprint.heads],
         "head": asdict(blueprint.head_shape),
         "pooling": blueprint.pooling,
+        "precision": blueprint.runtime.precision,
         "max_length": blueprint.config.suite.max_length,
     }
 

@@ -57,7 +57,7 @@ class TrainerConfig:
     """
 
     max_steps: int | None = None
-    epochs: float = 1.0
+    epochs: float = 3.0
     steps_per_epoch: int | None = None
     batch_size: int = 16
     accumulation: int = 1
