@@ -18,7 +18,7 @@ from mtl_sharing.outcome import SCHEMA, Result, machine, model_config, plan_reco
 from mtl_sharing.run.evaluate import evaluate
 from mtl_sharing.run.files import replace_json
 from mtl_sharing.run.learner import Learner
-from mtl_sharing.run.precision import peak_memory
+from mtl_sharing.run.precision import peak_memory, reset_peak_memory
 from mtl_sharing.run.records import draw_curves, git_state, versions
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate
@@ -72,7 +72,7 @@ def run_job(config: Config, folder: Path) -> Result:
         replace_json(folder / "plan.json", plan_record(blueprint))
         replace_json(folder / RESULT, result)
         result |= _train_and_score(blueprint, folder, reference)
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         replace_json(folder / RESULT, result | {"status": "stopped"})
         raise
     except Exception as error:
@@ -106,6 +106,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
         log.info("going on after step %d of %d", trainer.step, trainer.total)
     replace_json(folder / "config.json", model_config(blueprint))
     _announce(blueprint, trainer)
+    reset_peak_memory(blueprint.runtime.device)
     trainer.run()
     learner = trainer.learner
     log.info("evaluating on all of dev")
@@ -120,7 +121,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
         **scores(blueprint, found, measured, reference),
         "performance": found.performance,
         "performance_raw_r": found.performance_raw_r,
-        "tasks": found.tasks,
+        "tasks": {name: task | dict(material.facts[name]) for name, task in found.tasks.items()},
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": peak},
         "time": {

@@ -26,11 +26,16 @@ Examples = Mapping[str, list[Example]]
 
 @dataclass(frozen=True)
 class Material:
-    """Encoded text of both splits, and the weights that every tower starts from."""
+    """Encoded text of both splits, and the weights that every tower starts from.
+
+    Attributes:
+        facts: what was found in each task's data, for its entry in result.json.
+    """
 
     train: Mapping[str, EncodedTask]
     dev: Mapping[str, EncodedTask]
     tower: Tower
+    facts: Mapping[str, Mapping[str, int]]
 
 
 def read_material(blueprint: Blueprint, folder: Path) -> Material:
@@ -39,29 +44,33 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
     Raises:
         UserError: bad data, or a checkpoint that does not fit.
     """
-    train = {name: _read(blueprint, spec, "train") for name, spec in blueprint.specs.items()}
-    dev = {name: _read(blueprint, spec, "dev") for name, spec in blueprint.specs.items()}
+    read = {name: _read(blueprint, spec) for name, spec in blueprint.specs.items()}
+    train = {name: splits["train"].examples for name, splits in read.items()}
+    dev = {name: splits["dev"].examples for name, splits in read.items()}
     tokenizer = _tokenizer(blueprint, train, folder)
-    material = Material(
-        train=_encode(blueprint, train, tokenizer),
-        dev=_encode(blueprint, dev, tokenizer),
-        tower=_tower(blueprint),
-    )
-    for name in blueprint.specs:
-        _report(blueprint, name, material, train[name], dev[name])
-    return material
+    encoded_train = _encode(blueprint, train, tokenizer)
+    encoded_dev = _encode(blueprint, dev, tokenizer)
+    facts = {}
+    for name, splits in read.items():
+        data = encoded_train[name], encoded_dev[name]
+        facts[name] = _facts(splits, *data)
+        _report(name, facts[name], *data)
+    return Material(encoded_train, encoded_dev, _tower(blueprint), facts)
 
 
-def _read(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example]:
-    suite = blueprint.config.suite
-    limit = suite.max_train_rows if split == "train" else suite.max_dev_rows
+def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
+    suite, data_dir = blueprint.config.suite, blueprint.config.data_dir
+    limits = {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
     if not (spec.train or spec.dev or spec.test):
-        return _generated(blueprint, spec, split)[:limit]
-    data_dir = blueprint.config.data_dir
+        return {s: LoadedExamples(_generated(blueprint, spec, s)[:n]) for s, n in limits.items()}
     place = None if data_dir is None else Path(data_dir)
-    loaded = load_examples(spec, split, place, suite.on_bad_row, limit)
-    _report_bad_rows(spec.name, split, loaded)
-    return loaded.examples
+    loaded = {}
+    for split, limit in limits.items():
+        loaded[split] = load_examples(spec, split, place, suite.on_bad_row, limit)
+        if loaded[split].bad_rows:
+            words = loaded[split].bad_rows, "; ".join(loaded[split].first_bad)
+            log.warning("%s %s: %d rows skipped (%s)", spec.name, split, *words)
+    return loaded
 
 
 def _generated(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example]:
@@ -70,12 +79,6 @@ def _generated(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example
         raise UserError(f"task.{spec.name}.{split}", "no files", allowed)
     suite = blueprint.config.suite
     return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)
-
-
-def _report_bad_rows(task: str, split: str, loaded: LoadedExamples) -> None:
-    if loaded.bad_rows:
-        words = "; ".join(loaded.first_bad)
-        log.warning("%s %s: %d rows skipped (%s)", task, split, loaded.bad_rows, words)
 
 
 def _tokenizer(blueprint: Blueprint, train: Examples, folder: Path) -> Tokenizer:
@@ -123,16 +126,26 @@ def _tower(blueprint: Blueprint) -> Tower:
     return loaded.tower
 
 
-def _report(
-    blueprint: Blueprint, name: str, material: Material, train: list[Example], dev: list[Example]
-) -> None:
-    first, second = material.train[name], material.dev[name]
-    cut = f", {first.truncated + second.truncated} texts cut" if first.truncated else ""
-    words = f"{first.lengths.mean():.0f} tokens each on average{cut}"
-    log.info("%s: %d train and %d dev examples, %s", name, len(first), len(second), words)
-    same = shared_texts(train, dev)
-    if same.examples or same.texts:
+def _facts(
+    splits: Mapping[str, LoadedExamples], train: EncodedTask, dev: EncodedTask
+) -> dict[str, int]:
+    same = shared_texts(splits["train"].examples, splits["dev"].examples)
+    return {
+        "train_examples": len(train),
+        "bad_rows": sum(loaded.bad_rows for loaded in splits.values()),
+        "truncated_texts": train.truncated + dev.truncated,
+        "dev_examples_in_train": same.examples,
+        "dev_examples_with_a_text_in_train": same.texts,
+    }
+
+
+def _report(name: str, facts: Mapping[str, int], train: EncodedTask, dev: EncodedTask) -> None:
+    cut = f", {facts['truncated_texts']} texts cut" if facts["truncated_texts"] else ""
+    words = f"{train.lengths.mean():.0f} tokens each on average{cut}"
+    log.info("%s: %d train and %d dev examples, %s", name, len(train), len(dev), words)
+    same = facts["dev_examples_in_train"], facts["dev_examples_with_a_text_in_train"]
+    if any(same):
         log.warning(
             "%s: %d of %d dev examples are train examples too, %d have a text that train has",
-            name, same.examples, len(dev), same.texts,
+            name, same[0], len(dev), same[1],
         )  # fmt: skip

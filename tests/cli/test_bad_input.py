@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import QUICK
 from safetensors.torch import save_file
+
+from support import QUICK
 
 OVERRIDES = {
     "split above the layers": (["split=13"], ["split", "13", "0 to 12"]),
@@ -27,7 +28,7 @@ OVERRIDES = {
     "a plan that is missing": (["sharing=plan"], ["sharing.plan"]),
     "an unknown metric": (["task.sst.metric=acuracy"], ["task.sst.metric", "acuracy", "accuracy"]),
     "a loss of another kind": (["task.sst.loss=mse"], ["task.sst.loss", "mse", "cross_entropy"]),
-    "a cosine of one sequence": (["head=cosine", "pairing=joined"], ["head.regression", "separate"]),
+    "a cosine of one text": (["head=cosine", "pairing=joined"], ["head.regression", "separate"]),
     "an unknown feature": (["pairing.features=[u,w]"], ["pairing.features", "w", "absdiff"]),
     "an unknown sampler": (["sampler.name=robin"], ["sampler.name", "robin", "round_robin"]),
     "a negative rate": (["optimizer.lr=-1"], ["optimizer.lr", "-1", "0 or more"]),
@@ -80,7 +81,7 @@ def own_task(folder: Path, text: str | bytes, kind: str = "classes", name: str =
 
 GOOD = "text,label\n" + "".join(f"some words {i},{i % 2}\n" for i in range(12))
 TABLES = {
-    "a label that is no number": (GOOD + "more,high\n", "classes", ["mine.csv:14", "high", "0 to 2"]),
+    "a label that is no number": (GOOD + "a,high\n", "classes", ["mine.csv:14", "high", "0 to 2"]),
     "a class that is not whole": (GOOD + "more,1.5\n", "classes", ["mine.csv:14", "1.5"]),
     "a class out of range": (GOOD + "more,3\n", "classes", ["mine.csv:14", "3", "0 to 2"]),
     "a score out of range": (GOOD + "more,5.5\n", "regression", ["mine.csv:14", "5.5", "0 to 5"]),
@@ -119,7 +120,8 @@ class Checkpoint:
         from transformers import BertConfig, BertModel
 
         config = BertConfig(hidden_size=12, num_hidden_layers=3, num_attention_heads=3,
-                            intermediate_size=20, vocab_size=40, max_position_embeddings=64)  # fmt: skip
+                            intermediate_size=20, vocab_size=40,
+                            max_position_embeddings=64)  # fmt: skip
         self.folder = folder / "bert"
         BertModel(config).save_pretrained(self.folder)
         words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "is", "a"]

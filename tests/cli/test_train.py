@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import QUICK, ROOT
 from safetensors.torch import load_file
+
+from support import QUICK, ROOT
 
 CONTRACT = {
     "schema", "plan", "seed", "score", "performance", "performance_raw_r", "kept", "tasks",
@@ -137,7 +138,9 @@ def test_a_task_from_the_users_own_folder(mtl_train, tmp_path):
         "kind: classes\nlabels: [bad, good]\ncolumns: {text: body, label: verdict}\n"
         "train: [reviews.jsonl]\ndev: [reviews.jsonl]\n"
     )
-    rows = [{"body": f"it is {word} {i}", "verdict": word} for i in range(9) for word in ("bad", "good")]
+    rows = [
+        {"body": f"it is {word} {i}", "verdict": word} for i in range(9) for word in ("bad", "good")
+    ]
     (tmp_path / "reviews.jsonl").write_text("\n".join(map(json.dumps, rows)))
     words = ("--config-dir=mine", "+task@task.reviews=reviews", f"data_dir={tmp_path}")
     done = mtl_train(*QUICK, *words, "~task.sts")

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_module
-from support import ROOT
 
 from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.config import Config, register, to_config
-from mtl_sharing.model.layers import tower_stages
+from mtl_sharing.model.layers import make_stage, tower_stages
+from mtl_sharing.model.network import Network
 from mtl_sharing.score.cost import PlanCost
+from support import ROOT
 
 CONF = ROOT / "conf"
 GROUPS = {
@@ -54,15 +55,14 @@ def test_every_option_builds(path):
     blueprint = make_blueprint(load(*choice(path)))
     cost = blueprint.cost(blueprint.plan)
     assert isinstance(cost, PlanCost)
+    b = blueprint
     with torch.device("meta"):
-        network = blueprint.network(blueprint.plan, meta_tower(blueprint.shape))
+        network = Network(b.shape, b.plan, meta_tower(b.shape), b.heads, b.head_shape, b.pooling)
     assert cost.total == sum(weight.numel() for weight in network.parameters())
 
 
 def meta_tower(shape):
-    from mtl_sharing.model.checkpoint import _expected
-
-    return {stage: _expected(stage, shape) for stage in tower_stages(shape)}
+    return {stage: make_stage(stage, shape).state_dict() for stage in tower_stages(shape)}
 
 
 def test_a_keys_default_is_not_repeated_in_yaml():

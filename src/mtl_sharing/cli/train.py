@@ -64,10 +64,10 @@ def _new(arguments: list[str]) -> None:
     _composed()
 
 
-def _resumed(name: str, arguments: list[str]) -> float | None:
+def _resumed(name: str, arguments: list[str]) -> None:
     from mtl_sharing.cli.resume import resume
 
-    return run(*resume(name, arguments), resumed=True)
+    run(*resume(name, arguments), resumed=True)
 
 
 def _debug() -> bool:
@@ -83,8 +83,11 @@ def main() -> None:
     folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     resuming = bool(folders) and folders[-1] not in ("", "null")
 
-    def work() -> object:
-        return _resumed(folders[-1], arguments) if resuming else _new(arguments)
+    def work() -> None:
+        if resuming:
+            _resumed(folders[-1], arguments)
+        else:
+            _new(arguments)
 
     exit_on_failure(work, _debug())
 

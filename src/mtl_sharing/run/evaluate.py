@@ -36,7 +36,7 @@ class TaskMeasure:
 class Evaluation:
     """Figures of all tasks: ``tasks[name]`` holds metric, value, floor, examples and the rest."""
 
-    tasks: Mapping[str, Mapping[str, Any]]
+    tasks: Mapping[str, dict[str, Any]]
 
     @property
     def performance(self) -> float:

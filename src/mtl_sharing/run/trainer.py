@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -94,7 +95,9 @@ class Trainer:
             UserError: a loss that is no number.
             OSError: the folder takes no more.
         """
-        old = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        # Only the main thread may handle signals.
+        mine = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        old = {number: signal.signal(number, self._on_signal) for number in mine}
         try:
             with TrainingProgress(self.total, self.step) as progress:
                 self._loop(progress)

@@ -1,0 +1,45 @@
+"""The same code on a GPU. Not run by default: make test ARGS="-m gpu"."""
+
+import pytest
+import torch
+
+from mtl_sharing.model.attention import SequenceLayout, packed_attention
+from support import QUICK
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),
+]
+
+
+def test_attention_agrees_with_the_cpu():
+    lengths, other, heads = (5, 1, 7), (3, 3), 3
+    qkv = torch.randn(sum(lengths) + sum(other), 3 * 3 * 11)
+    results = []
+    for device in map(torch.device, ("cpu", "cuda")):
+        layouts = [SequenceLayout.of(each, device) for each in (lengths, other)]
+        rows = qkv.to(device).requires_grad_()
+        attended = packed_attention(rows, layouts, heads, 0.0)
+        attended.square().sum().backward()
+        results.append((attended.detach().cpu(), rows.grad.cpu()))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "auto"])
+def test_a_run_on_the_gpu(mtl_train, precision):
+    words = ("trainer.device=cuda", f"trainer.precision={precision}", "score.pairs=1")
+    done = mtl_train(*(word for word in QUICK if "pairs" not in word), *words)
+    assert done.code == 0, done.err
+    assert done.result["memory"]["peak_train_bytes"] < 2**30
+    assert done.result["multipliers"]["memory"] > 1
+
+
+def test_a_run_on_the_gpu_goes_on_after_a_stop(mtl_train):
+    words = (*QUICK, "trainer.device=cuda", "hydra.run.dir=run", "trainer.eval_every=1")
+    done = mtl_train(*words)
+    assert done.code == 0, done.err
+    result = done.cwd / "run" / "result.json"
+    result.write_text(result.read_text().replace('"finished"', '"running"'))
+    again = mtl_train("resume=run")
+    assert again.code == 0, again.err
