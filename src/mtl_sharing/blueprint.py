@@ -9,21 +9,27 @@ from dataclasses import dataclass, fields
 from string import Formatter
 from typing import Any
 
+from mtl_sharing.checks import check_settings
 from mtl_sharing.config import Config
 from mtl_sharing.data.tasks import TaskSpec, task_spec
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.model.checkpoint import Tower
-from mtl_sharing.model.heads import PAIRINGS, POOLINGS, HeadShape, TaskHead, check_features
+from mtl_sharing.model.heads import (
+    PAIRINGS,
+    POOLINGS,
+    HeadShape,
+    TaskHead,
+    check_features,
+    check_shared_widths,
+)
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import EncoderShape, resolve_shape
 from mtl_sharing.model.sources import checkpoint_folder, read_config
 from mtl_sharing.objectives.losses import Objective, make_objective
 from mtl_sharing.plan import SharingPlan
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure
-from mtl_sharing.run.optimizer import rate_factor
 from mtl_sharing.run.precision import choose_device, choose_precision
 from mtl_sharing.score.cost import HeadSize, PlanCost, plan_cost
-from mtl_sharing.score.score import check_score
 
 
 @dataclass(frozen=True)
@@ -76,18 +82,15 @@ def make_blueprint(config: Config) -> Blueprint:
     specs = _tasks(config)
     shape = _shape(config)
     plan = make_plan(config, tuple(specs), shape.layers)
-    check_score(config.score)
-    _check_training(config)
+    check_settings(config, plan)
     joined = {name: _pairing(name, spec, config) == "joined" for name, spec in specs.items()}
     objectives = {name: _objective(spec, config, joined[name]) for name, spec in specs.items()}
-    device = choose_device(config.trainer.device)
-    precision = choose_precision(config.trainer.precision, device, shape.hidden)
-    if not config.dry_run:
-        # Last, as it may ask the hub: every mistake that needs no network is told without.
-        resolve_shape(config.encoder, _checkpoint_config(config))
-    head = config.head
-    width = shape.hidden if head.width is None else head.width
-    return Blueprint(
+    heads = tuple(_head(specs[n], objectives[n], config, joined[n]) for n in specs)
+    head_shape = _head_shape(config, shape)
+    check_shared_widths(
+        plan, head_shape.depth, {h.name: h.input_width(shape.hidden) for h in heads}
+    )
+    blueprint = Blueprint(
         config=config,
         specs=specs,
         shape=shape,
@@ -96,12 +99,31 @@ def make_blueprint(config: Config) -> Blueprint:
             name: TaskMeasure(objectives[name], spec.kind, spec.metric, spec.classes or 0)
             for name, spec in specs.items()
         },
-        heads=tuple(_head(specs[n], objectives[n], config, joined[n]) for n in specs),
-        head_shape=HeadShape(head.depth, width, head.activation, head.dropout),
+        heads=heads,
+        head_shape=head_shape,
         pooling=_pooling(config, shape),
         joined=joined,
-        runtime=Runtime(device, precision, config.trainer.eval_batch_size),
+        runtime=_runtime(config, shape),
     )
+    if not config.dry_run:
+        # Last, as it may ask the hub: every mistake that needs no network is told without.
+        resolve_shape(config.encoder, _checkpoint_config(config))
+    return blueprint
+
+
+def _head_shape(config: Config, shape: EncoderShape) -> HeadShape:
+    head = config.head
+    width = shape.hidden if head.width is None else head.width
+    return HeadShape(head.depth, width, head.activation, head.dropout)
+
+
+def _runtime(config: Config, shape: EncoderShape) -> Runtime:
+    options = config.trainer
+    device = choose_device(options.device)
+    # Nothing is multiplied in a dry run, so nothing needs to be tried.
+    wanted = "fp32" if config.dry_run and options.precision == "auto" else options.precision
+    precision = choose_precision(wanted, device, shape.hidden)
+    return Runtime(device, precision, options.eval_batch_size)
 
 
 def make_plan(config: Config, tasks: tuple[str, ...], layers: int) -> SharingPlan:
@@ -123,7 +145,13 @@ def _fill(config: Config, layers: int) -> str:
     """The regime's template with its numbers."""
     known = {"split": config.split, "layers": layers} | dict(config.sharing.depths)
     template = config.sharing.template
-    names = [name for _, name, _, _ in Formatter().parse(template) if name and name != "rest"]
+    try:
+        fields_named = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise UserError(
+            "sharing.template", f"{template} ({error})", "{name} for a number"
+        ) from None
+    names = [name for name in fields_named if name != "rest"]
     for name in names:
         where = "split" if name == "split" else f"sharing.depths.{name}"
         if name not in known:
@@ -201,16 +229,3 @@ def _pooling(config: Config, shape: EncoderShape) -> str:
     if pooling == "pooler" and not shape.pooler:
         raise UserError("head.pooling", f"pooler, which {shape.family} lacks", "cls, mean")
     return pooling
-
-
-def _check_training(config: Config) -> None:
-    trainer = config.trainer
-    at_least_one = ("max_steps", "steps_per_epoch", "batch_size", "accumulation", "eval_every",
-                    "eval_examples", "eval_batch_size", "patience")  # fmt: skip
-    for name in at_least_one:
-        value = getattr(trainer, name)
-        if value is not None and value < 1:
-            raise UserError(f"trainer.{name}", value, "1 or more")
-    if trainer.max_steps is None and not 0 < trainer.epochs < 1e6:
-        raise UserError("trainer.epochs", trainer.epochs, "above 0")
-    rate_factor(config.scheduler, 0, 1)

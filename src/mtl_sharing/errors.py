@@ -1,5 +1,6 @@
 """The two ways a run ends early that are no bugs: a mistake of the user's, and their wish."""
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -20,8 +21,24 @@ class UserError(Exception):
         self.allowed = allowed
 
 
-class Stopped(Exception):
-    """The run was asked to stop (Ctrl-C, SIGTERM) and has saved its state; holds its folder."""
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop (Ctrl-C, SIGTERM) and has saved its state; holds its folder.
+
+    No ``Exception``: a sweep must not take it for one failed job among others.
+    """
+
+
+def check_range(where: str, value: float, low: float, high: float = math.inf) -> None:
+    """Raises UserError unless ``low <= value <= high`` and the value is finite."""
+    if not (low <= value <= high and math.isfinite(value)):
+        allowed = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+        raise UserError(where, value, allowed)
+
+
+def check_above(where: str, value: float, low: float) -> None:
+    """Raises UserError unless ``value`` is finite and above ``low``."""
+    if not (value > low and math.isfinite(value)):
+        raise UserError(where, value, f"a finite number above {low:g}")
 
 
 def one_of(names: Iterable[str]) -> str:

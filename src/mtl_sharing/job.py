@@ -1,18 +1,20 @@
 """The main job: one run from its config to its result, in its own folder."""
 
+import fcntl
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-import mtl_sharing
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.build import make_learner, make_trainer
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Stopped
+from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.material import Material, read_material
 from mtl_sharing.outcome import SCHEMA, Result, machine, model_config, plan_record, scores
 from mtl_sharing.run.evaluate import evaluate
@@ -52,6 +54,21 @@ def finished_result(folder: Path) -> Result | None:
     return result if result["status"] == "finished" else None
 
 
+@contextmanager
+def _sole_use(folder: Path) -> Iterator[None]:
+    """Holds the folder against a second process that would go on with the same run.
+
+    The lock ends with the process, however it ends.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            allowed = "a folder that no running process works in"
+            raise UserError("resume", f"{folder}, which is in use", allowed) from None
+        yield
+
+
 def run_job(config: Config, folder: Path) -> Result:
     """Trains, evaluates, measures and scores; goes on where the folder holds a checkpoint.
 
@@ -63,24 +80,30 @@ def run_job(config: Config, folder: Path) -> Result:
         Stopped: the run was asked to stop and has saved its state.
         OSError: the folder takes no more.
     """
+    with _sole_use(folder):
+        return _run(config, folder)
+
+
+def _run(config: Config, folder: Path) -> Result:
+    check_range("seed", config.seed, 0, 2**32 - 1)
     torch.manual_seed(config.seed)
     blueprint = make_blueprint(_with_precision_of(config, folder))
-    reference = reference_performance(config.score.reference)
+    reference = reference_performance(config.score, blueprint.plan.tasks)
     result: Result = {"schema": SCHEMA, "status": "running", "plan": str(blueprint.plan)}
     result["seed"] = config.seed
     try:
         replace_json(folder / "plan.json", plan_record(blueprint))
         replace_json(folder / RESULT, result)
-        result |= _train_and_score(blueprint, folder, reference)
-    except (Stopped, KeyboardInterrupt):
+        figures = _train_and_score(blueprint, folder, reference)
+        finished = result | figures | {"status": "finished"}
+        replace_json(folder / RESULT, finished)
+    except KeyboardInterrupt:
         replace_json(folder / RESULT, result | {"status": "stopped"})
         raise
     except Exception as error:
         _record_failure(folder, result, error)
         raise
-    result["status"] = "finished"
-    replace_json(folder / RESULT, result)
-    return result
+    return finished
 
 
 def _with_precision_of(config: Config, folder: Path) -> Config:
@@ -109,9 +132,9 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     reset_peak_memory(blueprint.runtime.device)
     trainer.run()
     learner = trainer.learner
+    peak = peak_memory(learner.runtime.device)
     log.info("evaluating on all of dev")
     found = evaluate(learner.network, material.dev, learner.measures, learner.runtime)
-    peak = peak_memory(learner.runtime.device)
     draw_curves(folder, trainer.history, f"{blueprint.plan} (seed {blueprint.config.seed})")
     timing = trainer.timing
     del trainer, learner
@@ -132,7 +155,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
         },
         "machine": machine(blueprint),
         "versions": versions(),
-        "git": git_state(Path(mtl_sharing.__file__).parent),
+        "git": git_state(Path.cwd()),
     }
 
 
@@ -157,18 +180,19 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     def baseline() -> Learner:
         return make_learner(blueprint, material, blueprint.baseline_plan)
 
-    return calibrate(regime, baseline, _timed_text(material), pairs)
+    try:
+        return calibrate(regime, baseline, _timed_text(material), pairs)
+    except (torch.OutOfMemoryError, MemoryError):
+        log.warning("the baseline does not fit into memory beside the regime: no score")
+        return None
 
 
 def _timed_text(material: Material) -> PackedBatch:
     """Dev texts of every task as one batch, an even number of them."""
     picked = []
     for data in material.dev.values():
-        count = min(_TIMED_TEXTS, len(data) // 2 * 2)
-        rows = np.arange(count)
+        rows = np.arange(_TIMED_TEXTS) % len(data)  # a short dev split is read over and over
         picked.append(data.collate(rows).text)
-    sequences = sum(text.sequences for text in picked)
-    assert sequences % 2 == 0
     return PackedBatch(
         torch.cat([text.tokens for text in picked]),
         torch.cat([text.token_types for text in picked]),

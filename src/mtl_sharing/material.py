@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import EncodedTask, encode_examples
-from mtl_sharing.data.bundled import BUNDLED_TASKS, bundled_examples
+from mtl_sharing.data.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
 from mtl_sharing.data.examples import Example, LoadedExamples, load_examples, shared_texts
 from mtl_sharing.data.tasks import TaskSpec
 from mtl_sharing.data.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer
@@ -77,8 +77,21 @@ def _generated(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example
     if spec.name not in BUNDLED_TASKS:
         allowed = f"file names; only {one_of(BUNDLED_TASKS)} can be generated"
         raise UserError(f"task.{spec.name}.{split}", "no files", allowed)
+    _check_generated(spec)
     suite = blueprint.config.suite
     return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)
+
+
+def _check_generated(spec: TaskSpec) -> None:
+    """A generated task keeps the kind and the labels that its text was written for."""
+    kind, classes, limits = BUNDLED_LABELS[spec.name]
+    where = f"task.{spec.name}"
+    if spec.kind != kind:
+        raise UserError(f"{where}.kind", spec.kind, f"{kind}, or files of your own")
+    if spec.classes is not None and spec.classes < classes:
+        raise UserError(f"{where}.classes", spec.classes, f"{classes} or more")
+    if spec.low is not None and spec.high is not None and limits != (spec.low, spec.high):
+        raise UserError(f"{where}.range", [spec.low, spec.high], f"{list(limits)}")
 
 
 def _tokenizer(blueprint: Blueprint, train: Examples, folder: Path) -> Tokenizer:
@@ -118,7 +131,9 @@ def _tower(blueprint: Blueprint) -> Tower:
     if source is None:
         return random_tower(blueprint.shape, seed)
     path = weight_file(checkpoint_folder(source))
-    loaded = load_tower(path, blueprint.shape, seed)
+    # A pooler that no head reads is left out like any other weight without use.
+    shape = replace(blueprint.shape, pooler=blueprint.pooling == "pooler")
+    loaded = load_tower(path, shape, seed)
     if loaded.dropped:
         log.info("weights left out on purpose: %s", one_of(loaded.dropped))
     if loaded.fresh:

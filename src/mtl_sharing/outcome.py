@@ -9,7 +9,7 @@ import torch
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.run.evaluate import Evaluation
 from mtl_sharing.score.calibrate import Calibration
-from mtl_sharing.score.score import Multipliers, keep_objective, weighted_score
+from mtl_sharing.score.score import Multipliers, keep_objective, saved_cost, weighted_score
 
 SCHEMA = 1
 
@@ -76,7 +76,11 @@ def scores(
         multipliers = _multipliers(blueprint, measured)
         exponents = config.memory_exponent, config.time_exponent
         weighted = weighted_score(performance, multipliers, *exponents)
-        keep = None if kept is None else keep_objective(kept, config.keep, multipliers)
+        keep = (
+            None
+            if kept is None
+            else keep_objective(kept, config.keep, saved_cost(multipliers, *exponents))
+        )
         baseline = _baseline(blueprint, measured)
     return {
         "score": weighted,
@@ -91,7 +95,7 @@ def scores(
 def _baseline(blueprint: Blueprint, measured: Calibration) -> Result:
     cost = blueprint.cost(blueprint.baseline_plan)
     sizes = {"params": cost.summary(), "model_bytes": cost.model_bytes}
-    return {"plan": str(blueprint.baseline_plan)} | sizes | measured.baseline_record()
+    return {"plan": str(blueprint.baseline_plan)} | sizes | measured.record()
 
 
 def _multipliers(blueprint: Blueprint, measured: Calibration) -> Multipliers:

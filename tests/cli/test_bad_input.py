@@ -43,6 +43,21 @@ OVERRIDES = {
                                      ["sharing.plan"]),
     "no such run to resume": (["resume=nowhere"], ["resume", "nowhere"]),
     "a reference that is no run": (["score.reference=nowhere"], ["score.reference", "nowhere"]),
+    "a reference that is no number": (["score.reference=nan"], ["score.reference", "nan"]),
+    "keep without a reference": (["score.objective=keep"], ["score.reference", "null"]),
+    "a clip that turns the gradient": (["optimizer.clip=-1"], ["optimizer.clip", "-1"]),
+    "one beta": (["optimizer.betas=[0.9]"], ["optimizer.betas", "0.9"]),
+    "a negative seed": (["seed=-1"], ["seed", "-1"]),
+    "an endless alpha": (["sampler.alpha=inf"], ["sampler.alpha", "inf"]),
+    "no heads": (["encoder.heads=0"], ["encoder.heads", "0", "1 or more"]),
+    "no layers": (["encoder.layers=0"], ["encoder.layers", "0", "1 or more"]),
+    "a negative count of rows": (["suite.max_train_rows=-5"], ["suite.max_train_rows", "-5"]),
+    "too few classes": (["task.sst.classes=3"], ["task.sst.classes", "3", "5"]),
+    "a broken template": (["sharing.template='S{split'"], ["sharing.template", "S{split"]),
+    "an unknown key of a task": (["task.sst.metrc=f1"], ["task.sst.metrc", "metric"]),
+    "unequal widths in a shared head layer": (["head=mlp", "sharing.plan=S12/S-S", "dry_run=true"],
+                                              ["sharing.plan", "head.0", "widths"]),
+    "a dry run's sampler": (["sampler.name=foo", "dry_run=true"], ["sampler.name", "foo"]),
     "an unknown objective": (["score.objective=best"], ["score.objective", "best", "weighted"]),
 }  # fmt: skip
 
@@ -207,6 +222,12 @@ def test_a_loss_that_becomes_nan(mtl_train):
     assert "loss of task" in done.result["reason"]
 
 
+def test_weights_that_become_nan_in_the_last_step(mtl_train):
+    rows = [word for word in QUICK if "max_steps" not in word]
+    done = mtl_train(*rows, "trainer.max_steps=1", "optimizer.lr=1e25", "scheduler=none")
+    refused(done, "loss of task", "on dev")
+
+
 def test_debug_shows_the_traceback(mtl_train):
     done = mtl_train("split=13", "trainer.debug=true")
     assert done.code == 2
@@ -218,6 +239,14 @@ def test_an_output_folder_that_cannot_be_made(mtl_train, tmp_path):
     done = mtl_train(*QUICK)
     assert done.code == 2
     assert "outputs" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_log_that_cannot_be_opened(mtl_train, tmp_path):
+    (tmp_path / "run" / "train.log").mkdir(parents=True)
+    done = mtl_train(*QUICK, "hydra.run.dir=run")
+    assert done.code == 2
+    assert "train.log" in done.err
     assert "Traceback" not in done.err
 
 

@@ -162,9 +162,36 @@ def test_a_sweep_with_hydras_own_sweeper(mtl_train):
     assert {json.loads(path.read_text())["plan"] for path in found} == {"S12", "I12"}
 
 
-def _command(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "mtl_sharing.cli.train", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+def test_odd_but_sound_settings_run(mtl_train):
+    """One dev row of each task; a frozen plan in which a task has nothing to learn."""
+    done = mtl_train(*QUICK, "suite.max_dev_rows=1", "score.pairs=1", "sampler=round_robin",
+                     "sharing.plan=F12", "head=cosine")  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.result["score"] > 0
+
+
+def test_kept_compares_like_with_like(mtl_train):
+    separate = mtl_train(*QUICK, "sharing=individual", "hydra.run.dir=separate")
+    assert separate.code == 0, separate.err
+    raw, unit = (
+        mtl_train(*QUICK, "score.reference=separate", f"score.pearson={kind}").result
+        for kind in ("raw", "unit")
+    )
+    reference = json.loads(Path("separate/result.json").read_text())
+    assert raw["kept"] == raw["performance_raw_r"] / reference["performance_raw_r"]
+    assert unit["kept"] == unit["performance"] / reference["performance"]
+    other = mtl_train(*QUICK, "score.reference=separate", "suite.tasks=[sst]")
+    assert other.code == 2
+    assert "score.reference" in other.err
+
+
+def test_a_sweep_overwrites_no_other(mtl_train):
+    words = (*QUICK, "-m", "hydra.sweep.dir=sweep")
+    assert mtl_train(*words, "split=0,3").code == 0
+    before = Path("sweep/0/.hydra/overrides.yaml").read_bytes()
+    again = mtl_train(*words, "split=5,7")
+    assert again.code == 2
+    assert Path("sweep/0/.hydra/overrides.yaml").read_bytes() == before
 
 
 def test_the_console_script_works_from_any_folder(tmp_path):

@@ -30,7 +30,7 @@ FILES = sorted(p.relative_to(CONF) for group in GROUPS for p in (CONF / group).g
 
 def load(*overrides: str) -> Config:
     register()
-    with initialize_config_module("mtl_sharing.conf", version_base=None):
+    with initialize_config_module("mtl_sharing.conf"):
         return to_config(compose("train", overrides=["dry_run=true", *overrides]))
 
 

@@ -229,7 +229,7 @@ def test_max_rows_counts_usable_rows_over_all_files(tmp_path: Path) -> None:
     loaded = load(tmp_path, "text,label\n,1\na,1\nb,1\n", task, max_rows=4)
     assert [example.text for example in loaded.examples] == ["a", "b", "c", "d"]
     assert loaded.bad_rows == 1
-    with pytest.raises(UserError, match="max_rows: found 0"):
+    with pytest.raises(UserError, match="max_train_rows: found 0"):
         load(tmp_path, "text,label\na,1\n", spec(), max_rows=0)
 
 

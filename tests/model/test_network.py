@@ -151,7 +151,7 @@ def test_some_of_the_tasks_may_be_run(build, make_batch):
 
 def test_unequal_widths_cannot_share_a_first_head_layer(build):
     heads = (TaskHead("a", 5), TaskHead("b", 3, ("u", "v")))
-    with pytest.raises(UserError, match=r"S at head\.0 over .*'a': 21, 'b': 42.*equal input"):
+    with pytest.raises(UserError, match=r"S at head\.0 over .*'a': 21, 'b': 42.*equal widths"):
         build("S3/S-I", heads, depth=2)
     network = build("S3/I-S", heads, depth=2)
     assert [copy.dense.in_features for copy in network.hidden[0].copies] == [21, 42]

@@ -12,6 +12,7 @@ from mtl_sharing.score.score import (
     check_score,
     keep_objective,
     reference_performance,
+    saved_cost,
     weighted_score,
 )
 from mtl_sharing.score.settings import ScoreConfig
@@ -46,8 +47,8 @@ share, ratio = st.floats(0, 1.5), st.floats(0.01, 100)
 @settings(deadline=None)
 @given(share, ratio, ratio, share, ratio, ratio, st.floats(0.01, 1))
 def test_keep_puts_enough_before_too_little_and_cheap_before_dear(k1, m1, t1, k2, m2, t2, keep):
-    first = keep_objective(k1, keep, Multipliers(m1, t1))
-    second = keep_objective(k2, keep, Multipliers(m2, t2))
+    first = keep_objective(k1, keep, saved_cost(Multipliers(m1, t1), 1, 1))
+    second = keep_objective(k2, keep, saved_cost(Multipliers(m2, t2), 1, 1))
     if (k1 >= keep) != (k2 >= keep):
         assert (first > second) == (k1 >= keep)
     elif k1 >= keep:
@@ -70,24 +71,40 @@ def test_settings_outside_their_choices_are_named(changes):
     check_score(ScoreConfig())
 
 
+TASKS = ("sst", "sts")
+FINISHED = {
+    "status": "finished",
+    "plan": "I12",
+    "performance": 0.71,
+    "performance_raw_r": 0.63,
+    "tasks": dict.fromkeys(TASKS),
+}
+
+
+def reference(source: object, pearson: str = "unit") -> float | None:
+    config = ScoreConfig(reference=None if source is None else str(source), pearson=pearson)
+    return reference_performance(config, TASKS)
+
+
 def test_the_reference_is_a_number_or_a_finished_run_of_separate_models(tmp_path):
-    assert reference_performance(None) is None
-    assert reference_performance("0.83") == 0.83
-    result = {"status": "finished", "plan": "I12", "performance": 0.71}
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    assert reference_performance(str(tmp_path)) == 0.71
+    assert reference(None) is None
+    assert reference(0.83) == 0.83
+    (tmp_path / "result.json").write_text(json.dumps(FINISHED))
+    assert reference(tmp_path) == 0.71
+    assert reference(tmp_path, pearson="raw") == 0.63
 
 
 @pytest.mark.parametrize(
-    "change", [{"status": "stopped"}, {"plan": "S6-I6"}, {"performance": None}]
+    "change",
+    [{"status": "stopped"}, {"plan": "S6-I6"}, {"performance": None}, {"tasks": {"sst": None}}],
 )
 def test_another_run_is_no_reference(tmp_path, change):
-    result = {"status": "finished", "plan": "I12", "performance": 0.71} | change
-    (tmp_path / "result.json").write_text(json.dumps(result))
+    (tmp_path / "result.json").write_text(json.dumps(FINISHED | change))
     with pytest.raises(UserError, match=r"score\.reference"):
-        reference_performance(str(tmp_path))
+        reference(tmp_path)
 
 
-def test_a_folder_without_a_result_is_no_reference(tmp_path):
+@pytest.mark.parametrize("source", ["nan", "inf", "0", "-1", "nowhere"])
+def test_what_is_no_performance_is_no_reference(source):
     with pytest.raises(UserError, match=r"score\.reference"):
-        reference_performance(str(tmp_path))
+        reference(source)

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config import Config
+from mtl_sharing.data.tasks import TaskConfig
 from mtl_sharing.errors import Stopped, UserError, did_you_mean, one_of
 
 MISTAKE, INTERRUPTED = 2, 130
@@ -29,14 +30,17 @@ def exit_on_failure(work: Callable[[], Result], debug: bool) -> Result:
     """
     try:
         return work()
+    except Stopped as stop:
+        code, message = INTERRUPTED, f"stopped; go on with: mtl-train resume={stop}"
+    except KeyboardInterrupt:
+        code, message = INTERRUPTED, "stopped at once; the last checkpoint stands"
     except Exception as error:
-        code, message = explain(error)
-        if message is None:
+        code, words = explain(error)
+        if words is None:
             raise
         if debug:
             traceback.print_exc()
-    except KeyboardInterrupt:
-        code, message = INTERRUPTED, "stopped at once; the last checkpoint stands"
+        message = words
     print(f"mtl-train: {message}", file=sys.stderr)
     sys.exit(code)
 
@@ -45,10 +49,11 @@ def explain(error: Exception) -> tuple[int, str | None]:
     """Exit code and message for an error; no message for one that is a bug."""
     if isinstance(error, UserError):
         return MISTAKE, str(error)
-    if isinstance(error, Stopped):
-        return INTERRUPTED, f"stopped; go on with: mtl-train resume={error}"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return MISTAKE, _config_message(error)
+    # The logging package wraps the failure to open train.log.
+    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError):
+        error = error.__cause__
     if isinstance(error, OSError):
         allowed = "a place that exists, can be written and has room"
         place = error.filename or "the output folder"
@@ -59,9 +64,7 @@ def explain(error: Exception) -> tuple[int, str | None]:
 def _config_message(error: Exception) -> str:
     """Hydra's own words without its search path, or the nearest name where one is unknown."""
     words = " ".join(_words(error).partition("Config search path")[0].split())
-    option = re.search(
-        r"Could not find '([\w/]+)/(\w+)' Available options in '[\w/]+': (.*)", words
-    )
+    option = re.search(_UNKNOWN_OPTION, words)
     if option:
         group, name, options = option[1], option[2], option[3].split()
         return str(UserError(group, name + did_you_mean(name, options), one_of(options)))
@@ -96,5 +99,6 @@ def known_keys(parent: str) -> list[str]:
     """The keys that the config has under ``parent`` (dotted; empty for the root)."""
     node: Any = Config()
     for name in parent.split(".") if parent else ():
-        node = getattr(node, name, None)
+        # Every entry of ``task`` has the same fields, whatever its name.
+        node = TaskConfig() if isinstance(node, dict) else getattr(node, name, None)
     return [field.name for field in fields(node)] if is_dataclass(node) else []

@@ -80,7 +80,7 @@ def _copy_of(task: str, owners: list[list[str]]) -> str:
 def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
     """Runs of equal encoder layers in one line: label and stage, with the run's total."""
     lines = []
-    for _, run in groupby(stages, lambda s: (s["stage"].partition(".")[0], s["ownership"])):
+    for _, run in groupby(stages, _alike):
         first, *others = list(run)
         label = first["stage"]
         if others:
@@ -88,6 +88,10 @@ def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
         together = first["total"] + sum(stage["total"] for stage in others)
         lines.append((label, first | {"together": together}))
     return lines
+
+
+def _alike(stage: Record) -> tuple[str, str, list[int]]:
+    return stage["stage"].partition(".")[0], stage["ownership"], list(stage["parameters"])
 
 
 def _plan_lines(record: Record) -> list[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """``mtl-train``: one run, or several with ``-m``."""
 
+import logging
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -48,19 +50,26 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     return objective
 
 
+_LEFT_BY_A_RUN = ("result.json", "checkpoint", "config.json", "tokenizer.json")
+
+
 def refuse_used_folder(folder: Path) -> None:
     """Raises UserError where a run already lies in ``folder``: nothing is overwritten."""
-    if (folder / "result.json").exists():
+    if any((folder / name).exists() for name in _LEFT_BY_A_RUN):
         allowed = f"a new folder; to go on with that run: mtl-train resume={folder}"
-        raise UserError("hydra.run.dir", f"{folder}, which holds a run", allowed)
+        raise UserError("the run's folder", f"{folder}, which holds a run", allowed)
 
 
 def _new(arguments: list[str]) -> None:
     """A run or sweep from the command line's words."""
     for word in arguments:
-        if word.startswith("hydra.run.dir="):
-            # Before Hydra writes its own files there.
-            refuse_used_folder(Path(word.removeprefix("hydra.run.dir=")))
+        key, _, value = word.partition("=")
+        # Before Hydra writes its own files there.
+        if key == "hydra.run.dir":
+            refuse_used_folder(Path(value))
+        elif key == "hydra.sweep.dir":
+            for folder in Path(value).glob("*"):
+                refuse_used_folder(folder)
     _composed()
 
 
@@ -71,13 +80,15 @@ def _resumed(name: str, arguments: list[str]) -> None:
 
 
 def _debug() -> bool:
-    return "trainer.debug=true" in sys.argv[1:]
+    return any(re.fullmatch(r"\+*trainer\.debug=(?i:true|1|yes|on)", word) for word in sys.argv)
 
 
 def main() -> None:
     """The console script. Exits with 2 on a mistake of the user's, 130 when interrupted."""
     # Hydra prints errors its own way and exits with 1, unless it is told to raise them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # A full disk fails the run where it matters; each log line lost to it need not say so too.
+    logging.raiseExceptions = False
     register()
     arguments = sys.argv[1:]
     folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]

@@ -21,12 +21,18 @@ from mtl_sharing.data.examples import Example
 from mtl_sharing.data.tasks import SPLITS
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
-__all__ = ["BUNDLED_SIZES", "BUNDLED_TASKS", "bundled_examples"]
+__all__ = ["BUNDLED_LABELS", "BUNDLED_SIZES", "BUNDLED_TASKS", "bundled_examples"]
 
 BUNDLED_SIZES = {
     "sst": {"train": 2400, "dev": 500, "test": 500},
     "quora": {"train": 6000, "dev": 800, "test": 800},
     "sts": {"train": 1600, "dev": 400, "test": 400},
+}
+# Kind, classes and range of the labels.
+BUNDLED_LABELS = {
+    "sst": ("classes", 5, (0.0, 0.0)),
+    "quora": ("binary", 2, (0.0, 0.0)),
+    "sts": ("regression", 0, (0.0, 5.0)),
 }
 LABEL_NOISE = 0.03  # the share of labels drawn anew (quora: turned round)
 

@@ -72,9 +72,9 @@ def load_examples(
             asked) and always for a label that is there but is not one of the task's.
     """
     if on_bad_row not in BAD_ROW_CHOICES:
-        raise UserError("on_bad_row", on_bad_row, one_of(BAD_ROW_CHOICES))
+        raise UserError("suite.on_bad_row", on_bad_row, one_of(BAD_ROW_CHOICES))
     if max_rows is not None and max_rows < 1:
-        raise UserError("max_rows", max_rows, "1 or more, or null for all")
+        raise UserError(f"suite.max_{split}_rows", max_rows, "1 or more, or null for all")
     examples: list[Example] = []
     bad: list[str] = []
     for path in _paths(spec, split, data_dir):
@@ -82,7 +82,7 @@ def load_examples(
             if isinstance(outcome, Example):
                 examples.append(outcome)
             elif on_bad_row == "error":
-                raise UserError(where, outcome, "a row with every field, or on_bad_row=skip")
+                raise UserError(where, outcome, "a row with every field, or suite.on_bad_row=skip")
             else:
                 bad.append(f"{where}: {outcome}")
             if len(examples) == max_rows:

@@ -151,10 +151,9 @@ def encode(
             types.append(np.array(encoding.type_ids, dtype=np.uint8))
             lengths.append(len(encoding.ids))
             truncated += bool(encoding.overflowing)
-    empty = np.zeros(0)
     return TokenRows(
-        tokens=np.concatenate([empty, *tokens]).astype(np.int32),
-        token_types=np.concatenate([empty, *types]).astype(np.uint8),
+        tokens=np.concatenate([np.zeros(0, np.int32), *tokens]),
+        token_types=np.concatenate([np.zeros(0, np.uint8), *types]),
         offsets=np.cumsum(lengths, dtype=np.int64),
         truncated=truncated,
     )

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_range, did_you_mean, one_of
 from mtl_sharing.mixing.settings import SamplerConfig
 
 
@@ -54,8 +54,10 @@ class Proportional:
 
     def probabilities(self) -> np.ndarray:
         """The chance of each task, in the order of ``sizes``."""
-        powers = np.array(list(self.sizes.values()), dtype=float) ** self.alpha
-        return powers / powers.sum()
+        sizes = np.array(list(self.sizes.values()), dtype=float)
+        powers = (sizes / sizes.max()) ** self.alpha
+        found: np.ndarray = powers / powers.sum()
+        return found
 
     def tasks(self, step: int) -> tuple[str, ...]:
         """The task drawn for this step."""
@@ -66,6 +68,14 @@ class Proportional:
 SAMPLERS = ("unified", "round_robin", "proportional")
 
 
+def check_sampler(config: SamplerConfig) -> None:
+    """Raises UserError for an unknown name or a negative alpha."""
+    if config.name not in SAMPLERS:
+        hint = did_you_mean(config.name, SAMPLERS)
+        raise UserError("sampler.name", config.name + hint, one_of(SAMPLERS))
+    check_range("sampler.alpha", config.alpha, 0)
+
+
 def make_sampler(config: SamplerConfig, sizes: Mapping[str, int], seed: int) -> Sampler:
     """The sampler that the config asks for.
 
@@ -73,17 +83,15 @@ def make_sampler(config: SamplerConfig, sizes: Mapping[str, int], seed: int) -> 
         sizes: training examples of each task.
 
     Raises:
-        UserError: an unknown name.
+        UserError: an unknown name, or a negative alpha.
     """
+    check_sampler(config)
     names = tuple(sizes)
     if config.name == "unified":
         return Unified(names)
     if config.name == "round_robin":
         return RoundRobin(names)
-    if config.name == "proportional":
-        return Proportional(sizes, config.alpha, seed)
-    hint = did_you_mean(config.name, SAMPLERS)
-    raise UserError("sampler.name", config.name + hint, one_of(SAMPLERS))
+    return Proportional(sizes, config.alpha, seed)
 
 
 def epoch_steps(sampler: Sampler, sizes: Mapping[str, int], batch_sizes: Mapping[str, int]) -> int:

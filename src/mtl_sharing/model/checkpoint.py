@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -63,8 +64,15 @@ class LoadedTower:
 
 def random_tower(shape: EncoderShape, seed: int, deviation: float = 0.02) -> Tower:
     """Weights drawn as BERT's were: normal with deviation 0.02, biases 0, layer norms 1."""
-    generator = torch.Generator().manual_seed(seed)
-    return {name: random_stage(name, shape, generator, deviation) for name in tower_stages(shape)}
+    return {
+        name: random_stage(name, shape, random_source(seed, name), deviation)
+        for name in tower_stages(shape)
+    }
+
+
+def random_source(seed: int, name: str) -> torch.Generator:
+    """Random numbers of their own for the part of a network called ``name``."""
+    return torch.Generator().manual_seed(crc32(f"{seed}/{name}".encode()))
 
 
 def random_stage(
@@ -100,7 +108,7 @@ def load_tower(path: Path, shape: EncoderShape, seed: int) -> LoadedTower:
     for stage in tower_stages(shape):
         state = _take_stage(stage, shape, theirs)
         if stage == "pooler" and not state:
-            state = random_stage(stage, shape, torch.Generator().manual_seed(seed))
+            state = random_stage(stage, shape, random_source(seed, stage))
             fresh.append(stage)
         _check_stage(stage, state, shape, path)
         tower[stage] = state
@@ -131,7 +139,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except UnpicklingError:
         found = "a pickle that is damaged or would run code"
         raise UserError(str(path), found, "tensors only") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # what a damaged file raises depends on where the damage lies
         reason = str(error).partition("\n")[0]
         raise UserError(str(path), f"a damaged file ({reason})", "a whole .bin") from None
     if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):

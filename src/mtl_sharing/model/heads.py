@@ -1,6 +1,6 @@
 """What turns pooled text into each task's prediction: pairing, hidden head layers, output."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.model.attention import SequenceLayout
+from mtl_sharing.plan import SharingPlan
 
 POOLINGS = ("pooler", "cls", "mean")
 PAIRINGS = ("joined", "separate")
@@ -79,6 +80,17 @@ def check_features(features: Sequence[str]) -> tuple[str, ...]:
         found = unknown[0] + did_you_mean(unknown[0], FEATURES) if unknown else "none"
         raise UserError("pairing.features", found, f"any of {one_of(FEATURES)}")
     return tuple(features)
+
+
+def check_shared_widths(plan: SharingPlan, depth: int, widths: Mapping[str, int]) -> None:
+    """Raises UserError where tasks share the first of ``depth`` head layers at unequal widths."""
+    for stage in plan.stages(head_layers=depth, pooler=False):
+        for owners in stage.owners if stage.name == "head.0" else ():
+            found = {task: widths[task] for task in owners}
+            if len(set(found.values())) > 1:
+                text = f"{stage.ownership} at {stage.name} over input widths {found}"
+                allowed = "equal widths for tasks that share a head layer (see pairing.features)"
+                raise UserError("sharing.plan", text, allowed)
 
 
 def pair_features(pooled: Tensor, names: Sequence[str]) -> Tensor:

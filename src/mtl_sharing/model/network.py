@@ -7,8 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.checkpoint import Tower
-from mtl_sharing.model.heads import HeadLayer, HeadShape, TaskHead, cosine, pair_features
+from mtl_sharing.model.checkpoint import Tower, random_source
+from mtl_sharing.model.heads import (
+    HeadLayer,
+    HeadShape,
+    TaskHead,
+    check_shared_widths,
+    cosine,
+    pair_features,
+)
 from mtl_sharing.model.planned import PlannedEncoder, by_task, first_tokens, mean_tokens
 from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream
 from mtl_sharing.model.shape import EncoderShape
@@ -49,6 +56,7 @@ class Network(nn.Module):
         self.encoder = PlannedEncoder(shape, plan, tower, pooler=pooling == "pooler")
         stages = plan.stages(head_layers=head_shape.depth, pooler=False)
         widths = {head.name: head.input_width(shape.hidden) for head in heads}
+        check_shared_widths(plan, head_shape.depth, widths)
         head_stages = [s for s in stages if s.name.startswith("head.")]
         self.hidden = nn.ModuleList(
             _head_stage(stage, widths, head_shape, first=depth == 0)
@@ -60,15 +68,16 @@ class Network(nn.Module):
             nn.Identity() if h.cosine else nn.Linear(last or widths[h.name], h.outputs)
             for h in heads
         )
-        self._start(torch.Generator().manual_seed(seed))
+        self._start(seed)
 
-    def _start(self, generator: torch.Generator) -> None:
-        for layer in [*self.hidden.modules(), *self.outputs]:
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, 0.0, 0.02, generator)
-                nn.init.zeros_(layer.bias)
+    def _start(self, seed: int) -> None:
+        """Each layer's draw depends on its name alone, so that plans start from equal heads."""
+        for depth, stage in enumerate(self.hidden):
+            for copy in cast(StageCopies, stage).copies:
+                _draw(cast(HeadLayer, copy).dense, random_source(seed, f"head.{depth}"))
         for head, output in zip(self.tasks, self.outputs, strict=True):
             if isinstance(output, nn.Linear):
+                _draw(output, random_source(seed, f"output.{head.name}"))
                 nn.init.constant_(output.bias, head.bias)
 
     def forward(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
@@ -103,16 +112,14 @@ class Network(nn.Module):
         return cast(Tensor, output(vectors)).float()
 
 
+def _draw(layer: nn.Linear, generator: torch.Generator) -> None:
+    nn.init.normal_(layer.weight, 0.0, 0.02, generator)
+    nn.init.zeros_(layer.bias)
+
+
 def _head_stage(
     stage: Stage, widths: Mapping[str, int], shape: HeadShape, first: bool
 ) -> StageCopies:
     """One hidden head layer; the first reads the tasks' own input widths."""
-    for owners in stage.owners if first else ():
-        found = {name: widths[name] for name in owners}
-        if len(set(found.values())) > 1:
-            allowed = "equal input widths for tasks that share a head layer (pairing.features)"
-            raise UserError(
-                "sharing.plan", f"{stage.ownership} at {stage.name} over {found}", allowed
-            )
     each = iter([widths[owners[0]] if first else shape.width for owners in stage.owners])
     return StageCopies(stage, lambda: HeadLayer(next(each), shape))

@@ -25,7 +25,7 @@ class HeadConfig:
         depth: hidden layers between pooled text and output; 0 is a linear head.
         width: of each hidden layer; null is the encoder's hidden width.
         activation: relu, gelu or tanh, after each hidden layer.
-        dropout: before the output layer and after each hidden layer.
+        dropout: of what enters the head, and after each hidden layer.
         pooling: ``pooler``, ``cls`` or ``mean``; null is the pooler where the encoder has one,
             else cls.
         regression: loss of regression tasks over pairs that name none themselves.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_above, check_range, did_you_mean, one_of
 
 FAMILIES = ("bert", "roberta", "electra", "distilbert")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
@@ -13,6 +13,12 @@ _MODEL_TYPES = {name: name for name in FAMILIES} | {
     "xlm-roberta": "roberta",
     "camembert": "roberta",
 }
+
+
+_LOWEST = {
+    "layers": 1, "hidden": 1, "heads": 1, "intermediate": 1, "vocabulary": 5, "positions": 8,
+    "position_offset": 0, "token_types": 0, "embedding": 1,
+}  # fmt: skip
 
 
 @dataclass
@@ -76,6 +82,9 @@ class EncoderShape:
             raise UserError("encoder.family", self.family + hint, one_of(FAMILIES))
         if self.activation not in ACTIVATIONS:
             raise UserError("encoder.activation", self.activation, one_of(ACTIVATIONS))
+        for name, low in _LOWEST.items():
+            check_range(f"encoder.{name}", getattr(self, name), low)
+        check_above("encoder.epsilon", self.epsilon, 0)
         if self.hidden % self.heads:
             found = f"{self.heads} heads for hidden width {self.hidden}"
             raise UserError("encoder.heads", found, "a divisor of encoder.hidden")
@@ -156,6 +165,11 @@ def checkpoint_shape(config: dict[str, Any]) -> EncoderShape:
         raise UserError(where, "nothing", "a complete config.json") from None
 
 
+def _padding(config: dict[str, Any]) -> int:
+    found = config.get("pad_token_id")
+    return 1 if found is None else int(found)
+
+
 def _bert_like(family: str, config: dict[str, Any]) -> EncoderShape:
     roberta, hidden = family == "roberta", config["hidden_size"]
     return EncoderShape(
@@ -166,7 +180,7 @@ def _bert_like(family: str, config: dict[str, Any]) -> EncoderShape:
         intermediate=config["intermediate_size"],
         vocabulary=config["vocab_size"],
         positions=config["max_position_embeddings"],
-        position_offset=config.get("pad_token_id", 1) + 1 if roberta else 0,
+        position_offset=_padding(config) + 1 if roberta else 0,
         token_types=config.get("type_vocab_size", 2),
         embedding=config.get("embedding_size", 128) if family == "electra" else hidden,
         activation=config.get("hidden_act", "gelu"),

@@ -56,7 +56,9 @@ def _hub_folder(source: str, where: str) -> Path:
         raise UserError(where, source, "the id of a public hub repository") from None
     except (LocalEntryNotFoundError, OSError):
         allowed = "network to the hub, or a local folder, or pkg://package/folder"
-        raise UserError(where, f"{source}, and the hub cannot be reached", allowed) from None
+        raise UserError(
+            where, f"{source}, which is no folder here, and the hub cannot be reached", allowed
+        ) from None
 
 
 def read_config(folder: Path) -> dict[str, Any]:

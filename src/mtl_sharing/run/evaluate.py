@@ -1,5 +1,6 @@
 """Predictions of a network over whole splits, and what they are worth."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mtl_sharing.data.batches import EncodedTask, evaluation_batches
+from mtl_sharing.errors import UserError
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.run.metrics import floor, task_metrics, unit
@@ -58,6 +60,13 @@ class Runtime:
     evaluation_batch: int
 
 
+def check_finite(task: str, loss: float, when: str) -> None:
+    """Raises UserError where a task's loss has become NaN or infinite."""
+    if not math.isfinite(loss):
+        allowed = "a finite loss: try a lower optimizer.lr, optimizer.clip=1 or precision fp32"
+        raise UserError(f"loss of task {task}", f"{loss} {when}", allowed)
+
+
 def predict(
     network: Network, task: str, data: EncodedTask, measure: TaskMeasure, runtime: Runtime
 ) -> tuple[NDArray[np.float64], float]:
@@ -85,6 +94,7 @@ def evaluate(
     for name, data in splits.items():
         measure = measures[name]
         predicted, loss = predict(network, name, data, measure, runtime)
+        check_finite(name, loss, "on dev")
         figures = task_metrics(measure.kind, predicted, data.labels, measure.classes)
         tasks[name] = {
             "metric": measure.metric,

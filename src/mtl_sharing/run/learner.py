@@ -1,6 +1,5 @@
 """One update of the weights: which tasks, what their losses say, one gradient step."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,11 +7,10 @@ import torch
 from torch import Tensor
 
 from mtl_sharing.data.batches import TrainingBatches
-from mtl_sharing.errors import UserError
 from mtl_sharing.mixing.samplers import Sampler
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.weighting import FixedWeighting
-from mtl_sharing.run.evaluate import Runtime, TaskMeasure
+from mtl_sharing.run.evaluate import Runtime, TaskMeasure, check_finite
 from mtl_sharing.run.optimizer import rate_factor, set_rate
 from mtl_sharing.run.precision import autocast
 from mtl_sharing.run.settings import SchedulerConfig
@@ -53,7 +51,7 @@ class Learner:
         """Update ``step`` (from 0) of ``total``.
 
         Raises:
-            UserError: a loss that is no finite number; the weights stay as they were.
+            UserError: a loss that is no finite number; this update changes no weight.
         """
         set_rate(self.optimizer, rate_factor(self.scheduler, step, total))
         self.network.train()
@@ -63,9 +61,14 @@ class Learner:
             tasks = self.sampler.tasks(step * self.accumulation + part)
             losses, count = self._losses(tasks)
             examples += count
-            (self.weighting(losses) / self.accumulation).backward()
+            total_loss = self.weighting(losses) / self.accumulation
+            # Tasks whose every weight is frozen have nothing to learn from.
+            if total_loss.requires_grad:
+                total_loss.backward()
             for task, loss in losses.items():
-                seen.setdefault(task, []).append(_finite(task, loss, step))
+                value = float(loss.detach())
+                check_finite(task, value, f"at step {step + 1}")
+                seen.setdefault(task, []).append(value)
         self._apply()
         return Update({task: sum(v) / len(v) for task, v in seen.items()}, examples)
 
@@ -91,12 +94,3 @@ class Learner:
             torch.nn.utils.clip_grad_norm_(trained, self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-
-
-def _finite(task: str, loss: Tensor, step: int) -> float:
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        found = f"{value} at step {step + 1}"
-        allowed = "a finite loss: try a lower optimizer.lr, optimizer.clip=1 or precision fp32"
-        raise UserError(f"loss of task {task}", found, allowed)
-    return value

@@ -11,12 +11,6 @@ Values = NDArray[np.float64]
 CORRELATIONS = ("pearson", "spearman")
 
 
-def metric_names(kind: str) -> tuple[str, ...]:
-    """Figures that tell a task of this kind, best known first."""
-    classes = ("accuracy", "precision", "recall", "f1", "mcc")
-    return (*CORRELATIONS, *classes) if kind == "regression" else classes
-
-
 def task_metrics(kind: str, predicted: Values, labels: Values, classes: int) -> dict[str, Any]:
     """Every figure for one task.
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_above, check_range, did_you_mean, one_of
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig
 
 SCHEDULES = ("none", "linear", "cosine", "onecycle")
@@ -17,10 +17,7 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.A
     Raises:
         UserError: nothing trains, or a setting is out of range.
     """
-    for name in ("lr", "head_lr", "weight_decay"):
-        value = getattr(config, name)
-        if value is not None and not 0 <= value < math.inf:
-            raise UserError(f"optimizer.{name}", value, "0 or more")
+    check_optimizer(config)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
@@ -43,6 +40,19 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.A
         eps=config.epsilon,
         fused=True,
     )
+
+
+def check_optimizer(config: OptimizerConfig) -> None:
+    """Raises UserError for a setting out of range."""
+    for name in ("lr", "head_lr", "weight_decay"):
+        value = getattr(config, name)
+        if value is not None:
+            check_range(f"optimizer.{name}", value, 0)
+    check_above("optimizer.epsilon", config.epsilon, 0)
+    if config.clip is not None:
+        check_above("optimizer.clip", config.clip, 0)
+    if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
+        raise UserError("optimizer.betas", list(config.betas), "two numbers, 0 up to, not with, 1")
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

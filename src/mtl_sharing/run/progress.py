@@ -57,7 +57,7 @@ class TrainingProgress:
             self._bar.stop()
 
     def advance(self, step: int, losses: Mapping[str, float], rate: float) -> None:
-        """After step ``step`` (from 1), with smoothed losses and examples per second."""
+        """After step ``step`` (from 1), with smoothed losses and the step's own rate."""
         words = "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items())
         text = f"loss {words}  {rate:.0f} examples/s"
         if self._bar:

@@ -80,7 +80,7 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit of the project's checkout and whether it has changes; None outside of one."""
+    """Commit of the checkout that holds ``folder``, and whether it has changes; None outside."""
 
     def ask(*words: str) -> str:
         command = ["git", "-C", str(folder), *words]

@@ -1,6 +1,7 @@
 """The training loop: updates, evaluations, best weights, checkpoints, stopping and going on."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -80,7 +81,7 @@ class Trainer:
     patience: int | None = None
     on_evaluation: Callable[[int, Evaluation], None] | None = None
     step: int = 0
-    best: float = -1.0
+    best: float = -math.inf
     stale: int = 0
     timing: Timing = field(default_factory=Timing)
     history: list[dict[str, Any]] = field(default_factory=list)

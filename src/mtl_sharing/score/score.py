@@ -1,9 +1,11 @@
 """The weighted performance score, and the objective that stands beside it."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.errors import UserError, check_above, check_range, one_of
 from mtl_sharing.score.settings import ScoreConfig
 
 _CHOICES = {
@@ -28,10 +30,16 @@ def check_score(config: ScoreConfig) -> None:
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             raise UserError(f"score.{name}", getattr(config, name), one_of(choices))
-    if not 0 < config.keep <= 1:
-        raise UserError("score.keep", config.keep, "above 0, at most 1")
-    if config.pairs < 0:
-        raise UserError("score.pairs", config.pairs, "0 or more")
+    check_above("score.keep", config.keep, 0)
+    check_range("score.keep", config.keep, 0, 1)
+    check_range("score.pairs", config.pairs, 0)
+    for name in ("memory_exponent", "time_exponent"):
+        check_range(f"score.{name}", getattr(config, name), 0)
+
+
+def saved_cost(multipliers: Multipliers, memory_exponent: float, time_exponent: float) -> float:
+    """``(memory ratio)^a x (time ratio)^b``."""
+    return float(multipliers.memory**memory_exponent * multipliers.time**time_exponent)
 
 
 def weighted_score(
@@ -42,45 +50,54 @@ def weighted_score(
     The mops report's TM-relative performance, with a = b = 1 there. Its rows give, for example,
     0.500 x 1352/1324 x 6382.58/5656.93 = 0.576.
     """
-    saved = multipliers.memory**memory_exponent * multipliers.time**time_exponent
-    return performance * saved
+    return performance * saved_cost(multipliers, memory_exponent, time_exponent)
 
 
-def keep_objective(kept: float, keep: float, multipliers: Multipliers) -> float:
+def keep_objective(kept: float, keep: float, saved: float) -> float:
     """Higher for the cheaper of two regimes that keep enough performance.
 
     A regime that keeps less than ``keep`` of it gets what it lacks, a negative number, and so
     stands behind every one that keeps enough.
+
+    Args:
+        saved: the score's two ratios, multiplied.
     """
-    return multipliers.memory * multipliers.time if kept >= keep else kept - keep
+    return saved if kept >= keep else kept - keep
 
 
-def reference_performance(reference: str | None) -> float | None:
-    """Performance of fully trained separate models: a number, or the folder of their run.
+def reference_performance(config: ScoreConfig, tasks: Sequence[str]) -> float | None:
+    """Performance of fully trained separate models, counted as ``score.pearson`` says.
+
+    Args:
+        tasks: that the reference must have been trained on.
 
     Raises:
-        UserError: neither a number nor a folder with the result of a finished run of separate
-            models.
+        UserError: ``score.reference`` is neither a number above 0 nor the folder of a finished
+            run of separate models on these tasks.
     """
-    if reference is None:
+    if config.reference is None:
         return None
     try:
-        return float(reference)
+        value = float(config.reference)
     except ValueError:
-        return _performance_of(Path(reference) / "result.json")
+        value = _performance_of(Path(config.reference) / "result.json", config.pearson, tasks)
+    check_above("score.reference", value, 0)
+    return value
 
 
-def _performance_of(path: Path) -> float:
-    import json
-
-    allowed = "a number, or the folder of a finished run with nothing shared (sharing=individual)"
+def _performance_of(path: Path, pearson: str, tasks: Sequence[str]) -> float:
+    allowed = (
+        "a number, or the folder of a finished run with nothing shared (sharing=individual) on "
+        + one_of(tasks)
+    )
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        done = result["status"] == "finished" and set(result["plan"]) <= set("I0123456789")
-        value = float(result["performance"])
+        described = f"{result['plan']}, {result['status']}, on {one_of(result.get('tasks', {}))}"
+        separate = set(result["plan"]) <= set("I0123456789")
+        fits = separate and result["status"] == "finished" and set(result["tasks"]) == set(tasks)
+        value = float(result["performance" if pearson == "unit" else "performance_raw_r"])
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError("score.reference", path.parent, allowed) from None
-    if not done:
-        found = f"{path.parent} ({result['plan']}, {result['status']})"
-        raise UserError("score.reference", found, allowed)
+    if not fits:
+        raise UserError("score.reference", f"{path.parent} ({described})", allowed)
     return value

@@ -1,0 +1,47 @@
+"""Settings that need neither data nor weights are refused before either is read."""
+
+from mtl_sharing.config import Config, SuiteConfig
+from mtl_sharing.data.examples import BAD_ROW_CHOICES
+from mtl_sharing.errors import UserError, check_above, check_range, one_of
+from mtl_sharing.mixing.samplers import check_sampler
+from mtl_sharing.objectives.weighting import make_weighting
+from mtl_sharing.plan import SharingPlan
+from mtl_sharing.run.optimizer import check_optimizer, rate_factor
+from mtl_sharing.run.settings import TrainerConfig
+from mtl_sharing.score.score import check_score
+
+
+def check_settings(config: Config, plan: SharingPlan) -> None:
+    """Raises UserError for a setting that no run of ``plan`` could use."""
+    if "T" in plan.letters and not config.dry_run:
+        allowed = "F, S, I and G; tied stages (T) are not trained by this version"
+        raise UserError("sharing.plan", plan, allowed)
+    check_score(config.score)
+    separate = plan == SharingPlan.split(0, plan.tasks, plan.depth)
+    if config.score.objective == "keep" and config.score.reference is None and not separate:
+        raise UserError("score.reference", "null", "a reference for score.objective=keep")
+    check_optimizer(config.optimizer)
+    check_sampler(config.sampler)
+    make_weighting(config.loss, plan.tasks)
+    rate_factor(config.scheduler, 0, 1)
+    _check_suite(config.suite)
+    _check_trainer(config.trainer)
+
+
+def _check_suite(suite: SuiteConfig) -> None:
+    if suite.on_bad_row not in BAD_ROW_CHOICES:
+        raise UserError("suite.on_bad_row", suite.on_bad_row, one_of(BAD_ROW_CHOICES))
+    check_range("suite.relatedness", suite.relatedness, 0, 1)
+    for name in ("max_train_rows", "max_dev_rows"):
+        if getattr(suite, name) is not None:
+            check_range(f"suite.{name}", getattr(suite, name), 1)
+
+
+def _check_trainer(trainer: TrainerConfig) -> None:
+    at_least_one = ("max_steps", "steps_per_epoch", "batch_size", "accumulation", "eval_every",
+                    "eval_examples", "eval_batch_size", "patience")  # fmt: skip
+    for name in at_least_one:
+        if getattr(trainer, name) is not None:
+            check_range(f"trainer.{name}", getattr(trainer, name), 1)
+    if trainer.max_steps is None:
+        check_above("trainer.epochs", trainer.epochs, 0)
