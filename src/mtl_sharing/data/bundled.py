@@ -24,9 +24,9 @@ from mtl_sharing.errors import UserError, did_you_mean, one_of
 __all__ = ["BUNDLED_LABELS", "BUNDLED_SIZES", "BUNDLED_TASKS", "bundled_examples"]
 
 BUNDLED_SIZES = {
-    "sst": {"train": 2400, "dev": 500, "test": 500},
+    "sst": {"train": 2000, "dev": 500, "test": 500},
     "quora": {"train": 6000, "dev": 800, "test": 800},
-    "sts": {"train": 1600, "dev": 400, "test": 400},
+    "sts": {"train": 2800, "dev": 400, "test": 400},
 }
 # Kind, classes and range of the labels.
 BUNDLED_LABELS = {
@@ -198,8 +198,8 @@ def _write_quora(dice: Dice, forms: Wording) -> Draft:
     third = dice.pick(tuple(OBJECTS))
     slots = ("person", "action", "thing", third)
     same = dice.chance(0.5)
-    # A near miss keeps most of the meaning; more than half of them change two concepts.
-    changed = [] if same else dice.some(slots, 2 if dice.chance(0.7) else 1)
+    # A near miss keeps half of the meaning or a quarter of it.
+    changed = [] if same else dice.some(slots, 2 if dice.chance(0.6) else 3)
     templates = dice.some(dice.pick(QUESTION_TEMPLATES), 2)
     text, pair = _pair(dice, forms, slots, changed, templates, OBJECTS[third])
     return text, pair, int(same) if not dice.chance(LABEL_NOISE) else int(not same)
