@@ -66,6 +66,8 @@ def _sole_use(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             allowed = "a folder that no running process works in"
             raise UserError("resume", f"{folder}, which is in use", allowed) from None
+        except OSError:
+            log.warning("this file system has no locks: let no second process work in %s", folder)
         yield
 
 

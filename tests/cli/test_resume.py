@@ -1,6 +1,7 @@
 """A stopped run goes on as if it had never stopped, bit for bit on a CPU."""
 
 import csv
+import fcntl
 import json
 import os
 import random
@@ -108,6 +109,20 @@ def test_a_damaged_checkpoint_is_refused(mtl_train):
     again = mtl_train("resume=run")
     assert again.code == 2
     assert "last.pt" in again.err
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(mtl_train):
+    done = mtl_train(*QUICK, "hydra.run.dir=run")
+    result = done.cwd / "run" / "result.json"
+    result.write_text(result.read_text().replace('"finished"', '"running"'))
+    before = result.read_bytes()
+    with (done.cwd / "run" / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        again = mtl_train("resume=run")
+    assert again.code == 2
+    assert "in use" in again.err
+    assert result.read_bytes() == before
+    assert mtl_train("resume=run").code == 0
 
 
 def test_resuming_a_finished_run_changes_nothing(mtl_train):

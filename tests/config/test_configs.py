@@ -11,7 +11,7 @@ from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.model.layers import make_stage, tower_stages
 from mtl_sharing.model.network import Network
 from mtl_sharing.score.cost import PlanCost
-from support import ROOT
+from support import QUICK, ROOT
 
 CONF = ROOT / "conf"
 GROUPS = {
@@ -70,3 +70,10 @@ def test_a_keys_default_is_not_repeated_in_yaml():
     text = (CONF / "train.yaml").read_text()
     keys = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
     assert keys == ["defaults:", "hydra:"]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES if path.parent.name == "experiment"])
+def test_every_experiment_runs_small_on_bundled_text(mtl_train, name):
+    done = mtl_train(f"+experiment={name}", "suite=bundled", "encoder=tiny", *QUICK)
+    assert done.code == 0, done.err
+    assert done.result["status"] == "finished"
