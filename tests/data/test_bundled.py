@@ -202,7 +202,7 @@ def test_common_words_alone_do_not_tell_a_paraphrase() -> None:
     # The best guess from the number of common words.
     best = sum(max(counts[0][common], counts[1][common]) for common in range(5))
     # Who knows every synonym gets 0.97.
-    assert 0.5 < best / len(examples) < 0.8
+    assert 0.5 < best / len(examples) < 0.77
 
 
 @pytest.mark.parametrize(
