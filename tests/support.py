@@ -1,8 +1,17 @@
 """What many tests share: where things are, a quick run, and what a command left."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from hydra import compose, initialize_config_module
+
+from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.parts import HeadShape, LaneShape, PalShape, TaskHead
+from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.plan import SharingPlan
 
 ROOT = Path(__file__).resolve().parents[1]
 COURSE_DATA = ROOT.parent / "shared" / "data" / "cs224n"
@@ -38,3 +47,41 @@ class Outcome:
     @property
     def result(self) -> dict:
         return json.loads((self.folder / "result.json").read_text())
+
+
+def architecture_of(
+    shape: EncoderShape,
+    plan: str | SharingPlan,
+    heads: Iterable[TaskHead],
+    depth: int = 0,
+    pals: PalShape | None = None,
+    lanes: LaneShape | None = None,
+    head_width: int = 13,
+    activation: str = "relu",
+    dropout: float = 0.4,
+    head_layers: Mapping[str, int] | None = None,
+    pooling: str | None = None,
+) -> Architecture:
+    """An architecture in one line; tasks are the heads' names, in their order.
+
+    Args:
+        plan: a plan, or its text.
+        depth: of the hidden head layers, which are ``head_width`` wide.
+        head_layers: the encoder layer that each named task reads; others keep their own.
+        pooling: of every head; None keeps each head's own.
+    """
+    layers = head_layers or {}
+    heads = tuple(replace(head, layer=layers.get(head.name, head.layer)) for head in heads)
+    if pooling is not None:
+        heads = tuple(replace(head, pooling=pooling) for head in heads)
+    if isinstance(plan, str):
+        plan = SharingPlan.parse(plan, tuple(head.name for head in heads), shape.layers)
+    head = HeadShape(depth, head_width, activation, dropout)
+    return Architecture(shape, plan, heads, head, pals, lanes)
+
+
+def load_config(*overrides: str) -> Config:
+    """The composed config of a dry run with these overrides."""
+    register()
+    with initialize_config_module("mtl_sharing.conf"):
+        return to_config(compose("train", overrides=["dry_run=true", *overrides]))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mtl_sharing.model.attention import SequenceLayout, packed_attention
+from mtl_sharing.objectives.ties import Tie
 from support import QUICK
 
 pytestmark = [
@@ -43,3 +44,35 @@ def test_a_run_on_the_gpu_goes_on_after_a_stop(mtl_train):
     result.write_text(result.read_text().replace('"finished"', '"running"'))
     again = mtl_train("resume=run")
     assert again.code == 0, again.err
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sharing=soft"],
+        ["sharing=soft", "sharing.tie.kind=trace_norm"],
+        ["sharing=pals"],
+        ["sharing=pals", "sharing.pals.kind=low_rank", "sharing.plan=F4-S4-I4"],
+        ["sharing=progressive"],
+        ["sharing=progressive", "sharing.lanes.fusion=attention"],
+        ["sharing=hybrid", "task.sst.layer=3"],
+    ],
+    ids=" ".join,
+)
+def test_every_regime_on_the_gpu(mtl_train, words, precision):
+    done = mtl_train(*QUICK, *words, "trainer.device=cuda", f"trainer.precision={precision}")
+    assert done.code == 0, done.err
+    assert done.result["status"] == "finished"
+
+
+@pytest.mark.parametrize("kind", ["pairs", "mean", "trace_norm"])
+def test_a_tie_agrees_with_the_cpu(kind):
+    weights = [[torch.randn(7, 3), torch.randn(5)] for _ in range(3)]
+    results = []
+    for device in ("cpu", "cuda"):
+        copies = [[w.to(device).requires_grad_() for w in copy] for copy in weights]
+        value = Tie(kind, 0.5, copies).add_gradient()
+        results.append([torch.tensor(value), *(w.grad.cpu() for copy in copies for w in copy)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

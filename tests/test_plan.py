@@ -19,8 +19,9 @@ HEAD_LAYERS = 2
 # Random plans, first as meanings (letter, groups), then written down in one of many ways.
 @st.composite
 def owns(draw, tasks):
-    """A letter and, for G, groups of tasks: any that the grammar allows."""
-    if (letter := draw(st.sampled_from(LETTERS))) != "G":
+    """A letter and, for G, groups of tasks: any that the grammar allows for so many tasks."""
+    letters = LETTERS if len(tasks) > 1 else LETTERS.replace("T", "")
+    if (letter := draw(st.sampled_from(letters))) != "G":
         return letter, ""
     order = draw(st.permutations(tasks))[: draw(st.integers(1, len(tasks)))]
     seps = [draw(st.sampled_from("+.")) for _ in order[1:]]
@@ -34,7 +35,7 @@ def meaning(own, tasks):
     if letter in "FS":
         named = [frozenset(tasks)]
     single = [frozenset([t]) for t in tasks if not any(t in g for g in named)]
-    return frozenset([*named, *single]), letter != "F", letter == "T" and len(tasks) > 1
+    return frozenset([*named, *single]), letter != "F", letter == "T"
 
 
 def reading(plan):
@@ -207,8 +208,16 @@ def test_groups_are_sorted_in_text_and_follow_the_tasks_in_partitions():
 
 
 def test_one_task_knows_only_frozen_and_individual():
-    text = "ES-F1-S2-T3-G4:sst-PT/S-T"
+    text = "ES-F1-S2-I3-G4:sst-PS/S-G:sst"
     assert str(SharingPlan.parse(text, ["sst"])) == "EI-F1-I9"
+
+
+@pytest.mark.parametrize("text", ["T2", "I1-T1", "ET-I2", "I2-PT", "I2/I-T"])
+def test_one_task_has_nothing_to_be_tied_to(text):
+    message = "sharing.plan: found T with one task (sst); allowed: two tasks or more for tied"
+    with pytest.raises(UserError, match=re.escape(message)):
+        SharingPlan.parse(text, ["sst"])
+    assert "T" in SharingPlan.parse(text, ["sst", "sts"]).letters
 
 
 def test_a_plan_made_by_hand_is_canonical():

@@ -5,31 +5,28 @@ weights, so it also serves ``dry_run``. :class:`Material` is what was read for i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from string import Formatter
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from mtl_sharing.checks import check_settings
+from mtl_sharing.checks import check_reference, check_settings
 from mtl_sharing.config import Config
 from mtl_sharing.data.tasks import TaskSpec, task_spec
 from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.checkpoint import Tower
-from mtl_sharing.model.heads import (
-    PAIRINGS,
-    POOLINGS,
-    HeadShape,
-    TaskHead,
-    check_features,
-    check_shared_widths,
-)
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import EncoderShape, resolve_shape
 from mtl_sharing.model.sources import checkpoint_folder, read_config
-from mtl_sharing.objectives.losses import Objective, make_objective
 from mtl_sharing.plan import SharingPlan
+from mtl_sharing.regime import make_lanes, make_pals, make_plan
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure
 from mtl_sharing.run.precision import choose_device, choose_precision
-from mtl_sharing.score.cost import HeadSize, PlanCost, plan_cost
+from mtl_sharing.task_heads import (
+    is_joined,
+    make_head_shape,
+    make_task_head,
+    make_task_objective,
+)
 
 
 @dataclass(frozen=True)
@@ -42,35 +39,30 @@ class Blueprint:
 
     config: Config
     specs: Mapping[str, TaskSpec]
-    shape: EncoderShape
-    plan: SharingPlan
+    architecture: Architecture
     measures: Mapping[str, TaskMeasure]
-    heads: tuple[TaskHead, ...]
-    head_shape: HeadShape
-    pooling: str
     joined: Mapping[str, bool]
     runtime: Runtime
 
     @property
-    def baseline_plan(self) -> SharingPlan:
-        """Nothing shared, same encoder and tasks."""
-        return SharingPlan.split(0, self.plan.tasks, self.shape.layers)
+    def shape(self) -> EncoderShape:
+        """One tower's shape."""
+        return self.architecture.encoder
 
-    def cost(self, plan: SharingPlan) -> PlanCost:
-        """Parameters of ``plan`` with this encoder and these heads."""
-        sizes = [
-            HeadSize(h.name, h.input_width(self.shape.hidden), h.outputs, h.cosine)
-            for h in self.heads
-        ]
-        depth, width = self.head_shape.depth, self.head_shape.width
-        return plan_cost(plan, self.shape, sizes, depth, width, self.pooling == "pooler")
+    @property
+    def plan(self) -> SharingPlan:
+        """Who owns which stage."""
+        return self.architecture.plan
 
-    def network(self, plan: SharingPlan, tower: Tower) -> Network:
-        """A network of ``plan`` that starts from ``tower``."""
-        network = Network(
-            self.shape, plan, tower, self.heads, self.head_shape, self.pooling, self.config.seed
-        )
-        return network.to(self.runtime.device)
+    @property
+    def baseline(self) -> Architecture:
+        """Nothing shared and nothing added: same encoder, tasks and heads."""
+        plan = SharingPlan.split(0, self.plan.tasks, self.shape.layers)
+        return replace(self.architecture, plan=plan, pals=None, lanes=None)
+
+    def network(self, architecture: Architecture, tower: Tower) -> Network:
+        """A network of ``architecture`` that starts from ``tower``."""
+        return Network(architecture, tower, self.config.seed).to(self.runtime.device)
 
 
 def make_blueprint(config: Config) -> Blueprint:
@@ -82,39 +74,32 @@ def make_blueprint(config: Config) -> Blueprint:
     specs = _tasks(config)
     shape = _shape(config)
     plan = make_plan(config, tuple(specs), shape.layers)
-    check_settings(config, plan)
-    joined = {name: _pairing(name, spec, config) == "joined" for name, spec in specs.items()}
-    objectives = {name: _objective(spec, config, joined[name]) for name, spec in specs.items()}
-    heads = tuple(_head(specs[n], objectives[n], config, joined[n]) for n in specs)
-    head_shape = _head_shape(config, shape)
-    check_shared_widths(
-        plan, head_shape.depth, {h.name: h.input_width(shape.hidden) for h in heads}
-    )
+    check_settings(config, tuple(specs))
+    objectives = {name: make_task_objective(spec, config) for name, spec in specs.items()}
+    heads = tuple(make_task_head(specs[n], objectives[n], config, shape) for n in specs)
     blueprint = Blueprint(
         config=config,
         specs=specs,
-        shape=shape,
-        plan=plan,
+        architecture=Architecture(
+            encoder=shape,
+            plan=plan,
+            heads=heads,
+            head=make_head_shape(config, shape),
+            pals=make_pals(config.sharing.pals, shape, plan),
+            lanes=make_lanes(config, heads),
+        ),
         measures={
             name: TaskMeasure(objectives[name], spec.kind, spec.metric, spec.classes or 0)
             for name, spec in specs.items()
         },
-        heads=heads,
-        head_shape=head_shape,
-        pooling=_pooling(config, shape),
-        joined=joined,
+        joined={name: is_joined(spec, config) for name, spec in specs.items()},
         runtime=_runtime(config, shape),
     )
+    check_reference(config, blueprint.architecture == blueprint.baseline)
     if not config.dry_run:
         # Last, as it may ask the hub: every mistake that needs no network is told without.
         resolve_shape(config.encoder, _checkpoint_config(config))
     return blueprint
-
-
-def _head_shape(config: Config, shape: EncoderShape) -> HeadShape:
-    head = config.head
-    width = shape.hidden if head.width is None else head.width
-    return HeadShape(head.depth, width, head.activation, head.dropout)
 
 
 def _runtime(config: Config, shape: EncoderShape) -> Runtime:
@@ -124,45 +109,6 @@ def _runtime(config: Config, shape: EncoderShape) -> Runtime:
     wanted = "fp32" if config.dry_run and options.precision == "auto" else options.precision
     precision = choose_precision(wanted, device, shape.hidden)
     return Runtime(device, precision, options.eval_batch_size)
-
-
-def make_plan(config: Config, tasks: tuple[str, ...], layers: int) -> SharingPlan:
-    """The plan that ``sharing`` and ``split`` describe for an encoder with ``layers`` layers.
-
-    Raises:
-        UserError: a depth outside 0..layers, or a plan that breaks a rule of the notation.
-    """
-    sharing, where = config.sharing, "sharing.plan"
-    text = sharing.plan
-    if text is None and not sharing.template:
-        raise UserError(where, "null", "a plan, such as sharing.plan=F4-S4-I4")
-    if text is None:
-        where, text = "sharing.template", _fill(config, layers)
-    return SharingPlan.parse(text, tasks, layers, config.head.depth, where=where)
-
-
-def _fill(config: Config, layers: int) -> str:
-    """The regime's template with its numbers."""
-    known = {"split": config.split, "layers": layers} | dict(config.sharing.depths)
-    template = config.sharing.template
-    try:
-        fields_named = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-    except ValueError as error:
-        raise UserError(
-            "sharing.template", f"{template} ({error})", "{name} for a number"
-        ) from None
-    names = [name for name in fields_named if name != "rest"]
-    for name in names:
-        where = "split" if name == "split" else f"sharing.depths.{name}"
-        if name not in known:
-            raise UserError("sharing.template", f"{{{name}}}", f"names in sharing.depths, {known}")
-        if not 0 <= known[name] <= layers:
-            raise UserError(where, known[name], f"0 to {layers}, the encoder's layers")
-    rest = layers - sum(known[name] for name in names)
-    if rest < 0:
-        used = one_of(f"{name}={known[name]}" for name in names)
-        raise UserError("sharing.depths", used, f"depths that add up to at most {layers}")
-    return template.format(**known, rest=rest)
 
 
 def _tasks(config: Config) -> dict[str, TaskSpec]:
@@ -191,41 +137,3 @@ def _shape(config: Config) -> EncoderShape:
 def _checkpoint_config(config: Config) -> dict[str, Any] | None:
     source = config.encoder.checkpoint
     return None if source is None else read_config(checkpoint_folder(source))
-
-
-def _pairing(name: str, spec: TaskSpec, config: Config) -> str:
-    field = "pairing.mode" if spec.pairing is None else f"task.{name}.pairing"
-    mode = config.pairing.mode if spec.pairing is None else spec.pairing
-    if mode not in PAIRINGS:
-        raise UserError(field, mode + did_you_mean(mode, PAIRINGS), one_of(PAIRINGS))
-    return mode
-
-
-def _objective(spec: TaskSpec, config: Config, joined: bool) -> Objective:
-    """The task's loss; ``head.regression`` is for pairs of texts, which a cosine can compare."""
-    name, loss, field = spec.name, spec.loss, f"task.{spec.name}.loss"
-    if loss is None and spec.kind == "regression" and spec.is_pair:
-        loss, field = config.head.regression, "head.regression"
-    low, high = spec.low or 0.0, spec.high or 0.0
-    objective = make_objective(loss, spec.kind, field, spec.classes or 0, low, high)
-    if objective.cosine and (joined or not spec.is_pair):
-        allowed = "pairs of texts with pairing=separate"
-        raise UserError(field, f"{loss} for task {name}, whose input is one sequence", allowed)
-    return objective
-
-
-def _head(spec: TaskSpec, objective: Objective, config: Config, joined: bool) -> TaskHead:
-    separate = spec.is_pair and not joined and not objective.cosine
-    features = check_features(config.pairing.features) if separate else ()
-    return TaskHead(spec.name, objective.outputs, features, objective.cosine, objective.bias)
-
-
-def _pooling(config: Config, shape: EncoderShape) -> str:
-    pooling = config.head.pooling
-    if pooling is None:
-        return "pooler" if shape.pooler else "cls"
-    if pooling not in POOLINGS:
-        raise UserError("head.pooling", pooling + did_you_mean(pooling, POOLINGS), one_of(POOLINGS))
-    if pooling == "pooler" and not shape.pooler:
-        raise UserError("head.pooling", f"pooler, which {shape.family} lacks", "cls, mean")
-    return pooling

@@ -6,22 +6,23 @@ from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import TrainingBatches
 from mtl_sharing.material import Material
 from mtl_sharing.mixing.samplers import epoch_steps, make_sampler
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.objectives.ties import make_tie
 from mtl_sharing.objectives.weighting import make_weighting
-from mtl_sharing.plan import SharingPlan
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.optimizer import make_optimizer
 from mtl_sharing.run.trainer import Trainer
 
 
-def make_learner(blueprint: Blueprint, material: Material, plan: SharingPlan) -> Learner:
-    """A fresh learner of ``plan``: network, optimiser and data from the start.
+def make_learner(blueprint: Blueprint, material: Material, architecture: Architecture) -> Learner:
+    """A fresh learner of ``architecture``: network, optimiser and data from the start.
 
     Raises:
         UserError: a setting of optimiser, sampler or loss that does not fit.
     """
     config = blueprint.config
     sizes = {name: len(data) for name, data in material.train.items()}
-    network = blueprint.network(plan, material.tower)
+    network = blueprint.network(architecture, material.tower)
     return Learner(
         network=network,
         optimizer=make_optimizer(network, config.optimizer),
@@ -36,13 +37,14 @@ def make_learner(blueprint: Blueprint, material: Material, plan: SharingPlan) ->
         runtime=blueprint.runtime,
         clip=config.optimizer.clip,
         accumulation=config.trainer.accumulation,
+        tie=make_tie(config.sharing.tie, network.tied()),
     )
 
 
 def make_trainer(blueprint: Blueprint, material: Material, folder: Path) -> Trainer:
     """The trainer of the blueprint's plan, which keeps its state in ``folder``."""
     options = blueprint.config.trainer
-    learner = make_learner(blueprint, material, blueprint.plan)
+    learner = make_learner(blueprint, material, blueprint.architecture)
     total = options.max_steps
     if total is None:
         sizes = {name: len(data) for name, data in material.train.items()}

@@ -4,28 +4,33 @@ from mtl_sharing.config import Config, SuiteConfig
 from mtl_sharing.data.examples import BAD_ROW_CHOICES
 from mtl_sharing.errors import UserError, check_above, check_range, one_of
 from mtl_sharing.mixing.samplers import check_sampler
+from mtl_sharing.objectives.ties import check_tie
 from mtl_sharing.objectives.weighting import make_weighting
-from mtl_sharing.plan import SharingPlan
 from mtl_sharing.run.optimizer import check_optimizer, rate_factor
 from mtl_sharing.run.settings import TrainerConfig
 from mtl_sharing.score.score import check_score
 
 
-def check_settings(config: Config, plan: SharingPlan) -> None:
-    """Raises UserError for a setting that no run of ``plan`` could use."""
-    if "T" in plan.letters and not config.dry_run:
-        allowed = "F, S, I and G; tied stages (T) are not trained by this version"
-        raise UserError("sharing.plan", plan, allowed)
+def check_settings(config: Config, tasks: tuple[str, ...]) -> None:
+    """Raises UserError for a setting that no run on ``tasks`` could use."""
     check_score(config.score)
-    separate = plan == SharingPlan.split(0, plan.tasks, plan.depth)
-    if config.score.objective == "keep" and config.score.reference is None and not separate:
-        raise UserError("score.reference", "null", "a reference for score.objective=keep")
+    check_tie(config.sharing.tie)
     check_optimizer(config.optimizer)
     check_sampler(config.sampler)
-    make_weighting(config.loss, plan.tasks)
+    make_weighting(config.loss, tasks)
     rate_factor(config.scheduler, 0, 1)
     _check_suite(config.suite)
     _check_trainer(config.trainer)
+
+
+def check_reference(config: Config, separate: bool) -> None:
+    """Raises UserError where ``keep`` is wanted but nothing says what to keep.
+
+    Args:
+        separate: whether the run itself is one of separate models.
+    """
+    if config.score.objective == "keep" and config.score.reference is None and not separate:
+        raise UserError("score.reference", "null", "a reference for score.objective=keep")
 
 
 def _check_suite(suite: SuiteConfig) -> None:
@@ -38,10 +43,12 @@ def _check_suite(suite: SuiteConfig) -> None:
 
 
 def _check_trainer(trainer: TrainerConfig) -> None:
-    at_least_one = ("max_steps", "steps_per_epoch", "batch_size", "accumulation", "eval_every",
+    at_least_one = ("steps_per_epoch", "batch_size", "accumulation", "eval_every",
                     "eval_examples", "eval_batch_size", "patience")  # fmt: skip
     for name in at_least_one:
         if getattr(trainer, name) is not None:
             check_range(f"trainer.{name}", getattr(trainer, name), 1)
     if trainer.max_steps is None:
         check_above("trainer.epochs", trainer.epochs, 0)
+    else:
+        check_range("trainer.max_steps", trainer.max_steps, 0)

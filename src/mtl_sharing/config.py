@@ -11,31 +11,41 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.data.tasks import TaskConfig
 from mtl_sharing.mixing.settings import SamplerConfig
-from mtl_sharing.model.settings import HeadConfig, PairingConfig
+from mtl_sharing.model.settings import HeadConfig, LanesConfig, PairingConfig, PalsConfig
 from mtl_sharing.model.shape import EncoderConfig
-from mtl_sharing.objectives.settings import LossConfig
+from mtl_sharing.objectives.settings import LossConfig, TieConfig
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig, TrainerConfig
 from mtl_sharing.score.settings import ScoreConfig
 
 ROOT_NAME = "schema"
+# Their keys are task names or names of the user's own, so that a new one needs no "+".
+_OWN_KEYS = ("sharing.lanes.upstream", "sharing.depths", "loss.weights")
 
 
 @dataclass
 class SharingConfig:
-    """The ``sharing`` config group: a regime is a plan with some numbers left open.
+    """The ``sharing`` config group: a plan with some numbers left open, and parts added to it.
 
     Attributes:
         template: a plan in which ``{split}`` stands for the top-level key, ``{layers}`` for the
-            encoder's depth, any other name for an entry of ``depths``, and ``{rest}`` for the
-            layers that the others leave over.
-        depths: numbers that the template names.
+            encoder's depth, ``{groups}`` for ``groups``, any other name for an entry of
+            ``depths``, and ``{rest}`` for the layers that the others leave over.
+        depths: numbers of layers that the template names, or shares of the encoder's, like 4/12.
+        groups: groups of tasks, as after a G of the notation.
         plan: a plan in full; replaces the template.
+        tie: the penalty over tied stages.
+        pals: projected attention layers beside the encoder's.
+        lanes: heads that read other heads.
     """
 
     name: str = ""
     template: str = "S{split}-I{rest}"
-    depths: dict[str, int] = field(default_factory=dict)
+    depths: dict[str, int | str] = field(default_factory=dict)
+    groups: str | None = None
     plan: str | None = None
+    tie: TieConfig = field(default_factory=TieConfig)
+    pals: PalsConfig = field(default_factory=PalsConfig)
+    lanes: LanesConfig = field(default_factory=LanesConfig)
 
 
 @dataclass
@@ -66,14 +76,14 @@ class Config:
     """Every key of ``mtl-train``.
 
     Attributes:
-        split: how many lower layers ``sharing=hybrid`` shares.
+        split: how many lower layers ``sharing=hybrid`` shares, or a share of the encoder's.
         data_dir: folder that the tasks' files are relative to.
         resume: folder of a stopped run to go on with.
         dry_run: print and write the plan; read no weights and train nothing.
     """
 
     seed: int = 0
-    split: int = 6
+    split: int | str = "6/12"
     data_dir: str | None = None
     resume: str | None = None
     dry_run: bool = False
@@ -93,7 +103,10 @@ class Config:
 
 def register() -> None:
     """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused."""
-    ConfigStore.instance().store(name=ROOT_NAME, node=Config, replace=True)
+    schema = OmegaConf.structured(Config)
+    for name in _OWN_KEYS:
+        OmegaConf.set_struct(OmegaConf.select(schema, name), False)
+    ConfigStore.instance().store(name=ROOT_NAME, node=schema, replace=True)
 
 
 def to_config(values: DictConfig) -> Config:

@@ -41,6 +41,13 @@ def check_above(where: str, value: float, low: float) -> None:
         raise UserError(where, value, f"a finite number above {low:g}")
 
 
+def check_known(where: str, name: str, names: Iterable[str]) -> None:
+    """Raises UserError unless ``name`` is one of ``names``; the message has the nearest."""
+    known = list(names)
+    if name not in known:
+        raise UserError(where, name + did_you_mean(name, known), one_of(known))
+
+
 def one_of(names: Iterable[str]) -> str:
     """The names as a readable list, for the ``allowed`` part of an error."""
     return ", ".join(names)

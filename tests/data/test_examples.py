@@ -114,11 +114,16 @@ def test_every_shipped_suite_names_shipped_tasks() -> None:
         suite = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(suite, dict)
         assert suite["suite"]["name"] == path.stem
-        tasks[path.stem] = {key: name for entry in suite["defaults"] for key, name in entry.items()}
+        # A plain name stands for another suite, whose tasks are taken over, or for this file.
+        entries = [entry for entry in suite["defaults"] if entry != "_self_"]
+        tasks[path.stem] = {}
+        for entry in entries:
+            tasks[path.stem] |= tasks[entry] if isinstance(entry, str) else entry
     named = {f"/task@task.{name}": name for name in ("sst", "quora", "sts")}
     assert tasks == {
         "bundled": {key: f"bundled_{name}" for key, name in named.items()},
         "cs224n": named,
+        "cs224n_cfimdb": named | {"/task@task.cfimdb": "cfimdb"},
     }
 
 

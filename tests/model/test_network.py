@@ -1,12 +1,15 @@
 """Heads over the planned encoder, against loops written out by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.heads import HeadShape, TaskHead, check_features, cosine, pair_features
+from mtl_sharing.model.heads import check_features, cosine, pair_features
 from mtl_sharing.model.network import Network
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.model.parts import HeadShape, TaskHead
+from support import architecture_of
 
 TASKS = ("a", "b", "c")
 LENGTHS = (5, 1, 11, 5, 2, 3)
@@ -18,11 +21,12 @@ BY_HAND = {"relu": lambda x: x.clamp(min=0), "tanh": torch.tanh}
 def build(make_shape, make_tower):
     """A network in float64 and evaluation mode whose every weight is its own."""
 
-    def make(plan, heads=SINGLE, depth=0, pooling="mean", activation="relu", dropout=0.4):
-        shape, names = make_shape(), [head.name for head in heads]
-        head_shape = HeadShape(depth, 13, activation, dropout)
-        network = Network(shape, SharingPlan.parse(plan, names), make_tower(shape), heads,
-                          head_shape, pooling, seed=1).double().eval()  # fmt: skip
+    def make(plan, heads=SINGLE, depth=0, pooling="mean", activation="relu"):
+        shape = make_shape()
+        architecture = architecture_of(
+            shape, plan, heads, depth, activation=activation, pooling=pooling
+        )
+        network = Network(architecture, make_tower(shape), seed=1).double().eval()
         torch.manual_seed(19)
         with torch.no_grad():
             for parameter in network.parameters():
@@ -40,20 +44,21 @@ def copy_of(stage, task):
 def pooled_by_hand(network, task, batch):
     """One vector for each sequence, from the encoder's states."""
     states = network.encoder.hidden({task: batch})[task].split(batch.lengths)
-    if network.pooling == "mean":
+    pooling = network.architecture.head_of(task).pooling
+    if pooling == "mean":
         return torch.stack([rows.sum(dim=0) / len(rows) for rows in states])
     first = torch.stack([rows[0] for rows in states])
-    if network.pooling == "cls":
+    if pooling == "cls":
         return first
     dense = copy_of(network.encoder.pooler, task).dense
     return torch.tanh(first @ dense.weight.T + dense.bias)
 
 
 def head_by_hand(network, number, vectors, activation="relu"):
-    for stage in network.hidden:
-        dense = copy_of(stage, network.tasks[number].name).dense
+    for stage in network.heads.hidden:
+        dense = copy_of(stage, network.architecture.heads[number].name).dense
         vectors = BY_HAND[activation](vectors @ dense.weight.T + dense.bias)
-    output = network.outputs[number]
+    output = network.heads.outputs[number]
     return vectors @ output.weight.T + output.bias
 
 
@@ -76,7 +81,8 @@ def test_linear_heads_read_the_pooled_text(build, make_batch, plan, pooling):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-@pytest.mark.parametrize("plan", ["S3", "S3/S-I", "S2-I1/I-S", "S3/G:a+c-G:b+c", "S3/F-S"])
+@pytest.mark.parametrize("plan", ["S3", "S3/S-I", "S2-I1/I-S", "S3/G:a+c-G:b+c", "S3/F-S",
+                                  "S3/T-I", "S3/I-T", "S1-T2/T-T"])  # fmt: skip
 def test_hidden_head_layers_follow_the_plan(build, make_batch, plan, activation):
     network = build(plan, depth=2, activation=activation)
     batches = {task: make_batch(LENGTHS[n:], n) for n, task in enumerate(TASKS)}
@@ -84,15 +90,14 @@ def test_hidden_head_layers_follow_the_plan(build, make_batch, plan, activation)
     for number, (task, batch) in enumerate(batches.items()):
         vectors = pooled_by_hand(network, task, batch)
         close(found[task], head_by_hand(network, number, vectors, activation))
-    sizes = [
-        {(c.dense.in_features, c.dense.out_features) for c in s.copies} for s in network.hidden
-    ]
+    denses = [[copy.dense for copy in stage.copies] for stage in network.heads.hidden]
+    sizes = [{(d.in_features, d.out_features) for d in stage} for stage in denses]
     assert sizes == [{(21, 13)}, {(13, 13)}]
 
 
 def test_copies_of_head_layers_are_as_many_as_the_plan_says(build):
     network = build("S2-I1/S-I", depth=2)
-    assert [len(stage.copies) for stage in network.hidden] == [1, 3]
+    assert [len(stage.copies) for stage in network.heads.hidden] == [1, 3]
     assert [len(stage.copies) for stage in network.encoder.layers] == [1, 1, 3]
 
 
@@ -123,7 +128,7 @@ def test_separate_pairs_are_joined_by_their_features(build, make_batch, features
     joined = torch.cat([by_name[name] for name in features], dim=1)
     close(found["b"], head_by_hand(network, 1, joined))
     vectors = pooled_by_hand(network, "c", batches["c"])
-    for stage in network.hidden:
+    for stage in network.heads.hidden:
         dense = copy_of(stage, "c").dense
         vectors = (vectors @ dense.weight.T + dense.bias).clamp(min=0)
     u, v = vectors.split(3)
@@ -149,19 +154,54 @@ def test_some_of_the_tasks_may_be_run(build, make_batch):
     torch.testing.assert_close(found["c"], network({"a": text, "c": text})["c"])
 
 
-def test_unequal_widths_cannot_share_a_first_head_layer(build):
+@pytest.mark.parametrize("letter", ["S", "T"])
+def test_unequal_widths_cannot_share_or_tie_a_first_head_layer(build, letter):
     heads = (TaskHead("a", 5), TaskHead("b", 3, ("u", "v")))
-    with pytest.raises(UserError, match=r"S at head\.0 over .*'a': 21, 'b': 42.*equal widths"):
-        build("S3/S-I", heads, depth=2)
-    network = build("S3/I-S", heads, depth=2)
-    assert [copy.dense.in_features for copy in network.hidden[0].copies] == [21, 42]
+    match = rf"{letter} at head\.0 over .*'a': 21, 'b': 42.*equal widths"
+    with pytest.raises(UserError, match=match):
+        build(f"S3/{letter}-I", heads, depth=2)
+    network = build(f"S3/I-{letter}", heads, depth=2)
+    assert [copy.dense.in_features for copy in network.heads.hidden[0].copies] == [21, 42]
 
 
-@pytest.mark.parametrize("plan", ["S3/T-I", "S3/I-T", "S1-I2-PT/S-S"])
-def test_a_tied_stage_is_refused_by_name(build, plan):
-    stage = {"S3/T-I": "head.0", "S3/I-T": "head.1"}.get(plan, "pooler")
-    with pytest.raises(UserError, match=f"T at {stage}"):
-        build(plan, depth=2, pooling="pooler")
+def test_unequal_widths_in_separate_groups_are_fine(build):
+    heads = (TaskHead("a", 5), TaskHead("b", 3, ("u", "v")), TaskHead("c", 1))
+    network = build("S3/G:a+c-S", heads, depth=2)
+    assert [copy.dense.in_features for copy in network.heads.hidden[0].copies] == [21, 42]
+    with pytest.raises(UserError, match=r"G:a\+b at head\.0 over .*'a': 21, 'b': 42"):
+        build("S3/G:a+b-S", heads, depth=2)
+
+
+@pytest.mark.parametrize("plan", ["T3/I-I", "S3/T-I", "S3/I-T", "S1-I2-PT/S-S", "ET-I3/I-I"])
+def test_a_tied_stage_predicts_as_an_individual_one(build, make_batch, plan):
+    tied = build(plan, depth=2, pooling="pooler")
+    individual = build(plan.replace("T", "I"), depth=2, pooling="pooler")
+    individual.load_state_dict(tied.state_dict())
+    batches = {task: make_batch(LENGTHS[n:], n) for n, task in enumerate(TASKS)}
+    found, wanted = tied(batches), individual(batches)
+    for task in TASKS:
+        assert torch.equal(found[task], wanted[task])
+
+
+@pytest.mark.parametrize(
+    ("plan", "names"),
+    [
+        ("S2-T1-PI", ["encoder.layers.2"]),
+        ("S3-PT", ["encoder.pooler"]),
+        ("F1-T1-I1/T-S", ["encoder.layers.1", "heads.hidden.0"]),
+        ("S3/I-T", ["heads.hidden.1"]),
+        ("ET-S3", ["encoder.embeddings"]),
+        ("S2-I1/S-I", []),
+    ],
+)
+def test_tied_weights_are_listed_for_each_task_in_one_order(build, plan, names):
+    network = build(plan, depth=2, pooling="pooler")
+    owned = {id(weight): name for name, weight in network.named_parameters()}
+    found = [[owned[id(weight)] for weight in mine] for mine in network.tied()]
+    wanted = [[name for name in owned.values() if name.startswith(tuple(f"{stage}.copies.{number}."
+               for stage in names))] for number in range(3)]  # fmt: skip
+    assert found == (wanted if names else [])
+    assert all(wanted) is bool(names)
 
 
 def test_dropout_of_heads_is_off_only_in_evaluation(build, make_batch):
@@ -172,18 +212,40 @@ def test_dropout_of_heads_is_off_only_in_evaluation(build, make_batch):
     assert not torch.equal(network(batches)["a"], network(batches)["a"])
 
 
+@pytest.mark.parametrize(("plan", "refused"), [("T3", "layer.1"), ("S2-T1", "layer.2")])
+def test_a_tied_stage_that_not_every_task_reads_is_refused(make_shape, plan, refused):
+    with pytest.raises(UserError, match=rf"T at {refused}, which not every task reads"):
+        architecture_of(make_shape(), plan, SINGLE, head_layers={"b": 0})
+    architecture_of(make_shape(), "T1-S2", SINGLE, head_layers={"b": 0})
+
+
 def test_the_output_bias_starts_where_the_objective_says(make_shape, make_tower):
     shape, heads = make_shape(), (TaskHead("a", 1, bias=2.5), TaskHead("b", 3))
-    network = Network(shape, SharingPlan.parse("S3", ["a", "b"]), make_tower(shape), heads,
-                      HeadShape(0, 13, "relu", 0.0), "cls")  # fmt: skip
-    assert [output.bias.tolist() for output in network.outputs] == [[2.5], [0.0, 0.0, 0.0]]
+    network = Network(architecture_of(shape, "S3", heads, dropout=0.0), make_tower(shape))
+    biases = [output.bias.tolist() for output in network.heads.outputs]
+    assert biases == [[2.5], [0.0, 0.0, 0.0]]
 
 
 def test_a_pooler_that_the_encoder_lacks_is_refused(make_shape):
     shape = make_shape(pooler=False)
-    with pytest.raises(UserError, match=r"head\.pooling.*cls or mean"):
-        Network(shape, SharingPlan.parse("S3", ["a"]), None, SINGLE[:1],
-                HeadShape(0, 13, "relu", 0.0), "pooler")  # fmt: skip
+    with pytest.raises(UserError, match=r"head\.pooling.*bert lacks; allowed: cls, mean"):
+        architecture_of(shape, "S3", SINGLE[:1], pooling="pooler")
+
+
+def test_every_head_is_pooled_in_its_own_way(build, make_batch):
+    kinds = ("mean", "pooler", "cls")
+    heads = [replace(head, pooling=kind) for head, kind in zip(SINGLE, kinds, strict=True)]
+    network = build("S2-I1-PG:a+b", heads, pooling=None)
+    batches = {task: make_batch(LENGTHS[n:], n) for n, task in enumerate(TASKS)}
+    found = network(batches)
+    assert list(found) == list(TASKS)
+    for number, (task, batch) in enumerate(batches.items()):
+        close(found[task], head_by_hand(network, number, pooled_by_hand(network, task, batch)))
+
+
+def test_a_network_without_a_head_that_reads_it_has_no_pooler(build):
+    assert build("S3", pooling="cls").encoder.pooler is None
+    assert build("S3", pooling="pooler").encoder.pooler is not None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from mtl_sharing.run.settings import OptimizerConfig
 TASKS = ("a", "b", "c")
 PLANS = [
     "S3", "I3", "F3", "S1-I2", "I2-S1", "F1-S1-I1", "S1-F1-I1", "G3:a+c", "I1-G1:b+c-S1",
-    "G1:a+b-G1:b+c-G1:a+c", "EI-S3-PI", "EF-S1-G2:a+b-PS",
+    "G1:a+b-G1:b+c-G1:a+c", "EI-S3-PI", "EF-S1-G2:a+b-PS", "T3", "F1-T1-I1", "S2-T1-PS",
 ]  # fmt: skip
 close = torch.testing.assert_close
 
@@ -266,13 +266,18 @@ def test_copies_start_equal_and_are_not_the_same_memory(build, tower):
 
 
 @pytest.mark.parametrize(
-    ("plan", "named"),
-    [("T3", "T at embeddings"), ("S1-T2", "T at layer.1"), ("S3-PT", "T at pooler")],
+    ("plan", "tied"),
+    [
+        ("T3", {"embeddings", "layer.0", "layer.1", "layer.2", "pooler"}),
+        ("S1-T2", {"layer.1", "layer.2", "pooler"}),
+        ("S3-PT", {"pooler"}),
+        ("S2-I1", set()),
+    ],
 )
-def test_tied_stages_are_refused_by_name(build, plan, named):
-    with pytest.raises(UserError, match=named) as caught:
-        build(plan)
-    assert caught.value.where == "sharing.plan"
+def test_tied_stages_are_marked_and_have_a_copy_for_each_task(build, plan, tied):
+    found = [stage for stage in stages(build(plan)) if stage.tied]
+    assert {stage.name for stage in found} == tied
+    assert all(stage.owners == (("a",), ("b",), ("c",)) and stage.trains for stage in found)
 
 
 def test_a_plan_of_another_depth_is_refused(build):

@@ -8,12 +8,12 @@ from torch import nn
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.checkpoint import random_tower
-from mtl_sharing.model.heads import HeadShape, TaskHead
 from mtl_sharing.model.network import Network
+from mtl_sharing.model.parts import TaskHead
 from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.plan import SharingPlan
 from mtl_sharing.run.optimizer import make_optimizer, rate_factor, set_rate
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig
+from support import architecture_of
 
 
 def course(name, warmup, total):
@@ -79,8 +79,8 @@ def build():
     def make(plan):
         shape = EncoderShape("bert", 2, 21, 3, 31, 53, 17, 0, 2, 21, "gelu", 1e-5, True)
         heads = (TaskHead("a", 5), TaskHead("b", 1))
-        return Network(shape, SharingPlan.parse(plan, ["a", "b"]), random_tower(shape, 0), heads,
-                       HeadShape(1, 13, "relu", 0.1), "pooler")  # fmt: skip
+        architecture = architecture_of(shape, plan, heads, depth=1, pooling="pooler")
+        return Network(architecture, random_tower(shape, 0))
 
     return make
 

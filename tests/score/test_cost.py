@@ -1,12 +1,19 @@
 """Parameter counts from plan and shape, against built networks and published figures."""
 
-import pytest
+from dataclasses import replace
 
-from mtl_sharing.model.heads import HeadShape, TaskHead
+import pytest
+import torch
+
+from census import built, check_cost
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.checkpoint import random_tower
 from mtl_sharing.model.network import Network
+from mtl_sharing.model.parts import LaneShape, PalShape, TaskHead
 from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.plan import SharingPlan
-from mtl_sharing.score.cost import HeadSize, plan_cost
+from mtl_sharing.score.cost import plan_cost
+from mtl_sharing.types import PackedBatch
+from support import architecture_of
 
 BERT = {
     "family": "bert", "layers": 3, "hidden": 21, "heads": 3, "intermediate": 31, "vocabulary": 53,
@@ -26,35 +33,18 @@ BASE = BERT | {
 EMBEDDINGS, LAYER, POOLER = 23_837_184, 7_087_872, 590_592
 TASKS = ("a", "b", "c")
 HEADS = (TaskHead("a", 5), TaskHead("b", 1, ("u", "v", "product")), TaskHead("c", 1, cosine=True))
-PLANS = ["S3", "I3", "F3", "S1-I2", "F1-G1:a+c-I1", "EF-I1-S2", "EI-S3-PG:a+b", "S1-I2-PF"]
-HEAD_WIDTH = 11
+SINGLE = (TaskHead("a", 5), TaskHead("b", 1), TaskHead("c", 2))
+LATE = (TaskHead("a", 5), TaskHead("b", 1, ("v", "absdiff"), late=True), TaskHead("c", 2, ("u",)))
+PLANS = ["S3", "I3", "F3", "S1-I2", "F1-G1:a+c-I1", "EF-I1-S2", "EI-S3-PG:a+b", "S1-I2-PF", "T3",
+         "F1-T1-I1"]  # fmt: skip
 
 
 def shape_of(family):
     return EncoderShape(**BERT | {"family": family} | FAMILIES[family])
 
 
-def cost_of(plan, shape, heads, depth, pooler):
-    sizes = [HeadSize(h.name, h.input_width(shape.hidden), h.outputs, h.cosine) for h in heads]
-    return plan_cost(plan, shape, sizes, depth, HEAD_WIDTH, pooler)
-
-
-def built(plan, shape, heads, depth, pooling):
-    return Network(shape, plan, None, heads, HeadShape(depth, HEAD_WIDTH, "relu", 0.1), pooling)
-
-
-def count(modules, trains=None):
-    numbers = [p for m in modules for p in m.parameters() if trains in (None, p.requires_grad)]
-    return sum(p.numel() for p in numbers)
-
-
-def served(network, number, task):
-    """Parameters of the modules that a task's predictions go through."""
-    encoder = network.encoder
-    stages = [encoder.embeddings, *encoder.layers, *network.hidden]
-    stages += [encoder.pooler] if encoder.pooler is not None else []
-    pairs = [pair for stage in stages for pair in zip(stage.owners, stage.copies, strict=True)]
-    return count([copy for owners, copy in pairs if task in owners] + [network.outputs[number]])
+def architecture(plan, shape=None, heads=HEADS, **parts):
+    return architecture_of(shape or shape_of("bert"), plan, heads, head_width=11, **parts)
 
 
 @pytest.mark.parametrize("depth", [0, 2])
@@ -65,30 +55,81 @@ def served(network, number, task):
      ("distilbert", "mean")],
 )  # fmt: skip
 def test_counts_are_those_of_the_built_network(family, pooling, plan, depth):
-    check(SharingPlan.parse(plan, TASKS, 3), shape_of(family), HEADS, depth, pooling)
+    check(architecture(plan, shape_of(family), depth=depth, pooling=pooling))
 
 
-@pytest.mark.parametrize("stack", ["S-S", "S-I", "I-S", "F-S", "G:a+c-S", "I-G:b+c"])
+@pytest.mark.parametrize("stack", ["S-S", "S-I", "I-S", "F-S", "G:a+c-S", "I-G:b+c", "T-T", "I-T"])
 def test_counts_of_head_stacks_are_those_of_the_built_network(stack):
-    heads = (TaskHead("a", 5), TaskHead("b", 1), TaskHead("c", 2))
-    plan = SharingPlan.parse(f"S2-I1/{stack}", TASKS, 3, 2)
-    check(plan, shape_of("bert"), heads, 2, "pooler")
+    check(architecture(f"S2-I1/{stack}", heads=SINGLE, depth=2, pooling="pooler"))
 
 
-def check(plan, shape, heads, depth, pooling):
-    cost = cost_of(plan, shape, heads, depth, pooling == "pooler")
-    network = built(plan, shape, heads, depth, pooling)
-    assert cost.total == count([network])
-    assert cost.trainable == count([network], trains=True)
-    for number, task in enumerate(TASKS):
-        assert cost.serving(task) == served(network, number, task)
-    summary = cost.summary()
-    assert summary["single_task_total"] == max(summary["per_task"].values())
-    assert cost.model_bytes == 4 * cost.total
+@pytest.mark.parametrize("kind", ["attention", "low_rank"])
+@pytest.mark.parametrize("projections", ["shared", "own"])
+@pytest.mark.parametrize("layers", [(0, 1, 2), (2,)])
+def test_counts_with_pals(kind, projections, layers):
+    pals = PalShape(6, 3, kind, "gelu", projections, layers)
+    check(architecture("S2-G1:a+c", depth=1, pals=pals))
+
+
+@pytest.mark.parametrize("fusion", ["concatenation", "attention"])
+@pytest.mark.parametrize("depth", [0, 2])
+@pytest.mark.parametrize("upstream", [
+    {"a": (), "b": ("a",), "c": ("a", "b")},
+    {"a": (), "b": ("a",), "c": ("b",)},
+    {"a": (), "b": ("a", "c"), "c": ()},
+])  # fmt: skip
+@pytest.mark.parametrize("heads", [HEADS, LATE])
+def test_counts_with_lanes(fusion, depth, upstream, heads):
+    lanes = LaneShape(upstream, fusion)
+    check(architecture("S2-I1-PG:a+c", heads=heads, depth=depth, lanes=lanes, pooling="pooler"))
+
+
+@pytest.mark.parametrize("layers", [{"a": 0}, {"a": 1, "b": 0}, {"a": 0, "b": 0, "c": 1}])
+@pytest.mark.parametrize("plan", ["S3", "I3", "S1-G2:a+b"])
+def test_counts_where_heads_read_lower_layers(layers, plan):
+    check(architecture(plan, depth=1, head_layers=layers))
+
+
+def test_the_pooler_serves_the_tasks_that_read_it():
+    heads = (replace(SINGLE[0], pooling="pooler"), *SINGLE[1:])
+    found = architecture("S3", heads=heads)
+    check(found)
+    cost, pooler = plan_cost(found), shape_of("bert").stage_parameters("pooler")
+    assert cost.serving("a") - cost.serving("b") == pooler + 4 * (21 + 1)
+
+
+def check(architecture: Architecture):
+    check_cost(plan_cost(architecture), built(architecture))
+
+
+PALS = PalShape(6, 3, "attention", "gelu", "own", (1, 2))
+CHAIN = {"a": (), "b": ("a",), "c": ("b",)}
+PARTS = {
+    "plan alone": {"plan": "S1-G1:a+c-I1/G:b+c", "heads": LATE, "depth": 1, "pooling": "pooler"},
+    "pairs": {"plan": "S2-I1", "depth": 2, "pooling": "cls"},
+    "PALs": {"plan": "S2-I1", "pals": PALS},
+    "joined lanes": {"plan": "S2-I1-PI", "lanes": LaneShape(CHAIN, "concatenation", 1.0),
+                     "depth": 1, "pooling": "pooler"},
+    "attending lanes": {"plan": "I3/T", "heads": LATE, "depth": 1,
+                        "lanes": LaneShape(CHAIN, "attention", 1.0)},
+    "lower layers": {"plan": "S1-I1-S1", "head_layers": {"a": 0, "b": 1}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+def test_a_task_is_served_by_the_weights_that_its_output_depends_on(parts, task):
+    """By a backward pass: a weight that the output does not go through gets no gradient."""
+    found = architecture(**parts)
+    network = Network(found, random_tower(found.encoder, 0)).eval().requires_grad_()
+    batch = PackedBatch(torch.arange(7, 19), torch.zeros(12, dtype=torch.long), (5, 3, 2, 2))
+    network({task: batch})[task].sum().backward()
+    reached = sum(p.numel() for p in network.parameters() if p.grad is not None)
+    assert plan_cost(found).serving(task) == reached
 
 
 def test_stage_counts_add_up_and_name_their_owners():
-    cost = cost_of(SharingPlan.parse("S1-I2", TASKS), shape_of("bert"), HEADS, 0, True)
+    cost = plan_cost(architecture("S1-I2", pooling="pooler"))
     assert sum(stage.total for stage in cost.stages) == cost.total
     by_name = {stage.stage: stage for stage in cost.stages}
     assert by_name["layer.0"].owners == (TASKS,)
@@ -104,8 +145,7 @@ def test_shared_are_the_weights_with_two_owners_or_more():
         "I3": 0,
         "EI-G2:a+c-S1": 3 * layer,
     }.items():
-        cost = cost_of(SharingPlan.parse(text, TASKS), shape, HEADS, 0, False)
-        assert cost.shared == wanted
+        assert plan_cost(architecture(text, shape)).shared == wanted
 
 
 @pytest.mark.parametrize(
@@ -119,8 +159,9 @@ def test_shared_are_the_weights_with_two_owners_or_more():
     ],
 )
 def test_bert_base(plan, tasks, wanted):
-    shape, parsed = EncoderShape(**BASE), SharingPlan.parse(plan, tasks, 12)
-    cost = plan_cost(parsed, shape, [], 0, 1, pooler=True)
+    # Heads without weights, so that the sums are of the encoder alone.
+    heads = [TaskHead(task, 1, cosine=True, pooling="pooler") for task in tasks]
+    cost = plan_cost(architecture_of(EncoderShape(**BASE), plan, heads))
     assert cost.total == wanted
     frozen = EMBEDDINGS + 4 * LAYER if "F4" in plan else 0
     assert cost.trainable == wanted - frozen

@@ -29,7 +29,7 @@ def print_result(result: Record, folder: Path) -> None:
 def _result_lines(result: Record) -> list[tuple[str, str]]:
     params, times = result["params"], result["time"]
     lines = [
-        ("plan", f"{result['plan']} (seed {result['seed']})"),
+        ("regime", f"{result['regime']} (seed {result['seed']})"),
         (
             "performance",
             f"{result['performance']:.4f}, {result['performance_raw_r']:.4f} with raw r",
@@ -60,8 +60,8 @@ def print_plan(record: Record, folder: Path) -> None:
         table.add_column(name, justify="right")
     for label, stage in _merged(record["stages"]):
         trains = "yes" if stage["trains"] else "no"
-        sizes = sorted(set(stage["parameters"]))
-        each = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        sizes = [f"{size:,}" for size in sorted(set(stage["parameters"]))]
+        each = " to ".join(dict.fromkeys((*sizes[:1], *sizes[-1:]))) or "-"
         cells = [_copy_of(task, stage["owners"]) for task in tasks]
         table.add_row(label, stage["ownership"], trains, *cells, each, f"{stage['together']:,}")
     _print(table)
@@ -72,9 +72,11 @@ def print_plan(record: Record, folder: Path) -> None:
 
 
 def _copy_of(task: str, owners: list[list[str]]) -> str:
-    """Which copy a task uses: a letter for each copy, in the order of the owners."""
-    (number,) = [i for i, group in enumerate(owners) if task in group]
-    return chr(ord("a") + number) if number < 26 else str(number)
+    """Which copy a task uses: a letter for each copy, in the order of the owners; "-" for none."""
+    for number, group in enumerate(owners):
+        if task in group:
+            return chr(ord("a") + number) if number < 26 else str(number)
+    return "-"
 
 
 def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
@@ -100,13 +102,31 @@ def _plan_lines(record: Record) -> list[tuple[str, str]]:
     serving = "  ".join(f"{task} {count:,}" for task, count in params["per_task"].items())
     size = record["memory"]["model_bytes"] / 1e6
     return [
-        ("plan", record["plan"]),
+        ("regime", record["regime"]),
+        *_part_lines(record),
         ("one tower", f"{record['tower_parameters']:,} parameters"),
         ("shared", f"{params['shared']:,}"),
         ("total", f"{params['total']:,} ({size:,.1f} MB), {params['trainable']:,} of it train"),
         ("serving alone", serving),
         ("baseline", f"{baseline['plan']}: {baseline['params']['total']:,}; this is {saved:.1%}"),
     ]
+
+
+def _part_lines(record: Record) -> list[tuple[str, str]]:
+    lines, parts = [], record["parts"]
+    if "pals" in parts:
+        lines += [
+            (
+                "pals",
+                f"{task}: {p['weights']:,} weights, {p['biases']:,} biases, {p['layers']} layers",
+            )
+            for task, p in record["pals_per_task"].items()
+        ]
+    if "lanes" in parts:
+        upstream = parts["lanes"]["upstream"].items()
+        read = "; ".join(f"{task} reads {', '.join(names)}" for task, names in upstream if names)
+        lines.append(("lanes", read))
+    return lines
 
 
 def _short(folder: Path) -> str:

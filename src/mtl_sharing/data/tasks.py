@@ -53,6 +53,7 @@ class TaskConfig:
         metric: what the task is measured by; by default accuracy, or pearson for regression.
         loss, pairing: names that the objectives and the heads know; kept as given.
         batch_size: examples of this task in a step; by default the trainer's.
+        layer: encoder layer whose states this task's head reads; by default ``head.layer``.
     """
 
     kind: str = "classes"
@@ -68,6 +69,7 @@ class TaskConfig:
     loss: str | None = None
     pairing: str | None = None
     batch_size: int | None = None
+    layer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class TaskSpec:
     loss: str | None
     pairing: str | None
     batch_size: int | None
+    layer: int | None
 
     @property
     def is_pair(self) -> bool:
@@ -149,6 +152,7 @@ def task_spec(name: str, config: TaskConfig) -> TaskSpec:
         loss=config.loss,
         pairing=config.pairing,
         batch_size=_batch_size(where, config.batch_size),
+        layer=config.layer,
     )
 
 

@@ -12,7 +12,7 @@ from pickle import UnpicklingError
 from zlib import crc32
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.model.layers import make_stage, tower_stages
@@ -73,6 +73,12 @@ def random_tower(shape: EncoderShape, seed: int, deviation: float = 0.02) -> Tow
 def random_source(seed: int, name: str) -> torch.Generator:
     """Random numbers of their own for the part of a network called ``name``."""
     return torch.Generator().manual_seed(crc32(f"{seed}/{name}".encode()))
+
+
+def draw_linear(layer: nn.Linear, generator: torch.Generator) -> None:
+    """Starting weights of a layer that no checkpoint has, as BERT's were drawn."""
+    nn.init.normal_(layer.weight, 0.0, 0.02, generator)
+    nn.init.zeros_(layer.bias)
 
 
 def random_stage(

@@ -1,18 +1,25 @@
 """What turns pooled text into each task's prediction: pairing, hidden head layers, output."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_known, one_of
+from mtl_sharing.model.activations import ACTIVATIONS
+from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.attention import SequenceLayout
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.model.checkpoint import draw_linear, random_source
+from mtl_sharing.model.fusion import LaneDropout, make_fusion, to_rows
+from mtl_sharing.model.parts import HeadShape, TaskHead
+from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream, row_of_each
+from mtl_sharing.plan import Stage
 
 POOLINGS = ("pooler", "cls", "mean")
 PAIRINGS = ("joined", "separate")
+PLACES = ("input", "output")
 
 FEATURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "u": lambda u, v: u,
@@ -20,53 +27,106 @@ FEATURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "absdiff": lambda u, v: (u - v).abs(),
     "product": lambda u, v: u * v,
 }
-_ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "tanh": torch.tanh,
-}
 
 
-@dataclass(frozen=True)
-class HeadShape:
-    """Hidden head layers of every task: ``depth`` layers of ``width``, dropout between."""
+class Heads(nn.Module):
+    """The heads of all tasks: hidden layers owned as the plan says, and each task's output.
 
-    depth: int
-    width: int
-    activation: str
-    dropout: float
-
-    def __post_init__(self) -> None:
-        if self.activation not in _ACTIVATION:
-            hint = did_you_mean(self.activation, _ACTIVATION)
-            raise UserError("head.activation", self.activation + hint, one_of(_ACTIVATION))
-        if not 0 <= self.dropout < 1:
-            raise UserError("head.dropout", self.dropout, "0 up to, not with, 1")
-        if self.depth < 0 or self.width < 1:
-            raise UserError("head.depth, head.width", (self.depth, self.width), "0 and 1 or more")
-
-
-@dataclass(frozen=True)
-class TaskHead:
-    """What one task's head reads and gives.
-
-    Attributes:
-        name: the task.
-        outputs: numbers for each example, K.
-        features: what a pair encoded separately is joined by; empty for one vector an example.
-        cosine: the output is the cosine of the two texts of a pair, without weights.
-        bias: starting value of the output bias.
+    Args:
+        architecture: of the network.
+        seed: of the starting weights (normal with deviation 0.02, as BERT's).
     """
 
-    name: str
-    outputs: int
-    features: tuple[str, ...] = ()
-    cosine: bool = False
-    bias: float = 0.0
+    def __init__(self, architecture: Architecture, seed: int) -> None:
+        super().__init__()
+        self.tasks, shape = architecture.heads, architecture.head
+        lanes = architecture.lanes
+        self.fusions = nn.ModuleList(make_fusion(architecture, head.name) for head in self.tasks)
+        self.lane_dropout = LaneDropout(lanes.task_dropout if lanes is not None else 0.0)
+        widths = {head.name: architecture.head_input(head.name) for head in self.tasks}
+        stages = [s for s in architecture.stages() if s.name.startswith("head.")]
+        self.hidden = nn.ModuleList(
+            _head_stage(stage, widths, shape, first=depth == 0)
+            for depth, stage in enumerate(stages)
+        )
+        self.dropout = nn.Dropout(shape.dropout)
+        self.outputs = nn.ModuleList(
+            nn.Identity() if h.cosine else nn.Linear(architecture.output_input(h.name), h.outputs)
+            for h in self.tasks
+        )
+        self._start(seed)
 
-    def input_width(self, hidden: int) -> int:
-        """Width of the vector that enters the first head layer."""
-        return hidden * max(1, len(self.features))
+    def _start(self, seed: int) -> None:
+        """Each layer's draw depends on its name alone, so that plans start from equal heads."""
+        for depth, stage in enumerate(self.hidden):
+            for copy in cast(StageCopies, stage).copies:
+                draw_linear(cast(HeadLayer, copy).dense, random_source(seed, f"head.{depth}"))
+        for number, head in enumerate(self.tasks):
+            source = random_source(seed, f"lanes.{head.name}")
+            for module in self.fusions[number].modules():
+                if isinstance(module, nn.Linear):
+                    draw_linear(module, source)
+            output = self.outputs[number]
+            if isinstance(output, nn.Linear):
+                draw_linear(output, random_source(seed, f"output.{head.name}"))
+                nn.init.constant_(output.bias, head.bias)
+
+    def forward(
+        self, pooled: Mapping[str, JoinedRow], upstream: Mapping[str, Sequence[Tensor]]
+    ) -> dict[str, Tensor]:
+        """Raw outputs (E, K), in float32, of the tasks in ``pooled``.
+
+        Args:
+            pooled: each task's vectors (B, H); of a pair first texts, then second texts.
+            upstream: outputs of each task's upstream heads on the same text; empty without lanes.
+        """
+        chosen = [(n, head) for n, head in enumerate(self.tasks) if head.name in pooled]
+        rows = [self._input(n, h, pooled[h.name], upstream.get(h.name, ())) for n, h in chosen]
+        for stage in self.hidden:
+            rows = stage(rows)
+        last = row_of_each(rows, pooled)
+        return {head.name: self._output(n, head, last[head.name].values) for n, head in chosen}
+
+    def _input(
+        self, number: int, head: TaskHead, pooled: JoinedRow, upstream: Sequence[Tensor]
+    ) -> JoinedRow:
+        vectors = pooled.values
+        if head.joins_first:
+            vectors = pair_features(vectors, head.features)
+        if upstream:
+            outputs = [self.lane_dropout(to_rows(output, len(vectors))) for output in upstream]
+            vectors = self.fusions[number](vectors, outputs)
+        stream = Stream((head.name,), pooled.streams[0].layout, len(vectors))
+        return JoinedRow((stream,), self.dropout(vectors))
+
+    def _output(self, number: int, head: TaskHead, vectors: Tensor) -> Tensor:
+        if head.cosine:
+            return cosine(vectors.float())
+        if head.late:
+            vectors = pair_features(vectors, head.features)
+        return cast(Tensor, self.outputs[number](vectors)).float()
+
+
+class HeadLayer(nn.Module):
+    """One hidden head layer: linear, activation, dropout."""
+
+    def __init__(self, width_in: int, shape: HeadShape) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width_in, shape.width)
+        self.activation = ACTIVATIONS[shape.activation]
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, vectors: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+        """Vectors (E, width in) to vectors (E, width)."""
+        return cast(Tensor, self.dropout(self.activation(self.dense(vectors))))
+
+
+def _head_stage(
+    stage: Stage, widths: Mapping[str, int], shape: HeadShape, first: bool
+) -> StageCopies:
+    """One hidden head layer; the first reads the tasks' own input widths."""
+    each = iter([widths[owners[0]] if first else shape.width for owners in stage.owners])
+    return StageCopies(stage, lambda: HeadLayer(next(each), shape))
 
 
 def check_features(features: Sequence[str]) -> tuple[str, ...]:
@@ -75,22 +135,11 @@ def check_features(features: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UserError: naming ``pairing.features``.
     """
-    unknown = [name for name in features if name not in FEATURES]
-    if unknown or not features:
-        found = unknown[0] + did_you_mean(unknown[0], FEATURES) if unknown else "none"
-        raise UserError("pairing.features", found, f"any of {one_of(FEATURES)}")
+    if not features:
+        raise UserError("pairing.features", "none", f"any of {one_of(FEATURES)}")
+    for name in features:
+        check_known("pairing.features", name, FEATURES)
     return tuple(features)
-
-
-def check_shared_widths(plan: SharingPlan, depth: int, widths: Mapping[str, int]) -> None:
-    """Raises UserError where tasks share the first of ``depth`` head layers at unequal widths."""
-    for stage in plan.stages(head_layers=depth, pooler=False):
-        for owners in stage.owners if stage.name == "head.0" else ():
-            found = {task: widths[task] for task in owners}
-            if len(set(found.values())) > 1:
-                text = f"{stage.ownership} at {stage.name} over input widths {found}"
-                allowed = "equal widths for tasks that share a head layer (see pairing.features)"
-                raise UserError("sharing.plan", text, allowed)
 
 
 def pair_features(pooled: Tensor, names: Sequence[str]) -> Tensor:
@@ -103,17 +152,3 @@ def cosine(pooled: Tensor) -> Tensor:
     """First texts then second texts, (2 E, H), to the cosine of each pair, (E, 1)."""
     u, v = pooled.chunk(2)
     return F.cosine_similarity(u, v, dim=1)[:, None]
-
-
-class HeadLayer(nn.Module):
-    """One hidden head layer: linear, activation, dropout."""
-
-    def __init__(self, width_in: int, shape: HeadShape) -> None:
-        super().__init__()
-        self.dense = nn.Linear(width_in, shape.width)
-        self.activation = _ACTIVATION[shape.activation]
-        self.dropout = nn.Dropout(shape.dropout)
-
-    def forward(self, vectors: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
-        """Vectors (E, width in) to vectors (E, width)."""
-        return self.dropout(self.activation(self.dense(vectors)))

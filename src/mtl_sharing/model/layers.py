@@ -6,24 +6,14 @@ One set of modules serves BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), 
 al. 2020) and DistilBERT (Sanh et al. 2019): they differ in their tables and in their names only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtl_sharing.model.activations import ACTIVATIONS
 from mtl_sharing.model.attention import SequenceLayout, packed_attention
 from mtl_sharing.model.shape import EncoderShape
-
-_ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "relu": F.relu,
-    "silu": F.silu,
-    "swish": F.silu,
-    "tanh": torch.tanh,
-}
 
 
 class Embeddings(nn.Module):
@@ -66,16 +56,21 @@ class EncoderLayer(nn.Module):
         self.down = nn.Linear(shape.intermediate, hidden)
         self.output_norm = nn.LayerNorm(hidden, shape.epsilon)
         self.dropout = nn.Dropout(shape.dropout)
-        self.activation = _ACTIVATION[shape.activation]
+        self.activation = ACTIVATIONS[shape.activation]
         self.heads, self.attention_dropout = shape.heads, shape.attention_dropout
 
-    def forward(self, rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
-        """Rows (N, H) of the sequences that ``layouts`` describes, to rows (N, H)."""
+    def forward(
+        self, rows: Tensor, layouts: Sequence[SequenceLayout], added: Tensor | None = None
+    ) -> Tensor:
+        """Rows (N, H) of the sequences that ``layouts`` describes, to rows (N, H).
+
+        ``added`` (N, H) goes inside the second layer norm.
+        """
         dropout = self.attention_dropout if self.training else 0.0
         attended = packed_attention(self.qkv(rows), layouts, self.heads, dropout)
         rows = self.attention_norm(rows + self.dropout(self.attention_output(attended)))
-        inner = self.down(self.activation(self.up(rows)))
-        return self.output_norm(rows + self.dropout(inner))
+        rows = rows + self.dropout(self.down(self.activation(self.up(rows))))
+        return self.output_norm(rows if added is None else rows + added)
 
 
 class Pooler(nn.Module):
@@ -88,6 +83,19 @@ class Pooler(nn.Module):
     def forward(self, first: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
         """States of first tokens (B, H) to pooled vectors (B, H)."""
         return torch.tanh(self.dense(first))
+
+
+class VectorNorm(nn.LayerNorm):
+    """Layer norm of pooled vectors, with BERT's epsilon."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-12)
+
+    def forward(  # type: ignore[override]
+        self, vectors: Tensor, layouts: Sequence[SequenceLayout]
+    ) -> Tensor:
+        """Vectors (B, H) to vectors (B, H)."""
+        return super().forward(vectors)
 
 
 def make_stage(name: str, shape: EncoderShape) -> nn.Module:

@@ -9,7 +9,9 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.model.attention import SequenceLayout
 from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.layers import make_stage
-from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream, gather
+from mtl_sharing.model.pals import Pals, one_task_each
+from mtl_sharing.model.parts import PalShape
+from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream, of_tasks, row_of_each
 from mtl_sharing.model.shape import EncoderShape
 from mtl_sharing.plan import SharingPlan, Stage
 from mtl_sharing.types import PackedBatch
@@ -24,27 +26,40 @@ class PlannedEncoder(nn.Module):
         tower: starting weights, copied into every copy of a stage; None leaves them as torch
             makes them (for the meta device).
         pooler: whether the pooler is part of it.
+        pals: layers of each task's own beside the plan's.
+        read: for a task that reads the states of a layer below the last, that layer's number.
+        seed: of the starting weights that no tower has.
 
     Raises:
-        UserError: a plan that this version cannot train, or one with another number of layers.
+        UserError: a plan with another number of layers.
     """
 
     def __init__(
-        self, shape: EncoderShape, plan: SharingPlan, tower: Tower | None, pooler: bool = False
+        self,
+        shape: EncoderShape,
+        plan: SharingPlan,
+        tower: Tower | None,
+        pooler: bool = False,
+        pals: PalShape | None = None,
+        read: Mapping[str, int] | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if plan.depth != shape.layers:
             allowed = f"depths that add up to {shape.layers} layers"
             raise UserError("sharing.plan", f"{plan} ({plan.depth} layers)", allowed)
         self.shape, self.plan = shape, plan
-        stages = plan.stages(head_layers=len(plan.head), pooler=pooler)
+        self.read = dict(read or {})
+        stages = plan.stages(len(plan.head), pooler, self.read)
         self.embeddings = _planned_stage(stages[0], shape, tower)
         layers = stages[1 : 1 + shape.layers]
         self.layers = nn.ModuleList(_planned_stage(stage, shape, tower) for stage in layers)
         self.pooler = _planned_stage(stages[1 + shape.layers], shape, tower) if pooler else None
+        start = None if tower is None else seed
+        self.pals = Pals(pals, shape, plan.tasks, self.read, start) if pals is not None else None
 
     def forward(self, batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
-        """Last hidden states of each task's text.
+        """Hidden states of each task's text at the layer that the task reads, by default the last.
 
         Tasks that are given the same batch object are run together wherever they share.
 
@@ -54,13 +69,20 @@ class PlannedEncoder(nn.Module):
         Returns:
             Rows (N, H), joined as the last stage left them; see :meth:`hidden` for one task's.
         """
-        rows = self.embeddings(_token_rows(batches))
-        for layer in self.layers:
-            rows = layer(rows)
-        return rows
+        rows, finished = self.embeddings(_token_rows(batches)), []
+        for depth, layer in enumerate(self.layers):
+            adapter = None if self.pals is None else self.pals.at(depth)
+            if adapter is not None:
+                rows = [one_task_each(row) for row in rows]
+            rows = layer(rows, adapter)
+            done = [task for task in batches if self.read.get(task) == depth]
+            if done:
+                finished += of_tasks(rows, done)
+                rows = of_tasks(rows, [task for task in self.plan.tasks if task not in done])
+        return finished + rows
 
     def hidden(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
-        """Last hidden state of each task, shape (N, H)."""
+        """What :meth:`forward` gives, parted: states of each task, shape (N, H)."""
         return by_task(self(batches), batches)
 
     def pooled(self, rows: Sequence[JoinedRow]) -> list[JoinedRow]:
@@ -97,9 +119,8 @@ def _token_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
 
 
 def by_task(rows: Sequence[JoinedRow], tasks: Iterable[str]) -> dict[str, Tensor]:
-    """Each task's own rows, out of rows that may be joined or read by several tasks."""
-    found = {task: gather(rows, (task,)) for task in tasks}
-    return {task: row.values for task, row in found.items() if row is not None}
+    """The values of each task's own rows."""
+    return {task: row.values for task, row in row_of_each(rows, tasks).items()}
 
 
 def first_tokens(rows: Sequence[JoinedRow]) -> list[JoinedRow]:

@@ -1,12 +1,11 @@
 """How rows of several tasks are joined for a stage they share and parted for one they do not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mtl_sharing.errors import UserError
 from mtl_sharing.model.attention import SequenceLayout
 from mtl_sharing.plan import Stage
 
@@ -44,18 +43,14 @@ class JoinedRow:
 class StageCopies(nn.Module):
     """The copies of one stage, one for each group of tasks that owns one.
 
-    A frozen stage takes no gradient and stays in evaluation mode (no dropout) for good.
-
-    Raises:
-        UserError: a tied stage.
+    A frozen stage takes no gradient and stays in evaluation mode (no dropout) for good. The copies
+    of a tied stage run as individual ones do; the penalty is an objective of its own.
     """
 
     def __init__(self, stage: Stage, make: Callable[[], nn.Module]) -> None:
         super().__init__()
-        if stage.ownership.tied:
-            allowed = "F, S, I and G; tied stages (T) are not trained by this version"
-            raise UserError("sharing.plan", f"{stage.ownership} at {stage.name}", allowed)
         self.name, self.owners, self.trains = stage.name, stage.owners, stage.trains
+        self.tied = stage.ownership.tied
         self.copies = nn.ModuleList(make() for _ in stage.owners)
         self.requires_grad_(stage.trains)
 
@@ -64,14 +59,22 @@ class StageCopies(nn.Module):
         super().train(mode and self.trains)
         return self
 
-    def forward(self, rows: Sequence[JoinedRow]) -> list[JoinedRow]:
-        """Each group's rows, joined, through that group's copy."""
+    def forward(
+        self, rows: Sequence[JoinedRow], adapter: Callable[[JoinedRow], Tensor] | None = None
+    ) -> list[JoinedRow]:
+        """Each group's rows, joined, through that group's copy.
+
+        Args:
+            adapter: what the stage adds to its rows, from the rows that enter it (see
+                :class:`~mtl_sharing.model.pals.Pals`).
+        """
         result = []
         for owners, copy in zip(self.owners, self.copies, strict=True):
             row = gather(rows, owners)
             if row is not None:
                 layouts = [stream.layout for stream in row.streams]
-                result.append(JoinedRow(row.streams, copy(row.values, layouts)))
+                added = () if adapter is None else (adapter(row),)
+                result.append(JoinedRow(row.streams, copy(row.values, layouts, *added)))
         return result
 
 
@@ -93,6 +96,18 @@ def gather(rows: Sequence[JoinedRow], owners: Sequence[str]) -> JoinedRow | None
         return parts[0] if parts else None
     streams = tuple(stream for part in parts for stream in part.streams)
     return JoinedRow(streams, torch.cat([part.values for part in parts]))
+
+
+def row_of_each(rows: Sequence[JoinedRow], tasks: Iterable[str]) -> dict[str, JoinedRow]:
+    """Each task's own row, out of rows that may be joined or read by several tasks."""
+    found = {task: gather(rows, (task,)) for task in tasks}
+    return {task: row for task, row in found.items() if row is not None}
+
+
+def of_tasks(rows: Sequence[JoinedRow], tasks: Sequence[str]) -> list[JoinedRow]:
+    """The rows as far as ``tasks`` read them; what they alone read is handed on as it is."""
+    kept = [gather([row], tasks) for row in rows]
+    return [row for row in kept if row is not None]
 
 
 def _only(stream: Stream, owners: Sequence[str]) -> Stream:

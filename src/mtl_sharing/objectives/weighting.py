@@ -16,6 +16,10 @@ class FixedWeighting:
 
     weights: Mapping[str, float]
 
+    def counts(self, task: str) -> bool:
+        """Whether the task has any weight; without it is left out of training."""
+        return self.weights.get(task, 1.0) > 0
+
     def __call__(self, losses: Mapping[str, Tensor]) -> Tensor:
         """One scalar out of a scalar for each task."""
         equal = 1 / len(losses)
@@ -37,4 +41,6 @@ def make_weighting(config: LossConfig, tasks: tuple[str, ...]) -> FixedWeighting
             raise UserError(f"loss.weights.{name}", weight, "0 or more")
     if config.weights and len(config.weights) < len(tasks):
         raise UserError("loss.weights", one_of(config.weights), f"all of {one_of(tasks)}, or none")
+    if config.weights and not any(config.weights.values()):
+        raise UserError("loss.weights", "0 for every task", "a weight above 0 for one at least")
     return FixedWeighting(dict(config.weights))

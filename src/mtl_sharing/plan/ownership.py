@@ -69,13 +69,16 @@ class Ownership:
     def canonical(self, tasks: Iterable[str]) -> "Ownership":
         """The one Ownership that stands for every way to say the same about ``tasks``.
 
-        G over all tasks is S, G of single tasks is I, S and T of one task are I.
+        G over all tasks is S, G of single tasks is I, S of one task is I.
 
         Raises:
-            UserError: as ``owners``.
+            UserError: as ``owners``, or T with one task, which has nothing to be tied to.
         """
         owners = self.owners(tasks)
-        if self.letter == "F" or (self.letter == "T" and len(owners) > 1):
+        if self.letter == "T" and len(owners) == 1:
+            allowed = "two tasks or more for tied stages (T); with one task I"
+            raise UserError(FIELD, f"T with one task ({owners[0][0]})", allowed)
+        if self.letter in "FT":
             return self
         if all(len(group) == 1 for group in owners):
             return Ownership("I")

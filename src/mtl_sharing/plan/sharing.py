@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -137,12 +137,16 @@ class SharingPlan:
         """The number of encoder layers for each letter, in the order of first use."""
         return dict(Counter(own.letter for own in self.layers))
 
-    def stages(self, head_layers: int = 0, pooler: bool = True) -> tuple[Stage, ...]:
+    def stages(
+        self, head_layers: int = 0, pooler: bool = True, read: Mapping[str, int] | None = None
+    ) -> tuple[Stage, ...]:
         """Every stage from the embeddings up.
 
         Args:
             head_layers: the number of hidden head layers of the model.
             pooler: whether the model has a pooler.
+            read: for a task whose head reads the states of a layer below the last, that layer's
+                number. Copies that no task needs are left out.
 
         Raises:
             UserError: the plan has a head stack of another length.
@@ -152,7 +156,14 @@ class SharingPlan:
             raise UserError(FIELD, found, head_rule(head_layers))
         names = ["embeddings", *(f"layer.{i}" for i in range(self.depth))]
         names += ["pooler"] * pooler + [f"head.{i}" for i in range(head_layers)]
-        return tuple(Stage(name, self._own(name), self.owners(name)) for name in names)
+        return tuple(self._stage(name, read or {}) for name in names)
+
+    def _stage(self, name: str, read: Mapping[str, int]) -> Stage:
+        kind, _, number = name.partition(".")
+        needs = {"layer": int(number or 0), "pooler": self.depth}.get(kind, 0)
+        users = {task for task in self.tasks if read.get(task, self.depth) >= needs}
+        groups = (group for group in self.owners(name) if users.intersection(group))
+        return Stage(name, self._own(name), tuple(groups))
 
     def owners(self, stage_name: str) -> Groups:
         """The tasks parted into the groups that own one copy each of the named stage.

@@ -60,11 +60,11 @@ class Runtime:
     evaluation_batch: int
 
 
-def check_finite(task: str, loss: float, when: str) -> None:
-    """Raises UserError where a task's loss has become NaN or infinite."""
-    if not math.isfinite(loss):
-        allowed = "a finite loss: try a lower optimizer.lr, optimizer.clip=1 or precision fp32"
-        raise UserError(f"loss of task {task}", f"{loss} {when}", allowed)
+def check_finite(what: str, value: float, when: str) -> None:
+    """Raises UserError where a loss or penalty has become NaN or infinite."""
+    if not math.isfinite(value):
+        allowed = "a finite number: try a lower optimizer.lr, optimizer.clip=1 or precision fp32"
+        raise UserError(what, f"{value} {when}", allowed)
 
 
 def predict(
@@ -94,7 +94,7 @@ def evaluate(
     for name, data in splits.items():
         measure = measures[name]
         predicted, loss = predict(network, name, data, measure, runtime)
-        check_finite(name, loss, "on dev")
+        check_finite(f"loss of task {name}", loss, "on dev")
         figures = task_metrics(measure.kind, predicted, data.labels, measure.classes)
         tasks[name] = {
             "metric": measure.metric,

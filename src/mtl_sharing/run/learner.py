@@ -9,6 +9,7 @@ from torch import Tensor
 from mtl_sharing.data.batches import TrainingBatches
 from mtl_sharing.mixing.samplers import Sampler
 from mtl_sharing.model.network import Network
+from mtl_sharing.objectives.ties import Tie
 from mtl_sharing.objectives.weighting import FixedWeighting
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure, check_finite
 from mtl_sharing.run.optimizer import rate_factor, set_rate
@@ -19,10 +20,11 @@ from mtl_sharing.types import LabelledBatch
 
 @dataclass(frozen=True)
 class Update:
-    """What one update saw: mean loss of each task in it, and how many examples."""
+    """What one update saw: mean loss of each task in it, how many examples, the tie's penalty."""
 
     losses: Mapping[str, float]
     examples: int
+    tie: float | None = None
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Learner:
     Attributes:
         clip: largest norm of the whole gradient, or None.
         accumulation: micro-batches whose gradients make one update.
+        tie: penalty over tied stages, added to the loss of every update.
         served: batches that each task has given so far, which is all the data order's state.
     """
 
@@ -45,6 +48,7 @@ class Learner:
     runtime: Runtime
     clip: float | None
     accumulation: int
+    tie: Tie | None = None
     served: dict[str, int] = field(default_factory=dict)
 
     def update(self, step: int, total: int) -> Update:
@@ -58,7 +62,10 @@ class Learner:
         seen: dict[str, list[float]] = {}
         examples = 0
         for part in range(self.accumulation):
-            tasks = self.sampler.tasks(step * self.accumulation + part)
+            drawn = self.sampler.tasks(step * self.accumulation + part)
+            tasks = tuple(task for task in drawn if self.weighting.counts(task))
+            if not tasks:
+                continue
             losses, count = self._losses(tasks)
             examples += count
             total_loss = self.weighting(losses) / self.accumulation
@@ -67,10 +74,13 @@ class Learner:
                 total_loss.backward()
             for task, loss in losses.items():
                 value = float(loss.detach())
-                check_finite(task, value, f"at step {step + 1}")
+                check_finite(f"loss of task {task}", value, f"at step {step + 1}")
                 seen.setdefault(task, []).append(value)
+        penalty = None if self.tie is None else self.tie.add_gradient()
+        if penalty is not None:
+            check_finite("the tie's penalty", penalty, f"at step {step + 1}")
         self._apply()
-        return Update({task: sum(v) / len(v) for task, v in seen.items()}, examples)
+        return Update({task: sum(v) / len(v) for task, v in seen.items()}, examples, penalty)
 
     def _losses(self, tasks: tuple[str, ...]) -> tuple[dict[str, Tensor], int]:
         batches = {task: self._next(task) for task in tasks}

@@ -24,7 +24,7 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.A
             key = (name.startswith("encoder."), parameter.dim() > 1)
             groups.setdefault(key, []).append(parameter)
     if not groups:
-        raise UserError("sharing.plan", "no weight that trains", "at least one S, I or G stage")
+        raise UserError("sharing.plan", "no weight that trains", "at least one S, I, G or T stage")
     head_lr = config.lr if config.head_lr is None else config.head_lr
     return torch.optim.AdamW(
         [

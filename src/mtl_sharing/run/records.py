@@ -68,7 +68,8 @@ def draw_curves(folder: Path, history: Sequence[Row], title: str) -> None:
             axes.plot(steps, values, label=label, linewidth=width, color=colour, marker=".")
         axes.set(title=panel, xlabel="step")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        if lines:
+            axes.legend(fontsize="small")
     figure.suptitle(title)
     replace_file(folder / "curves.png", lambda path: figure.savefig(path, format="png", dpi=120))
 

@@ -8,7 +8,7 @@ class OptimizerConfig:
     """The ``optimizer`` config group: AdamW (Loshchilov and Hutter 2019).
 
     Attributes:
-        lr: peak learning rate of the encoder.
+        lr: peak learning rate of the encoder, PALs included.
         head_lr: of heads; null is ``lr``.
         weight_decay: of weight matrices; biases and layer norms have none.
         clip: largest norm of the whole gradient; null leaves it as it is.
@@ -41,7 +41,7 @@ class TrainerConfig:
     """The ``trainer`` config group.
 
     Attributes:
-        max_steps: updates; null trains for ``epochs``.
+        max_steps: updates; null trains for ``epochs``, 0 evaluates the encoder as it is.
         epochs: passes over as many examples as the training sets hold together.
         steps_per_epoch: updates that make an epoch; null is as many as ``epochs`` says.
         batch_size: examples of each task in a step, unless the task says its own.

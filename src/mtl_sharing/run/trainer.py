@@ -86,6 +86,7 @@ class Trainer:
     timing: Timing = field(default_factory=Timing)
     history: list[dict[str, Any]] = field(default_factory=list)
     _losses: dict[str, float] = field(default_factory=dict, init=False)
+    _tie: float | None = field(default=None, init=False)
     _stop: bool = field(default=False, init=False)
 
     def run(self) -> None:
@@ -122,6 +123,8 @@ class Trainer:
             if self._stop:
                 self.save()
                 raise Stopped(str(self.folder))
+        if not self.history:
+            self._evaluate()
 
     def _finished(self) -> bool:
         return self.patience is not None and self.stale >= self.patience
@@ -136,6 +139,7 @@ class Trainer:
         for task, loss in update.losses.items():
             old = self._losses.get(task, loss)
             self._losses[task] = _SMOOTHING * old + (1 - _SMOOTHING) * loss
+        self._tie = update.tie
 
     def _evaluate(self) -> None:
         learner = self.learner
@@ -158,6 +162,7 @@ class Trainer:
         train = {f"train/{name}/loss": loss for name, loss in self._losses.items()}
         figures = {"performance": found.performance, "performance_raw_r": found.performance_raw_r}
         row = {"step": self.step, "train_s": self.timing.train_s} | figures | values | dev | train
+        row |= {} if self._tie is None else {"train/tie": self._tie}
         self.history.append(row)
         write_metrics(self.folder, self.history)
         words = "  ".join(f"{name} {task['value']:.3f}" for name, task in found.tasks.items())

@@ -1,26 +1,16 @@
-"""What a regime costs in weights, computed from the plan and the shapes. No torch.
+"""What a regime costs in weights, computed from its architecture alone. No torch.
 
 A test holds these figures against the built model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.plan import Groups, Stage
 
 _BYTES = 4  # weights are kept in float32
-
-
-@dataclass(frozen=True)
-class HeadSize:
-    """Sizes of one task's head: input width, hidden layers, outputs (0 weights for a cosine)."""
-
-    task: str
-    width_in: int
-    outputs: int
-    cosine: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,14 +19,17 @@ class StageCost:
 
     Attributes:
         stage: name of the stage.
-        ownership: the plan's letter with its groups; ``output`` for a task's own output layer.
+        ownership: the plan's letter with its groups; I for parts of a task's own.
         owners: groups of tasks, each with a copy.
+        readers: for each copy, the tasks whose predictions go through it. More than its owners
+            where lanes let a task read another's head, fewer where a head reads a lower layer.
         parameters: of each copy.
     """
 
     stage: str
     ownership: str
-    owners: tuple[tuple[str, ...], ...]
+    owners: Groups
+    readers: Groups
     trains: bool
     parameters: tuple[int, ...]
 
@@ -45,10 +38,15 @@ class StageCost:
         """Parameters of all copies."""
         return sum(self.parameters)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all copies in float32."""
+        return self.total * _BYTES
+
     def of_task(self, task: str) -> int:
         """Parameters that a task's predictions go through here."""
-        each = zip(self.owners, self.parameters, strict=True)
-        return sum(count for owners, count in each if task in owners)
+        each = zip(self.readers, self.parameters, strict=True)
+        return sum(count for readers, count in each if task in readers)
 
 
 @dataclass(frozen=True)
@@ -95,33 +93,85 @@ class PlanCost:
         }
 
 
-def plan_cost(
-    plan: SharingPlan,
-    shape: EncoderShape,
-    heads: Sequence[HeadSize],
-    head_depth: int,
-    head_width: int,
-    pooler: bool,
-) -> PlanCost:
-    """The cost of ``plan`` over towers of ``shape`` with these heads."""
-    widths = {head.task: head.width_in for head in heads}
-    stages = []
-    for stage in plan.stages(head_layers=head_depth, pooler=pooler):
+def plan_cost(architecture: Architecture) -> PlanCost:
+    """What the network of ``architecture`` costs."""
+    return PlanCost(architecture.plan.tasks, tuple(_stages(architecture)))
+
+
+def _stages(a: Architecture) -> Iterator[StageCost]:
+    """Every stage from the embeddings up, and the parts that stand beside the plan."""
+    yield from _encoder(a)
+    yield from _parts(a)
+    for stage in a.stages():
         if stage.name.startswith("head."):
-            inputs = widths if stage.name == "head.0" else dict.fromkeys(widths, head_width)
-            each = _dense(stage.owners, inputs, head_width)
-        else:
-            each = tuple(shape.stage_parameters(stage.name) for _ in stage.owners)
-        stages.append(StageCost(stage.name, str(stage.ownership), stage.owners, stage.trains, each))
-    last = dict.fromkeys(widths, head_width) if head_depth else widths
-    owners = tuple((head.task,) for head in heads)
-    counts = tuple(0 if h.cosine else (last[h.task] + 1) * h.outputs for h in heads)
-    stages.append(StageCost("output", "I", owners, True, counts))
-    return PlanCost(plan.tasks, tuple(stages))
+            each = tuple(_head_layer(a, stage.name, group[0]) for group in stage.owners)
+            yield _planned(stage, each, [_readers(a, group) for group in stage.owners])
+    yield _of_each_task(a, "output", [_output(a, task) for task in a.plan.tasks])
 
 
-def _dense(
-    owners: Sequence[Sequence[str]], inputs: Mapping[str, int], width: int
-) -> tuple[int, ...]:
-    """Parameters of a linear layer to ``width`` for each group, by the group's input width."""
-    return tuple((inputs[group[0]] + 1) * width for group in owners)
+def _encoder(a: Architecture) -> Iterator[StageCost]:
+    for stage in a.stages():
+        if not stage.name.startswith("head."):
+            count = a.encoder.stage_parameters(stage.name)
+            readers = [_reaching(a, stage.name, group) for group in stage.owners]
+            yield _planned(stage, tuple(count for _ in stage.owners), readers)
+
+
+def _parts(a: Architecture) -> Iterator[StageCost]:
+    hidden, tasks = a.encoder.hidden, a.plan.tasks
+    if a.pals is not None:
+        own = [a.pals.up_to(a.read.get(task)) for task in tasks]
+        each = tuple(pals.weights(hidden) + pals.biases(hidden) for pals in own)
+        alone = tuple((task,) for task in tasks)
+        yield StageCost("pals", "I", alone, alone, True, each)
+    if a.lanes is not None:
+        norm = a.lane_norm()
+        yield _planned(norm, tuple(2 * hidden for _ in norm.owners), norm.owners)
+        if a.lanes.fusion == "attention":
+            yield _of_each_task(a, "lanes.fusion", [_attention_fusion(a, task) for task in tasks])
+
+
+def _planned(stage: Stage, each: tuple[int, ...], readers: Sequence[Sequence[str]]) -> StageCost:
+    groups = tuple(tuple(group) for group in readers)
+    own = str(stage.ownership)
+    return StageCost(stage.name, own, stage.owners, groups, stage.trains, each)
+
+
+def _of_each_task(a: Architecture, name: str, each: Sequence[int]) -> StageCost:
+    """A part of each task's head, which other heads may run as well."""
+    owners = tuple((task,) for task in a.plan.tasks)
+    readers = tuple(a.readers(task) for task in a.plan.tasks)
+    return StageCost(name, "I", owners, readers, True, tuple(each))
+
+
+def _reaching(a: Architecture, name: str, owners: Sequence[str]) -> list[str]:
+    """Those of ``owners`` whose predictions go through this encoder stage."""
+    kind, _, number = name.partition(".")
+    if kind == "pooler":
+        return [task for task in owners if a.head_of(task).pooling == "pooler"]
+    depth = int(number) if kind == "layer" else 0
+    return [task for task in owners if a.read.get(task, depth) >= depth]
+
+
+def _readers(a: Architecture, owners: Sequence[str]) -> list[str]:
+    found = {reader for task in owners for reader in a.readers(task)}
+    return [task for task in a.plan.tasks if task in found]
+
+
+def _head_layer(a: Architecture, name: str, task: str) -> int:
+    width_in = a.head_input(task) if name == "head.0" else a.head.width
+    return (width_in + 1) * a.head.width
+
+
+def _output(a: Architecture, task: str) -> int:
+    head = a.head_of(task)
+    return 0 if head.cosine else (a.output_input(task) + 1) * head.outputs
+
+
+def _attention_fusion(a: Architecture, task: str) -> int:
+    """A value layer for each upstream head; with two or more a query, and a key layer for each."""
+    lanes, own, inner = a.lane_widths(task), a.head_input(task), a.encoder.hidden
+    values = sum((lane + 1) * own for lane in lanes)
+    if len(lanes) < 2:
+        return values
+    return values + (own + 1) * inner + sum((lane + 1) * inner for lane in lanes)

@@ -93,7 +93,7 @@ def _performance_of(path: Path, pearson: str, tasks: Sequence[str]) -> float:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         described = f"{result['plan']}, {result['status']}, on {one_of(result.get('tasks', {}))}"
-        separate = set(result["plan"]) <= set("I0123456789")
+        separate = set(result["plan"]) <= set("I0123456789") and not result.get("parts")
         fits = separate and result["status"] == "finished" and set(result["tasks"]) == set(tasks)
         value = float(result["performance" if pearson == "unit" else "performance_raw_r"])
     except (OSError, ValueError, KeyError, TypeError):

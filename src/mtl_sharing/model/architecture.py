@@ -1,0 +1,129 @@
+"""What a network is made of, as one checked value. No torch, so that costs need none."""
+
+from dataclasses import dataclass
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.model.parts import HeadShape, LaneShape, PalShape, TaskHead
+from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.plan import Ownership, SharingPlan, Stage
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that fixes a network but its weights.
+
+    Attributes:
+        encoder: shape of one tower.
+        plan: who owns which stage.
+        heads: of each task, in the order of the plan's tasks.
+        head: hidden head layers.
+        pals, lanes: parts added to the plan.
+
+    Raises:
+        UserError: parts that do not fit each other.
+    """
+
+    encoder: EncoderShape
+    plan: SharingPlan
+    heads: tuple[TaskHead, ...]
+    head: HeadShape
+    pals: PalShape | None = None
+    lanes: LaneShape | None = None
+
+    def __post_init__(self) -> None:
+        self._check_pooling()
+        self._check_lanes()
+        self._check_ties()
+        self._check_shared_widths()
+
+    @property
+    def pooler(self) -> bool:
+        """Whether any head reads the pooler."""
+        return any(head.pooling == "pooler" for head in self.heads)
+
+    @property
+    def read(self) -> dict[str, int]:
+        """For each task whose head reads a layer below the last, that layer's number."""
+        return {head.name: head.layer for head in self.heads if head.layer is not None}
+
+    def head_of(self, task: str) -> TaskHead:
+        """The head of ``task``."""
+        (found,) = [head for head in self.heads if head.name == task]
+        return found
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The plan's stages, as far as this network has them."""
+        return self.plan.stages(self.head.depth, self.pooler, self.read)
+
+    def lane_norm(self) -> Stage:
+        """The layer norm before the lanes: owned as the pooler is, and always trained."""
+        own = self.plan.pooler if self.plan.pooler.trains else Ownership("S")
+        return Stage("lanes.norm", own, own.owners(self.plan.tasks))
+
+    def lane_widths(self, task: str) -> tuple[int, ...]:
+        """Width that each upstream output has where the head of ``task`` joins it."""
+        if self.lanes is None:
+            return ()
+        reader = self.head_of(task)
+        upstream = [self.head_of(name) for name in self.lanes.upstream[task]]
+        # Of a pair that is one vector already, a head of single texts is heard on both texts.
+        return tuple(h.outputs * (2 if reader.joins_first and not h.pair else 1) for h in upstream)
+
+    def head_input(self, task: str) -> int:
+        """Width that the first head layer of ``task`` reads."""
+        own = self.head_of(task).input_width(self.encoder.hidden)
+        joined = self.lanes is not None and self.lanes.fusion == "concatenation"
+        return own + (sum(self.lane_widths(task)) if joined else 0)
+
+    def output_input(self, task: str) -> int:
+        """Width that the output layer of ``task`` reads."""
+        last = self.head.width if self.head.depth else self.head_input(task)
+        return self.head_of(task).output_width(last)
+
+    def readers(self, task: str) -> tuple[str, ...]:
+        """The tasks whose predictions go through the head of ``task``, itself first."""
+        if self.lanes is None:
+            return (task,)
+        others = [name for name in self.plan.tasks if task in self.lanes.ancestors(name)]
+        return (task, *others)
+
+    def _check_pooling(self) -> None:
+        for head in self.heads:
+            if head.pooling == "pooler" and not self.encoder.pooler:
+                found = f"pooler, which {self.encoder.family} lacks"
+                raise UserError("head.pooling", found, "cls, mean")
+
+    def _check_lanes(self) -> None:
+        if self.lanes is None:
+            return
+        if len({(head.layer, head.pooling) for head in self.heads}) > 1:
+            allowed = "one layer for all heads, since lanes let a head read what another reads"
+            raise UserError("task.<name>.layer", f"{self.read} with lanes", allowed)
+        for head in self.heads:
+            for name in self.lanes.upstream[head.name]:
+                if self.head_of(name).pair and not head.pair:
+                    found = f"{name}, a head of two texts, for {head.name}, which has one"
+                    allowed = "heads of one text, or pairing=joined"
+                    raise UserError(f"sharing.lanes.upstream.{head.name}", found, allowed)
+
+    def _check_ties(self) -> None:
+        for stage in self.stages():
+            if stage.ownership.tied and stage.copies < len(self.plan.tasks):
+                found = f"T at {stage.name}, which not every task reads ({self.read})"
+                raise UserError("sharing.plan", found, "tied stages below the layers that are read")
+
+    def _check_shared_widths(self) -> None:
+        """Tasks that share or tie the first head layer must read equal widths there."""
+        if not self.head.depth:
+            return
+        widths = {head.name: self.head_input(head.name) for head in self.heads}
+        (stage,) = [s for s in self.stages() if s.name == "head.0"]
+        for owners in (self.plan.tasks,) if stage.ownership.tied else stage.owners:
+            found = {task: widths[task] for task in owners}
+            if len(set(found.values())) > 1:
+                text = f"{stage.ownership} at {stage.name} over input widths {found}"
+                way = "pairing.place=output joins pairs after it"
+                if self.lanes is not None and self.lanes.fusion == "concatenation":
+                    way += "; sharing.lanes.fusion=attention keeps each width"
+                allowed = f"equal widths for tasks that share a head layer ({way})"
+                raise UserError("sharing.plan", text, allowed)

@@ -1,0 +1,138 @@
+"""Soft sharing: penalties that hold the tasks' copies of a weight together.
+
+With copies ``w_1 ... w_K`` of one weight, summed over all weights:
+
+- ``pairs``: ``sum_{i<j} |w_i - w_j|^2`` (Duong et al. 2015 for two tasks),
+- ``mean``: ``sum_i |w_i - m|^2``, ``m`` the mean of the copies; pairs is K times this,
+- ``trace_norm``: sum of the singular values of the K x n matrix that has the flattened copies as
+  rows (Yang and Hospedales 2017, last-axis flattening). It favours copies that are multiples of
+  few directions, and small ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtl_sharing.errors import check_known, check_range
+from mtl_sharing.objectives.settings import TieConfig
+
+KINDS = ("pairs", "mean", "trace_norm")
+Copies = Sequence[Sequence[Tensor]]
+"""For each task the tied weights, in the same order and shapes."""
+
+# A singular value this much smaller than the largest is rounding; the norm's slope there is not
+# unique, and 0 is one of its values.
+_RANK_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A penalty over tied weights.
+
+    Attributes:
+        kind: ``pairs``, ``mean`` or ``trace_norm``.
+        factor: what the sum over weights is multiplied by.
+        copies: for each task its weights.
+    """
+
+    kind: str
+    factor: float
+    copies: Copies
+
+    def add_gradient(self) -> float:
+        """Adds the penalty's gradient to that of every copy, and returns the penalty."""
+        weights = [weight for copy in self.copies for weight in copy]
+        function = trace_norm if self.kind == "trace_norm" else squared_distances
+        factor = self.factor * (len(self.copies) if self.kind == "pairs" else 1)
+        with torch.no_grad():
+            value, gradients = function(self.copies)
+            for weight in weights:
+                if weight.grad is None:
+                    weight.grad = torch.zeros_like(weight)
+            known = [weight.grad for weight in weights if weight.grad is not None]
+            torch._foreach_add_(known, gradients, alpha=factor)
+        return factor * float(value)
+
+
+def check_tie(config: TieConfig) -> None:
+    """Raises UserError for an unknown kind or a strength below 0."""
+    check_known("sharing.tie.kind", config.kind, KINDS)
+    check_range("sharing.tie.strength", config.strength, 0)
+
+
+def make_tie(config: TieConfig, copies: Copies) -> Tie | None:
+    """The penalty that the config asks for; None where it would change nothing.
+
+    Args:
+        copies: for each task its tied weights.
+    """
+    check_tie(config)
+    if config.strength == 0 or not copies or not copies[0]:
+        return None
+    count = sum(weight.numel() for weight in copies[0])
+    return Tie(config.kind, config.strength / (count if config.average else 1), copies)
+
+
+def squared_distances(copies: Copies) -> tuple[Tensor, list[Tensor]]:
+    """Squared distances of the copies to their mean, and the gradient for each weight.
+
+    The gradient is ``2 (w_i - m)``. Works on all weights at once, as torch's optimisers do.
+    """
+    mean = [weight.clone() for weight in copies[0]]
+    for copy in copies[1:]:
+        torch._foreach_add_(mean, list(copy))
+    torch._foreach_div_(mean, len(copies))
+    gradients = [away for copy in copies for away in torch._foreach_sub(list(copy), mean)]
+    value = torch.stack(torch._foreach_norm(gradients, dtype=torch.float64)).square().sum()
+    torch._foreach_mul_(gradients, 2)
+    return value.to(mean[0].dtype), gradients
+
+
+def trace_norm(copies: Copies) -> tuple[Tensor, list[Tensor]]:
+    """Trace norms of the stacked copies of each weight, and the gradient for each weight.
+
+    The gradient of ``|X|_*`` at ``X = U S V'`` is ``U V'``. Weights of one size go through one
+    batched product.
+    """
+    sizes: dict[int, list[int]] = {}
+    for number, weight in enumerate(copies[0]):
+        sizes.setdefault(weight.numel(), []).append(number)
+    value = torch.zeros((), dtype=torch.float64, device=copies[0][0].device)
+    gradients: list[list[Tensor]] = [list(copy) for copy in copies]
+    for numbers in sizes.values():
+        flat = [torch.stack([copy[n].detach().flatten() for copy in copies]) for n in numbers]
+        norms, slope = _trace_norms(torch.stack(flat))
+        value += norms
+        for place, number in enumerate(numbers):
+            for found, own in zip(gradients, slope[place], strict=True):
+                found[number] = own.view_as(found[number])
+    return value.to(copies[0][0].dtype), [one for found in gradients for one in found]
+
+
+def _trace_norms(stacked: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the trace norms of matrices X (T, K, n), and its gradient (T, K, n).
+
+    U and S come from the K x K matrix of products. Copies differ little beside their size, which
+    would drown their differences in it; so X is turned first into the copies' mean direction and
+    contrasts between them. That changes no singular value.
+    """
+    turn = _contrasts(stacked.shape[1]).to(stacked.device)
+    turned = turn.to(stacked.dtype) @ stacked
+    squares, left = torch.linalg.eigh((turned @ turned.mT).double())
+    singular = squares.clamp(min=0).sqrt()
+    kept = singular > _RANK_TOLERANCE * singular[:, -1:]
+    inverse = torch.where(kept, 1 / singular, 0.0)
+    back = turn.T @ (left * inverse[:, None, :]) @ left.mT
+    return torch.where(kept, singular, 0.0).sum(), back.to(stacked.dtype) @ turned
+
+
+def _contrasts(count: int) -> Tensor:
+    """An orthogonal matrix (K, K) in float64: the mean's direction, then Helmert contrasts."""
+    rows = [torch.ones(count, dtype=torch.float64)]
+    for number in range(1, count):
+        row = torch.zeros(count, dtype=torch.float64)
+        row[:number], row[number] = 1, -number
+        rows.append(row)
+    return torch.stack([row / row.norm() for row in rows])

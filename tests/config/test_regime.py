@@ -1,0 +1,106 @@
+"""The sharing group as values: shares of an encoder's depth and width, templates, parts."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.config import Config, SharingConfig
+from mtl_sharing.errors import UserError
+from mtl_sharing.regime import make_plan, scaled_width
+from support import load_config
+
+TASKS = ("sst", "quora", "sts")
+FSI = SharingConfig(
+    template="F{frozen}-S{shared}-I{individual}",
+    depths={"frozen": "4/12", "shared": "4/12", "individual": "4/12"},
+)
+
+
+def plan(sharing, layers, split="6/12"):
+    return str(make_plan(replace(Config(), sharing=sharing, split=split), TASKS, layers))
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted"),
+    [(12, "F4-S4-I4"), (6, "F2-S2-I2"), (24, "F8-S8-I8"), (4, "F1-S2-I1"), (5, "F2-S1-I2")],
+)
+def test_shares_follow_the_encoder_and_fill_it(layers, wanted):
+    assert plan(FSI, layers) == wanted
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=2, max_size=5).filter(any),
+    st.integers(1, 30),
+)
+def test_shares_of_one_always_add_up(parts, layers):
+    names = "abcde"[: len(parts)]
+    letters = [("SI" * 3)[number] for number in range(len(parts))]
+    template = "-".join(f"{letter}{{{name}}}" for letter, name in zip(letters, names, strict=True))
+    shares = [f"{part}/{sum(parts)}" for part in parts]
+    sharing = SharingConfig(template=template, depths=dict(zip(names, shares, strict=True)))
+    found = make_plan(replace(Config(), sharing=sharing), TASKS, layers)
+    assert found.depth == layers
+    for letter in "SI":
+        share = sum(p for p, own in zip(parts, letters, strict=True) if own == letter) / sum(parts)
+        assert abs(found.counts().get(letter, 0) - share * layers) <= len(parts)
+
+
+def test_a_number_is_taken_as_it_is():
+    assert plan(SharingConfig(), 6, split=6) == "S6"
+    assert plan(SharingConfig(), 6) == "S3-I3"
+    assert plan(SharingConfig(), 24, split=6) == "S6-I18"
+    assert plan(SharingConfig(template="S{split}-I{split}"), 12) == "S6-I6"
+    with pytest.raises(UserError, match=r"sharing\.depths: .*add up to 12 layers"):
+        plan(replace(FSI, depths=FSI.depths | {"frozen": 2}), 12)
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden", "multiple", "wanted"),
+    [("204/768", 768, 12, 204), ("204/768", 384, 12, 108), ("204/768", 64, 4, 16), (17, 64, 4, 17),
+     ("256/768", 768, 1, 256), ("1024/768", 384, 1, 512), ("1/1000", 64, 4, 4)],
+)  # fmt: skip
+def test_widths_come_out_in_proportion(value, hidden, multiple, wanted):
+    assert scaled_width("head.width", value, hidden, multiple) == wanted
+
+
+@pytest.mark.parametrize("value", ["0", "0/768", "1/0", "-3", "wide", "1.5", "", "2/"])
+def test_what_is_no_width_is_refused(value):
+    with pytest.raises(UserError, match=r"head\.width"):
+        scaled_width("head.width", value, 64)
+
+
+def test_the_log_says_what_a_share_became(caplog):
+    caplog.set_level(logging.INFO)
+    words = ["+experiment=pals_rr", "encoder=minilm_l6"]
+    blueprint = make_blueprint(load_config(*words))
+    assert blueprint.architecture.pals.size == 108
+    assert "sharing.pals.size=204/768 is 108 of this encoder's 384" in caplog.text
+    caplog.clear()
+    assert make_blueprint(load_config(*words, "sharing.pals.size=24")).architecture.pals.size == 24
+    assert make_blueprint(load_config("+experiment=pals_rr")).architecture.pals.size == 204
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("experiment", "encoder", "wanted"),
+    [("hybrid", "bert_base", "S6-I6"), ("hybrid", "minilm_l6", "S3-I3"),
+     ("mops_fsi", "distilbert", "F2-S2-I2"), ("soft_fsi", "minilm_l6", "F2-T2-I2"),
+     ("economy_pair_layer", "distilbert", "S5-G1:quora+sts")],
+)  # fmt: skip
+def test_experiments_fit_every_encoder(experiment, encoder, wanted):
+    found = make_blueprint(load_config(f"+experiment={experiment}", f"encoder={encoder}"))
+    assert str(found.plan) == wanted
+
+
+def test_parts_are_added_to_any_plan():
+    words = ["+experiment=lanes", "sharing=hybrid", "sharing.pals.size=204/768"]
+    found = make_blueprint(load_config(*words)).architecture
+    assert (str(found.plan), found.pals.size) == ("S6-I6", 204)
+    assert found.lanes.upstream == {"sst": (), "quora": ("sst",), "sts": ("sst", "quora")}
+    assert load_config("sharing.lanes.upstream={sts:[sst]}").sharing.lanes.upstream == {
+        "sts": ["sst"]
+    }
