@@ -11,7 +11,7 @@ from fractions import Fraction
 from string import Formatter
 
 from mtl_sharing.config import Config, SharingConfig
-from mtl_sharing.errors import UserError, check_known, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_known, one_of
 from mtl_sharing.model.parts import LaneShape, PalShape, TaskHead
 from mtl_sharing.model.settings import LanesConfig, PalsConfig
 from mtl_sharing.model.shape import EncoderShape
@@ -44,12 +44,9 @@ def _fill(sharing: SharingConfig, split: int | str, layers: int) -> str:
     named = _names(sharing.template)
     names = [name for name in named if name not in _NOT_DEPTHS]
     for name in names:
-        if name not in known:
-            raise UserError("sharing.template", f"{{{name}}}", f"names in sharing.depths, {known}")
+        check_known("sharing.template", name, known)
     for name in sharing.depths:
-        if name not in names:
-            allowed = f"{one_of(names)}, which {sharing.template} names"
-            raise UserError("sharing.depths", name + did_you_mean(name, names), allowed)
+        check_known("sharing.depths", name, names)
     depths = _depths({name: known[name] for name in names}, layers)
     rest = layers - sum(depths[name] for name in names)
     if rest < 0 or (rest > 0 and "rest" not in named):
@@ -79,23 +76,21 @@ def _depths(wanted: Mapping[str, int | str], layers: int) -> dict[str, int]:
     depths, bound = {}, Fraction(0)
     for name, value in wanted.items():
         where = "split" if name == "split" else f"sharing.depths.{name}"
-        exact = _amount(where, value, layers, low=0)
+        exact = _layers(where, value, layers)
         depths[name] = _round(bound + exact) - _round(bound)
         bound += exact
         _tell(where, value, layers, depths[name])
     return depths
 
 
-def _amount(where: str, value: int | str, whole: int, low: int) -> Fraction:
-    """A number as it stands, or a share of ``whole``; between ``low`` and ``whole``."""
+def _layers(where: str, value: int | str, layers: int) -> Fraction:
+    """A number of layers as it stands, or a share of ``layers``."""
     text = str(value).strip()
-    allowed = f"{low} to {whole}, or a share of the encoder's {whole}, like 1/2"
-    if not re.fullmatch(r"-?[0-9]{1,6}(/0*[1-9][0-9]{0,5})?", text):
-        raise UserError(where, value, allowed)
-    amount = Fraction(text) * (whole if "/" in text else 1)
-    if not low <= amount <= whole:
-        raise UserError(where, value, allowed)
-    return amount
+    if re.fullmatch("[0-9]{1,6}(/0*[1-9][0-9]{0,5})?", text):
+        exact = Fraction(text) * (layers if "/" in text else 1)
+        if exact <= layers:
+            return exact
+    raise UserError(where, value, f"0 to {layers}, or a share of the encoder's {layers}, like 1/2")
 
 
 def _round(exact: Fraction) -> int:

@@ -16,8 +16,11 @@ import pytest
 from support import QUICK
 
 STEPS = 60
-WORDS = (*QUICK, f"trainer.max_steps={STEPS}", "trainer.eval_every=5", "encoder.dropout=0.1",
-         "sampler=proportional", "hydra.run.dir=run")  # fmt: skip
+# A regime with every part there is.
+REGIME = ("sharing=progressive", "sharing.plan=F2-T4-S4-I2", "sharing.lanes.fusion=attention",
+          "sharing.lanes.task_dropout=0.2", "sharing.pals.size=6")  # fmt: skip
+WORDS = (*QUICK, *REGIME, f"trainer.max_steps={STEPS}", "trainer.eval_every=5",
+         "encoder.dropout=0.1", "sampler=proportional", "hydra.run.dir=run")  # fmt: skip
 
 
 def start(cwd: Path, *words: str) -> subprocess.Popen:

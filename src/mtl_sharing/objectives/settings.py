@@ -19,6 +19,8 @@ class LossConfig:
 class TieConfig:
     """``sharing.tie``: the penalty over tied stages (T), which holds the tasks' copies together.
 
+    Its gradient is added to the loss's before ``optimizer.clip`` looks at both.
+
     Attributes:
         kind: ``pairs`` (squared distance of each pair of copies), ``mean`` (of each copy to their
             mean) or ``trace_norm`` (of the copies of each weight, stacked).
