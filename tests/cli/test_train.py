@@ -262,3 +262,11 @@ def test_a_task_without_weight_is_left_as_it_starts(mtl_train):
     assert {"heads.outputs.1.weight", "heads.outputs.2.weight"} <= same
     assert "heads.outputs.0.weight" not in same
     assert set(done.result["tasks"]) == {"sst", "quora", "sts"}
+
+
+def test_a_reader_that_goes_is_no_mistake():
+    command = f"{sys.executable} -m mtl_sharing.cli.train --help | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert done.returncode in (0, 141)
+    assert done.stdout.startswith("mtl-train:")
+    assert done.stderr == ""

@@ -1,5 +1,6 @@
 """What went wrong, in one message: the user's mistakes, Hydra's complaints, a full disk."""
 
+import os
 import re
 import sys
 import traceback
@@ -14,7 +15,7 @@ from mtl_sharing.config import Config
 from mtl_sharing.data.tasks import TaskConfig
 from mtl_sharing.errors import Stopped, UserError, did_you_mean, one_of
 
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 _UNKNOWN_OPTION = r"Could not find '([\w/]+)/(\w+)' Available options in '[\w/]+': (.*)"
 Result = TypeVar("Result")
 
@@ -26,12 +27,16 @@ def exit_on_failure(work: Callable[[], Result], debug: bool) -> Result:
         debug: show the traceback too.
 
     Raises:
-        SystemExit: with 2 for a mistake, 130 for an interruption.
+        SystemExit: with 2 for a mistake, 130 for an interruption, 141 where stdout was closed.
     """
     try:
         return work()
     except Stopped as stop:
         code, message = INTERRUPTED, f"stopped; go on with: mtl-train resume={stop}"
+    except BrokenPipeError:
+        # The reader of stdout has gone (mtl-train --help | head); there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(READER_GONE)
     except KeyboardInterrupt:
         code, message = INTERRUPTED, "stopped at once; the last checkpoint stands"
     except Exception as error:
