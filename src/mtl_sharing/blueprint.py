@@ -4,6 +4,7 @@
 weights, so it also serves ``dry_run``. :class:`Material` is what was read for it.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -17,6 +18,7 @@ from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import EncoderShape, resolve_shape
 from mtl_sharing.model.sources import checkpoint_folder, read_config
+from mtl_sharing.objectives.settings import TieConfig
 from mtl_sharing.plan import SharingPlan
 from mtl_sharing.regime import make_lanes, make_pals, make_plan
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure
@@ -27,6 +29,8 @@ from mtl_sharing.task_heads import (
     make_task_head,
     make_task_objective,
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ def make_blueprint(config: Config) -> Blueprint:
     """
     specs = _tasks(config)
     shape = _shape(config)
-    plan = make_plan(config, tuple(specs), shape.layers)
     check_settings(config, tuple(specs))
+    plan = make_plan(config, tuple(specs), shape.layers)
     objectives = {name: make_task_objective(spec, config) for name, spec in specs.items()}
     heads = tuple(make_task_head(specs[n], objectives[n], config, shape) for n in specs)
     blueprint = Blueprint(
@@ -96,6 +100,8 @@ def make_blueprint(config: Config) -> Blueprint:
         runtime=_runtime(config, shape),
     )
     check_reference(config, blueprint.architecture == blueprint.baseline)
+    if config.sharing.tie != TieConfig() and not blueprint.architecture.tied:
+        log.warning("sharing.tie changes nothing: %s has no tied stage (T)", plan)
     if not config.dry_run:
         # Last, as it may ask the hub: every mistake that needs no network is told without.
         resolve_shape(config.encoder, _checkpoint_config(config))

@@ -13,6 +13,7 @@ from mtl_sharing.score.score import check_score
 
 def check_settings(config: Config, tasks: tuple[str, ...]) -> None:
     """Raises UserError for a setting that no run on ``tasks`` could use."""
+    check_range("head.depth", config.head.depth, 0)
     check_score(config.score)
     check_tie(config.sharing.tie)
     check_optimizer(config.optimizer)

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from mtl_sharing.build import make_learner, make_trainer
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.material import Material, read_material
+from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.outcome import (
     SCHEMA,
     Result,
@@ -187,17 +188,16 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     pairs = blueprint.config.score.pairs
     if not pairs:
         return None
+    architecture, unshared = blueprint.architecture, blueprint.baseline
     log.info("measuring %s and the baseline %s side by side", describe_regime(blueprint),
-             blueprint.baseline.plan)  # fmt: skip
+             unshared.plan)  # fmt: skip
 
-    def regime() -> Learner:
-        return make_learner(blueprint, material, blueprint.architecture)
+    def learner(of: Architecture) -> Callable[[], Learner]:
+        return lambda: make_learner(blueprint, material, of)
 
-    def baseline() -> Learner:
-        return make_learner(blueprint, material, blueprint.baseline)
-
+    baseline = None if architecture == unshared else learner(unshared)
     try:
-        return calibrate(regime, baseline, _timed_text(material), pairs)
+        return calibrate(learner(architecture), baseline, _timed_text(material), pairs)
     except (torch.OutOfMemoryError, MemoryError):
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None

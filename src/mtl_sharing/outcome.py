@@ -8,7 +8,7 @@ import torch
 
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.parts import PalShape
+from mtl_sharing.model.parts import LaneShape, PalShape
 from mtl_sharing.run.evaluate import Evaluation
 from mtl_sharing.score.calibrate import Calibration
 from mtl_sharing.score.cost import plan_cost
@@ -57,18 +57,34 @@ def parts(blueprint: Blueprint) -> Result:
     """What the regime adds to its plan: PALs, lanes, the tie of its T stages."""
     pals, lanes = blueprint.architecture.pals, blueprint.architecture.lanes
     found = {name: asdict(part) for name, part in (("pals", pals), ("lanes", lanes)) if part}
-    tied = "T" in blueprint.plan.letters
-    return found | ({"tie": asdict(blueprint.config.sharing.tie)} if tied else {})
+    tie = {"tie": asdict(blueprint.config.sharing.tie)}
+    return found | (tie if blueprint.architecture.tied else {})
 
 
 def describe_regime(blueprint: Blueprint) -> str:
     """The plan and its parts in one line, like ``S12 + pals 16``."""
-    a, tie = blueprint.architecture, blueprint.config.sharing.tie
+    architecture, tie = blueprint.architecture, blueprint.config.sharing.tie
     words = [str(blueprint.plan)]
-    words += [f"pals {a.pals.size}"] if a.pals is not None else []
-    words += [f"lanes by {a.lanes.fusion}"] if a.lanes is not None else []
-    words += [f"tie {tie.kind} {tie.strength:g}"] if "T" in blueprint.plan.letters else []
+    if architecture.pals is not None:
+        words.append(_describe_pals(architecture.pals, blueprint.shape.layers))
+    if architecture.lanes is not None:
+        words.append(_describe_lanes(architecture.lanes))
+    if architecture.tied:
+        words.append(f"tie {tie.kind} {tie.strength:g}")
+    words += [f"head of {task} at layer {layer}" for task, layer in architecture.read.items()]
     return " + ".join(words)
+
+
+def _describe_pals(pals: PalShape, layers: int) -> str:
+    kind = "" if pals.kind == "attention" else " low rank"
+    some = "" if len(pals.layers) == layers else f" in {len(pals.layers)} layers"
+    return f"pals {pals.size}{kind}{some}"
+
+
+def _describe_lanes(lanes: LaneShape) -> str:
+    readers = [f"{task}<{'+'.join(names)}" for task, names in lanes.upstream.items() if names]
+    rate = f" at rate {lanes.upstream_rate:g}" if lanes.upstream_rate else ""
+    return f"lanes {' '.join(readers)} by {lanes.fusion}{rate}"
 
 
 def _tower_parameters(blueprint: Blueprint) -> int:

@@ -30,6 +30,9 @@ def make_plan(config: Config, tasks: tuple[str, ...], layers: int) -> SharingPla
     """
     sharing, where = config.sharing, "sharing.plan"
     text = sharing.plan
+    if config.split != Config.split and (text is not None or "{split}" not in sharing.template):
+        log.warning("split=%s changes nothing here: only a template with {split} reads it",
+                    config.split)  # fmt: skip
     if text is None and not sharing.template:
         raise UserError(where, "null", "a plan, such as sharing.plan=F4-S4-I4")
     if text is None:
@@ -100,7 +103,8 @@ def _round(exact: Fraction) -> int:
 def _tell(where: str, value: int | str, whole: int, taken: int) -> None:
     """Says so where a share was written for an encoder of another size."""
     if "/" in str(value) and str(value).partition("/")[2].strip() != str(whole):
-        log.info("%s=%s is %d of this encoder's %d", where, value, taken, whole)
+        level = logging.INFO if taken else logging.WARNING
+        log.log(level, "%s=%s is %d of this encoder's %d", where, value, taken, whole)
 
 
 def scaled_width(where: str, value: int | str, hidden: int, multiple: int = 1) -> int:
@@ -182,5 +186,17 @@ def make_lanes(config: Config, heads: Sequence[TaskHead]) -> LaneShape | None:
     if lanes.upstream:
         upstream = {name: tuple(lanes.upstream.get(name, ())) for name in names}
     else:
-        upstream = {name: tuple(names[:number]) for number, name in enumerate(names)}
+        upstream = {head.name: _readable(head, heads[:n]) for n, head in enumerate(heads)}
+    if not any(upstream.values()):
+        log.warning("no lanes: no head has another to read")
+        return None
     return LaneShape(upstream, lanes.fusion, lanes.upstream_rate, lanes.task_dropout)
+
+
+def _readable(reader: TaskHead, before: Sequence[TaskHead]) -> tuple[str, ...]:
+    """Those of the heads before it that a head can read: one of one text reads none of two."""
+    found = tuple(head.name for head in before if reader.pair or not head.pair)
+    if len(found) < len(before):
+        left = one_of(head.name for head in before if head.name not in found)
+        log.info("%s, a head of one text, does not read %s", reader.name, left)
+    return found

@@ -13,7 +13,7 @@ from mtl_sharing.regime import scaled_width
 def make_head_shape(config: Config, shape: EncoderShape) -> HeadShape:
     """The hidden head layers that ``head`` asks for."""
     head, width = config.head, shape.hidden
-    if head.width is not None and head.depth:
+    if head.width is not None:
         width = scaled_width("head.width", head.width, shape.hidden)
     return HeadShape(head.depth, width, head.activation, head.dropout)
 

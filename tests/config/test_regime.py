@@ -4,12 +4,15 @@ import logging
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.config import Config, SharingConfig
 from mtl_sharing.errors import UserError
+from mtl_sharing.model.network import Network
+from mtl_sharing.outcome import describe_regime
 from mtl_sharing.regime import make_plan, scaled_width
 from support import load_config
 
@@ -104,3 +107,52 @@ def test_parts_are_added_to_any_plan():
     assert load_config("sharing.lanes.upstream={sts:[sst]}").sharing.lanes.upstream == {
         "sts": ["sst"]
     }
+
+
+def regime(*words):
+    return describe_regime(make_blueprint(load_config(*words)))
+
+
+def test_regimes_that_differ_are_told_apart():
+    names = ["lanes", "lanes_sst_only", "lanes_quora_only", "lanes_soft_freeze", "lanes_attention",
+             "lanes_baseline", "pals_rr", "soft_l2", "soft_fsi", "mops_fsi"]  # fmt: skip
+    pals = [[], ["sharing.pals.layers=top"], ["sharing.pals.kind=low_rank"], ["task.sst.layer=3"]]
+    found = [regime(f"+experiment={name}") for name in names]
+    found += [regime("sharing=pals", *words) for words in pals]
+    assert len(set(found)) == len(found)
+    assert regime("sharing=soft") == "T12 + tie pairs 0.01"
+    # The pooler is named, but heads that pool by the mean have none.
+    assert regime("sharing.plan=S12-PT") == "S12-PT"
+
+
+def test_stages_above_every_head_are_tied_to_nothing():
+    blueprint = make_blueprint(load_config("sharing=soft", "head.layer=-2"))
+    copies = {stage.name: stage.copies for stage in blueprint.architecture.stages()}
+    assert (copies["layer.10"], copies["layer.11"]) == (3, 0)
+    with torch.device("meta"):
+        network = Network(blueprint.architecture, None)
+    layer = sum(1 for _ in network.encoder.layers[10].copies[0].parameters())
+    embeddings = sum(1 for _ in network.encoder.embeddings.copies[0].parameters())
+    assert [len(copy) for copy in network.tied()] == [embeddings + 11 * layer] * 3
+
+
+def test_a_head_reads_what_it_can_of_those_before_it(caplog):
+    caplog.set_level(logging.INFO)
+    words = ["sharing=progressive", "pairing=separate", "suite.tasks=[sts,sst,quora]"]
+    lanes = make_blueprint(load_config(*words)).architecture.lanes
+    assert lanes.upstream == {"sts": (), "sst": (), "quora": ("sts", "sst")}
+    assert "sst, a head of one text, does not read sts" in caplog.text
+    alone = make_blueprint(load_config("sharing=progressive", "suite.tasks=[sst]"))
+    assert alone.architecture.lanes is None
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["sharing=pals", "split=6"], "split=6"), (["sharing.plan=S12", "split=3"], "split=3"),
+     (["sharing=hybrid", "split=3"], ""), (["sharing.tie.strength=1"], "sharing.tie"),
+     (["sharing=soft", "sharing.tie.strength=1"], ""), (["sharing=shared"], "")],
+)  # fmt: skip
+def test_a_setting_that_changes_nothing_is_told(caplog, words, told):
+    caplog.set_level(logging.WARNING)
+    make_blueprint(load_config(*words))
+    assert caplog.text == "" if not told else f"{told} changes nothing" in caplog.text

@@ -29,7 +29,7 @@ def print_result(result: Record, folder: Path) -> None:
 def _result_lines(result: Record) -> list[tuple[str, str]]:
     params, times = result["params"], result["time"]
     lines = [
-        ("regime", f"{result['regime']} (seed {result['seed']})"),
+        ("regime", f"{result.get('regime', result['plan'])} (seed {result['seed']})"),
         (
             "performance",
             f"{result['performance']:.4f}, {result['performance_raw_r']:.4f} with raw r",

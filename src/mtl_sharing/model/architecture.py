@@ -55,6 +55,11 @@ class Architecture:
         """The plan's stages, as far as this network has them."""
         return self.plan.stages(self.head.depth, self.pooler, self.read)
 
+    @property
+    def tied(self) -> bool:
+        """Whether any copies are held together by a penalty."""
+        return any(stage.ownership.tied and stage.copies for stage in self.stages())
+
     def lane_norm(self) -> Stage:
         """The layer norm before the lanes: owned as the pooler is, and always trained."""
         own = self.plan.pooler if self.plan.pooler.trains else Ownership("S")
@@ -108,7 +113,7 @@ class Architecture:
 
     def _check_ties(self) -> None:
         for stage in self.stages():
-            if stage.ownership.tied and stage.copies < len(self.plan.tasks):
+            if stage.ownership.tied and 0 < stage.copies < len(self.plan.tasks):
                 found = f"T at {stage.name}, which not every task reads ({self.read})"
                 raise UserError("sharing.plan", found, "tied stages below the layers that are read")
 

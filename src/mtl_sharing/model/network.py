@@ -59,7 +59,8 @@ class Network(nn.Module):
 
     def tied(self) -> list[list[nn.Parameter]]:
         """For each task its copies of the weights that a penalty holds together."""
-        stages = [m for m in self.modules() if isinstance(m, StageCopies) and m.tied]
+        planned = [m for m in self.modules() if isinstance(m, StageCopies)]
+        stages = [stage for stage in planned if stage.tied and stage.owners]
         each = range(len(self.architecture.plan.tasks)) if stages else ()
         return [[w for stage in stages for w in stage.copies[n].parameters()] for n in each]
 

@@ -58,7 +58,8 @@ class PalsConfig:
             the nearest multiple of ``heads``); null adds none.
         heads: attention heads; null takes the encoder's number.
         kind: ``attention``, or ``low_rank`` for the projections alone.
-        activation: gelu, relu, tanh or identity, after V_D; of ``low_rank`` between V_E and V_D.
+        activation: gelu, tanh or identity, after V_D; of ``low_rank`` between V_E and V_D, where
+            it may be relu too.
         projections: V_E and V_D ``shared`` by a task's layers or each layer's ``own``; null is
             shared for attention and own for low rank, as in the paper.
         layers: which encoder layers have one: ``all``, ``top`` (upper half), ``bottom``, or
@@ -79,8 +80,8 @@ class LanesConfig:
 
     Attributes:
         fusion: ``concatenation`` or ``attention``; null has no lanes.
-        upstream: for each task the heads that it reads; empty lets each read all before it in the
-            suite's order.
+        upstream: for each task the heads that it reads; a task that is not named reads none. Empty
+            lets each read all before it in the suite's order, a head of one text none of two.
         upstream_rate: share of the gradient that upstream heads take from other tasks' losses:
             0 freezes them there, 1 trains them fully.
         task_dropout: rate at which the whole output of an upstream head is dropped in training.

@@ -81,4 +81,5 @@ class Reader:
 
 def head_rule(head_layers: int) -> str:
     """What a head stack may be, for the ``allowed`` part of an error."""
-    return f"no head stack, or one of as many letters as there are head layers ({head_layers})"
+    count = f"as many letters as head.depth has layers ({head_layers})"
+    return f"no head stack, or one of {count}"

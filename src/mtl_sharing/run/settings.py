@@ -11,7 +11,8 @@ class OptimizerConfig:
         lr: peak learning rate of the encoder, PALs included.
         head_lr: of heads; null is ``lr``.
         weight_decay: of weight matrices; biases and layer norms have none.
-        clip: largest norm of the whole gradient; null leaves it as it is.
+        clip: largest norm of the whole gradient, that of separate models together; null leaves it
+            as it is.
     """
 
     lr: float = 5e-5

@@ -166,6 +166,7 @@ class Trainer:
         self.history.append(row)
         write_metrics(self.folder, self.history)
         words = "  ".join(f"{name} {task['value']:.3f}" for name, task in found.tasks.items())
+        words += "" if self._tie is None else f"  tie {self._tie:.3g}"
         log.info(
             "step %d of %d  dev %s  performance %.4f",
             self.step,

@@ -66,19 +66,22 @@ class Calibration:
 
 def calibrate(
     regime: Callable[[], Learner],
-    baseline: Callable[[], Learner],
+    baseline: Callable[[], Learner] | None,
     text: PackedBatch,
     pairs: int,
 ) -> Calibration:
     """Measures both.
 
     Args:
-        regime, baseline: each makes a fresh learner of its own.
+        regime, baseline: each makes a fresh learner of its own; None where the regime is the
+            baseline.
         text: what all tasks predict on.
         pairs: timings of each, interleaved, after one untimed round.
     """
-    peak = (_peak(regime), _peak(baseline))
-    both = (regime(), baseline())
+    first = _peak(regime)
+    peak = (first, first if baseline is None else _peak(baseline))
+    one = regime()
+    both = (one, one if baseline is None else baseline())
     train, predict = [], []
     for number in range(pairs + 1):
         train.append((_step_s(both[0], number), _step_s(both[1], number)))
