@@ -286,7 +286,7 @@ def test_split_out_of_range(shared):
         ("S12/", 'an empty part in "S12/"', "one letter out of"),
         ("S12/I--S", 'an empty part in "S12/I--S"', "one letter out of"),
         ("S12/I-S2-S", '"S2" in "S12/I-S2-S"', "without a depth"),
-        ("S12/I-S", '"S12/I-S" (2 head layers)', "as there are head layers (3)"),
+        ("S12/I-S", '"S12/I-S" (2 head layers)', "as head.depth has layers (3)"),
         ("G12", '"G12"', "groups of tasks after G"),
         ("G12:", '"G12:"', "groups of tasks after G"),
         ("S12:sst+sts", '"S12:sst+sts"', "after no other letter"),
