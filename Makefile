@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml constraints.txt Makefile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# One worker for each core; a thread each, or they would wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help train test test-slow lint format type clean
@@ -16,10 +18,10 @@ train: $(VENV)/.run  ## the main job; other settings: make train ARGS="sharing=s
 	@$(BIN)/mtl-train $(ARGS)
 
 test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/test_plan.py"
-	@$(BIN)/python -m pytest $(if $(filter command line,$(origin ARGS)),$(ARGS))
+	@$(PYTEST) $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
-	@$(BIN)/python -m pytest -m slow
+	@$(PYTEST) -m slow
 
 lint: $(VENV)/.dev  ## ruff: mistakes and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
