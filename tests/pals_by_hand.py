@@ -24,15 +24,6 @@ def config(layers="all", **changes):
     return PalsConfig(**{"size": 6, "heads": 2, "layers": layers} | changes)
 
 
-def perturb(network):
-    """Makes every copy's weights its own, and V_D anything but 0."""
-    torch.manual_seed(19)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return network
-
-
 def copy_of(stage, task):
     (found,) = [c for o, c in zip(stage.owners, stage.copies, strict=True) if task in o]
     return found

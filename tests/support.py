@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_module
 
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.network import Network
 from mtl_sharing.model.parts import HeadShape, LaneShape, PalShape, TaskHead
 from mtl_sharing.model.shape import EncoderShape
 from mtl_sharing.plan import SharingPlan
@@ -78,6 +80,15 @@ def architecture_of(
         plan = SharingPlan.parse(plan, tuple(head.name for head in heads), shape.layers)
     head = HeadShape(depth, head_width, activation, dropout)
     return Architecture(shape, plan, heads, head, pals, lanes)
+
+
+def perturb(network: Network) -> Network:
+    """Makes every copy's weights its own, and none 0."""
+    torch.manual_seed(19)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return network
 
 
 def load_config(*overrides: str) -> Config:

@@ -9,7 +9,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.model.heads import check_features, cosine, pair_features
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.parts import HeadShape, TaskHead
-from support import architecture_of
+from support import architecture_of, perturb
 
 TASKS = ("a", "b", "c")
 LENGTHS = (5, 1, 11, 5, 2, 3)
@@ -27,11 +27,7 @@ def build(make_shape, make_tower):
             shape, plan, heads, depth, activation=activation, pooling=pooling
         )
         network = Network(architecture, make_tower(shape), seed=1).double().eval()
-        torch.manual_seed(19)
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-        return network
+        return perturb(network)
 
     return make
 

@@ -1,12 +1,11 @@
 """Networks with progressive lanes, and batches for them."""
 
 import pytest
-import torch
 
 from lanes_by_hand import CHAIN, LENGTHS, SINGLE, TASKS
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.parts import LaneShape
-from support import architecture_of
+from support import architecture_of, perturb
 
 
 @pytest.fixture
@@ -28,11 +27,7 @@ def build(describe, make_tower):
     def make(*settings, **changes):
         architecture = describe(*settings, **changes)
         network = Network(architecture, make_tower(architecture.encoder), seed=1).double().eval()
-        torch.manual_seed(19)
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-        return network
+        return perturb(network)
 
     return make
 

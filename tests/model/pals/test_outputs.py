@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mtl_sharing.model.parts import PAL_ACTIVATIONS
-from pals_by_hand import LENGTHS, TASKS, check, config, outputs_by_hand, perturb
+from pals_by_hand import LENGTHS, TASKS, check, config, outputs_by_hand
+from support import perturb
 
 PLANS = ["S3", "S1-I2", "G3:a+c", "F3"]
 # Layers that have a PAL: `shared` are those that two tasks or more own together.

@@ -10,8 +10,8 @@ from mtl_sharing.model.network import Network
 from mtl_sharing.model.parts import LaneShape, PalShape
 from mtl_sharing.run.optimizer import make_optimizer
 from mtl_sharing.run.settings import OptimizerConfig
-from pals_by_hand import HEADS, PAL, config, perturb
-from support import architecture_of
+from pals_by_hand import HEADS, PAL, config
+from support import architecture_of, perturb
 
 FAMILIES = {
     "bert": {},

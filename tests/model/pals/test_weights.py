@@ -10,8 +10,8 @@ from mtl_sharing.model.parts import PalShape
 from mtl_sharing.plan import SharingPlan
 from mtl_sharing.regime import make_pals
 from mtl_sharing.score.cost import plan_cost
-from pals_by_hand import HEADS, PAL, TASKS, config, perturb
-from support import architecture_of
+from pals_by_hand import HEADS, PAL, TASKS, config
+from support import architecture_of, perturb
 
 
 def test_tasks_start_from_equal_pals_of_the_seed(make_shape, make_tower):
