@@ -12,7 +12,7 @@ from typing import Any
 from mtl_sharing.checks import check_reference, check_settings
 from mtl_sharing.config import Config
 from mtl_sharing.data.tasks import TaskSpec, task_spec
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.network import Network
@@ -120,9 +120,7 @@ def _runtime(config: Config, shape: EncoderShape) -> Runtime:
 def _tasks(config: Config) -> dict[str, TaskSpec]:
     names = list(config.task) if config.suite.tasks is None else config.suite.tasks
     for name in names:
-        if name not in config.task:
-            found = name + did_you_mean(name, config.task)
-            raise UserError("suite.tasks", found, one_of(config.task))
+        check_known("suite.tasks", name, config.task)
     if not names:
         raise UserError("suite.tasks", "no task", "at least one task")
     return {name: task_spec(name, config.task[name]) for name in names}

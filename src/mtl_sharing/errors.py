@@ -41,6 +41,12 @@ def check_above(where: str, value: float, low: float) -> None:
         raise UserError(where, value, f"a finite number above {low:g}")
 
 
+def check_rate(where: str, rate: float) -> None:
+    """Raises UserError unless ``0 <= rate < 1``."""
+    if not 0 <= rate < 1:
+        raise UserError(where, rate, "0 up to, not with, 1")
+
+
 def check_known(where: str, name: str, names: Iterable[str]) -> None:
     """Raises UserError unless ``name`` is one of ``names``; the message has the nearest."""
     known = list(names)

@@ -115,13 +115,9 @@ def _plan_lines(record: Record) -> list[tuple[str, str]]:
 def _part_lines(record: Record) -> list[tuple[str, str]]:
     lines, parts = [], record["parts"]
     if "pals" in parts:
-        lines += [
-            (
-                "pals",
-                f"{task}: {p['weights']:,} weights, {p['biases']:,} biases, {p['layers']} layers",
-            )
-            for task, p in record["pals_per_task"].items()
-        ]
+        for task, own in record["pals_per_task"].items():
+            numbers = f"{own['weights']:,} weights, {own['biases']:,} biases"
+            lines.append(("pals", f"{task}: {numbers}, {own['layers']} layers"))
     if "lanes" in parts:
         upstream = parts["lanes"]["upstream"].items()
         read = "; ".join(f"{task} reads {', '.join(names)}" for task, names in upstream if names)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mtl_sharing.errors import UserError, check_range, did_you_mean, one_of
+from mtl_sharing.errors import check_known, check_range
 from mtl_sharing.mixing.settings import SamplerConfig
 
 
@@ -70,9 +70,7 @@ SAMPLERS = ("unified", "round_robin", "proportional")
 
 def check_sampler(config: SamplerConfig) -> None:
     """Raises UserError for an unknown name or a negative alpha."""
-    if config.name not in SAMPLERS:
-        hint = did_you_mean(config.name, SAMPLERS)
-        raise UserError("sampler.name", config.name + hint, one_of(SAMPLERS))
+    check_known("sampler.name", config.name, SAMPLERS)
     check_range("sampler.alpha", config.alpha, 0)
 
 

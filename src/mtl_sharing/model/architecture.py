@@ -71,7 +71,7 @@ class Architecture:
             return ()
         reader = self.head_of(task)
         upstream = [self.head_of(name) for name in self.lanes.upstream[task]]
-        # Of a pair that is one vector already, a head of single texts is heard on both texts.
+        # Of a pair that is one vector already, a head of single texts runs on both texts.
         return tuple(h.outputs * (2 if reader.joins_first and not h.pair else 1) for h in upstream)
 
     def head_input(self, task: str) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
-from mtl_sharing.errors import UserError, check_known, check_range, one_of
+from mtl_sharing.errors import UserError, check_known, check_range, check_rate, one_of
 
 HEAD_ACTIVATIONS = ("relu", "gelu", "tanh")
 PAL_ACTIVATIONS = (*HEAD_ACTIVATIONS, "identity")
@@ -25,7 +25,7 @@ class HeadShape:
 
     def __post_init__(self) -> None:
         check_known("head.activation", self.activation, HEAD_ACTIVATIONS)
-        _check_rate("head.dropout", self.dropout)
+        check_rate("head.dropout", self.dropout)
         if self.depth < 0 or self.width < 1:
             raise UserError("head.depth, head.width", (self.depth, self.width), "0 and 1 or more")
 
@@ -129,7 +129,7 @@ class PalShape:
 
 @dataclass(frozen=True)
 class LaneShape:
-    """Progressive lanes: heads that also read what other heads say of the same text.
+    """Progressive lanes: heads that also read other heads' outputs on the same text.
 
     Attributes:
         upstream: for each task the heads it reads, directly.
@@ -148,7 +148,7 @@ class LaneShape:
         where = "sharing.lanes.upstream"
         check_known("sharing.lanes.fusion", self.fusion, FUSIONS)
         check_range("sharing.lanes.upstream_rate", self.upstream_rate, 0, 1)
-        _check_rate("sharing.lanes.task_dropout", self.task_dropout)
+        check_rate("sharing.lanes.task_dropout", self.task_dropout)
         for task, others in self.upstream.items():
             for name in others:
                 check_known(f"{where}.{task}", name, self.upstream)
@@ -171,8 +171,3 @@ class LaneShape:
         for name in reversed(self.order):
             found |= set(self.upstream[name]) if name in found else set()
         return tuple(name for name in self.order if name in found)
-
-
-def _check_rate(where: str, rate: float) -> None:
-    if not 0 <= rate < 1:
-        raise UserError(where, rate, "0 up to, not with, 1")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from mtl_sharing.errors import UserError, check_above, check_range, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_above, check_known, check_range, check_rate, one_of
 
 FAMILIES = ("bert", "roberta", "electra", "distilbert")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
@@ -77,11 +77,8 @@ class EncoderShape:
     attention_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            hint = did_you_mean(self.family, FAMILIES)
-            raise UserError("encoder.family", self.family + hint, one_of(FAMILIES))
-        if self.activation not in ACTIVATIONS:
-            raise UserError("encoder.activation", self.activation, one_of(ACTIVATIONS))
+        check_known("encoder.family", self.family, FAMILIES)
+        check_known("encoder.activation", self.activation, ACTIVATIONS)
         for name, low in _LOWEST.items():
             check_range(f"encoder.{name}", getattr(self, name), low)
         check_above("encoder.epsilon", self.epsilon, 0)
@@ -89,8 +86,7 @@ class EncoderShape:
             found = f"{self.heads} heads for hidden width {self.hidden}"
             raise UserError("encoder.heads", found, "a divisor of encoder.hidden")
         for name in ("dropout", "attention_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"encoder.{name}", getattr(self, name), "0 up to, not with, 1")
+            check_rate(f"encoder.{name}", getattr(self, name))
 
     @property
     def max_length(self) -> int:

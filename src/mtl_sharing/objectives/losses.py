@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import check_known
 
 
 class Objective(Protocol):
@@ -140,8 +140,7 @@ def make_objective(
     """
     allowed = ALLOWED[kind]
     chosen = allowed[0] if name is None else name
-    if chosen not in allowed:
-        raise UserError(where, f"{chosen}{did_you_mean(chosen, allowed)}", one_of(allowed))
+    check_known(where, chosen, allowed)
     if chosen == "cross_entropy":
         return CrossEntropy(classes)
     if chosen == "bce":

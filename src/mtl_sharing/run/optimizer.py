@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from mtl_sharing.errors import UserError, check_above, check_range, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_above, check_known, check_range, check_rate
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig
 
 SCHEDULES = ("none", "linear", "cosine", "onecycle")
@@ -70,11 +70,8 @@ def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:
     Raises:
         UserError: an unknown schedule, or a warm-up outside 0..1.
     """
-    if config.name not in SCHEDULES:
-        hint = did_you_mean(config.name, SCHEDULES)
-        raise UserError("scheduler.name", config.name + hint, one_of(SCHEDULES))
-    if not 0 <= config.warmup < 1:
-        raise UserError("scheduler.warmup", config.warmup, "0 up to, not with, 1")
+    check_known("scheduler.name", config.name, SCHEDULES)
+    check_rate("scheduler.warmup", config.warmup)
     if config.name == "onecycle":
         return _one_cycle(step, total, config.warmup)
     warmup = config.warmup * total

@@ -7,10 +7,10 @@ medians of the pairs' ratios.
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,6 +18,8 @@ from mtl_sharing.run.evaluate import Runtime
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import autocast, peak_memory, reset_peak_memory
 from mtl_sharing.types import PackedBatch
+
+_Figure = TypeVar("_Figure", int, float)
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,19 @@ def calibrate(
         text: what all tasks predict on.
         pairs: timings of each, interleaved, after one untimed round.
     """
-    first = _peak(regime)
-    peak = (first, first if baseline is None else _peak(baseline))
-    one = regime()
-    both = (one, one if baseline is None else baseline())
+    makers = [regime] if baseline is None else [regime, baseline]
+    peaks = [_peak(make) for make in makers]
+    learners = [make() for make in makers]
     train, predict = [], []
     for number in range(pairs + 1):
-        train.append((_step_s(both[0], number), _step_s(both[1], number)))
-        predict.append((_predict_s(both[0], text), _predict_s(both[1], text)))
-    return Calibration(tuple(train[1:]), tuple(predict[1:]), peak)
+        train.append(_ends([_step_s(learner, number) for learner in learners]))
+        predict.append(_ends([_predict_s(learner, text) for learner in learners]))
+    return Calibration(tuple(train[1:]), tuple(predict[1:]), _ends(peaks))
+
+
+def _ends(found: Sequence[_Figure]) -> tuple[_Figure, _Figure]:
+    """Regime and baseline, which are one where only one was measured."""
+    return found[0], found[-1]
 
 
 def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tensor]:
