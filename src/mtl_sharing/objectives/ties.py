@@ -85,7 +85,9 @@ def squared_distances(copies: Copies) -> tuple[Tensor, list[Tensor]]:
         torch._foreach_add_(mean, list(copy))
     torch._foreach_div_(mean, len(copies))
     gradients = [away for copy in copies for away in torch._foreach_sub(list(copy), mean)]
-    value = torch.stack(torch._foreach_norm(gradients, dtype=torch.float64)).square().sum()
+    # Of a long float32 tensor a foreach norm is inexact, and slow in float64.
+    flat = [away.flatten() for away in gradients]
+    value = torch.stack([torch.dot(away, away) for away in flat]).double().sum()
     torch._foreach_mul_(gradients, 2)
     return value.to(mean[0].dtype), gradients
 
