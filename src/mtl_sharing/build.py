@@ -11,6 +11,7 @@ from mtl_sharing.objectives.ties import make_tie
 from mtl_sharing.objectives.weighting import make_weighting
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.optimizer import make_optimizer
+from mtl_sharing.run.precision import keep_freed_memory
 from mtl_sharing.run.trainer import Trainer
 
 
@@ -20,6 +21,7 @@ def make_learner(blueprint: Blueprint, material: Material, architecture: Archite
     Raises:
         UserError: a setting of optimiser, sampler or loss that does not fit.
     """
+    keep_freed_memory()
     config = blueprint.config
     sizes = {name: len(data) for name, data in material.train.items()}
     network = blueprint.network(architecture, material.tower)

@@ -1,54 +1,15 @@
 """Soft sharing through the real trainer: what the penalty does to the weights of a run."""
 
 import csv
-from dataclasses import replace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
 
-from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.build import make_learner, make_trainer
-from mtl_sharing.config import register, to_config
-from mtl_sharing.material import read_material
-from mtl_sharing.model.checkpoint import random_tower
-from support import QUICK
 
-WORDS = (*QUICK, "trainer.precision=fp32", "trainer.device=cpu", "trainer.eval_examples=20")
 # Losses without dropout and gradients as they are, so that they can be compared.
 PLAIN = ("encoder.layers=3", "head.dropout=0", "optimizer.clip=null")
 STRENGTH = 0.37
-
-
-@pytest.fixture(scope="module")
-def describe():
-    """The blueprint of a quick run with the given words."""
-    register()
-    with initialize_config_module("mtl_sharing.conf"):
-        base = compose("train", overrides=list(WORDS))
-    return lambda *words: make_blueprint(
-        to_config(OmegaConf.merge(base, OmegaConf.from_dotlist(list(words))))
-    )
-
-
-@pytest.fixture(scope="module")
-def text(describe, tmp_path_factory):
-    """Encoded text, which is the same for every plan."""
-    blueprint = describe("sharing.plan=S1", "encoder.layers=1")
-    return read_material(blueprint, tmp_path_factory.mktemp("text"))
-
-
-@pytest.fixture
-def prepare(describe, text):
-    """The blueprint and the material of a run, with the tower that its config describes."""
-
-    def make(*words):
-        blueprint = describe(*words)
-        tower = random_tower(blueprint.shape, blueprint.config.seed)
-        return blueprint, replace(text, tower=tower)
-
-    return make
 
 
 def weights_of(network):

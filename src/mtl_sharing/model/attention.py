@@ -1,5 +1,6 @@
 """Self-attention over packed rows: products stay inside each sequence."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mtl_sharing.model.dropout import dropout as drop
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,23 +109,61 @@ def packed_attention(
     return torch.cat(attended) if len(attended) > 1 else attended[0]
 
 
+def first_token_attention(
+    query: Tensor, key_value: Tensor, layouts: Sequence[SequenceLayout], heads: int, dropout: float
+) -> Tensor:
+    """What :func:`packed_attention` gives for each sequence's first token alone.
+
+    Args:
+        query: of first tokens, shape (B, H).
+        key_value: keys and values of all tokens side by side, shape (N, 2 H).
+
+    Returns:
+        The attended values, shape (B, H).
+    """
+    attended = []
+    queries = query.split([layout.sequences for layout in layouts])
+    runs = key_value.split([layout.tokens for layout in layouts])
+    for asked, rows, layout in zip(queries, runs, layouts, strict=True):
+        key, value = _grid(rows, layout, 2, heads)
+        one = asked.view(layout.sequences, heads, 1, -1)
+        found = _products(one, key, value, layout.mask, dropout)
+        attended.append(found.reshape(asked.shape))
+    return torch.cat(attended) if len(attended) > 1 else attended[0]
+
+
+def first_tokens(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+    """The rows of every sequence's first token: (N, H) to (B, H)."""
+    offsets = itertools.accumulate((layout.tokens for layout in layouts), initial=0)
+    starts = [layout.starts + offset for layout, offset in zip(layouts, offsets, strict=False)]
+    index = torch.cat(starts) if len(starts) > 1 else starts[0]
+    return _Unpad.apply(rows, index)
+
+
 def _attend(rows: Tensor, layout: SequenceLayout, heads: int, dropout: float) -> Tensor:
+    query, key, value = _grid(rows, layout, 3, heads)
+    attended = _products(query, key, value, layout.mask, dropout)
+    flat = attended.transpose(1, 2).reshape(-1, rows.shape[1] // 3)
+    return flat if layout.index is None else _Unpad.apply(flat, layout.index)
+
+
+def _grid(rows: Tensor, layout: SequenceLayout, parts: int, heads: int) -> Tensor:
+    """Packed rows of ``parts`` vectors side by side, as (parts, B, heads, longest, d)."""
     cells = layout.sequences * layout.longest
     grid = rows if layout.index is None else _Pad.apply(rows, layout.index, cells)
-    split = grid.view(layout.sequences, layout.longest, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    attended = _products(split[0], split[1], split[2], layout.mask, dropout)
-    flat = attended.transpose(1, 2).reshape(cells, rows.shape[1] // 3)
-    return flat if layout.index is None else _Unpad.apply(flat, layout.index)
+    split = grid.view(layout.sequences, layout.longest, parts, heads, -1)
+    # One copy here saves one for each product.
+    return split.permute(2, 0, 3, 1, 4)
 
 
 def _products(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
 ) -> Tensor:
-    """``softmax(q k' / sqrt(d) + mask) v`` for shape (B, heads, longest, d)."""
+    """``softmax(q k' / sqrt(d) + mask) v`` for queries (B, heads, Q, d), others longest for Q."""
     if query.is_cuda:
         mask = None if mask is None else mask.to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, mask, dropout)
     # On a CPU plain products beat the fused kernel, whose backward with a mask is slow.
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
-    return F.dropout(weights, dropout, training=dropout > 0).to(value.dtype) @ value
+    return drop(weights, dropout).to(value.dtype) @ value

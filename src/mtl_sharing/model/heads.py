@@ -12,6 +12,7 @@ from mtl_sharing.model.activations import ACTIVATIONS
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.attention import SequenceLayout
 from mtl_sharing.model.checkpoint import draw_linear, random_source
+from mtl_sharing.model.dropout import Dropout
 from mtl_sharing.model.fusion import LaneDropout, make_fusion, to_rows
 from mtl_sharing.model.parts import HeadShape, TaskHead
 from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream, row_of_each
@@ -49,7 +50,7 @@ class Heads(nn.Module):
             _head_stage(stage, widths, shape, first=depth == 0)
             for depth, stage in enumerate(stages)
         )
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.outputs = nn.ModuleList(
             nn.Identity() if h.cosine else nn.Linear(architecture.output_input(h.name), h.outputs)
             for h in self.tasks
@@ -114,7 +115,7 @@ class HeadLayer(nn.Module):
         super().__init__()
         self.dense = nn.Linear(width_in, shape.width)
         self.activation = ACTIVATIONS[shape.activation]
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, vectors: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
         """Vectors (E, width in) to vectors (E, width)."""

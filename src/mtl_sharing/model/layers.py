@@ -9,10 +9,17 @@ al. 2020) and DistilBERT (Sanh et al. 2019): they differ in their tables and in 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_sharing.model.activations import ACTIVATIONS
-from mtl_sharing.model.attention import SequenceLayout, packed_attention
+from mtl_sharing.model.attention import (
+    SequenceLayout,
+    first_token_attention,
+    first_tokens,
+    packed_attention,
+)
+from mtl_sharing.model.dropout import Dropout, add_dropout
 from mtl_sharing.model.shape import EncoderShape
 
 
@@ -26,7 +33,7 @@ class Embeddings(nn.Module):
         kinds = shape.token_types
         self.token_type = nn.Embedding(kinds, shape.embedding) if kinds else None
         self.norm = nn.LayerNorm(shape.embedding, shape.epsilon)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         narrow = shape.embedding != shape.hidden
         self.projection = nn.Linear(shape.embedding, shape.hidden) if narrow else None
         self.offset = shape.position_offset
@@ -55,22 +62,44 @@ class EncoderLayer(nn.Module):
         self.up = nn.Linear(hidden, shape.intermediate)
         self.down = nn.Linear(shape.intermediate, hidden)
         self.output_norm = nn.LayerNorm(hidden, shape.epsilon)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.activation = ACTIVATIONS[shape.activation]
         self.heads, self.attention_dropout = shape.heads, shape.attention_dropout
 
     def forward(
-        self, rows: Tensor, layouts: Sequence[SequenceLayout], added: Tensor | None = None
+        self,
+        rows: Tensor,
+        layouts: Sequence[SequenceLayout],
+        added: Tensor | None = None,
+        first_only: bool = False,
     ) -> Tensor:
         """Rows (N, H) of the sequences that ``layouts`` describes, to rows (N, H).
 
-        ``added`` (N, H) goes inside the second layer norm.
+        Args:
+            added: (N, H), goes inside the second layer norm.
+            first_only: gives the rows (B, H) of first tokens alone, and computes no others: they
+                need every token's key and value, but nobody reads what the others would become.
         """
-        dropout = self.attention_dropout if self.training else 0.0
-        attended = packed_attention(self.qkv(rows), layouts, self.heads, dropout)
-        rows = self.attention_norm(rows + self.dropout(self.attention_output(attended)))
-        rows = rows + self.dropout(self.down(self.activation(self.up(rows))))
-        return self.output_norm(rows if added is None else rows + added)
+        if first_only:
+            attended = self._first_attended(rows, layouts)
+            rows = first_tokens(rows, layouts)
+            added = None if added is None else first_tokens(added, layouts)
+        else:
+            attended = packed_attention(self.qkv(rows), layouts, self.heads, self._drops())
+        sums = add_dropout(rows, self.attention_output(attended), self.dropout.rate)
+        rows = self.attention_norm(sums)
+        sums = add_dropout(rows, self.down(self.activation(self.up(rows))), self.dropout.rate)
+        return self.output_norm(sums if added is None else sums + added)
+
+    def _first_attended(self, rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+        sizes = [self.attention_output.in_features, 2 * self.attention_output.in_features]
+        weights, biases = self.qkv.weight.split(sizes), self.qkv.bias.split(sizes)
+        query = F.linear(first_tokens(rows, layouts), weights[0], biases[0])
+        key_value = F.linear(rows, weights[1], biases[1])
+        return first_token_attention(query, key_value, layouts, self.heads, self._drops())
+
+    def _drops(self) -> float:
+        return self.attention_dropout if self.training else 0.0
 
 
 class Pooler(nn.Module):

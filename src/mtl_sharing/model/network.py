@@ -42,6 +42,8 @@ class Network(nn.Module):
         has_lanes = architecture.lanes is not None
         self.norm = StageCopies(stage, lambda: VectorNorm(hidden)) if has_lanes else None
         self.heads = Heads(architecture, seed)
+        heads = architecture.heads
+        self._first_only = frozenset(head.name for head in heads if head.pooling != "mean")
 
     def forward(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
         """Raw outputs (E, K) of each task in ``batches``, in float32.
@@ -49,7 +51,7 @@ class Network(nn.Module):
         A batch for a task with ``features`` or ``cosine`` holds all first texts, then all second
         ones. Give several tasks the same batch object to predict them all in one pass.
         """
-        rows = self._pool(self.encoder(batches))
+        rows = self._pool(self.encoder(batches, self._first_only))
         if self.norm is not None:
             rows = self.norm(rows)
         pooled, lanes = row_of_each(rows, batches), self.architecture.lanes

@@ -1,6 +1,6 @@
 """The encoder that runs a sharing plan."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.layers import make_stage
 from mtl_sharing.model.pals import Pals, one_task_each
 from mtl_sharing.model.parts import PalShape
-from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream, of_tasks, row_of_each
+from mtl_sharing.model.routing import JoinedRow, Run, StageCopies, Stream, of_tasks, row_of_each
 from mtl_sharing.model.shape import EncoderShape
 from mtl_sharing.plan import SharingPlan, Stage
 from mtl_sharing.types import PackedBatch
@@ -58,28 +58,45 @@ class PlannedEncoder(nn.Module):
         start = None if tower is None else seed
         self.pals = Pals(pals, shape, plan.tasks, self.read, start) if pals is not None else None
 
-    def forward(self, batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
+    def forward(
+        self, batches: Mapping[str, PackedBatch], first_only: Collection[str] = ()
+    ) -> list[JoinedRow]:
         """Hidden states of each task's text at the layer that the task reads, by default the last.
 
         Tasks that are given the same batch object are run together wherever they share.
 
         Args:
             batches: packed text for any of the plan's tasks.
+            first_only: tasks that read no token but the first of each sequence. Where only such
+                tasks share their last layer, it gives rows (B, H) for them.
 
         Returns:
             Rows (N, H), joined as the last stage left them; see :meth:`hidden` for one task's.
         """
         rows, finished = self.embeddings(_token_rows(batches)), []
         for depth, layer in enumerate(self.layers):
-            adapter = None if self.pals is None else self.pals.at(depth)
-            if adapter is not None:
-                rows = [one_task_each(row) for row in rows]
-            rows = layer(rows, adapter)
-            done = [task for task in batches if self.read.get(task) == depth]
+            done = [task for task in batches if self._last_layer(task) == depth]
+            rows = layer(rows, self._run(depth, {task for task in done if task in first_only}))
             if done:
                 finished += of_tasks(rows, done)
                 rows = of_tasks(rows, [task for task in self.plan.tasks if task not in done])
-        return finished + rows
+        return finished
+
+    def _last_layer(self, task: str) -> int:
+        return self.read.get(task, self.shape.layers - 1)
+
+    def _run(self, depth: int, first_only: Collection[str]) -> Run:
+        """How layer ``depth`` takes a row, given the tasks that read its first tokens alone."""
+        adapter = None if self.pals is None else self.pals.at(depth)
+
+        def run(layer: nn.Module, row: JoinedRow) -> JoinedRow:
+            row = row if adapter is None else one_task_each(row)
+            added = None if adapter is None else adapter(row)
+            first = all(task in first_only for stream in row.streams for task in stream.tasks)
+            values = layer(row.values, row.layouts, added, first)
+            return JoinedRow(_of_first(row.streams) if first else row.streams, values)
+
+        return run
 
     def hidden(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
         """What :meth:`forward` gives, parted: states of each task, shape (N, H)."""
@@ -90,6 +107,10 @@ class PlannedEncoder(nn.Module):
         if self.pooler is None:
             raise ValueError("this encoder was made without a pooler")
         return self.pooler(first_tokens(rows))
+
+
+def _of_first(streams: Iterable[Stream]) -> tuple[Stream, ...]:
+    return tuple(Stream(s.tasks, s.layout, s.layout.sequences) for s in streams)
 
 
 def _planned_stage(stage: Stage, shape: EncoderShape, tower: Tower | None) -> StageCopies:
@@ -134,9 +155,14 @@ def mean_tokens(rows: Sequence[JoinedRow]) -> list[JoinedRow]:
 
 
 def _pool(row: JoinedRow, reduce: Callable[[Tensor, SequenceLayout], Tensor]) -> JoinedRow:
-    values = [reduce(part.values, part.streams[0].layout) for part in row.parts()]
-    streams = tuple(Stream(s.tasks, s.layout, s.layout.sequences) for s in row.streams)
-    return JoinedRow(streams, torch.cat(values) if len(values) > 1 else values[0])
+    values = []
+    for part in row.parts():
+        (stream,) = part.streams
+        # One row for each sequence: the last layer gave no others.
+        single = stream.rows == stream.layout.sequences
+        values.append(part.values if single else reduce(part.values, stream.layout))
+    joined = torch.cat(values) if len(values) > 1 else values[0]
+    return JoinedRow(_of_first(row.streams), joined)
 
 
 def _mean(values: Tensor, layout: SequenceLayout) -> Tensor:

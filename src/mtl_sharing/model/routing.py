@@ -32,12 +32,21 @@ class JoinedRow:
     streams: tuple[Stream, ...]
     values: Tensor
 
+    @property
+    def layouts(self) -> list[SequenceLayout]:
+        """Of each stream."""
+        return [stream.layout for stream in self.streams]
+
     def parts(self) -> list["JoinedRow"]:
         """Each stream as a row of its own (views, no copy)."""
         if len(self.streams) == 1:
             return [self]
         values = self.values.split([stream.rows for stream in self.streams])
         return [JoinedRow((s,), v) for s, v in zip(self.streams, values, strict=True)]
+
+
+# Takes a copy of a stage over a joined row.
+Run = Callable[[nn.Module, JoinedRow], JoinedRow]
 
 
 class StageCopies(nn.Module):
@@ -59,23 +68,20 @@ class StageCopies(nn.Module):
         super().train(mode and self.trains)
         return self
 
-    def forward(
-        self, rows: Sequence[JoinedRow], adapter: Callable[[JoinedRow], Tensor] | None = None
-    ) -> list[JoinedRow]:
+    def forward(self, rows: Sequence[JoinedRow], run: Run | None = None) -> list[JoinedRow]:
         """Each group's rows, joined, through that group's copy.
 
         Args:
-            adapter: what the stage adds to its rows, from the rows that enter it (see
-                :class:`~mtl_sharing.model.pals.Pals`).
+            run: how a copy takes a joined row; None hands it the row's values and layouts.
         """
-        result = []
-        for owners, copy in zip(self.owners, self.copies, strict=True):
-            row = gather(rows, owners)
-            if row is not None:
-                layouts = [stream.layout for stream in row.streams]
-                added = () if adapter is None else (adapter(row),)
-                result.append(JoinedRow(row.streams, copy(row.values, layouts, *added)))
-        return result
+        run = _whole if run is None else run
+        joined = [gather(rows, owners) for owners in self.owners]
+        pairs = zip(self.copies, joined, strict=True)
+        return [run(copy, row) for copy, row in pairs if row is not None]
+
+
+def _whole(copy: nn.Module, row: JoinedRow) -> JoinedRow:
+    return JoinedRow(row.streams, copy(row.values, row.layouts))
 
 
 def gather(rows: Sequence[JoinedRow], owners: Sequence[str]) -> JoinedRow | None:

@@ -14,6 +14,7 @@ from mtl_sharing.objectives.weighting import FixedWeighting
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure, check_finite
 from mtl_sharing.run.optimizer import rate_factor, set_rate
 from mtl_sharing.run.precision import autocast
+from mtl_sharing.run.row_gradients import RowGradients
 from mtl_sharing.run.settings import SchedulerConfig
 from mtl_sharing.types import LabelledBatch
 
@@ -50,6 +51,10 @@ class Learner:
     accumulation: int
     tie: Tie | None = None
     served: dict[str, int] = field(default_factory=dict)
+    rows: RowGradients = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = RowGradients(self.network)
 
     def update(self, step: int, total: int) -> Update:
         """Update ``step`` (from 0) of ``total``.
@@ -103,4 +108,4 @@ class Learner:
             trained = [p for g in self.optimizer.param_groups for p in g["params"]]
             torch.nn.utils.clip_grad_norm_(trained, self.clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.rows.clear(self.optimizer)

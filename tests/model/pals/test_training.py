@@ -33,9 +33,9 @@ REGIMES = {
 }
 
 
-def train_step(network, batches):
+def train_step(network, batches, lr=0.1):
     """One update on all tasks; gives the loss and every weight's gradient."""
-    optimizer = make_optimizer(network.train(), OptimizerConfig(lr=0.1))
+    optimizer = make_optimizer(network.train(), OptimizerConfig(lr=lr))
     loss = sum(F.mse_loss(raw, torch.ones_like(raw)) for raw in network(batches).values())
     loss.backward()
     gradients = {name: p.grad for name, p in network.named_parameters()}
@@ -69,7 +69,8 @@ def test_beside_a_frozen_encoder_the_pals_train_alone(make_shape, make_tower, ba
     network = Network(architecture_of(shape, "F3", HEADS, pals=PAL), make_tower(shape), 1).float()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     for step in range(2):
-        _, gradients = train_step(network, batches)
+        # Unequal rates: a fresh AdamW's steps of +lr and -lr would cancel.
+        _, gradients = train_step(network, batches, lr=0.1 / (step + 1))
         mine = {n: g for n, g in gradients.items() if g is not None}
         assert mine and all(n.startswith(("encoder.pals.", "heads.")) for n in mine)
         # Through a V_D of 0 nothing reaches what stands before it.
