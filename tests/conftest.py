@@ -1,6 +1,7 @@
 """Fixtures that many tests need."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,17 @@ from hydra.core.global_hydra import GlobalHydra
 
 from mtl_sharing.cli.train import main
 from support import COURSE_DATA, Outcome
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory) -> Iterator[None]:
+    """The user's own cache is neither read nor written; commands that tests start inherit this."""
+    fonts = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "matplotlib"
+    with pytest.MonkeyPatch.context() as patch:
+        if "MPLCONFIGDIR" not in os.environ:  # or its list of fonts would be made anew
+            patch.setenv("MPLCONFIGDIR", str(fonts))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import mtl_sharing
 
 ROOT = Path(mtl_sharing.__file__).parent
 FLOORS = (
-    ("errors", "plan", "types"),
+    ("errors", "plan", "store", "types"),
     ("data", "model"),
     ("objectives", "mixing"),
     ("run", "score"),
-    ("config", "regime", "task_heads", "blueprint", "material", "build", "outcome", "checks",
-     "job"),
+    ("config", "regime", "task_heads", "blueprint", "material", "build", "frozen_states",
+     "outcome", "checks", "job"),
     ("cli", "sweep", "report"),
 )  # fmt: skip
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

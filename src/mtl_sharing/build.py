@@ -5,7 +5,7 @@ from pathlib import Path
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import TrainingBatches
 from mtl_sharing.material import Material
-from mtl_sharing.mixing.samplers import epoch_steps, make_sampler
+from mtl_sharing.mixing.samplers import Sampler, epoch_steps, make_sampler
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.objectives.ties import make_tie
 from mtl_sharing.objectives.weighting import make_weighting
@@ -31,7 +31,7 @@ def make_learner(blueprint: Blueprint, material: Material, architecture: Archite
         scheduler=config.scheduler,
         sampler=make_sampler(config.sampler, sizes, config.seed),
         batches={
-            name: TrainingBatches(name, data, _batch_size(blueprint, name), config.seed)
+            name: TrainingBatches(name, data, batch_size(blueprint, name), config.seed)
             for name, data in material.train.items()
         },
         measures=blueprint.measures,
@@ -45,24 +45,35 @@ def make_learner(blueprint: Blueprint, material: Material, architecture: Archite
 
 def make_trainer(blueprint: Blueprint, material: Material, folder: Path) -> Trainer:
     """The trainer of the blueprint's plan, which keeps its state in ``folder``."""
-    options = blueprint.config.trainer
+    options, seed = blueprint.config.trainer, blueprint.config.seed
     learner = make_learner(blueprint, material, blueprint.architecture)
-    total = options.max_steps
-    if total is None:
-        sizes = {name: len(data) for name, data in material.train.items()}
-        batches = {name: _batch_size(blueprint, name) for name in sizes}
-        drawn = epoch_steps(learner.sampler, sizes, batches) / options.accumulation
-        total = max(1, round(options.epochs * (options.steps_per_epoch or drawn)))
-    seed = blueprint.config.seed
+    total = training_steps(blueprint, material, learner.sampler)
     return Trainer(
         learner=learner,
         dev={name: data.sample(options.eval_examples, seed) for name, data in material.dev.items()},
         folder=folder,
         total=total,
-        eval_every=options.eval_every or max(1, -(-total // 10)),
+        eval_every=evaluation_interval(blueprint, total),
         patience=options.patience,
     )
 
 
-def _batch_size(blueprint: Blueprint, task: str) -> int:
+def training_steps(blueprint: Blueprint, material: Material, sampler: Sampler) -> int:
+    """Updates of the whole training."""
+    options = blueprint.config.trainer
+    if options.max_steps is not None:
+        return options.max_steps
+    sizes = {name: len(data) for name, data in material.train.items()}
+    batches = {name: batch_size(blueprint, name) for name in sizes}
+    drawn = epoch_steps(sampler, sizes, batches) / options.accumulation
+    return max(1, round(options.epochs * (options.steps_per_epoch or drawn)))
+
+
+def evaluation_interval(blueprint: Blueprint, total: int) -> int:
+    """Updates between two evaluations of a training with ``total`` of them."""
+    return blueprint.config.trainer.eval_every or max(1, -(-total // 10))
+
+
+def batch_size(blueprint: Blueprint, task: str) -> int:
+    """Examples of a task in a batch."""
     return blueprint.specs[task].batch_size or blueprint.config.trainer.batch_size

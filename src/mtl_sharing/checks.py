@@ -9,11 +9,13 @@ from mtl_sharing.objectives.weighting import make_weighting
 from mtl_sharing.run.optimizer import check_optimizer, rate_factor
 from mtl_sharing.run.settings import TrainerConfig
 from mtl_sharing.score.score import check_score
+from mtl_sharing.store.settings import check_cache
 
 
 def check_settings(config: Config, tasks: tuple[str, ...]) -> None:
     """Raises UserError for a setting that no run on ``tasks`` could use."""
     check_range("head.depth", config.head.depth, 0)
+    check_cache(config.cache)
     check_score(config.score)
     check_tie(config.sharing.tie)
     check_optimizer(config.optimizer)

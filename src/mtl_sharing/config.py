@@ -16,6 +16,7 @@ from mtl_sharing.model.shape import EncoderConfig
 from mtl_sharing.objectives.settings import LossConfig, TieConfig
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig, TrainerConfig
 from mtl_sharing.score.settings import ScoreConfig
+from mtl_sharing.store.settings import CacheConfig
 
 ROOT_NAME = "schema"
 # Their keys are task names or names of the user's own, so that a new one needs no "+".
@@ -99,6 +100,7 @@ class Config:
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
 
 def register() -> None:

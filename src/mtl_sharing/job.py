@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,8 @@ from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.build import make_learner, make_trainer
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError, check_range
-from mtl_sharing.material import Material, read_material
+from mtl_sharing.frozen_states import with_frozen_states
+from mtl_sharing.material import Material, read_material, read_tower
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.outcome import (
     SCHEMA,
@@ -137,8 +139,13 @@ def _record_failure(folder: Path, result: Result, error: Exception) -> None:
 
 
 def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None) -> Result:
-    material = read_material(blueprint, folder)
+    plain = read_material(blueprint, folder)
+    began = time.perf_counter()
+    material = with_frozen_states(blueprint, plain)
+    frozen_s = time.perf_counter() - began
     trainer = make_trainer(blueprint, material, folder)
+    # The network has copies of its own; what training needs no more makes room for it.
+    plain, material = replace(plain, tower={}), replace(material, tower={})
     if trainer.restore():
         log.info("going on after step %d of %d", trainer.step, trainer.total)
     replace_json(folder / "config.json", model_config(blueprint))
@@ -154,7 +161,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     )
     timing = trainer.timing
     del trainer, learner
-    measured = _calibrate(blueprint, material)
+    measured = _calibrate(blueprint, material, plain)
     cost = plan_cost(blueprint.architecture)
     return {
         **scores(blueprint, found, measured, reference),
@@ -165,6 +172,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": peak},
         "time": {
             "train_s": timing.train_s,
+            "frozen_s": frozen_s,
             "step_s": timing.step_s,
             "examples_per_s": timing.examples_per_s,
             "predict_all_s": measured.seconds("predict", baseline=False) if measured else None,
@@ -184,7 +192,8 @@ def _announce(blueprint: Blueprint, trainer: Trainer) -> None:
     )  # fmt: skip
 
 
-def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
+def _calibrate(blueprint: Blueprint, material: Material, plain: Material) -> Calibration | None:
+    """Measures the regime as it trains, and the baseline, which has no frozen layers."""
     pairs = blueprint.config.score.pairs
     if not pairs:
         return None
@@ -192,12 +201,14 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     log.info("measuring %s and the baseline %s side by side", describe_regime(blueprint),
              unshared.plan)  # fmt: skip
 
-    def learner(of: Architecture) -> Callable[[], Learner]:
-        return lambda: make_learner(blueprint, material, of)
+    tower = read_tower(blueprint).tower
 
-    baseline = None if architecture == unshared else learner(unshared)
+    def learner(of: Architecture, data: Material) -> Callable[[], Learner]:
+        return lambda: make_learner(blueprint, replace(data, tower=tower), of)
+
+    baseline = None if architecture == unshared else learner(unshared, plain)
     try:
-        return calibrate(learner(architecture), baseline, _timed_text(material), pairs)
+        return calibrate(learner(architecture, material), baseline, _timed_text(plain), pairs)
     except (torch.OutOfMemoryError, MemoryError):
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None

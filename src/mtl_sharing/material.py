@@ -1,7 +1,7 @@
 """Reads what a blueprint names: examples, tokenizer, starting weights; and says what it found."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from mtl_sharing.data.batches import EncodedTask, encode_examples
 from mtl_sharing.data.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
 from mtl_sharing.data.examples import Example, LoadedExamples, load_examples, shared_texts
 from mtl_sharing.data.tasks import TaskSpec
-from mtl_sharing.data.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer
+from mtl_sharing.data.token_cache import TokenCache
+from mtl_sharing.data.tokenizing import check_vocabulary, encode, load_tokenizer, train_tokenizer
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.model.checkpoint import Tower, load_tower, random_tower
+from mtl_sharing.model.checkpoint import LoadedTower, Tower, load_tower, random_tower
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
 from mtl_sharing.run.files import replace_text
+from mtl_sharing.store.arrays import make_store
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +50,13 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
     train = {name: splits["train"].examples for name, splits in read.items()}
     dev = {name: splits["dev"].examples for name, splits in read.items()}
     tokenizer = _tokenizer(blueprint, train, folder)
-    encoded_train = _encode(blueprint, train, tokenizer)
-    encoded_dev = _encode(blueprint, dev, tokenizer)
+    encoded_train, encoded_dev = _encode(blueprint, (train, dev), tokenizer)
     facts = {}
     for name, splits in read.items():
         data = encoded_train[name], encoded_dev[name]
         facts[name] = _facts(splits, *data)
         _report(name, facts[name], *data)
-    return Material(encoded_train, encoded_dev, _tower(blueprint), facts)
+    return Material(encoded_train, encoded_dev, _told(read_tower(blueprint)), facts)
 
 
 def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
@@ -116,24 +117,38 @@ def _texts(examples: Examples) -> list[str]:
 
 
 def _encode(
-    blueprint: Blueprint, examples: Examples, tokenizer: Tokenizer
-) -> dict[str, EncodedTask]:
-    length = blueprint.config.suite.max_length
-    encoded = {}
-    for name, rows in examples.items():
-        whole = blueprint.specs[name].kind != "regression"
-        encoded[name] = encode_examples(rows, tokenizer, length, blueprint.joined[name], whole)
-    return encoded
+    blueprint: Blueprint, splits: Iterable[Examples], tokenizer: Tokenizer
+) -> list[dict[str, EncodedTask]]:
+    config = blueprint.config
+    store = make_store(config.cache) if config.cache.tokens else None
+    cache = None if store is None else TokenCache(store)
+
+    def encoded(name: str, rows: list[Example]) -> EncodedTask:
+        whole, joined = blueprint.specs[name].kind != "regression", blueprint.joined[name]
+        how = encode if cache is None else cache.encode
+        return encode_examples(rows, tokenizer, config.suite.max_length, joined, whole, how)
+
+    found = [{name: encoded(name, rows) for name, rows in split.items()} for split in splits]
+    if cache is not None and cache.found:
+        log.info("tokens of %d of %d lists of texts from the cache", cache.found, cache.asked)
+    return found
 
 
-def _tower(blueprint: Blueprint) -> Tower:
+def read_tower(blueprint: Blueprint) -> LoadedTower:
+    """The weights that every tower starts from.
+
+    Raises:
+        UserError: a checkpoint that does not fit.
+    """
     source, seed = blueprint.config.encoder.checkpoint, blueprint.config.seed
     if source is None:
-        return random_tower(blueprint.shape, seed)
-    path = weight_file(checkpoint_folder(source))
+        return LoadedTower(random_tower(blueprint.shape, seed), (), ())
     # A pooler that no head reads is left out like any other weight without use.
     shape = replace(blueprint.shape, pooler=blueprint.architecture.pooler)
-    loaded = load_tower(path, shape, seed)
+    return load_tower(weight_file(checkpoint_folder(source)), shape, seed)
+
+
+def _told(loaded: LoadedTower) -> Tower:
     if loaded.dropped:
         log.info("weights left out on purpose: %s", one_of(loaded.dropped))
     if loaded.fresh:

@@ -22,11 +22,15 @@ class PackedBatch:
         tokens: token ids, int64, shape (N,).
         token_types: 0 for the first text of a joined pair, 1 for the second, int64, shape (N,).
         lengths: tokens of each sequence; they add up to N.
+        states: what the frozen lower layers make of the text, where that is known already: of
+            every token, shape (N, H), or, if no layer follows them, one vector for each sequence
+            as the task's head reads it, shape (B, H).
     """
 
     tokens: Tensor
     token_types: Tensor
     lengths: tuple[int, ...]
+    states: Tensor | None = None
 
     @property
     def sequences(self) -> int:
@@ -36,7 +40,9 @@ class PackedBatch:
     def to(self, device: torch.device) -> "PackedBatch":
         """The same batch with its tensors on ``device``."""
         tokens = self.tokens.to(device, non_blocking=True)
-        return PackedBatch(tokens, self.token_types.to(device, non_blocking=True), self.lengths)
+        types = self.token_types.to(device, non_blocking=True)
+        states = None if self.states is None else self.states.to(device, non_blocking=True)
+        return PackedBatch(tokens, types, self.lengths, states)
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,6 +117,11 @@ OVERRIDES = {
     "an unknown key of a task": (["task.sst.metrc=f1"], ["task.sst.metrc", "metric"]),
     "unequal widths in a shared head layer": (["head=mlp", "sharing.plan=S12/S-S", "dry_run=true"],
                                               ["sharing.plan", "head.0", "widths"]),
+    "a cache of no size": (["cache.max_gb=0"], ["cache.max_gb", "0", "above 0"]),
+    "a cache without end": (["cache.max_gb=inf"], ["cache.max_gb", "inf", "finite"]),
+    "a cache nowhere": (["cache.folder=' '"], ["cache.folder", "' '", "null"]),
+    "the cache of nobody": (["cache.folder=~nosuchuser/cache"], ["cache.folder", "nosuchuser"]),
+    "an unknown key of the cache": (["cache.max=3"], ["cache.max", "max_gb"]),
     "a dry run's sampler": (["sampler.name=foo", "dry_run=true"], ["sampler.name", "foo"]),
     "an unknown objective": (["score.objective=best"], ["score.objective", "best", "weighted"]),
 }  # fmt: skip

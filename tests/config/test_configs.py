@@ -12,8 +12,9 @@ from support import QUICK, ROOT, load_config
 
 CONF = ROOT / "conf"
 GROUPS = {
-    "encoder": 7, "experiment": 22, "head": 3, "loss": 1, "optimizer": 1, "pairing": 2,
-    "sampler": 3, "scheduler": 4, "score": 1, "sharing": 11, "suite": 3, "task": 7, "trainer": 1,
+    "cache": 1, "encoder": 7, "experiment": 22, "head": 3, "loss": 1, "optimizer": 1,
+    "pairing": 2, "sampler": 3, "scheduler": 4, "score": 1, "sharing": 11, "suite": 3, "task": 7,
+    "trainer": 1,
 }  # fmt: skip
 # What an option needs beside itself.
 NEEDS = {

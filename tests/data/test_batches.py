@@ -112,6 +112,23 @@ def test_collate_of_separate_pairs_puts_first_texts_before_second_ones():
 
 
 @settings(deadline=None)
+@given(st.lists(st.integers(0, 22), min_size=1, max_size=12), st.booleans())
+def test_a_batch_is_its_examples_one_after_the_other(numbers, pairs):
+    data = task_of(23, pairs)
+    batch = data.collate(numbers)
+    spans = [
+        (part, part.offsets[i], part.offsets[i + 1])
+        for part in ([data.first, data.second] if pairs else [data.first])
+        for i in numbers
+    ]
+    assert batch.text.tokens.tolist() == [t for p, a, b in spans for t in p.tokens[a:b].tolist()]
+    types = [t for p, a, b in spans for t in p.token_types[a:b].tolist()]
+    assert batch.text.token_types.tolist() == types
+    assert batch.text.lengths == tuple(b - a for _, a, b in spans)
+    assert all(type(length) is int for length in batch.text.lengths)
+
+
+@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 17), st.booleans())
 def test_evaluation_covers_every_example_once_by_number(size, batch_size, pairs):
     data = task_of(size, pairs)

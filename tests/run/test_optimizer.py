@@ -11,7 +11,7 @@ from mtl_sharing.model.checkpoint import random_tower
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.parts import TaskHead
 from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.run.optimizer import make_optimizer, rate_factor, set_rate
+from mtl_sharing.run.optimizer import clip_gradients, make_optimizer, rate_factor, set_rate
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig
 from support import architecture_of
 
@@ -133,3 +133,25 @@ def test_nothing_to_train_is_said():
 def test_impossible_rates_are_named(field, value):
     with pytest.raises(UserError, match=rf"optimizer\.{field}"):
         make_optimizer(nn.Linear(3, 2), OptimizerConfig(**{field: value}))
+
+
+@pytest.mark.parametrize("largest", [0.01, 1.0, 100.0])
+def test_clipping_in_the_step_is_torchs_clipping_before_it(largest):
+    torch.manual_seed(2)
+    results = []
+    gradients = [torch.randn(7, 5), torch.randn(11)]
+    for own in (True, False):
+        weights = [nn.Parameter(torch.ones_like(gradient)) for gradient in gradients]
+        optimizer = torch.optim.AdamW(weights, lr=0.1, fused=True)
+        for _ in range(3):
+            for number, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
+                weight.grad = gradient * (number + 1)
+            if own:
+                clip_gradients(optimizer, largest)
+            else:
+                nn.utils.clip_grad_norm_(weights, largest)
+            optimizer.step()
+        moments = [optimizer.state[weight]["exp_avg"] for weight in weights]
+        results.append([weight.detach() for weight in weights] + moments)
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)

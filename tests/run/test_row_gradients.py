@@ -18,9 +18,10 @@ def tables_of(network):
 def make_dense(learner):
     """The same learner with gradients as torch makes them."""
     for table in learner.rows.tables:
-        table.sparse, table.weight.grad = False, None
-        table.weight._backward_hooks.clear()
-    learner.rows.tables, learner.rows._touched = [], []
+        table.hook.remove()
+    for table in tables_of(learner.network):
+        table.sparse = False
+    learner.rows.tables = []
     return learner
 
 
@@ -42,6 +43,8 @@ def learner(prepare):
         ("sharing.plan=S2", "optimizer.clip=null", "optimizer.weight_decay=0.3"),
         ("sharing.plan=T2", "sharing.tie.strength=0.5"),
         ("sharing.plan=EF-S2",),
+        ("sharing.plan=I2", "sampler.name=round_robin"),
+        ("sharing.plan=S2", "optimizer.clip=0.01"),
     ],
     ids=" ".join,
 )
@@ -58,18 +61,28 @@ def test_training_is_the_same_as_with_dense_gradients(learner, words):
 def test_only_rows_that_were_read_are_ever_written(learner):
     ours = learner("sharing.plan=S2", "optimizer.weight_decay=0")
     (table,) = ours.rows.tables
-    start, grad = table.weight.detach().clone(), table.weight.grad
+    start = table.weight.detach().clone()
     for step in range(STEPS):
         ours.update(step, STEPS)
-        assert not grad.any() and table.weight.grad is grad
+        assert not table._buffer.any() and table.weight.grad is None
     untouched = (table.weight == start).all(dim=1)
     assert 0 < int(untouched.sum()) < len(start)
 
 
 def test_every_task_with_a_table_of_its_own_has_a_buffer_of_its_own(learner):
     ours = learner("sharing.plan=I2")
-    assert ours.rows.tables == tables_of(ours.network)
-    assert len(ours.rows.tables) == 3
+    weights = [table.weight for table in tables_of(ours.network)]
+    assert len(weights) == 3
+    assert all(a.weight is b for a, b in zip(ours.rows.tables, weights, strict=True))
+
+
+def test_a_table_that_no_task_of_a_step_reads_stays_as_it_is(learner):
+    ours = learner("sharing.plan=I2", "sampler.name=round_robin", "optimizer.weight_decay=0.5")
+    for step in range(STEPS):
+        before = [table.weight.detach().clone() for table in tables_of(ours.network)]
+        ours.update(step, STEPS)
+        pairs = zip(before, tables_of(ours.network), strict=True)
+        assert sum(not torch.equal(old, table.weight) for old, table in pairs) == 1
 
 
 @pytest.mark.parametrize("plan", ["T2", "EF-S2"])

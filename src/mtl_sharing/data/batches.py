@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from mtl_sharing.data.examples import Example
-from mtl_sharing.data.tokenizing import TokenRows, encode
+from mtl_sharing.data.tokenizing import Encode, TokenRows, encode
 from mtl_sharing.types import LabelledBatch, PackedBatch
 
 # Batches are cut from runs of this many, sorted by length: little padding, yet random enough.
@@ -48,17 +48,10 @@ class EncodedTask:
 
     def collate(self, rows: Sequence[int] | NDArray[np.int64]) -> LabelledBatch:
         """The examples with these numbers as one packed batch, first texts before second ones."""
+        numbers = np.asarray(rows)
         parts = [self.first] if self.second is None else [self.first, self.second]
-        spans = [(p, p.offsets[i], p.offsets[i + 1]) for p in parts for i in rows]
-        tokens = np.concatenate([part.tokens[start:end] for part, start, end in spans])
-        types = np.concatenate([part.token_types[start:end] for part, start, end in spans])
-        text = PackedBatch(
-            torch.from_numpy(tokens.astype(np.int64)),
-            torch.from_numpy(types.astype(np.int64)),
-            tuple(int(end - start) for _, start, end in spans),
-        )
-        labels = torch.from_numpy(self.labels[np.asarray(rows)])
-        return LabelledBatch(text, labels.long() if self.whole else labels.float())
+        labels = torch.from_numpy(self.labels[numbers])
+        return LabelledBatch(pack(parts, numbers), labels.long() if self.whole else labels.float())
 
     def sample(self, count: int | None, seed: int) -> "EncodedTask":
         """A random ``count`` of the examples, the same for equal seeds (all where None)."""
@@ -69,10 +62,37 @@ class EncodedTask:
         return EncodedTask(self.first.take(rows), second, self.labels[rows], self.whole)
 
 
+def pack(parts: Sequence[TokenRows], numbers: NDArray[np.int64]) -> PackedBatch:
+    """The sequences with these numbers of each part, one part after the other."""
+    tokens, types, lengths = [], [], []
+    for part in parts:
+        places, part_lengths = part.places(numbers)
+        tokens.append(part.tokens.take(places))
+        types.append(part.token_types.take(places))
+        lengths += part_lengths.tolist()
+    known = [part.states.read(numbers) if part.states is not None else None for part in parts]
+    states = [found for found in known if found is not None]
+    return PackedBatch(
+        torch.from_numpy(np.concatenate(tokens, dtype=np.int64)),
+        torch.from_numpy(np.concatenate(types, dtype=np.int64)),
+        tuple(lengths),
+        torch.cat(states) if len(states) == len(parts) else None,
+    )
+
+
 def encode_examples(
-    examples: Sequence[Example], tokenizer: Tokenizer, max_length: int, joined: bool, whole: bool
+    examples: Sequence[Example],
+    tokenizer: Tokenizer,
+    max_length: int,
+    joined: bool,
+    whole: bool,
+    encode: Encode = encode,
 ) -> EncodedTask:
-    """Tokenises examples; pairs are joined into one sequence or kept as two."""
+    """Tokenises examples; pairs are joined into one sequence or kept as two.
+
+    Args:
+        encode: takes and gives what ``tokenizing.encode`` does.
+    """
     firsts = [example.text for example in examples]
     pairs = [e.text_pair for e in examples if e.text_pair is not None]
     labels = np.array([np.nan if e.label is None else e.label for e in examples], dtype=float)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,10 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 
+from mtl_sharing.data.states import StoredStates
 from mtl_sharing.errors import UserError
 
+Texts = Sequence[str] | Sequence[tuple[str, str]]
 _CHUNK = 2048
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MOST_CHARACTERS = 1000
@@ -31,12 +33,14 @@ class TokenRows:
         token_types: 0 or 1, uint8, shape (total,).
         offsets: int64, shape (sequences + 1,).
         truncated: how many sequences were cut to the length limit.
+        states: what the frozen lower layers make of the sequences, where that is known.
     """
 
     tokens: NDArray[np.int32]
     token_types: NDArray[np.uint8]
     offsets: NDArray[np.int64]
     truncated: int
+    states: StoredStates | None = None
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -45,10 +49,21 @@ class TokenRows:
 
     def take(self, rows: NDArray[np.int64]) -> "TokenRows":
         """The sequences with these numbers."""
-        spans = [slice(self.offsets[i], self.offsets[i + 1]) for i in rows]
-        tokens = np.concatenate([self.tokens[span] for span in spans])
-        types = np.concatenate([self.token_types[span] for span in spans])
-        return TokenRows(tokens, types, np.append(0, np.cumsum(self.lengths[rows])), self.truncated)
+        places, lengths = self.places(rows)
+        tokens, types = self.tokens.take(places), self.token_types.take(places)
+        offsets = np.append(0, lengths.cumsum())
+        states = None if self.states is None else self.states.take(rows)
+        return TokenRows(tokens, types, offsets, self.truncated, states)
+
+    def places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the tokens of these sequences stand, one after the other, and their lengths."""
+        starts = self.offsets.take(rows)
+        lengths = self.offsets.take(rows + 1) - starts
+        # How far each sequence lies from its place in the result, then where each token lies.
+        shifts = starts - (lengths.cumsum() - lengths)
+        places = shifts.repeat(lengths)
+        places += np.arange(len(places))
+        return places, lengths
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -132,16 +147,22 @@ def check_vocabulary(tokenizer: Tokenizer, rows: int) -> None:
         raise UserError("encoder.tokenizer", found, f"at most encoder.vocabulary={rows}")
 
 
-def encode(
-    tokenizer: Tokenizer, texts: Sequence[str] | Sequence[tuple[str, str]], max_length: int
-) -> TokenRows:
+Encode = Callable[[Tokenizer, Texts, int], TokenRows]
+
+
+def set_limit(tokenizer: Tokenizer, max_length: int) -> None:
+    """Has the tokenizer cut what is longer than ``max_length`` tokens, special ones counted."""
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+
+
+def encode(tokenizer: Tokenizer, texts: Texts, max_length: int) -> TokenRows:
     """Token sequences of texts, or of pairs joined by the tokenizer's separator.
 
     Args:
         max_length: longest sequence in tokens, special ones counted; longer texts are cut at
             their end, for pairs at the end of the longer text.
     """
-    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    set_limit(tokenizer, max_length)
     tokens, types, lengths, truncated = [], [], [0], 0
     remaining = iter(texts)
     while chunk := list(islice(remaining, _CHUNK)):

@@ -46,6 +46,24 @@ class Architecture:
         """For each task whose head reads a layer below the last, that layer's number."""
         return {head.name: head.layer for head in self.heads if head.layer is not None}
 
+    @property
+    def frozen_layers(self) -> int:
+        """How many of the lowest encoder layers give a text the same states in every step.
+
+        They are frozen down to the embeddings, no adapter stands beside them, and every task
+        reads them whole.
+        """
+        if self.plan.embeddings.trains:
+            return 0
+        trained = [depth for depth, own in enumerate(self.plan.layers) if own.trains]
+        adapted = [] if self.pals is None else list(self.pals.layers)
+        read = [layer + 1 for layer in self.read.values()]
+        return min([self.plan.depth, *trained, *adapted, *read])
+
+    def last_layer(self, task: str) -> int:
+        """The number of the encoder layer whose states the head of ``task`` reads."""
+        return self.read.get(task, self.plan.depth - 1)
+
     def head_of(self, task: str) -> TaskHead:
         """The head of ``task``."""
         (found,) = [head for head in self.heads if head.name == task]

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtl_sharing.model.recomputing import recomputed
+
 _LEVELS = 1 << 16
 # Below this many values torch's own is as fast.
 _FEW = 4096
@@ -26,7 +28,10 @@ def dropout(values: Tensor, rate: float) -> Tensor:
     if _left_to_torch(values):
         return F.dropout(values, rate)
     level = _level(rate)
-    return values * _kept(values, level).mul_(_scale(level))
+    bits, scale, dtype = _kept(values, level), _scale(level), values.dtype
+    kept = bits.to(dtype).mul_(scale)
+    with recomputed(kept, lambda: bits.to(dtype).mul_(scale)):
+        return values * kept
 
 
 def add_dropout(sums: Tensor, values: Tensor, rate: float) -> Tensor:
@@ -34,7 +39,10 @@ def add_dropout(sums: Tensor, values: Tensor, rate: float) -> Tensor:
     if not rate or _left_to_torch(values):
         return sums + dropout(values, rate)
     level = _level(rate)
-    return torch.addcmul(sums, values, _kept(values, level), value=_scale(level))
+    bits, dtype = _kept(values, level), values.dtype
+    kept = bits.to(dtype)
+    with recomputed(kept, lambda: bits.to(dtype)):
+        return torch.addcmul(sums, values, kept, value=_scale(level))
 
 
 class Dropout(nn.Dropout):
@@ -63,10 +71,9 @@ def _scale(level: int) -> float:
 
 
 def _kept(values: Tensor, level: int) -> Tensor:
-    """1 for values that stay, 0 for dropped ones, in the shape and type of ``values``."""
+    """1 for values that stay, 0 for dropped ones: one byte each, in the shape of ``values``."""
     count = values.numel()
     seed = int(torch.randint(2**63 - 1, ()))
     words = np.random.SFC64(seed).random_raw(-(-count // 4))
     bits = words.view(np.uint16)[:count]
-    kept = torch.from_numpy((bits >= level).view(np.int8))
-    return kept.view(values.shape).to(values.dtype)
+    return torch.from_numpy((bits >= level).view(np.int8)).view(values.shape)

@@ -7,6 +7,7 @@ al. 2020) and DistilBERT (Sanh et al. 2019): they differ in their tables and in 
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from mtl_sharing.model.attention import (
     packed_attention,
 )
 from mtl_sharing.model.dropout import Dropout, add_dropout
+from mtl_sharing.model.recomputing import recomputed
 from mtl_sharing.model.shape import EncoderShape
 
 
@@ -88,8 +90,15 @@ class EncoderLayer(nn.Module):
             attended = packed_attention(self.qkv(rows), layouts, self.heads, self._drops())
         sums = add_dropout(rows, self.attention_output(attended), self.dropout.rate)
         rows = self.attention_norm(sums)
-        sums = add_dropout(rows, self.down(self.activation(self.up(rows))), self.dropout.rate)
+        sums = add_dropout(rows, self._fed_forward(rows), self.dropout.rate)
         return self.output_norm(sums if added is None else sums + added)
+
+    def _fed_forward(self, rows: Tensor) -> Tensor:
+        inner = self.up(rows)
+        active = self.activation(inner)
+        # Its input is kept for its own gradient: the largest state of the layer, once is enough.
+        with recomputed(active, lambda: self.activation(inner)):
+            return cast(Tensor, self.down(active))
 
     def _first_attended(self, rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
         sizes = [self.attention_output.in_features, 2 * self.attention_output.in_features]

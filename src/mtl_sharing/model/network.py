@@ -36,6 +36,7 @@ class Network(nn.Module):
             pooler=architecture.pooler,
             pals=architecture.pals,
             read=architecture.read,
+            frozen=architecture.frozen_layers,
             seed=seed,
         )
         hidden, stage = architecture.encoder.hidden, architecture.lane_norm()

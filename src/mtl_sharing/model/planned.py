@@ -1,6 +1,7 @@
 """The encoder that runs a sharing plan."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ class PlannedEncoder(nn.Module):
         pooler: whether the pooler is part of it.
         pals: layers of each task's own beside the plan's.
         read: for a task that reads the states of a layer below the last, that layer's number.
+        frozen: how many of the lowest layers a batch's ``states`` have behind them.
         seed: of the starting weights that no tower has.
 
     Raises:
@@ -42,6 +44,7 @@ class PlannedEncoder(nn.Module):
         pooler: bool = False,
         pals: PalShape | None = None,
         read: Mapping[str, int] | None = None,
+        frozen: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class PlannedEncoder(nn.Module):
             allowed = f"depths that add up to {shape.layers} layers"
             raise UserError("sharing.plan", f"{plan} ({plan.depth} layers)", allowed)
         self.shape, self.plan = shape, plan
-        self.read = dict(read or {})
+        self.read, self.frozen = dict(read or {}), frozen
         stages = plan.stages(len(plan.head), pooler, self.read)
         self.embeddings = _planned_stage(stages[0], shape, tower)
         layers = stages[1 : 1 + shape.layers]
@@ -73,21 +76,26 @@ class PlannedEncoder(nn.Module):
         Returns:
             Rows (N, H), joined as the last stage left them; see :meth:`hidden` for one task's.
         """
-        rows, finished = self.embeddings(_token_rows(batches)), []
-        for depth, layer in enumerate(self.layers):
-            done = [task for task in batches if self._last_layer(task) == depth]
-            rows = layer(rows, self._run(depth, {task for task in done if task in first_only}))
+        fresh = {task: text for task, text in batches.items() if text.states is None}
+        known = _state_rows({task: text for task, text in batches.items() if task not in fresh})
+        rows, finished = self.embeddings(_token_rows(fresh)), []
+        for depth in range(self.shape.layers + 1):
+            rows += known if depth == self.frozen else []
+            done = [task for task in batches if self._last_layer(task) < depth]
             if done:
                 finished += of_tasks(rows, done)
                 rows = of_tasks(rows, [task for task in self.plan.tasks if task not in done])
+            if rows:
+                rows = self.layers[depth](rows, self._run(depth, first_only))
         return finished
 
     def _last_layer(self, task: str) -> int:
         return self.read.get(task, self.shape.layers - 1)
 
     def _run(self, depth: int, first_only: Collection[str]) -> Run:
-        """How layer ``depth`` takes a row, given the tasks that read its first tokens alone."""
+        """How layer ``depth`` takes a row, given the tasks that read first tokens alone."""
         adapter = None if self.pals is None else self.pals.at(depth)
+        first_only = {task for task in first_only if self._last_layer(task) == depth}
 
         def run(layer: nn.Module, row: JoinedRow) -> JoinedRow:
             row = row if adapter is None else one_task_each(row)
@@ -126,7 +134,19 @@ def _planned_stage(stage: Stage, shape: EncoderShape, tower: Tower | None) -> St
 
 
 def _token_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
-    """Token ids and types of every text, each text once with all the tasks that read it."""
+    """Token ids and types of every text."""
+    return _text_rows(batches, lambda t: torch.stack([t.tokens, t.token_types], dim=1))
+
+
+def _state_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
+    """The states that came with every text."""
+    return _text_rows(batches, lambda text: cast(Tensor, text.states).float())
+
+
+def _text_rows(
+    batches: Mapping[str, PackedBatch], values_of: Callable[[PackedBatch], Tensor]
+) -> list[JoinedRow]:
+    """A row for each text, given once with all the tasks that read it."""
     readers: dict[int, list[str]] = {}
     texts = {id(text): text for text in batches.values()}
     for task, text in batches.items():
@@ -134,8 +154,8 @@ def _token_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
     rows = []
     for key, text in texts.items():
         layout = SequenceLayout.of(text.lengths, text.tokens.device)
-        ids = torch.stack([text.tokens, text.token_types], dim=1)
-        rows.append(JoinedRow((Stream(tuple(readers[key]), layout, layout.tokens),), ids))
+        values = values_of(text)
+        rows.append(JoinedRow((Stream(tuple(readers[key]), layout, len(values)),), values))
     return rows
 
 

@@ -12,7 +12,7 @@ from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.ties import Tie
 from mtl_sharing.objectives.weighting import FixedWeighting
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure, check_finite
-from mtl_sharing.run.optimizer import rate_factor, set_rate
+from mtl_sharing.run.optimizer import clip_gradients, rate_factor, set_rate
 from mtl_sharing.run.precision import autocast
 from mtl_sharing.run.row_gradients import RowGradients
 from mtl_sharing.run.settings import SchedulerConfig
@@ -105,7 +105,7 @@ class Learner:
 
     def _apply(self) -> None:
         if self.clip is not None:
-            trained = [p for g in self.optimizer.param_groups for p in g["params"]]
-            torch.nn.utils.clip_grad_norm_(trained, self.clip)
+            clip_gradients(self.optimizer, self.clip)
         self.optimizer.step()
-        self.rows.clear(self.optimizer)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.rows.clear()

@@ -61,6 +61,19 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak_lr"] * factor
 
 
+def clip_gradients(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    """Has the next step scale all gradients together so that their norm is at most ``largest``.
+
+    The fused step divides them by ``grad_scale`` as it reads them, as for mixed precision, so
+    that clipping takes no pass over the weights of its own.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    # As in torch's clip_grad_norm_.
+    optimizer.grad_scale = ((norm + 1e-6) / largest).clamp(min=1.0)  # type: ignore[attr-defined]
+
+
 def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:
     """The learning rate of step ``step`` (from 0) of ``total``, as a share of its peak.
 

@@ -66,3 +66,30 @@ class TrainingProgress:
             self._last = time.monotonic()
             left = (self._last - self._start) / max(1, step - self._first) * (self.total - step)
             log.info("step %d of %d  %s  %.0f s left", step, self.total, text, left)
+
+
+class FillingProgress:
+    """Shows how many of ``total`` texts were done before the training."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._done = what, total, 0
+        self._last = time.monotonic()
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        terminal = get_console().is_terminal
+        self._bar = Progress(*columns, transient=True, disable=not terminal or not total)
+        self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> "FillingProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def advance(self, texts: int) -> None:
+        """After ``texts`` more of them."""
+        self._done += texts
+        self._bar.update(self._task, completed=self._done)
+        if self._bar.disable and time.monotonic() - self._last >= _QUIET_SECONDS:
+            self._last = time.monotonic()
+            log.info("%s: %d of %d texts", self._what, self._done, self._total)
