@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtl_sharing.model.attention import SequenceLayout, packed_attention
+from mtl_sharing.model.attention import SequenceLayout, first_token_attention, packed_attention
 from mtl_sharing.objectives.ties import Tie
 from support import QUICK
 
@@ -25,6 +25,36 @@ def test_attention_agrees_with_the_cpu():
         results.append((attended.detach().cpu(), rows.grad.cpu()))
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("width", [8, 11, 64])
+@pytest.mark.parametrize("first_only", [False, True])
+def test_attention_in_bf16_agrees_with_the_cpu(width, first_only):
+    lengths, other, heads = (5, 1, 7), (3, 3), 3
+    hidden, tokens = heads * width, sum(lengths) + sum(other)
+    rows, query = torch.randn(tokens, 3 * hidden), torch.randn(5, hidden)
+    results = []
+    for device, dtype in (("cpu", torch.float32), ("cuda", torch.bfloat16)):
+        layouts = [SequenceLayout.of(each, torch.device(device)) for each in (lengths, other)]
+        packed = rows.to(device, dtype).requires_grad_()
+        if first_only:
+            asked, key_value = query.to(device, dtype), packed[:, hidden:]
+            attended = first_token_attention(asked, key_value, layouts, heads, 0.0)
+        else:
+            attended = packed_attention(packed, layouts, heads, 0.0)
+        attended.square().sum().backward()
+        results.append((attended.detach().float().cpu(), packed.grad.float().cpu()))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0.05, rtol=0.05)
+
+
+def test_dropped_attention_weights_on_the_gpu():
+    layout = SequenceLayout.of((64,) * 50, torch.device("cuda"))
+    qkv = torch.randn(3200, 3 * 64, device="cuda", dtype=torch.bfloat16)
+    whole = packed_attention(qkv, [layout], 2, 0.0).float()
+    dropped = packed_attention(qkv, [layout], 2, 0.3).float()
+    assert not torch.equal(whole, dropped)
+    assert abs(float((dropped - whole).mean())) < 0.01
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "auto"])

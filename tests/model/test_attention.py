@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mtl_sharing.model.attention import SequenceLayout, packed_attention
+from mtl_sharing.model import attention
+from mtl_sharing.model.attention import SequenceLayout, first_token_attention, packed_attention
 
 CPU = torch.device("cpu")
 
@@ -50,3 +51,41 @@ def test_dropout_drops_attention_weights():
     qkv = torch.randn(12, 30)
     first, second = (packed_attention(qkv, layouts, 2, 0.5) for _ in range(2))
     assert not torch.equal(first, second)
+
+
+def by_sequence(query, key, value, ends, longest, dropout):
+    """What the variable-length kernel computes, one sequence after the other."""
+    assert all(int(e.diff().max()) == most for e, most in zip(ends, longest, strict=True))
+    lengths = [each.diff().tolist() for each in (ends[0], ends[1], ends[1])]
+    rows = (query, key, value)
+    parts = [one.split(each) for one, each in zip(rows, lengths, strict=True)]
+    found = []
+    for q, k, v in zip(*parts, strict=True):
+        weights = (torch.einsum("ihd,jhd->hij", q, k) / q.shape[-1] ** 0.5).softmax(dim=-1)
+        found.append(torch.einsum("hij,jhd->ihd", weights, v).flatten(1))
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("runs", [[[2, 1, 3]], [[3, 3]], [[2, 2], [1, 4]], [[1]]])
+def test_a_gpu_s_kernel_is_told_where_sequences_end(monkeypatch, runs):
+    layouts = [SequenceLayout.of(lengths, CPU) for lengths in runs]
+    sequences, tokens = sum(map(len, runs)), sum(map(sum, runs))
+    qkv, query = torch.randn(tokens, 3 * 10), torch.randn(sequences, 10)
+    plain = (
+        packed_attention(qkv, layouts, 2, 0.0),
+        first_token_attention(query, qkv[:, 10:], layouts, 2, 0.0),
+    )
+    monkeypatch.setattr(attention, "_takes_flash", lambda rows, width: True)
+    monkeypatch.setattr(attention, "flash_attention", by_sequence)
+    torch.testing.assert_close(packed_attention(qkv, layouts, 2, 0.0), plain[0])
+    found = first_token_attention(query, qkv[:, 10:].contiguous(), layouts, 2, 0.0)
+    torch.testing.assert_close(found, plain[1])
+
+
+def test_the_kernel_exists_with_its_gradient():
+    """Shapes alone, on the meta device: no GPU is needed to see that torch has it."""
+    rows = torch.empty(13, 3, 2, 8, device="meta", dtype=torch.bfloat16, requires_grad=True)
+    ends = torch.empty(4, device="meta", dtype=torch.int32)
+    found = attention.flash_attention(*rows.unbind(1), (ends, ends), (7, 7), 0.1)
+    found.sum().backward()
+    assert (found.shape, rows.grad.shape) == ((13, 16), rows.shape)

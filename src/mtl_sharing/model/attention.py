@@ -104,6 +104,10 @@ def packed_attention(
     Returns:
         The attended values, shape (N, H).
     """
+    if _takes_flash(qkv, qkv.shape[1] // (3 * heads)):
+        query, key, value = qkv.view(len(qkv), 3, heads, -1).unbind(1)
+        ends, longest = _ends(layouts), max(layout.longest for layout in layouts)
+        return flash_attention(query, key, value, (ends, ends), (longest, longest), dropout)
     runs = qkv.split([layout.tokens for layout in layouts]) if len(layouts) > 1 else [qkv]
     attended = [_attend(*pair, heads, dropout) for pair in zip(runs, layouts, strict=True)]
     return torch.cat(attended) if len(attended) > 1 else attended[0]
@@ -121,6 +125,12 @@ def first_token_attention(
     Returns:
         The attended values, shape (B, H).
     """
+    if _takes_flash(query, query.shape[1] // heads):
+        key, value = key_value.view(len(key_value), 2, heads, -1).unbind(1)
+        ends, longest = _ends(layouts), max(layout.longest for layout in layouts)
+        ones = torch.arange(len(ends), dtype=ends.dtype, device=ends.device)
+        asked = query.view(len(query), heads, -1)
+        return flash_attention(asked, key, value, (ones, ends), (1, longest), dropout)
     attended = []
     queries = query.split([layout.sequences for layout in layouts])
     runs = key_value.split([layout.tokens for layout in layouts])
@@ -130,6 +140,48 @@ def first_token_attention(
         found = _products(one, key, value, layout.mask, dropout)
         attended.append(found.reshape(asked.shape))
     return torch.cat(attended) if len(attended) > 1 else attended[0]
+
+
+def flash_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    ends: tuple[Tensor, Tensor],
+    longest: tuple[int, int],
+    dropout: float,
+) -> Tensor:
+    """Attention inside each sequence of packed rows, by the variable-length kernel of a GPU.
+
+    FlashAttention-2 (Dao 2023). torch's own function for it, ``varlen_attn``, knows no dropout.
+
+    Args:
+        query, key, value: (N, heads, d) in half precision; queries may have a length of their own.
+        ends: where each sequence ends, int32, with a 0 in front, of queries and of keys.
+        longest: tokens of the longest sequence, of queries and of keys.
+
+    Returns:
+        The attended values, shape (N of queries, heads d).
+    """
+    found = torch.ops.aten._flash_attention_forward(
+        query, key, value, *ends, *longest, dropout, False, False, scale=query.shape[-1] ** -0.5
+    )
+    attended: Tensor = found[0].flatten(1)
+    return attended
+
+
+def _takes_flash(rows: Tensor, width: int) -> bool:
+    """Whether that kernel takes heads of this width, on this device, in this precision."""
+    if not rows.is_cuda or rows.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    capable = torch.cuda.get_device_capability(rows.device) >= (8, 0)
+    return capable and width % 8 == 0 and width <= 256
+
+
+def _ends(layouts: Sequence[SequenceLayout]) -> Tensor:
+    offsets = list(itertools.accumulate((layout.tokens for layout in layouts), initial=0))
+    starts = [layout.starts + offset for layout, offset in zip(layouts, offsets, strict=False)]
+    last = torch.full_like(starts[0][:1], offsets[-1])
+    return torch.cat([*starts, last]).to(torch.int32)
 
 
 def first_tokens(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
