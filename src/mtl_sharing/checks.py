@@ -47,7 +47,7 @@ def _check_suite(suite: SuiteConfig) -> None:
 
 def _check_trainer(trainer: TrainerConfig) -> None:
     at_least_one = ("steps_per_epoch", "batch_size", "accumulation", "eval_every",
-                    "eval_examples", "eval_batch_size", "patience")  # fmt: skip
+                    "eval_examples", "eval_batch_size", "patience", "threads")  # fmt: skip
     for name in at_least_one:
         if getattr(trainer, name) is not None:
             check_range(f"trainer.{name}", getattr(trainer, name), 1)

@@ -93,6 +93,7 @@ OVERRIDES = {
     "an unknown sampler": (["sampler.name=robin"], ["sampler.name", "robin", "round_robin"]),
     "a negative rate": (["optimizer.lr=-1"], ["optimizer.lr", "-1", "0 or more"]),
     "a batch of none": (["trainer.batch_size=0"], ["trainer.batch_size", "0", "1 or more"]),
+    "no thread": (["trainer.threads=0"], ["trainer.threads", "0", "1 or more"]),
     "an unknown device": (["trainer.device=tpu"], ["trainer.device", "tpu", "cpu"]),
     "too long a text": (["suite.max_length=500"], ["suite.max_length", "500", "128"]),
     "a weight for no task": (["loss.weights.stt=1"], ["loss.weights", "stt", "sts"]),

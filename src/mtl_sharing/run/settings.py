@@ -54,6 +54,7 @@ class TrainerConfig:
         patience: evaluations without a better performance before training stops; null never.
         precision: ``auto``, ``fp32`` or ``bf16``.
         device: ``auto``, ``cpu`` or ``cuda``.
+        threads: of a CPU's products; null is one for each core that the process may use.
         debug: show the traceback of an error.
     """
 
@@ -68,4 +69,5 @@ class TrainerConfig:
     patience: int | None = None
     precision: str = "auto"
     device: str = "auto"
+    threads: int | None = None
     debug: bool = False
