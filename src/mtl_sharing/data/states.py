@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from mmap import MADV_DONTNEED, mmap
 from typing import Any
 from zlib import crc32
 
@@ -61,10 +62,23 @@ class StoredStates:
         numbers = self.numbers[rows].tolist()
         # Copied before they are summed: another process may write the file meanwhile.
         found = [self.values[self.offsets[n] : self.offsets[n + 1]].copy() for n in numbers]
+        _forget(self.values)
         if any(checksum(one) != self.sums[n] for n, one in zip(numbers, found, strict=True)):
             self.health.lose()
             return None
         return to_tensor(np.concatenate(found))
+
+
+def _forget(values: NDArray[Any]) -> None:
+    """Lets go of the pages that reading has mapped; they stay in the system's own cache.
+
+    Else the whole file would count as this process's memory in the end, and in its peak.
+    """
+    base: object = values
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap):
+        base.madvise(MADV_DONTNEED)
 
 
 def checksum(states: NDArray[Any]) -> int:

@@ -80,7 +80,7 @@ class PlannedEncoder(nn.Module):
         known = _state_rows({task: text for task, text in batches.items() if task not in fresh})
         rows, finished = self.embeddings(_token_rows(fresh)), []
         for depth in range(self.shape.layers + 1):
-            rows += known if depth == self.frozen else []
+            rows = _in_order(rows, known, batches) if depth == self.frozen else rows
             done = [task for task in batches if self._last_layer(task) < depth]
             if done:
                 finished += of_tasks(rows, done)
@@ -141,6 +141,17 @@ def _token_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
 def _state_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
     """The states that came with every text."""
     return _text_rows(batches, lambda text: cast(Tensor, text.states).float())
+
+
+def _in_order(
+    rows: list[JoinedRow], known: list[JoinedRow], tasks: Iterable[str]
+) -> list[JoinedRow]:
+    """Both, in the order of ``tasks``, by which dropout takes its random numbers."""
+    if not rows or not known:
+        return rows + known
+    order = list(tasks)
+    parts = [part for row in rows + known for part in row.parts()]
+    return sorted(parts, key=lambda part: order.index(part.streams[0].tasks[0]))
 
 
 def _text_rows(

@@ -1,0 +1,92 @@
+"""Stored states of frozen layers from the command line: what is told, and going on after a stop."""
+
+import csv
+import re
+import shutil
+import signal
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from mtl_sharing.run import progress
+from mtl_sharing.run.learner import Learner
+from support import QUICK
+
+WORDS = (*QUICK, "encoder.layers=4", "sharing.plan=F3-I1", "encoder.dropout=0.1",
+         "trainer.max_steps=17", "trainer.eval_every=6", "cache.folder=cache")  # fmt: skip
+TAKEN = "states of 3 frozen layers from the cache: 6 of 6 lists of texts"
+# 40 texts of sst and 2 of each pair, of 30 dev examples too.
+TEXTS = (1 + 2 + 2) * (40 + 30)
+
+
+def found_in(run):
+    """What a run has found, without times."""
+    with (run / "metrics.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if k != "train_s"} for row in csv.DictReader(file)]
+    return (run / "model.safetensors").read_bytes(), rows
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Has the next run take Ctrl-C during a step."""
+    update = Learner.update
+
+    def at(step):
+        def interrupted(self, number, total):
+            if number == step:
+                monkeypatch.setattr(Learner, "update", update)
+                signal.raise_signal(signal.SIGINT)
+            return update(self, number, total)
+
+        monkeypatch.setattr(Learner, "update", interrupted)
+
+    return at
+
+
+@pytest.mark.parametrize("cache", ["kept", "removed", "damaged"])
+def test_a_stopped_run_goes_on_bit_for_bit(mtl_train, tmp_path, stop_at, cache):
+    whole = mtl_train(*WORDS, "hydra.run.dir=whole")
+    assert whole.code == 0 and TAKEN in whole.out, whole.err
+    stop_at(10)
+    stopped = mtl_train(*WORDS, "hydra.run.dir=run")
+    assert stopped.code == 130, stopped.err
+    if cache == "removed":
+        shutil.rmtree(tmp_path / "cache")
+    if cache == "damaged":
+        for file in (tmp_path / "cache").glob("states-*/values.npy"):
+            file.write_bytes(file.read_bytes()[:-5])
+    done = mtl_train("resume=run")
+    assert done.code == 0 and TAKEN in done.out, done.err
+    assert "going on after step 11" in done.out
+    assert found_in(tmp_path / "run") == found_in(tmp_path / "whole")
+
+
+def test_the_time_before_the_training_is_told(mtl_train, monkeypatch):
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", 0.0)
+    cold = mtl_train(*WORDS)
+    assert cold.code == 0, cold.err
+    spent = [cold.result["time"]["frozen_s"]]
+    warm = mtl_train(*WORDS)
+    assert TAKEN in cold.out and TAKEN in warm.out
+    told = re.findall(r"states of 3 frozen layers: (\d+) of (\d+) texts", cold.out)
+    assert [int(total) for _, total in told] == [TEXTS] * len(told)
+    done = [int(number) for number, _ in told]
+    assert done == sorted(set(done)) and done[-1] == TEXTS
+    assert "frozen layers: " not in warm.out
+    off = mtl_train(*WORDS, "cache.prefix=false")
+    assert "frozen layers" not in off.out
+    spent.append(off.result["time"]["frozen_s"])
+    assert spent[0] > spent[1] >= 0
+
+
+def test_a_terminal_sees_a_bar(monkeypatch):
+    screen = StringIO()
+    console = Console(file=screen, force_terminal=True, width=90)
+    monkeypatch.setattr(progress, "get_console", lambda: console)
+    monkeypatch.setattr("rich.progress.get_console", lambda: console)
+    with progress.FillingProgress("states of 2 frozen layers", 37) as bar:
+        for texts in (16, 16, 5):
+            bar.advance(texts)
+    assert "states of 2 frozen layers" in screen.getvalue()
+    assert "37/37" in screen.getvalue()

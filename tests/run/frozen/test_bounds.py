@@ -1,0 +1,173 @@
+"""What is stored and what is not: room, use, plans, and folders that take nothing."""
+
+import errno
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from frozen_runs import count_tokens
+from mtl_sharing.frozen_states import with_frozen_states
+from support import QUICK
+
+PLAN = ("sharing.plan=F2-I1",)
+
+
+def stored_in(material):
+    """Names of the splits of tasks that have states."""
+    splits = {"train": material.train, "dev": material.dev}
+    each = ((f"{split}/{task}", splits[split][task]) for split in splits for task in splits[split])
+    return {name for name, data in each if data.collate([0]).text.states is not None}
+
+
+ALL = {f"{split}/{task}" for split in ("train", "dev") for task in ("sst", "quora", "sts")}
+
+
+def bytes_in(folder):
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.3, 0.6])
+def test_what_does_not_fit_runs_through_the_layers(train, entries, tmp_path, caplog, share):
+    plain = train(*PLAN, "cache.prefix=false")
+    train(*PLAN)
+    cache = tmp_path / "cache"
+    bound, whole = share * bytes_in(cache), len(entries())
+    shutil.rmtree(cache)
+    words = (*PLAN, f"cache.max_gb={bound / 1e9}")
+    cold = train(*words)
+    cold.check_equal(plain, 1e-5)
+    known = {folder: folder.stat().st_ino for folder in entries()}
+    assert bytes_in(cache) <= bound if cache.exists() else not known
+    assert (len(known) > 0) == (share > 0.1)
+    assert len(known) < whole
+    assert cold.computed > 0
+    assert (cold.computed < plain.computed) == (share > 0.1)
+    # Nothing is driven out to be made again.
+    warm = train(*words)
+    warm.check_equal(cold, 0)
+    assert {folder: folder.stat().st_ino for folder in entries()} == known
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_pair_without_the_states_of_one_text_has_none(prepare, entries):
+    """They would be read for nothing."""
+    assert stored_in(with_frozen_states(*prepare(*PLAN))) == ALL
+    *_, second = (folder for folder, about in entries().items() if about["texts"] == 11)
+    shutil.rmtree(second)
+    found = with_frozen_states(*prepare(*PLAN, "trainer.max_steps=1"))
+    assert stored_in(found) == ALL - {"train/quora"}
+
+
+def test_a_pair_is_computed_where_both_texts_fit(prepare, entries):
+    blueprint, material = prepare(*PLAN, "suite.tasks=[quora]")
+    train, dev = ({"quora": data["quora"]} for data in (material.train, material.dev))
+    material = replace(material, train=train, dev=dev)
+    # Room for each of them, and not for both; dev is larger.
+    states = 12 * 4 * len(train["quora"].second.tokens)
+    blueprint.config.cache.max_gb = (1.5 * states + 8192) / 1e9
+    assert not stored_in(with_frozen_states(blueprint, material))
+    assert not entries()
+    blueprint.config.cache.max_gb *= 3
+    assert stored_in(with_frozen_states(blueprint, material))
+
+
+@pytest.mark.parametrize("words", [("trainer.max_steps=3",), ("trainer.max_steps=4",)])
+def test_what_is_read_at_most_once_is_taken_but_not_computed(prepare, entries, words):
+    """Three steps are one epoch of sts, whose last batch is a small one."""
+    first = with_frozen_states(*prepare(*PLAN, *words))
+    dev = {name for name in ALL if name.startswith("dev")}
+    assert stored_in(first) == dev | ({"train/sts"} if "4" in words[0] else set())
+    assert stored_in(with_frozen_states(*prepare(*PLAN))) == ALL
+    known = entries()
+    assert stored_in(with_frozen_states(*prepare(*PLAN, *words))) == ALL
+    assert entries() == known
+
+
+@pytest.mark.parametrize("steps", [3000, 3001, 30_000])
+def test_tasks_in_turn_count_alike_in_a_long_training(prepare, steps):
+    words = ("sampler.name=round_robin", f"trainer.max_steps={steps}")
+    assert stored_in(with_frozen_states(*prepare(*PLAN, *words))) == ALL
+
+
+def test_a_run_that_wants_no_states_leaves_them_alone(train, entries, caplog):
+    stored = train(*PLAN)
+    times = {}
+    for folder in entries():
+        (folder / "values.npy").write_bytes(b"damaged")
+        times[folder] = (folder / "entry.json").stat().st_mtime_ns
+    plain = train(*PLAN, "cache.prefix=false")
+    plain.check_equal(stored, 1e-5)
+    assert plain.computed > 0
+    assert {f: (f / "entry.json").stat().st_mtime_ns for f in times} == times
+    assert "frozen layers from the cache" not in caplog.messages[-1]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def refuse(*_, **__):
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_folder_that_can_only_be_read(prepare, train_on, entries, monkeypatch, caplog, filled):
+    blueprint, plain = prepare(*PLAN)
+    wanted = train_on(blueprint, plain)
+    if filled:
+        with_frozen_states(blueprint, plain)
+    known = entries()
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.mkdir", refuse)
+        patch.setattr("os.utime", refuse)
+        material = with_frozen_states(blueprint, plain)
+    assert stored_in(material) == (ALL if filled else set())
+    assert entries() == known
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == (0 if filled else 1)
+    train_on(blueprint, material).check_equal(wanted, 1e-5)
+
+
+def test_a_file_where_the_folder_should_be(train, tmp_path, caplog):
+    (tmp_path / "cache").write_text("mine")
+    train(*PLAN).check_equal(train(*PLAN, "cache.prefix=false"), 0)
+    assert caplog.text.count("going on without the cache") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sharing.plan=S3",),
+        ("sharing.plan=I3",),
+        ("sharing.plan=S1-F2",),
+        ("sharing.plan=ES-F2-I1",),
+        ("sharing.plan=EI-F3",),
+        ("sharing.plan=EF-S3",),
+        ("sharing.plan=F3", "sharing.pals.size=6"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_stored_where_states_change(prepare, tmp_path, words):
+    blueprint, material = prepare(*words)
+    assert with_frozen_states(blueprint, material) is material
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_baseline_is_measured_without_states(mtl_train, monkeypatch, tmp_path):
+    """The regime reads states as in its training; the baseline's own layers run on tokens."""
+    found = {}
+
+    def watched(regime, baseline, text, pairs):
+        for name, make in (("regime", regime), ("baseline", baseline)):
+            learner = make()
+            seen = count_tokens(learner.network)
+            for step in range(3):
+                learner.update(step, 3)
+            found[name] = sum(seen)
+        found["states"] = text.states
+
+    monkeypatch.setattr("mtl_sharing.job.calibrate", watched)
+    words = [word for word in QUICK if "pairs" not in word]
+    done = mtl_train(*words, "sharing.plan=F9-I3", "trainer.max_steps=12", "score.pairs=1",
+                     f"cache.folder={tmp_path / 'cache'}")  # fmt: skip
+    assert done.code == 0, done.err
+    assert found["regime"] == 0 < found["baseline"]
+    assert found["states"] is None
