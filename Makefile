@@ -5,11 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml constraints.txt Makefile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# The course data, where it lies beside the checkout: make bench COURSE_DATA=FOLDER
+COURSE_DATA ?= $(wildcard ../shared/data/cs224n)
+BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir $(COURSE_DATA)) \
+	$(if $(filter command line,$(origin ARGS)),$(ARGS))
 # One worker for each core; a thread each, or they would wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow lint format type clean
+.PHONY: help train test test-slow bench bench-quick lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -22,6 +26,12 @@ test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/test_pl
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
 	@$(PYTEST) -m slow
+
+bench: $(VENV)/.dev  ## this project beside plain training loops, half an hour; see docs/performance.md
+	@$(BENCH)
+
+bench-quick: $(VENV)/.dev  ## its two main figures, in three minutes
+	@$(BENCH) --quick
 
 lint: $(VENV)/.dev  ## ruff: mistakes and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """The tie's penalty and gradient against a loop over tensors, on three copies of MiniLM's weights.
 
-python benchmarks/tie.py
+python -m benchmarks.tie
 """
 
 import time

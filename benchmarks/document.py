@@ -1,0 +1,69 @@
+"""Writes a run's tables into the documentation, between two marker lines.
+
+    python -m benchmarks.document outputs/bench/2026-01-31_12-00-00
+
+Takes the checkout's docs/performance.md; another file may follow the folder.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tables import (
+    FIGURE_HEADER,
+    RATIO_HEADER,
+    Row,
+    figure_rows,
+    machine_words,
+    rate_words,
+    ratio_rows,
+)
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def main(words: Sequence[str]) -> None:
+    """Rewrites the page from a results folder."""
+    folder, page = Path(words[0]), Path(words[1]) if len(words) > 1 else PAGE
+    page.write_text(rewritten(page.read_text(encoding="utf-8"), folder), encoding="utf-8")
+
+
+def rewritten(text: str, folder: Path) -> str:
+    """The page with what lies between its markers replaced by the tables of a results folder.
+
+    Raises:
+        ValueError: the page does not hold each marker once, in order.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"the page needs one {BEGIN} and after it one {END}")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    return f"{before}{BEGIN}\n{_measured(folder)}\n{END}{after}"
+
+
+def _measured(folder: Path) -> str:
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    parts = [
+        f"Measured {machine_words(results)}. {rate_words(results)}.",
+        "\n".join(_table(RATIO_HEADER, ratio_rows(results))),
+        "\n".join(_table(FIGURE_HEADER, figure_rows(results))),
+    ]
+    scaling = folder / "scaling.json"
+    if scaling.is_file():
+        parts.append(_scaling(json.loads(scaling.read_text(encoding="utf-8"))))
+    return "\n\n".join(parts)
+
+
+def _table(header: Row, rows: Iterable[Row]) -> list[str]:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines]
+
+
+def _scaling(found: Mapping[str, Any]) -> str:
+    return "Scaling:\n\n" + "\n".join(f"- {line}" for line in found["found"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,200 @@
+"""A multi-task encoder as it is commonly written with ``transformers``, on padded batches."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, BertPooler
+
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.network import Network
+from mtl_sharing.model.routing import StageCopies
+from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.types import PackedBatch
+
+DEFAULT_ATTENTION = "sdpa"
+"""What ``transformers`` takes when nobody asks."""
+
+Weights = Mapping[str, Tensor]
+
+_TABLES = {
+    "word": "word_embeddings",
+    "position": "position_embeddings",
+    "token_type": "token_type_embeddings",
+    "norm": "LayerNorm",
+}
+_LAYER = {
+    "attention_output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "up": "intermediate.dense",
+    "down": "output.dense",
+    "output_norm": "output.LayerNorm",
+}
+_QKV = tuple(f"attention.self.{name}" for name in ("query", "key", "value"))
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedText:
+    """Sequences padded to the longest: ids, token types and attention mask, (B, longest)."""
+
+    ids: Tensor
+    types: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> "PaddedText":
+        """The same text with its tensors on ``device``."""
+        return PaddedText(self.ids.to(device), self.types.to(device), self.mask.to(device))
+
+
+def pad(text: PackedBatch) -> PaddedText:
+    """Packed sequences, padded with token 0."""
+    lengths = list(text.lengths)
+    ids = pad_sequence(list(text.tokens.split(lengths)), batch_first=True)
+    types = pad_sequence(list(text.token_types.split(lengths)), batch_first=True)
+    mask = (torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]).long()
+    return PaddedText(ids, types, mask)
+
+
+class TaskModel(nn.Module):
+    """One task's encoder and head; what tasks share is the same module in each of theirs."""
+
+    def __init__(
+        self,
+        config: BertConfig,
+        embeddings: nn.Module,
+        layers: list[nn.Module],
+        pooler: nn.Module,
+        head: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.config, self.embeddings, self.layers = config, embeddings, nn.ModuleList(layers)
+        self.pooler, self.head = pooler, head
+
+    def forward(self, text: PaddedText, known: dict[int, Tensor] | None = None) -> Tensor:
+        """Raw outputs (B, K) in float32.
+
+        Args:
+            known: keeps what each layer gives, so that other tasks on the same text take it from
+                there. Only for models whose shared layers are the lowest.
+        """
+        state = _once(known, self.embeddings, lambda: self.embeddings(text.ids, text.types))
+        mask = create_bidirectional_mask(self.config, state, text.mask)
+        for layer in self.layers:
+            state = _once(known, layer, partial(layer, state, mask))
+        vectors = _once(known, self.pooler, lambda: self.pooler(state))
+        output: Tensor = self.head(vectors)
+        return output.float()
+
+
+def _once(known: dict[int, Tensor] | None, stage: nn.Module, run: Callable[[], Tensor]) -> Tensor:
+    if known is None:
+        return run()
+    if id(stage) not in known:
+        known[id(stage)] = run()
+    return known[id(stage)]
+
+
+class PlainNetwork(nn.Module):
+    """A model for each task, with the weights and the sharing of one of the project's networks.
+
+    Args:
+        network: its weights are copied.
+        attention: which of the attention functions of ``transformers``.
+
+    Raises:
+        ValueError: a network that is not commonly written this way.
+    """
+
+    def __init__(self, network: Network, attention: str = DEFAULT_ATTENTION) -> None:
+        super().__init__()
+        architecture = network.architecture
+        _check(architecture)
+        self.config = bert_config(architecture.encoder, attention)
+        encoder, head = network.encoder, architecture.head
+        stages = [encoder.embeddings, *encoder.layers, encoder.pooler]
+        copies = [_copies(stage, self.config) for stage in stages]
+        heads = [
+            nn.Sequential(nn.Dropout(head.dropout), deepcopy(o)) for o in network.heads.outputs
+        ]
+        self.tasks = nn.ModuleDict()
+        for task, own in zip(architecture.plan.tasks, heads, strict=True):
+            embeddings, *layers, pooler = [copy[task] for copy in copies]
+            self.tasks[task] = TaskModel(self.config, embeddings, layers, pooler, own)
+
+    def train(self, mode: bool = True) -> "PlainNetwork":
+        """As in torch, except that frozen modules stay without dropout."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, (BertEmbeddings, BertLayer, BertPooler)):
+                module.train(mode and next(module.parameters()).requires_grad)
+        return self
+
+    def forward(self, texts: Mapping[str, PaddedText]) -> dict[str, Tensor]:
+        """Raw outputs of each task on its own text, one task after the other."""
+        return {task: self.tasks[task](text) for task, text in texts.items()}
+
+    def predict_all(self, text: PaddedText) -> dict[str, Tensor]:
+        """Raw outputs of every task on the same text; layers that tasks share run once."""
+        known: dict[int, Tensor] = {}
+        return {task: model(text, known) for task, model in self.tasks.items()}
+
+
+def bert_config(shape: EncoderShape, attention: str) -> BertConfig:
+    """The project's shape in the words of ``transformers``."""
+    config = BertConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=shape.positions,
+        type_vocab_size=shape.token_types,
+        hidden_act=shape.activation,
+        layer_norm_eps=shape.epsilon,
+        hidden_dropout_prob=shape.dropout,
+        attention_probs_dropout_prob=shape.attention_dropout,
+    )
+    config._attn_implementation = attention
+    return config
+
+
+def _check(a: Architecture) -> None:
+    plain = a.encoder.family == "bert" and not (a.pals or a.lanes or a.tied or a.read)
+    simple = a.head.depth == 0 and not any(head.pair for head in a.heads)
+    if not plain or not simple or any(head.pooling != "pooler" for head in a.heads):
+        raise ValueError("a plain loop is written for BERT, the pooler and linear heads only")
+
+
+def _copies(stage: StageCopies, config: BertConfig) -> dict[str, nn.Module]:
+    """Each task's module of a stage, with the weights of the project's."""
+    found: dict[str, nn.Module] = {}
+    for owners, own in zip(stage.owners, stage.copies, strict=True):
+        module, weights = _convert(stage.name, own.state_dict(), config)
+        module.load_state_dict({name: weight.clone() for name, weight in weights.items()})
+        module.requires_grad_(stage.trains)
+        found |= dict.fromkeys(owners, module)
+    return found
+
+
+def _convert(stage: str, state: Weights, config: BertConfig) -> tuple[nn.Module, Weights]:
+    """A stage of ``transformers``, and the project's weights under its names."""
+    if stage == "pooler":
+        return BertPooler(config), state
+    if stage == "embeddings":
+        return BertEmbeddings(config), _renamed(state, _TABLES)
+    weights = _renamed(state, _LAYER)
+    for part in ("weight", "bias"):
+        pieces = zip(_QKV, state[f"qkv.{part}"].chunk(3), strict=True)
+        weights |= {f"{name}.{part}": piece for name, piece in pieces}
+    return BertLayer(config), weights
+
+
+def _renamed(state: Weights, names: Mapping[str, str]) -> dict[str, Tensor]:
+    parts = {tuple(name.rsplit(".", 1)): weight for name, weight in state.items()}
+    return {f"{names[m]}.{part}": weight for (m, part), weight in parts.items() if m in names}

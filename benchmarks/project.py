@@ -1,0 +1,120 @@
+"""This project's contestants: a training step, and prediction of every task."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_module
+
+from benchmarks.flops import count_flops
+from benchmarks.records import Load
+from mtl_sharing.blueprint import Blueprint, make_blueprint
+from mtl_sharing.build import make_learner
+from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.data.batches import TrainingBatches
+from mtl_sharing.frozen_states import with_frozen_states
+from mtl_sharing.material import Material, read_material
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.run.learner import Learner
+from mtl_sharing.score.calibrate import predict_all
+from mtl_sharing.types import LabelledBatch, PackedBatch
+
+TOTAL_STEPS = 10_000
+_TEXTS_OF_A_TASK = 32
+
+
+def compose_config(words: Iterable[str]) -> Config:
+    """The config that these overrides make."""
+    register()
+    with initialize_config_module("mtl_sharing.conf"):
+        return to_config(compose("train", overrides=list(words)))
+
+
+def prepare(words: Iterable[str]) -> tuple[Blueprint, Material]:
+    """The checked config of these overrides, and the data and weights that it names."""
+    blueprint = make_blueprint(compose_config(words))
+    with TemporaryDirectory() as folder:
+        return blueprint, read_material(blueprint, Path(folder))
+
+
+def learner_of(words: str) -> Learner:
+    """A fresh learner of the config that these overrides make."""
+    blueprint, material = prepare(words.split())
+    return make_learner(blueprint, material, blueprint.architecture)
+
+
+def grouped_batches(blueprint: Blueprint, material: Material) -> dict[str, TrainingBatches]:
+    """The batches that the project's learner takes, of every task by number."""
+    size, seed = blueprint.config.trainer.batch_size, blueprint.config.seed
+    return {name: TrainingBatches(name, data, size, seed) for name, data in material.train.items()}
+
+
+def load_of(batches: Mapping[str, LabelledBatch], architecture: Architecture) -> Load:
+    """What one training step on these batches amounts to."""
+    lengths = {task: batch.text.lengths for task, batch in batches.items()}
+    return Load(
+        examples=sum(len(batch.labels) for batch in batches.values()),
+        tokens=sum(map(sum, lengths.values())),
+        flops=count_flops(architecture, lengths, training=True),
+    )
+
+
+def timed_text(material: Material) -> PackedBatch:
+    """Dev texts of every task as one batch, equally many of each."""
+    picked = []
+    for data in material.dev.values():
+        rows = np.arange(_TEXTS_OF_A_TASK) % len(data)
+        picked.append(data.collate(rows).text)
+    return PackedBatch(
+        torch.cat([text.tokens for text in picked]),
+        torch.cat([text.token_types for text in picked]),
+        tuple(length for text in picked for length in text.lengths),
+    )
+
+
+def prediction_load(text: PackedBatch, architecture: Architecture) -> Load:
+    """What every task's prediction on the same text amounts to."""
+    lengths = dict.fromkeys(architecture.plan.tasks, text.lengths)
+    flops = count_flops(architecture, lengths, training=False, same_text=True)
+    return Load(text.sequences, sum(text.lengths), flops)
+
+
+class ProjectTraining:
+    """Training steps as ``mtl-train`` takes them, frozen states from the cache included."""
+
+    def __init__(self, blueprint: Blueprint, material: Material) -> None:
+        known = with_frozen_states(blueprint, material)
+        self.learner = make_learner(blueprint, known, blueprint.architecture)
+        self.batches = grouped_batches(blueprint, material)
+        self.architecture = blueprint.architecture
+        self.device, self.how = blueprint.runtime.device, blueprint.runtime.precision
+
+    def step(self, number: int) -> None:
+        """One update of the weights."""
+        self.learner.update(number, TOTAL_STEPS)
+
+    def load(self, number: int) -> Load:
+        """What step ``number`` amounts to."""
+        return load_of(
+            {task: each[number] for task, each in self.batches.items()}, self.architecture
+        )
+
+
+class ProjectPrediction:
+    """Every task's prediction on the same text, through what fills ``time.predict_all_s``."""
+
+    def __init__(self, blueprint: Blueprint, material: Material) -> None:
+        self.learner = make_learner(blueprint, material, blueprint.architecture)
+        self.text = timed_text(material)
+        self.device, self.how = blueprint.runtime.device, blueprint.runtime.precision
+        self.architecture = blueprint.architecture
+
+    def step(self, number: int) -> None:
+        """One pass over the text."""
+        predict_all(self.learner, self.text)
+
+    def load(self, number: int) -> Load:
+        """What a pass amounts to."""
+        return prediction_load(self.text, self.architecture)

@@ -1,0 +1,61 @@
+"""How fast this machine multiplies matrices, at the shape of an encoder's feed-forward layer."""
+
+from functools import partial
+from multiprocessing.connection import Connection
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.answers import answer
+from benchmarks.clock import timed
+from mtl_sharing.run.precision import choose_device
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_ROWS = {"cpu": 2048, "cuda": 16384}
+# Several products in a timing, so that a GPU's start-up of each is hidden.
+_PRODUCTS, _TIMINGS = 4, 5
+
+
+class ProductRate:
+    """Products of rows of tokens with a feed-forward layer's weight, in both precisions.
+
+    Args:
+        hidden: width of the encoder; the weight is ``hidden`` by ``4 hidden``.
+    """
+
+    def __init__(self, hidden: int, device: torch.device) -> None:
+        self.device = device
+        rows = _ROWS[device.type]
+        self.flops = 2 * rows * hidden * 4 * hidden
+        self.pairs = {
+            name: (
+                torch.randn(rows, hidden, device=device).to(dtype),
+                torch.randn(4 * hidden, hidden, device=device).to(dtype),
+            )
+            for name, dtype in PRECISIONS.items()
+        }
+
+    def measure(self) -> dict[str, float]:
+        """Operations a second in each precision, the best of some products."""
+        found = {}
+        for name, pair in self.pairs.items():
+            work = partial(_multiply, *pair)
+            seconds = [timed(self.device, work) for _ in range(1 + _TIMINGS)]
+            found[name] = _PRODUCTS * self.flops / min(seconds[1:])
+        return found
+
+
+def measure_products(connection: Connection, hidden: int) -> None:
+    """Answers each message with the rate of matrix products at width ``hidden``."""
+    answer(connection, lambda: _measure_products(connection, hidden))
+
+
+def _measure_products(connection: Connection, hidden: int) -> None:
+    rate = ProductRate(hidden, choose_device("auto"))
+    while connection.recv():
+        connection.send(rate.measure())
+
+
+def _multiply(rows: torch.Tensor, weight: torch.Tensor) -> None:
+    for _ in range(_PRODUCTS):
+        F.linear(rows, weight)

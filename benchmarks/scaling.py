@@ -1,0 +1,215 @@
+"""How time and memory of a training step grow with batch size, length, tasks and layers.
+
+A small encoder with random weights learns random tokens, so that a text has just the length asked
+for. Only the project is measured.
+"""
+
+import gc
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.clock import timed
+from benchmarks.contestant import resting_memory
+from benchmarks.project import compose_config
+from mtl_sharing.blueprint import Blueprint, make_blueprint
+from mtl_sharing.build import make_learner
+from mtl_sharing.data.batches import EncodedTask
+from mtl_sharing.data.tokenizing import TokenRows
+from mtl_sharing.material import Material
+from mtl_sharing.model.checkpoint import random_tower
+from mtl_sharing.run.files import replace_json
+from mtl_sharing.run.precision import peak_memory, reset_peak_memory
+
+UNTIMED, TIMED, PASSES = 2, 3, 2
+_BATCHES, _CLASSES, _FIRST_WORD = 8, 5, 5
+_ENCODER = (
+    "suite=bundled", "pairing=joined", "encoder.hidden=256", "encoder.embedding=256",
+    "encoder.intermediate=1024", "encoder.positions=512", "encoder.dropout=0.1",
+    "encoder.attention_dropout=0.1", "head.pooling=pooler", "suite.max_length=512",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured setting.
+
+    Attributes:
+        panel: what varies: ``batch size``, ``length``, ``tasks`` or ``layers``.
+        batch: examples of each task.
+        length: tokens of each text.
+        sharing: of the ``sharing`` group: ``shared`` (one trunk) or ``individual``.
+    """
+
+    panel: str
+    batch: int = 16
+    length: int = 32
+    tasks: int = 3
+    layers: int = 4
+    sharing: str = "shared"
+
+    @property
+    def value(self) -> int:
+        """What the panel varies."""
+        fields = {"batch size": "batch"}
+        return int(getattr(self, fields.get(self.panel, self.panel)))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training step at a point costs.
+
+    Attributes:
+        step_s: median seconds.
+        tokens: real ones in a step.
+        peak_bytes: above what the process held before the network was built.
+    """
+
+    point: Point
+    step_s: float
+    examples: int
+    tokens: int
+    peak_bytes: int
+
+
+POINTS = (
+    *(Point("batch size", batch=n) for n in (8, 16, 32, 64)),
+    *(Point("length", length=n) for n in (16, 32, 64, 128, 256)),
+    *(
+        Point("tasks", tasks=n, sharing=sharing)
+        for n in (1, 3, 8, 16)
+        for sharing in ("shared", "individual")
+    ),
+    *(Point("layers", layers=n) for n in (3, 6, 12)),
+)
+
+
+def run_scaling(
+    folder: Path, say: Callable[[str], None], points: tuple[Point, ...] = POINTS
+) -> None:
+    """Measures, says the table, and writes ``scaling.json`` and ``scaling.png`` into a folder."""
+    from benchmarks.scaling_plot import draw
+
+    costs: list[Cost] = []
+    # Twice over, so that a slow moment of the machine spoils no point.
+    for number, point in enumerate(points * PASSES):
+        costs.append(measure(point))
+        say(f"scaling {number + 1} of {len(points) * PASSES}: {describe(costs[-1])}")
+    costs = fastest(costs)
+    replace_json(folder / "scaling.json", record(costs))
+    draw(costs, folder / "scaling.png")
+    for line in conclusions(costs):
+        say(line)
+
+
+def measure(point: Point) -> Cost:
+    """Builds a learner for the point and times its steps."""
+    blueprint = make_blueprint(compose_config(_words(point)))
+    material, device = _random_material(blueprint, point), blueprint.runtime.device
+    gc.collect()
+    reset_peak_memory(device)
+    resting = resting_memory(device)
+    learner = make_learner(blueprint, material, blueprint.architecture)
+    total = UNTIMED + TIMED
+    seconds = [timed(device, partial(learner.update, step, total)) for step in range(total)]
+    examples = point.batch * point.tasks
+    peak = peak_memory(device) - resting
+    return Cost(point, median(seconds[UNTIMED:]), examples, examples * point.length, peak)
+
+
+def fastest(costs: Iterable[Cost]) -> list[Cost]:
+    """One cost for each point: the one that took the least time."""
+    best: dict[Point, Cost] = {}
+    for cost in costs:
+        known = best.setdefault(cost.point, cost)
+        best[cost.point] = min(known, cost, key=lambda one: one.step_s)
+    return list(best.values())
+
+
+def fitted_exponent(costs: Sequence[Cost]) -> float:
+    """The power of real tokens that step time grows with: a least-squares line on log scales."""
+    tokens = np.log([cost.tokens for cost in costs])
+    seconds = np.log([cost.step_s for cost in costs])
+    return float(np.polyfit(tokens, seconds, 1)[0])
+
+
+def panels(costs: Sequence[Cost]) -> dict[str, dict[str, list[Cost]]]:
+    """Costs by panel as they come, then by sharing, in the order of what varies."""
+    found: dict[str, dict[str, list[Cost]]] = {cost.point.panel: {} for cost in costs}
+    for cost in sorted(costs, key=lambda one: one.point.value):
+        found[cost.point.panel].setdefault(cost.point.sharing, []).append(cost)
+    return found
+
+
+def record(costs: Sequence[Cost]) -> dict[str, Any]:
+    """What ``scaling.json`` holds."""
+    return {"schema": 1, "costs": [asdict(cost) for cost in costs], "found": conclusions(costs)}
+
+
+def conclusions(costs: Sequence[Cost]) -> list[str]:
+    """How step time grows, in sentences."""
+    found, lines = panels(costs), []
+    for panel in ("batch size", "length"):
+        for own in found.get(panel, {}).values():
+            if len(own) > 1:
+                power = fitted_exponent(own)
+                lines.append(f"{panel}: step time grows with real tokens to the power {power:.2f}")
+    lines += _sharing_lines(found.get("tasks", {}))
+    return lines
+
+
+def _sharing_lines(lines: Mapping[str, Sequence[Cost]]) -> list[str]:
+    models = {cost.point.tasks: cost for cost in lines.get("individual", ())}
+    said = []
+    for trunk in lines.get("shared", ()):
+        apart = models.get(trunk.point.tasks)
+        if apart is not None and trunk.point.tasks > 1:
+            time, memory = trunk.step_s / apart.step_s, trunk.peak_bytes / apart.peak_bytes
+            words = f"{time:.2f} of the time and {memory:.2f} of the memory"
+            said.append(f"tasks: {trunk.point.tasks} on a shared trunk take {words} of models")
+    return said
+
+
+def describe(cost: Cost) -> str:
+    """One measured point in words."""
+    point = cost.point
+    rate = (
+        f"{cost.examples / cost.step_s:,.0f} examples/s, {cost.tokens / cost.step_s:,.0f} tokens/s"
+    )
+    return (
+        f"{point.panel} {point.value}, {point.sharing}: {cost.step_s * 1e3:.0f} ms, "
+        f"{rate}, {cost.peak_bytes / 1e6:.0f} MB"
+    )
+
+
+def _words(point: Point) -> list[str]:
+    names = [f"t{number}" for number in range(point.tasks)]
+    return [
+        *_ENCODER,
+        *(f"+task@task.{name}=bundled_sst" for name in names),
+        f"suite.tasks=[{','.join(names)}]",
+        f"encoder.layers={point.layers}",
+        f"sharing={point.sharing}",
+        f"trainer.batch_size={point.batch}",
+    ]
+
+
+def _random_material(blueprint: Blueprint, point: Point) -> Material:
+    data = {
+        name: _random_task(point, blueprint.shape.vocabulary, seed)
+        for seed, name in enumerate(blueprint.specs)
+    }
+    return Material(data, data, random_tower(blueprint.shape, seed=0), {})
+
+
+def _random_task(point: Point, vocabulary: int, seed: int) -> EncodedTask:
+    random, count = np.random.default_rng(seed), _BATCHES * point.batch
+    tokens = random.integers(_FIRST_WORD, vocabulary, count * point.length).astype(np.int32)
+    offsets = np.arange(count + 1, dtype=np.int64) * point.length
+    rows = TokenRows(tokens, np.zeros(len(tokens), np.uint8), offsets, 0)
+    return EncodedTask(rows, None, random.integers(0, _CLASSES, count).astype(float), whole=True)

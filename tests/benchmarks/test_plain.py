@@ -1,0 +1,165 @@
+"""The plain loops compute what the project computes, and differ only in how."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import plain_loops
+from benchmarks.plain import PlainNetwork, pad
+from benchmarks.plain_loops import RandomBatches, fastest_way, make_plain
+from benchmarks.project import ProjectTraining, grouped_batches, timed_text
+from mtl_sharing.types import PackedBatch
+from support import perturb
+
+PLANS = ["S1-I2", "I3", "S3", "F1-S1-I1", "F3"]
+
+
+def norm(network):
+    found = [p.grad.norm() for p in network.parameters() if p.grad is not None]
+    return float(torch.stack(found).norm())
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("plan", PLANS)
+def test_losses_and_gradients_are_the_projects(made, plan, attention):
+    blueprint, material = made(plan)
+    network = perturb(blueprint.network(blueprint.architecture, material.tower)).train()
+    plain = PlainNetwork(network, attention).train()
+    batches = {task: b[1] for task, b in grouped_batches(blueprint, material).items()}
+    measures = blueprint.measures
+
+    def losses(raw):
+        return [measures[task].objective.loss(raw[task], b.labels) for task, b in batches.items()]
+
+    ours = losses(network({task: batch.text for task, batch in batches.items()}))
+    theirs = losses(plain({task: pad(batch.text) for task, batch in batches.items()}))
+    torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
+    assert len({round(loss.item(), 4) for loss in ours}) == 3
+    torch.stack(ours).mean().backward()
+    torch.stack(theirs).mean().backward()
+    assert norm(plain) == pytest.approx(norm(network), rel=1e-3)
+    trained = [sum(p.numel() for p in n.parameters() if p.requires_grad) for n in (network, plain)]
+    assert trained[0] == trained[1] > 0
+
+
+def test_only_a_frozen_prefix_runs_without_dropout(made):
+    blueprint, material = made("F1-S1-I1", "encoder.dropout=0.5")
+    network = blueprint.network(blueprint.architecture, material.tower)
+    model = PlainNetwork(network).train().tasks["sst"]
+    stages = [model.embeddings, *model.layers, model.pooler]
+    assert [stage.training for stage in stages] == [False, False, True, True, True]
+
+
+def test_what_has_no_plain_counterpart_is_refused(made):
+    blueprint, material = made("S3", "sharing.pals.size=6")
+    with pytest.raises(ValueError, match="plain loop"):
+        PlainNetwork(blueprint.network(blueprint.architecture, material.tower))
+
+
+def test_padding_keeps_every_token_in_its_row():
+    text = PackedBatch(torch.tensor([7, 8, 9, 5]), torch.tensor([0, 0, 1, 0]), (3, 1))
+    padded = pad(text)
+    assert padded.ids.tolist() == [[7, 8, 9], [5, 0, 0]]
+    assert padded.types.tolist() == [[0, 0, 1], [0, 0, 0]]
+    assert padded.mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_all_tasks_on_one_text_as_each_by_itself(made):
+    blueprint, material = made("S1-I2")
+    network = perturb(blueprint.network(blueprint.architecture, material.tower))
+    plain, text = PlainNetwork(network).eval(), pad(timed_text(material))
+    together = plain.predict_all(text)
+    for task, raw in plain(dict.fromkeys(blueprint.specs, text)).items():
+        torch.testing.assert_close(together[task], raw)
+
+
+def test_prediction_sees_every_text_once_by_length(made):
+    blueprint, material = made("S1-I2")
+    loop = make_plain(blueprint, material, "best", "predict")
+    lengths = [n for text in loop.texts for n in text.mask.sum(dim=1).tolist()]
+    assert lengths == sorted(timed_text(material).lengths)
+    assert loop.load(0).examples == len(lengths) == 96
+
+
+def test_random_batches_hold_each_example_once_an_epoch(made):
+    _, material = made("S1-I2")
+    data = material.train["sst"]
+    batches = RandomBatches("sst", data, 7, seed=3)
+
+    def epoch(number):
+        first = number * len(batches)
+        return [batches[n].text.tokens.tolist() for n in range(first, first + len(batches))]
+
+    words = [sorted(itertools.chain(*epoch(number))) for number in (0, 1)]
+    assert words[0] == words[1] == sorted(data.first.tokens.tolist())
+    assert epoch(0) != epoch(1)
+    assert epoch(0) == epoch(0)
+
+
+@pytest.mark.parametrize("kind", ["recipe", "best"])
+def test_a_loop_learns(made, kind):
+    blueprint, material = made("S1-I2", "optimizer.lr=5e-3")
+    loop = make_plain(blueprint, material, kind, "train")
+    first = float(loop.gradients(0))
+    loop.optimizer.zero_grad()
+    for _ in range(30):
+        loop.step(0)
+    assert float(loop.gradients(0)) < 0.9 * first
+
+
+def test_the_best_loop_meets_the_projects_text_step_by_step(made):
+    blueprint, material = made("S1-I2")
+    ours = ProjectTraining(blueprint, material)
+    theirs = make_plain(blueprint, material, "best", "train")
+    loads = [ours.load(number) for number in range(5)]
+    assert loads == [theirs.load(number) for number in range(5)]
+    assert len({load.tokens for load in loads}) > 1
+    assert loads != [make_plain(blueprint, material, "recipe", "train").load(n) for n in range(5)]
+
+
+def test_the_projects_load_is_what_its_learner_takes(made):
+    blueprint, material = made("S1-I2")
+    ours, seen = ProjectTraining(blueprint, material), []
+    ours.learner.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for number in range(3):
+        ours.step(number)
+    tokens = [sum(len(text.tokens) for text in texts.values()) for texts in seen]
+    assert tokens == [ours.load(number).tokens for number in range(3)]
+
+
+def test_the_fastest_way_is_taken(monkeypatch):
+    seconds = {
+        ("fp32", "sdpa"): 3,
+        ("fp32", "eager"): 2,
+        ("bf16", "sdpa"): 1.9,
+        ("bf16", "eager"): 9,
+    }
+    tried = []
+
+    class Loop:
+        device, trial = torch.device("cpu"), None
+
+        def use(self, way):
+            self.way = way
+
+    def timed(device, work):
+        tried.append(loop.way)
+        # The first of all is slow for everyone, as first steps are.
+        return 50 if len(tried) <= 4 else seconds[loop.way]
+
+    loop = Loop()
+    monkeypatch.setattr(plain_loops, "timed", timed)
+    assert fastest_way(loop) == ("bf16", "sdpa")
+    assert tried.count(("bf16", "eager")) < tried.count(("fp32", "eager"))
+
+
+def test_a_trial_changes_no_weight(made):
+    blueprint, material = made("S1-I2")
+    loop = make_plain(blueprint, material, "best", "train")
+    before = [weight.clone() for weight in loop.weights]
+    fastest_way(loop)
+    assert all(map(torch.equal, before, loop.weights))
+    assert all(weight.grad is None for weight in loop.weights)
+    assert np.isfinite(float(loop.gradients(0)))

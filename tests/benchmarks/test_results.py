@@ -1,0 +1,126 @@
+"""From what contestants told to tables on the terminal and in the documentation."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from benchmarks import command, document
+from benchmarks.contest import ContestError
+from benchmarks.document import BEGIN, END, rewritten
+from benchmarks.records import Load, Turn
+from benchmarks.summary import summarise
+from benchmarks.tables import _share, figure_rows, ratio_rows
+
+
+@pytest.fixture
+def folder(tmp_path, results):
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    return tmp_path
+
+
+def ratio(summary, figure, over):
+    (found,) = [r for r in summary["ratios"] if (r["figure"], r["over"]) == (figure, over)]
+    return {name: found[name] for name in ("median", "low", "high", "target", "met")}
+
+
+def test_speeds_are_compared_round_by_round_in_tokens(race_workload, told):
+    summary = summarise(race_workload, told)
+    assert ratio(summary, "speed", "recipe") == {
+        "median": 5.0, "low": 2.5, "high": 5.0, "target": 4.0, "met": True
+    }  # fmt: skip
+    assert ratio(summary, "speed", "best plain") == {
+        "median": 2.0, "low": 1.0, "high": 2.0, "target": 2.5, "met": False
+    }  # fmt: skip
+
+
+def test_memory_is_to_be_small(race_workload, told):
+    summary = summarise(race_workload, told)
+    assert ratio(summary, "memory", "best plain")["median"] == 0.6
+    assert ratio(summary, "memory", "best plain")["met"] is True
+    assert ratio(summary, "memory", "recipe")["met"] is None
+    told["contenders"]["project"]["peak_bytes"] = 900
+    assert ratio(summarise(race_workload, told), "memory", "best plain")["met"] is False
+
+
+def test_figures_of_a_contender(race_workload, told):
+    figures = summarise(race_workload, told)["figures"]["project"]
+    assert figures["examples_per_s"] == 10 and figures["tokens_per_s"] == 100
+    assert figures["step_s"] == 1 and figures["peak_bytes"] == 600
+    # 100,000 operations a second of the faster precision's 400,000.
+    assert figures["share_of_product_rate"] == 0.25
+
+
+def test_rows(results):
+    assert ratio_rows(results)[0] == (
+        "a small race", "speed, project to recipe", "5.00 (2.50 to 5.00)", "at least 4", "yes"
+    )  # fmt: skip
+    assert ratio_rows(results)[3][1:] == (
+        "peak memory, project to best plain", "0.60", "at most 0.8", "yes"
+    )  # fmt: skip
+    rows = figure_rows(results)
+    assert rows[0] == ("a small race", "project", "fp32", "10.0", "100", "25%", "0.00 GB")
+    assert _share(0.31) == "31%" and _share(2.5) == "over 100%"
+    assert rows[-1][:2] == ("another race", "failed: recipe: died")
+    assert {len(row) for row in rows} == {7}
+
+
+def test_the_page_is_rewritten_between_its_markers(folder, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n")
+    document.main([str(folder), str(page)])
+    text = page.read_text()
+    assert text.startswith("# Title\n\n") and text.endswith(f"{END}\n\nafter\n")
+    assert "old" not in text
+    assert (
+        "| a small race | speed, project to recipe | 5.00 (2.50 to 5.00) | at least 4 | yes |"
+        in text
+    )
+    for fact in ("2026-01-31 12:00", "Some Processor", "2 cores", "torch 2.13.0",
+                 "commit 012345678 with changes", "bundled suite"):  # fmt: skip
+        assert fact in text
+    document.main([str(folder), str(page)])
+    assert page.read_text() == text
+
+
+def test_scaling_is_told_where_it_was_measured(folder):
+    (folder / "scaling.json").write_text(json.dumps({"found": ["it grows"]}))
+    assert "- it grows\n" in rewritten(f"{BEGIN}{END}", folder)
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
+def test_a_page_without_its_markers_is_refused(folder, text):
+    with pytest.raises(ValueError, match="measured: begin"):
+        rewritten(text, folder)
+
+
+def test_the_projects_own_page_has_its_markers(folder):
+    assert rewritten(document.PAGE.read_text(encoding="utf-8"), folder)
+
+
+def test_a_workload_that_fails_stops_no_other(monkeypatch, tmp_path, capsys):
+    turn = Turn((0.5,), (Load(48, 100, 10**9),), 10**9)
+
+    def run(workload, data, rounds, hidden, say):
+        if workload.name == "hybrid_16":
+            raise ContestError("recipe: [Errno 12] no memory")
+        facts = {"how": "fp32", "setup_s": 1.0, "resting_bytes": 1, "peak_bytes": 10**9}
+        contenders = {c.name: facts | {"rounds": [turn] * rounds} for c in workload.contenders}
+        return {"contenders": contenders, "product_rate": [{"fp32": 1e10}] * rounds}
+
+    monkeypatch.setattr(command, "run_workload", run)
+    assert command.main(["--quick", "--out", str(tmp_path), "--rounds", "2"]) == 1
+    (folder,) = tmp_path.iterdir()
+    results = json.loads((folder / "results.json").read_text())
+    assert [w["failed"] for w in results["workloads"]] == ["recipe: [Errno 12] no memory", None]
+    assert results["workloads"][1]["ratios"][0]["median"] == 1
+    assert len(results["workloads"][1]["contenders"]["hybrid"]["rounds"]) == 2
+    printed = capsys.readouterr().out
+    assert "hybrid_16 failed: recipe: [Errno 12] no memory" in printed
+    assert "at least 1.4" in printed and "bundled suite" in printed
+    assert command.main(["--only", "shared", "--out", str(tmp_path / "more")]) == 0
+
+
+def test_results_are_told_in_lines_that_are_not_cut(results, capsys):
+    command._show(Console(width=160), results)
+    assert "speed, project to best plain" in capsys.readouterr().out
