@@ -23,6 +23,7 @@ from mtl_sharing.plan import SharingPlan
 from mtl_sharing.regime import make_lanes, make_pals, make_plan
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure
 from mtl_sharing.run.precision import choose_device, choose_precision
+from mtl_sharing.run.threads import set_threads
 from mtl_sharing.task_heads import (
     is_joined,
     make_head_shape,
@@ -111,6 +112,7 @@ def make_blueprint(config: Config) -> Blueprint:
 def _runtime(config: Config, shape: EncoderShape) -> Runtime:
     options = config.trainer
     device = choose_device(options.device)
+    set_threads(options.threads)  # before anything is timed
     # Nothing is multiplied in a dry run, so nothing needs to be tried.
     wanted = "fp32" if config.dry_run and options.precision == "auto" else options.precision
     precision = choose_precision(wanted, device, shape.hidden)

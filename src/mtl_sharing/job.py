@@ -34,7 +34,6 @@ from mtl_sharing.run.files import replace_json
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory
 from mtl_sharing.run.records import draw_curves, git_state, versions
-from mtl_sharing.run.threads import set_threads
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate
 from mtl_sharing.score.cost import plan_cost
@@ -103,7 +102,6 @@ def run_job(config: Config, folder: Path) -> Result:
 def _run(config: Config, folder: Path) -> Result:
     check_range("seed", config.seed, 0, 2**32 - 1)
     torch.manual_seed(config.seed)
-    set_threads(config.trainer.threads)
     blueprint = make_blueprint(_with_precision_of(config, folder))
     reference = reference_performance(config.score, blueprint.plan.tasks)
     result: Result = {"schema": SCHEMA, "status": "running", "plan": str(blueprint.plan)}
