@@ -31,7 +31,7 @@ from mtl_sharing.run.threads import set_threads
 SCHEMA = 1
 RESULTS = "results.json"
 SCALING = "scaling"
-_ROUNDS, _QUICK_ROUNDS = 5, 3
+_ROUNDS = 3
 _FILE_WIDTH = 160
 _ABOUT = "This project beside plain training loops. Run it from the checkout."
 
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--data-dir", help="folder of the course data; else the bundled suite")
     parser.add_argument("--out", default="outputs/bench", help="where results go (%(default)s)")
-    parser.add_argument("--rounds", type=_count, help=f"{_ROUNDS}, or {_QUICK_ROUNDS} with --quick")
+    parser.add_argument("--rounds", type=_count, default=_ROUNDS, help="%(default)s")
     return parser
 
 
@@ -80,14 +80,13 @@ def _count(text: str) -> int:
 
 
 def _start(options: argparse.Namespace) -> dict[str, Any]:
-    usual = _QUICK_ROUNDS if options.quick else _ROUNDS
     if options.data_dir is None:
         print("no course data (--data-dir): the bundled suite is used")
     return {
         "schema": SCHEMA,
         "date": f"{datetime.now():%Y-%m-%d %H:%M}",
         "data": "bundled suite" if options.data_dir is None else "course data (cs224n)",
-        "rounds": usual if options.rounds is None else options.rounds,
+        "rounds": options.rounds,
         "machine": describe_machine(),
         **describe_software(),
         "workloads": [],

@@ -1,8 +1,6 @@
-"""Writes a run's tables into the documentation, between two marker lines.
+"""Writes the tables of one or more runs into docs/performance.md, between two marker lines.
 
-    python -m benchmarks.document outputs/bench/2026-01-31_12-00-00
-
-Takes the checkout's docs/performance.md; another file may follow the folder.
+python -m benchmarks.document outputs/bench/2026-01-31_12-00-00
 """
 
 import json
@@ -26,13 +24,13 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def main(words: Sequence[str]) -> None:
-    """Rewrites the page from a results folder."""
-    folder, page = Path(words[0]), Path(words[1]) if len(words) > 1 else PAGE
-    page.write_text(rewritten(page.read_text(encoding="utf-8"), folder), encoding="utf-8")
+    """Rewrites the page from results folders."""
+    folders = [Path(word) for word in words]
+    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), folders), encoding="utf-8")
 
 
-def rewritten(text: str, folder: Path) -> str:
-    """The page with what lies between its markers replaced by the tables of a results folder.
+def rewritten(text: str, folders: Sequence[Path]) -> str:
+    """The page with what lies between its markers replaced by the tables of results folders.
 
     Raises:
         ValueError: the page does not hold each marker once, in order.
@@ -40,7 +38,8 @@ def rewritten(text: str, folder: Path) -> str:
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"the page needs one {BEGIN} and after it one {END}")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    return f"{before}{BEGIN}\n{_measured(folder)}\n{END}{after}"
+    measured = "\n\n".join(map(_measured, folders))
+    return f"{before}{BEGIN}\n{measured}\n{END}{after}"
 
 
 def _measured(folder: Path) -> str:

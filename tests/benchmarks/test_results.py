@@ -65,10 +65,11 @@ def test_rows(results):
     assert {len(row) for row in rows} == {7}
 
 
-def test_the_page_is_rewritten_between_its_markers(folder, tmp_path):
+def test_the_page_is_rewritten_between_its_markers(folder, tmp_path, monkeypatch):
     page = tmp_path / "page.md"
+    monkeypatch.setattr(document, "PAGE", page)
     page.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n")
-    document.main([str(folder), str(page)])
+    document.main([str(folder)])
     text = page.read_text()
     assert text.startswith("# Title\n\n") and text.endswith(f"{END}\n\nafter\n")
     assert "old" not in text
@@ -79,23 +80,25 @@ def test_the_page_is_rewritten_between_its_markers(folder, tmp_path):
     for fact in ("2026-01-31 12:00", "Some Processor", "2 cores", "torch 2.13.0",
                  "commit 012345678 with changes", "bundled suite"):  # fmt: skip
         assert fact in text
-    document.main([str(folder), str(page)])
+    document.main([str(folder)])
     assert page.read_text() == text
+    document.main([str(folder), str(folder)])
+    assert page.read_text().count("Measured 2026-01-31") == 2
 
 
 def test_scaling_is_told_where_it_was_measured(folder):
     (folder / "scaling.json").write_text(json.dumps({"found": ["it grows"]}))
-    assert "- it grows\n" in rewritten(f"{BEGIN}{END}", folder)
+    assert "- it grows\n" in rewritten(f"{BEGIN}{END}", [folder])
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
 def test_a_page_without_its_markers_is_refused(folder, text):
     with pytest.raises(ValueError, match="measured: begin"):
-        rewritten(text, folder)
+        rewritten(text, [folder])
 
 
 def test_the_projects_own_page_has_its_markers(folder):
-    assert rewritten(document.PAGE.read_text(encoding="utf-8"), folder)
+    assert rewritten(document.PAGE.read_text(encoding="utf-8"), [folder])
 
 
 def test_a_workload_that_fails_stops_no_other(monkeypatch, tmp_path, capsys):
