@@ -7,7 +7,7 @@ SOURCES := setup.cfg pyproject.toml constraints.txt Makefile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # The course data, where it lies beside the checkout: make bench COURSE_DATA=FOLDER
 COURSE_DATA ?= $(wildcard ../shared/data/cs224n)
-BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir $(COURSE_DATA)) \
+BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir "$(COURSE_DATA)") \
 	$(if $(filter command line,$(origin ARGS)),$(ARGS))
 # One worker for each core; a thread each, or they would wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal

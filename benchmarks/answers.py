@@ -15,7 +15,7 @@ def answer(connection: Connection, work: Callable[[], None]) -> None:
     set_threads(None)
     try:
         work()
-    except (EOFError, KeyboardInterrupt):
+    except (ConnectionError, EOFError, KeyboardInterrupt):
         return
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]

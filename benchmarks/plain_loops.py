@@ -153,7 +153,7 @@ class PlainPrediction(_PlainLoop):
     def __init__(self, blueprint: Blueprint, material: Material, way: Way) -> None:
         super().__init__(blueprint, material, way)
         self.network.eval()
-        self.whole = timed_text(material)
+        self.whole = timed_text(material.dev)
         self.texts = [text.to(self.device) for text in _padded(self.whole)]
 
     def step(self, number: int) -> None:

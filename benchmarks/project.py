@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import torch
 from hydra import compose, initialize_config_module
 
 from benchmarks.flops import count_flops
@@ -18,7 +16,7 @@ from mtl_sharing.frozen_states import with_frozen_states
 from mtl_sharing.material import Material, read_material
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.run.learner import Learner
-from mtl_sharing.score.calibrate import predict_all
+from mtl_sharing.score.calibrate import predict_all, timed_text
 from mtl_sharing.types import LabelledBatch, PackedBatch
 
 TOTAL_STEPS = 10_000
@@ -61,19 +59,6 @@ def load_of(batches: Mapping[str, LabelledBatch], architecture: Architecture) ->
     )
 
 
-def timed_text(material: Material) -> PackedBatch:
-    """Dev texts of every task as one batch, equally many of each."""
-    picked = []
-    for data in material.dev.values():
-        rows = np.arange(_TEXTS_OF_A_TASK) % len(data)
-        picked.append(data.collate(rows).text)
-    return PackedBatch(
-        torch.cat([text.tokens for text in picked]),
-        torch.cat([text.token_types for text in picked]),
-        tuple(length for text in picked for length in text.lengths),
-    )
-
-
 def prediction_load(text: PackedBatch, architecture: Architecture) -> Load:
     """What every task's prediction on the same text amounts to."""
     lengths = dict.fromkeys(architecture.plan.tasks, text.lengths)
@@ -81,11 +66,20 @@ def prediction_load(text: PackedBatch, architecture: Architecture) -> Load:
     return Load(text.sequences, sum(text.lengths), flops)
 
 
+def _check_states(blueprint: Blueprint, material: Material) -> None:
+    """Raises RuntimeError where a cache that a workload asks for has not been filled."""
+    if blueprint.config.cache.prefix and blueprint.architecture.frozen_layers:
+        missing = [name for name, data in material.train.items() if data.first.states is None]
+        if missing:
+            raise RuntimeError(f"no cached states of {', '.join(missing)}")
+
+
 class ProjectTraining:
     """Training steps as ``mtl-train`` takes them, frozen states from the cache included."""
 
     def __init__(self, blueprint: Blueprint, material: Material) -> None:
         known = with_frozen_states(blueprint, material)
+        _check_states(blueprint, known)
         self.learner = make_learner(blueprint, known, blueprint.architecture)
         self.batches = grouped_batches(blueprint, material)
         self.architecture = blueprint.architecture
@@ -107,7 +101,7 @@ class ProjectPrediction:
 
     def __init__(self, blueprint: Blueprint, material: Material) -> None:
         self.learner = make_learner(blueprint, material, blueprint.architecture)
-        self.text = timed_text(material)
+        self.text = timed_text(material.dev)
         self.device, self.how = blueprint.runtime.device, blueprint.runtime.precision
         self.architecture = blueprint.architecture
 

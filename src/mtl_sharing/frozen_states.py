@@ -12,6 +12,7 @@ from mtl_sharing.data.states import StoredStates
 from mtl_sharing.data.tokenizing import TokenRows
 from mtl_sharing.material import Material
 from mtl_sharing.mixing.samplers import make_sampler
+from mtl_sharing.objectives.weighting import make_weighting
 from mtl_sharing.run.frozen import FrozenLayers, StateCache
 from mtl_sharing.run.progress import FillingProgress
 from mtl_sharing.store.arrays import make_store
@@ -110,7 +111,11 @@ def _passes(blueprint: Blueprint, material: Material) -> dict[str, dict[str, flo
     counts = Counter(task for step in looked_at for task in sampler.tasks(step))
     each = drawn / max(1, len(looked_at))
     epochs = {name: -(-size // batch_size(blueprint, name)) for name, size in sizes.items()}
-    train = {name: counts[name] * each / batches for name, batches in epochs.items()}
+    weighting = make_weighting(blueprint.config.loss, tuple(sizes))
+    train = {
+        name: counts[name] * each / batches if weighting.counts(name) else 0.0
+        for name, batches in epochs.items()
+    }
     # The last step is always followed by one, and the end of the run by one of all of dev.
     evaluations = max(1, -(-total // evaluation_interval(blueprint, total)))
     dev = {}

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mtl_sharing.blueprint import Blueprint, make_blueprint
@@ -17,8 +16,9 @@ from mtl_sharing.build import make_learner, make_trainer
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.frozen_states import with_frozen_states
-from mtl_sharing.material import Material, read_material, read_tower
+from mtl_sharing.material import Material, read_material
 from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.checkpoint import random_tower
 from mtl_sharing.outcome import (
     SCHEMA,
     Result,
@@ -35,16 +35,13 @@ from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory
 from mtl_sharing.run.records import draw_curves, git_state, versions
 from mtl_sharing.run.trainer import Trainer
-from mtl_sharing.score.calibrate import Calibration, calibrate
+from mtl_sharing.score.calibrate import Calibration, calibrate, timed_text
 from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.score.score import reference_performance
-from mtl_sharing.types import PackedBatch
 
 log = logging.getLogger(__name__)
 
 RESULT = "result.json"
-# Texts of each task that prediction is timed on; even, so that they also make pairs.
-_TIMED_TEXTS = 32
 
 
 def describe(config: Config, folder: Path) -> Result:
@@ -161,7 +158,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     )
     timing = trainer.timing
     del trainer, learner
-    measured = _calibrate(blueprint, material, plain)
+    measured = _calibrate(blueprint, plain)
     cost = plan_cost(blueprint.architecture)
     return {
         **scores(blueprint, found, measured, reference),
@@ -192,8 +189,7 @@ def _announce(blueprint: Blueprint, trainer: Trainer) -> None:
     )  # fmt: skip
 
 
-def _calibrate(blueprint: Blueprint, material: Material, plain: Material) -> Calibration | None:
-    """Measures the regime as it trains, and the baseline, which has no frozen layers."""
+def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     pairs = blueprint.config.score.pairs
     if not pairs:
         return None
@@ -201,27 +197,16 @@ def _calibrate(blueprint: Blueprint, material: Material, plain: Material) -> Cal
     log.info("measuring %s and the baseline %s side by side", describe_regime(blueprint),
              unshared.plan)  # fmt: skip
 
-    tower = read_tower(blueprint).tower
+    # Random weights cost the same as others. No states from a cache: what is cached here must
+    # not decide the score.
+    started = replace(material, tower=random_tower(blueprint.shape, blueprint.config.seed))
 
-    def learner(of: Architecture, data: Material) -> Callable[[], Learner]:
-        return lambda: make_learner(blueprint, replace(data, tower=tower), of)
+    def learner(of: Architecture) -> Callable[[], Learner]:
+        return lambda: make_learner(blueprint, started, of)
 
-    baseline = None if architecture == unshared else learner(unshared, plain)
+    baseline = None if architecture == unshared else learner(unshared)
     try:
-        return calibrate(learner(architecture, material), baseline, _timed_text(plain), pairs)
+        return calibrate(learner(architecture), baseline, timed_text(material.dev), pairs)
     except (torch.OutOfMemoryError, MemoryError):
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None
-
-
-def _timed_text(material: Material) -> PackedBatch:
-    """Dev texts of every task as one batch, an even number of them."""
-    picked = []
-    for data in material.dev.values():
-        rows = np.arange(_TIMED_TEXTS) % len(data)  # a short dev split is read over and over
-        picked.append(data.collate(rows).text)
-    return PackedBatch(
-        torch.cat([text.tokens for text in picked]),
-        torch.cat([text.token_types for text in picked]),
-        tuple(length for text in picked for length in text.lengths),
-    )

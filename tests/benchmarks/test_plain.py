@@ -69,7 +69,7 @@ def test_padding_keeps_every_token_in_its_row():
 def test_all_tasks_on_one_text_as_each_by_itself(made):
     blueprint, material = made("S1-I2")
     network = perturb(blueprint.network(blueprint.architecture, material.tower))
-    plain, text = PlainNetwork(network).eval(), pad(timed_text(material))
+    plain, text = PlainNetwork(network).eval(), pad(timed_text(material.dev))
     together = plain.predict_all(text)
     for task, raw in plain(dict.fromkeys(blueprint.specs, text)).items():
         torch.testing.assert_close(together[task], raw)
@@ -79,7 +79,7 @@ def test_prediction_sees_every_text_once_by_length(made):
     blueprint, material = made("S1-I2")
     loop = make_plain(blueprint, material, "best", "predict")
     lengths = [n for text in loop.texts for n in text.mask.sum(dim=1).tolist()]
-    assert lengths == sorted(timed_text(material).lengths)
+    assert lengths == sorted(timed_text(material.dev).lengths)
     assert loop.load(0).examples == len(lengths) == 96
 
 

@@ -68,6 +68,19 @@ def test_the_ends_of_the_range(shape):
     assert add_dropout(values, values, 1.0).eq(1).all()
 
 
+@pytest.mark.parametrize("add", [True, False])
+def test_bf16_rounds_no_scale(add):
+    values = torch.ones(ROWS, WIDTH, dtype=torch.bfloat16, requires_grad=True)
+    sums = torch.zeros(ROWS, WIDTH)
+    found = add_dropout(sums, values, 0.1) if add else dropout(values.float(), 0.1)
+    found.sum().backward()
+    kept = found[found != 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 / 0.9), rtol=2e-4, atol=0)
+    gradient = values.grad[found != 0].float()
+    # bf16 has three digits: the next number below 1.1111 is 1.1094, the next above 1.1172.
+    assert abs(float(gradient.mean()) - 1 / 0.9) < 0.004
+
+
 def test_nothing_is_dropped_in_evaluation():
     module, values = Dropout(0.5), torch.ones(ROWS, WIDTH)
     assert module(values).min() == 0

@@ -16,3 +16,5 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "identity": lambda x: x,
 }
+# Their gradient is made from what went in; that of the others from what came out.
+KEEP_INPUT = frozenset({"gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"})

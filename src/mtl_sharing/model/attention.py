@@ -207,7 +207,6 @@ def _grid(rows: Tensor, layout: SequenceLayout, parts: int, heads: int) -> Tenso
     cells = layout.sequences * layout.longest
     grid = rows if layout.index is None else _Pad.apply(rows, layout.index, cells)
     split = grid.view(layout.sequences, layout.longest, parts, heads, -1)
-    # One copy here saves one for each product.
     return split.permute(2, 0, 3, 1, 4)
 
 

@@ -28,10 +28,11 @@ def dropout(values: Tensor, rate: float) -> Tensor:
     if _left_to_torch(values):
         return F.dropout(values, rate)
     level = _level(rate)
-    bits, scale, dtype = _kept(values, level), _scale(level), values.dtype
-    kept = bits.to(dtype).mul_(scale)
-    with recomputed(kept, lambda: bits.to(dtype).mul_(scale)):
-        return values * kept
+    bits, dtype = _kept(values, level), values.dtype
+    kept = bits.to(dtype)
+    with recomputed(kept, lambda: bits.to(dtype)):
+        # Scaled apart from the mask, or bf16 would round the scale.
+        return (values * kept) * _scale(level)
 
 
 def add_dropout(sums: Tensor, values: Tensor, rate: float) -> Tensor:
@@ -39,7 +40,8 @@ def add_dropout(sums: Tensor, values: Tensor, rate: float) -> Tensor:
     if not rate or _left_to_torch(values):
         return sums + dropout(values, rate)
     level = _level(rate)
-    bits, dtype = _kept(values, level), values.dtype
+    # In the sums' type: the gradient multiplies mask and scale, which bf16 would round.
+    bits, dtype = _kept(values, level), sums.dtype
     kept = bits.to(dtype)
     with recomputed(kept, lambda: bits.to(dtype)):
         return torch.addcmul(sums, values, kept, value=_scale(level))

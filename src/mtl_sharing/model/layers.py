@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_sharing.model.activations import ACTIVATIONS
+from mtl_sharing.model.activations import ACTIVATIONS, KEEP_INPUT
 from mtl_sharing.model.attention import (
     SequenceLayout,
     first_token_attention,
@@ -66,6 +66,7 @@ class EncoderLayer(nn.Module):
         self.output_norm = nn.LayerNorm(hidden, shape.epsilon)
         self.dropout = Dropout(shape.dropout)
         self.activation = ACTIVATIONS[shape.activation]
+        self.keeps_input = shape.activation in KEEP_INPUT
         self.heads, self.attention_dropout = shape.heads, shape.attention_dropout
 
     def forward(
@@ -96,6 +97,8 @@ class EncoderLayer(nn.Module):
     def _fed_forward(self, rows: Tensor) -> Tensor:
         inner = self.up(rows)
         active = self.activation(inner)
+        if not self.keeps_input:
+            return cast(Tensor, self.down(active))
         # Its input is kept for its own gradient: the largest state of the layer, once is enough.
         with recomputed(active, lambda: self.activation(inner)):
             return cast(Tensor, self.down(active))

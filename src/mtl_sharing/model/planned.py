@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_sharing.errors import UserError
+from mtl_sharing.model import attention
 from mtl_sharing.model.attention import SequenceLayout
 from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.layers import make_stage
@@ -177,7 +178,7 @@ def by_task(rows: Sequence[JoinedRow], tasks: Iterable[str]) -> dict[str, Tensor
 
 def first_tokens(rows: Sequence[JoinedRow]) -> list[JoinedRow]:
     """The state of every sequence's first token: rows (N, H) to rows (B, H)."""
-    return [_pool(row, lambda values, layout: values[layout.starts]) for row in rows]
+    return [_pool(row, lambda x, layout: attention.first_tokens(x, [layout])) for row in rows]
 
 
 def mean_tokens(rows: Sequence[JoinedRow]) -> list[JoinedRow]:

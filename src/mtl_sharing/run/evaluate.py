@@ -73,11 +73,11 @@ def predict(
     """Predictions in label units, shape (examples,), and the mean loss."""
     network.eval()
     predicted, loss = np.zeros(len(data)), 0.0
-    with torch.inference_mode():
+    # One autocast around all batches casts each weight once.
+    with torch.inference_mode(), autocast(runtime.precision, runtime.device):
         for rows, batch in evaluation_batches(data, runtime.evaluation_batch):
             moved = batch.to(runtime.device)
-            with autocast(runtime.precision, runtime.device):
-                raw = network({task: moved.text})[task]
+            raw = network({task: moved.text})[task]
             predicted[rows] = measure.objective.predict(raw).double().cpu().numpy()
             loss += float(measure.objective.loss(raw, moved.labels)) * len(rows)
     return predicted, loss / len(data)

@@ -7,7 +7,7 @@ fills the cache changes no number.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any
 
@@ -68,8 +68,8 @@ class FrozenLayers:
     def digest(self) -> str:
         """A digest of all that decides the states beside the text."""
         shape = {k: v for k, v in asdict(self.shape).items() if k not in _WITHOUT_EFFECT}
-        words = f"{_SCHEMA} {shape} {self.layers} {self.precision} {self.device.type}"
-        found = sha256(words.encode())
+        how = f"{torch.__version__} {self.precision} {self.device.type}"
+        found = sha256(f"{_SCHEMA} {how} {shape} {self.layers}".encode())
         for stage in ("embeddings", *(f"layer.{depth}" for depth in range(self.layers))):
             for name, weight in sorted(self.tower[stage].items()):
                 found.update(f"{stage}.{name} {weight.dtype} {tuple(weight.shape)}".encode())
@@ -157,5 +157,6 @@ class StateCache:
     def _stored(self, entry: Entry, key: str) -> StoredStates:
         arrays = entry.arrays
         numbers = np.arange(len(arrays["sums"]))
-        health = Health(lambda: self.store.discard(KIND, key, "values.npy has another content"))
+        # Not through self, which holds the tower.
+        health = Health(partial(self.store.discard, KIND, key, "values.npy has another content"))
         return StoredStates(arrays["values"], arrays["offsets"], arrays["sums"], numbers, health)

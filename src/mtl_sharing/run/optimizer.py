@@ -70,8 +70,11 @@ def clip_gradients(optimizer: torch.optim.Optimizer, largest: float) -> None:
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    # As in torch's clip_grad_norm_.
-    optimizer.grad_scale = ((norm + 1e-6) / largest).clamp(min=1.0)  # type: ignore[attr-defined]
+    # As in torch's clip_grad_norm_. Where the norm can be read without waiting, nothing is divided
+    # by 1: the step writes what it has divided.
+    within = norm.device.type == "cpu" and bool(norm + 1e-6 <= largest)
+    scale = None if within else ((norm + 1e-6) / largest).clamp(min=1.0)
+    optimizer.grad_scale = scale  # type: ignore[attr-defined]
 
 
 def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:

@@ -1,9 +1,9 @@
 """Gradients of embedding tables, added in place to the rows that a step has read.
 
-torch gives a table of V rows a new gradient of V rows in every step, nearly all of it zeros that
-are written, and then read again by clipping and the optimiser. Here one buffer stays for the whole
-training: the backward pass adds its few rows, and after the update only these are cleared. What
-the optimiser sees is the same dense gradient, and none where no row was read.
+torch gives a table of V rows a new gradient of V rows in every step, nearly all of it zeros to be
+written. Here one buffer stays for the whole training: the backward pass adds its few rows, and
+after the update only these are cleared. What clipping and the optimiser see is the same dense
+gradient, and none where no row was read.
 """
 
 import torch

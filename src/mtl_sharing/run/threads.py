@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+# Before any run of this process has set its own.
+_USUAL = torch.get_num_threads()
 
 
 def set_threads(wanted: int | None) -> None:
@@ -19,7 +21,7 @@ def set_threads(wanted: int | None) -> None:
     if wanted is not None:
         torch.set_num_threads(wanted)
     elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+        torch.set_num_threads(min(_USUAL, usable_cores()))
 
 
 def usable_cores(quota: Path = _QUOTA) -> int:

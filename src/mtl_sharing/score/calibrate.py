@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
+from mtl_sharing.data.batches import EncodedTask
 from mtl_sharing.run.evaluate import Runtime
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import autocast, peak_memory, reset_peak_memory
 from mtl_sharing.types import PackedBatch
 
 _Figure = TypeVar("_Figure", int, float)
+# Of each task; even, so that they also make pairs.
+_TIMED_TEXTS = 32
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,19 @@ def calibrate(
 def _ends(found: Sequence[_Figure]) -> tuple[_Figure, _Figure]:
     """Regime and baseline, which are one where only one was measured."""
     return found[0], found[-1]
+
+
+def timed_text(dev: Mapping[str, EncodedTask]) -> PackedBatch:
+    """Dev texts of every task as one batch, equally many of each and an even number."""
+    picked = []
+    for data in dev.values():
+        rows = np.arange(_TIMED_TEXTS) % len(data)  # a short dev split is read over and over
+        picked.append(data.collate(rows).text)
+    return PackedBatch(
+        torch.cat([text.tokens for text in picked]),
+        torch.cat([text.token_types for text in picked]),
+        tuple(length for text in picked for length in text.lengths),
+    )
 
 
 def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tensor]:

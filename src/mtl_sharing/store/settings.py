@@ -11,7 +11,7 @@ from mtl_sharing.errors import UserError, check_above
 class CacheConfig:
     """The ``cache`` config group: what one run leaves on disk for others, outside its folder.
 
-    A cache changes how long a run takes, never what it finds.
+    A cache changes how long a run takes, never what it finds, rounding aside.
 
     Attributes:
         folder: where it lies; null is ``mtl-sharing`` in $XDG_CACHE_HOME, else in ``~/.cache``.

@@ -167,5 +167,7 @@ def _left(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[A
 
 
 def _reserve(path: Path) -> None:
+    if not hasattr(os, "posix_fallocate"):  # a Mac
+        return
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

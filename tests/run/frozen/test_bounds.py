@@ -1,7 +1,9 @@
 """What is stored and what is not: room, use, plans, and folders that take nothing."""
 
 import errno
+import gc
 import shutil
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -151,8 +153,8 @@ def test_nothing_is_stored_where_states_change(prepare, tmp_path, words):
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_baseline_is_measured_without_states(mtl_train, monkeypatch, tmp_path):
-    """The regime reads states as in its training; the baseline's own layers run on tokens."""
+def test_the_score_is_measured_without_states(mtl_train, monkeypatch, tmp_path):
+    """Both sides run all their layers on tokens: what lies in a cache decides no score."""
     found = {}
 
     def watched(regime, baseline, text, pairs):
@@ -169,5 +171,23 @@ def test_the_baseline_is_measured_without_states(mtl_train, monkeypatch, tmp_pat
     done = mtl_train(*words, "sharing.plan=F9-I3", "trainer.max_steps=12", "score.pairs=1",
                      f"cache.folder={tmp_path / 'cache'}")  # fmt: skip
     assert done.code == 0, done.err
-    assert found["regime"] == 0 < found["baseline"]
+    assert found["regime"] == found["baseline"] > 0
     assert found["states"] is None
+
+
+def test_what_is_not_trained_is_not_computed(prepare, entries):
+    words = ("sharing.plan=F3", "loss.weights.sst=1", "loss.weights.quora=0", "loss.weights.sts=0")
+    blueprint, material = prepare(*words, "trainer.max_steps=40")
+    known = with_frozen_states(blueprint, material)
+    assert known.train["sst"].first.states is not None
+    assert known.train["quora"].first.states is None
+    assert known.dev["quora"].first.states is not None
+
+
+def test_states_do_not_hold_the_starting_weights(prepare):
+    blueprint, material = prepare("sharing.plan=F3", "trainer.max_steps=40")
+    weight = weakref.ref(material.tower["layer.0"]["qkv.weight"])
+    material = replace(with_frozen_states(blueprint, material), tower={})
+    gc.collect()
+    assert material.train["sst"].first.states is not None
+    assert weight() is None
