@@ -15,7 +15,7 @@ from mtl_sharing.data.tasks import TaskSpec
 from mtl_sharing.data.token_cache import TokenCache
 from mtl_sharing.data.tokenizing import check_vocabulary, encode, load_tokenizer, train_tokenizer
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.model.checkpoint import LoadedTower, Tower, load_tower, random_tower
+from mtl_sharing.model.checkpoint import Tower, load_tower, random_tower
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
 from mtl_sharing.run.files import replace_text
 from mtl_sharing.store.arrays import make_store
@@ -56,7 +56,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         data = encoded_train[name], encoded_dev[name]
         facts[name] = _facts(splits, *data)
         _report(name, facts[name], *data)
-    return Material(encoded_train, encoded_dev, _told(read_tower(blueprint)), facts)
+    return Material(encoded_train, encoded_dev, _tower(blueprint), facts)
 
 
 def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
@@ -134,21 +134,14 @@ def _encode(
     return found
 
 
-def read_tower(blueprint: Blueprint) -> LoadedTower:
-    """The weights that every tower starts from.
-
-    Raises:
-        UserError: a checkpoint that does not fit.
-    """
+def _tower(blueprint: Blueprint) -> Tower:
     source, seed = blueprint.config.encoder.checkpoint, blueprint.config.seed
     if source is None:
-        return LoadedTower(random_tower(blueprint.shape, seed), (), ())
+        return random_tower(blueprint.shape, seed)
+    path = weight_file(checkpoint_folder(source))
     # A pooler that no head reads is left out like any other weight without use.
     shape = replace(blueprint.shape, pooler=blueprint.architecture.pooler)
-    return load_tower(weight_file(checkpoint_folder(source)), shape, seed)
-
-
-def _told(loaded: LoadedTower) -> Tower:
+    loaded = load_tower(path, shape, seed)
     if loaded.dropped:
         log.info("weights left out on purpose: %s", one_of(loaded.dropped))
     if loaded.fresh:

@@ -181,18 +181,22 @@ def _takes_flash(rows: Tensor, width: int) -> bool:
 
 
 def _ends(layouts: Sequence[SequenceLayout]) -> Tensor:
-    offsets = list(itertools.accumulate((layout.tokens for layout in layouts), initial=0))
+    starts = _starts(layouts)
+    last = torch.full_like(starts[:1], sum(layout.tokens for layout in layouts))
+    return torch.cat([starts, last]).to(torch.int32)
+
+
+def _starts(layouts: Sequence[SequenceLayout]) -> Tensor:
+    """The row of every sequence's first token in a joined row, shape (B,)."""
+    offsets = itertools.accumulate((layout.tokens for layout in layouts), initial=0)
     starts = [layout.starts + offset for layout, offset in zip(layouts, offsets, strict=False)]
-    last = torch.full_like(starts[0][:1], offsets[-1])
-    return torch.cat([*starts, last]).to(torch.int32)
+    return torch.cat(starts) if len(starts) > 1 else starts[0]
 
 
 def first_tokens(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
     """The rows of every sequence's first token: (N, H) to (B, H)."""
-    offsets = itertools.accumulate((layout.tokens for layout in layouts), initial=0)
-    starts = [layout.starts + offset for layout, offset in zip(layouts, offsets, strict=False)]
-    index = torch.cat(starts) if len(starts) > 1 else starts[0]
-    return _Unpad.apply(rows, index)
+    found: Tensor = _Unpad.apply(rows, _starts(layouts))
+    return found
 
 
 def _attend(rows: Tensor, layout: SequenceLayout, heads: int, dropout: float) -> Tensor:

@@ -84,8 +84,9 @@ class EncoderLayer(nn.Module):
                 need every token's key and value, but nobody reads what the others would become.
         """
         if first_only:
-            attended = self._first_attended(rows, layouts)
-            rows = first_tokens(rows, layouts)
+            first = first_tokens(rows, layouts)
+            attended = self._first_attended(first, rows, layouts)
+            rows = first
             added = None if added is None else first_tokens(added, layouts)
         else:
             attended = packed_attention(self.qkv(rows), layouts, self.heads, self._drops())
@@ -103,10 +104,12 @@ class EncoderLayer(nn.Module):
         with recomputed(active, lambda: self.activation(inner)):
             return cast(Tensor, self.down(active))
 
-    def _first_attended(self, rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+    def _first_attended(
+        self, first: Tensor, rows: Tensor, layouts: Sequence[SequenceLayout]
+    ) -> Tensor:
         sizes = [self.attention_output.in_features, 2 * self.attention_output.in_features]
         weights, biases = self.qkv.weight.split(sizes), self.qkv.bias.split(sizes)
-        query = F.linear(first_tokens(rows, layouts), weights[0], biases[0])
+        query = F.linear(first, weights[0], biases[0])
         key_value = F.linear(rows, weights[1], biases[1])
         return first_token_attention(query, key_value, layouts, self.heads, self._drops())
 

@@ -58,6 +58,7 @@ class FrozenLayers:
     precision: str
     device: torch.device
 
+    @cached_property
     def encoder(self) -> PlannedEncoder:
         """The layers, ready to run."""
         plan = SharingPlan.parse(f"F{self.layers}", (_TEXT,), self.layers)
@@ -143,7 +144,7 @@ class StateCache:
         self, rows: TokenRows, read: str, sums: NDArray[np.uint32], advance: Callable[[int], None]
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
         """Blocks of texts that an earlier try has not done, with their states as stored."""
-        encoder, device = self.frozen.encoder(), self.frozen.device
+        encoder, device = self.frozen.encoder, self.frozen.device
         order = np.argsort(rows.lengths, kind="stable")
         for start in range(0, len(order), _BLOCK):
             numbers = order[start : start + _BLOCK]
