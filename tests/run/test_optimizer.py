@@ -11,7 +11,13 @@ from mtl_sharing.model.checkpoint import random_tower
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.parts import TaskHead
 from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.run.optimizer import clip_gradients, make_optimizer, rate_factor, set_rate
+from mtl_sharing.run.optimizer import (
+    AdamW,
+    clip_gradients,
+    make_optimizer,
+    rate_factor,
+    set_rate,
+)
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig
 from support import architecture_of
 
@@ -142,7 +148,7 @@ def test_clipping_in_the_step_is_torchs_clipping_before_it(largest):
     gradients = [torch.randn(7, 5), torch.randn(11)]
     for own in (True, False):
         weights = [nn.Parameter(torch.ones_like(gradient)) for gradient in gradients]
-        optimizer = torch.optim.AdamW(weights, lr=0.1, fused=True)
+        optimizer = (AdamW if own else torch.optim.AdamW)(weights, lr=0.1, fused=True)
         for _ in range(3):
             for number, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
                 weight.grad = gradient * (number + 1)

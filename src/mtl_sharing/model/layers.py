@@ -25,15 +25,25 @@ from mtl_sharing.model.recomputing import recomputed
 from mtl_sharing.model.shape import EncoderShape
 
 
+class _Table(nn.Embedding):
+    """A table whose numbers are set by a tower's state, so that none are drawn here.
+
+    Drawing them on the meta device would import torch's compiler (1.5 s, 70 MB).
+    """
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 class Embeddings(nn.Module):
     """Token, position and token-type embeddings, summed, normalised, projected where narrower."""
 
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
-        self.word = nn.Embedding(shape.vocabulary, shape.embedding)
-        self.position = nn.Embedding(shape.positions, shape.embedding)
+        self.word = _Table(shape.vocabulary, shape.embedding)
+        self.position = _Table(shape.positions, shape.embedding)
         kinds = shape.token_types
-        self.token_type = nn.Embedding(kinds, shape.embedding) if kinds else None
+        self.token_type = _Table(kinds, shape.embedding) if kinds else None
         self.norm = nn.LayerNorm(shape.embedding, shape.epsilon)
         self.dropout = Dropout(shape.dropout)
         narrow = shape.embedding != shape.hidden
