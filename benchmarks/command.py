@@ -42,12 +42,12 @@ def main(words: Sequence[str] | None = None) -> int:
     set_threads(None)
     console = _console()
     say: Say = print if console.is_terminal else lambda line: None
-    every = tuple(workload.name for workload in WORKLOADS)
-    names = tuple(options.only or (QUICK if options.quick else (*every, SCALING)))
     folder = Path(options.out) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True)
     data = data_words(options.data_dir)
     results = _start(options)
+    here = tuple(w.name for w in WORKLOADS if results["machine"]["gpu"] or not w.gpu)
+    names = tuple(options.only or (QUICK if options.quick else (*here, SCALING)))
     for chosen in named(names):
         workload = quick(chosen) if options.quick else chosen
         results["workloads"].append(_one(workload, data, results["rounds"], say))

@@ -43,24 +43,32 @@ def summarise(workload: Workload, told: Mapping[str, Any]) -> Result:
         ratios.append(_ratio("speed", of, over, speed, targets))
         peak = contenders[of]["peak_bytes"] / contenders[over]["peak_bytes"]
         ratios.append(_ratio("memory", of, over, Spread.of([peak]), targets))
+    for figure, of, over in targets:
+        if figure == "share":
+            shares = _shares(contenders[of], told["product_rate"])
+            ratios.append(_ratio("share", of, over, Spread.of(shares), targets))
     return {"figures": figures, "ratios": ratios}
 
 
 def _figures(contender: Mapping[str, Any], rates: Sequence[Mapping[str, float]]) -> Result:
     rounds = contender["rounds"]
     examples = [_sum(turn, "examples") / sum(turn["seconds"]) for turn in rounds]
-    reached = [
-        _sum(turn, "flops") / sum(turn["seconds"]) / max(rate.values())
-        for turn, rate in zip(rounds, rates, strict=True)
-    ]
     return {
         "how": contender["how"],
         "step_s": median(second for turn in rounds for second in turn["seconds"]),
         "examples_per_s": median(examples),
         "tokens_per_s": median(_token_rates(contender)),
-        "share_of_product_rate": median(reached),
+        "share_of_product_rate": median(_shares(contender, rates)),
         "peak_bytes": contender["peak_bytes"],
     }
+
+
+def _shares(contender: Mapping[str, Any], rates: Sequence[Mapping[str, float]]) -> list[float]:
+    """In each round, the share of the faster precision's product rate."""
+    return [
+        _sum(turn, "flops") / sum(turn["seconds"]) / max(rate.values())
+        for turn, rate in zip(contender["rounds"], rates, strict=True)
+    ]
 
 
 def _token_rates(contender: Mapping[str, Any]) -> list[float]:
@@ -78,7 +86,7 @@ def _ratio(
     met = None
     if target is not None:
         reached = spread.median
-        met = reached >= target.value if figure == "speed" else reached <= target.value
+        met = reached <= target.value if figure == "memory" else reached >= target.value
     return {
         "figure": figure,
         "of": of,

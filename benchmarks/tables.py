@@ -8,7 +8,7 @@ RATIO_HEADER = ("workload", "ratio", "median (range)", "target", "reached")
 FIGURE_HEADER = (
     "workload", "loop", "in", "examples/s", "tokens/s", "of product rate", "peak memory"
 )  # fmt: skip
-_FIGURES = {"speed": "speed", "memory": "peak memory"}
+_FIGURES = {"speed": "speed", "memory": "peak memory", "share": "rate"}
 
 
 def ratio_rows(results: Mapping[str, Any]) -> list[Row]:
@@ -33,7 +33,7 @@ def _ratios(workload: Mapping[str, Any]) -> Iterator[Row]:
 def _target(ratio: Mapping[str, Any]) -> tuple[str, str]:
     if ratio["target"] is None:
         return "", ""
-    bound = "at least" if ratio["figure"] == "speed" else "at most"
+    bound = "at most" if ratio["figure"] == "memory" else "at least"
     return f"{bound} {ratio['target']:g}", "yes" if ratio["met"] else "no"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 PROJECT, RECIPE, BEST, HALF, APART = "project", "recipe", "best plain", "hybrid", "individual"
 CACHED, UNCACHED = "cache", "no cache"
+PRODUCTS = "matrix products"
 
 FOLDER = "{folder}"
 """In an override: an empty folder that lives as long as the contender."""
@@ -40,8 +41,8 @@ class Target:
     """What a ratio of two contenders should reach.
 
     Attributes:
-        figure: ``speed`` (at least ``value`` times as fast) or ``memory`` (at most ``value``
-            times the peak).
+        figure: ``speed`` (at least ``value`` times as fast), ``memory`` (at most ``value``
+            times the peak) or ``share`` (at least ``value`` of the rate of matrix products).
     """
 
     figure: str
@@ -58,6 +59,7 @@ class Workload:
         overrides: of ``mtl-train``, apart from the data.
         work: ``train`` or ``predict`` (every task on the same text).
         steps: in one turn.
+        gpu: whether it runs only where there is a GPU, unless it is asked for by name.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Workload:
     targets: tuple[Target, ...] = ()
     work: str = "train"
     steps: int = 6
+    gpu: bool = False
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The contenders to compare: the first with each of the others."""
@@ -112,6 +115,15 @@ WORKLOADS = (
         _LOOPS,
         (Target("speed", PROJECT, BEST, 1.3),),
         steps=2,
+    ),
+    Workload(
+        "bert_base_64",
+        "bert-base shape, S6-I6, batch 64 x 3",
+        (*_BERT_BASE, "sharing=hybrid", "split=6", *_size(64)),
+        _LOOPS,
+        (Target("speed", PROJECT, BEST, 1.5), Target("share", PROJECT, PRODUCTS, 0.4)),
+        steps=10,
+        gpu=True,
     ),
     Workload(
         "individual",

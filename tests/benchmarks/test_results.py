@@ -1,6 +1,7 @@
 """From what contestants told to tables on the terminal and in the documentation."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from benchmarks.document import BEGIN, END, rewritten
 from benchmarks.records import Load, Turn
 from benchmarks.summary import summarise
 from benchmarks.tables import _share, figure_rows, ratio_rows
+from benchmarks.workloads import PRODUCTS, Target
 
 
 @pytest.fixture
@@ -41,6 +43,14 @@ def test_memory_is_to_be_small(race_workload, told):
     assert ratio(summary, "memory", "recipe")["met"] is None
     told["contenders"]["project"]["peak_bytes"] = 900
     assert ratio(summarise(race_workload, told), "memory", "best plain")["met"] is False
+
+
+def test_a_share_of_the_product_rate_may_be_a_target(race_workload, told):
+    wanted = replace(race_workload, targets=(Target("share", "project", PRODUCTS, 0.3),))
+    assert ratio(summarise(wanted, told), "share", PRODUCTS) == {
+        "median": 0.25, "low": 0.125, "high": 0.25, "target": 0.3, "met": False
+    }  # fmt: skip
+    assert all(r["figure"] != "share" for r in summarise(race_workload, told)["ratios"])
 
 
 def test_figures_of_a_contender(race_workload, told):

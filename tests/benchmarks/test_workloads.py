@@ -3,14 +3,26 @@
 import pytest
 
 from benchmarks.project import compose_config
-from benchmarks.workloads import CACHED, FOLDER, QUICK, WORKLOADS, data_words, named, quick, width
+from benchmarks.workloads import (
+    CACHED,
+    FOLDER,
+    PRODUCTS,
+    QUICK,
+    WORKLOADS,
+    data_words,
+    named,
+    quick,
+    width,
+)
 from mtl_sharing.blueprint import make_blueprint
 
 ENTRIES = [(w, c) for w in WORKLOADS for c in w.contenders]
 PLANS = {
-    "hybrid_16": "S3-I3", "hybrid_32": "S3-I3", "bert_base": "S6-I6", "individual": "I6",
-    "shared": "S6", "pals": "S6", "fsi": "F2-S2-I2", "frozen_half": "F6-I6", "frozen_all": "F12",
+    "hybrid_16": "S3-I3", "hybrid_32": "S3-I3", "bert_base": "S6-I6", "bert_base_64": "S6-I6",
+    "individual": "I6", "shared": "S6", "pals": "S6", "fsi": "F2-S2-I2",
+    "frozen_half": "F6-I6", "frozen_all": "F12",
 }  # fmt: skip
+BATCHES = {"hybrid_32": 32, "bert_base_64": 64}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +35,7 @@ def test_every_contender_composes(workload, contender):
     blueprint = make_blueprint(config)
     assert blueprint.shape.hidden == width(workload)
     assert str(blueprint.plan) == PLANS.get(workload.name, str(blueprint.plan))
-    assert config.trainer.batch_size == (32 if workload.name == "hybrid_32" else 16)
+    assert config.trainer.batch_size == BATCHES.get(workload.name, 16)
     assert config.cache.prefix == cached and config.cache.folder == "/nowhere"
     assert all(blueprint.joined.values())
     assert (workload.name == "pals") == (blueprint.architecture.pals is not None)
@@ -35,6 +47,7 @@ def test_targets_and_pairs_name_contenders():
         assert len(set(names)) == len(names)
         pairs = workload.pairs()
         assert len(pairs) == len(names) - 1
+        pairs += ((names[0], PRODUCTS),)
         assert all((target.of, target.over) in pairs for target in workload.targets)
 
 
@@ -45,6 +58,8 @@ def test_the_figures_asked_for_are_there():
         ("hybrid_16", "speed", "best plain"): 1.6,
         ("hybrid_16", "memory", "best plain"): 0.8,
         ("bert_base", "speed", "best plain"): 1.3,
+        ("bert_base_64", "speed", "best plain"): 1.5,
+        ("bert_base_64", "share", "matrix products"): 0.4,
         ("predict", "speed", "individual"): 1.4,
         ("frozen_half", "speed", "no cache"): 1.8,
         ("frozen_all", "speed", "no cache"): 10.0,
