@@ -77,8 +77,9 @@ class Learner:
             # Tasks whose every weight is frozen have nothing to learn from.
             if total_loss.requires_grad:
                 total_loss.backward()
-            for task, loss in losses.items():
-                value = float(loss.detach())
+            # Read together: a GPU is waited for once.
+            values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+            for task, value in zip(losses, values, strict=True):
                 check_finite(f"loss of task {task}", value, f"at step {step + 1}")
                 seen.setdefault(task, []).append(value)
         penalty = None if self.tie is None else self.tie.add_gradient()
