@@ -5,10 +5,13 @@ from pathlib import Path
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import TrainingBatches
 from mtl_sharing.material import Material
-from mtl_sharing.mixing.samplers import Sampler, epoch_steps, make_sampler
+from mtl_sharing.mixing.epochs import Epochs
+from mtl_sharing.mixing.samplers import Sampler, batches_of, epoch_draws, make_sampler
 from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.objectives.aggregation import make_surgery
+from mtl_sharing.objectives.regularizers import make_regularizer
 from mtl_sharing.objectives.ties import make_tie
-from mtl_sharing.objectives.weighting import make_weighting
+from mtl_sharing.objectives.weighting import Weighting, make_weighting
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.optimizer import make_optimizer
 from mtl_sharing.run.precision import keep_freed_memory
@@ -23,23 +26,32 @@ def make_learner(blueprint: Blueprint, material: Material, architecture: Archite
     """
     keep_freed_memory()
     config = blueprint.config
-    sizes = {name: len(data) for name, data in material.train.items()}
     network = blueprint.network(architecture, material.tower)
+    weighting = training_weighting(blueprint).to(blueprint.runtime.device)
+    learnt = list(weighting.parameters())
     return Learner(
         network=network,
-        optimizer=make_optimizer(network, config.optimizer),
+        optimizer=make_optimizer(network, config.optimizer, learnt, config.loss.lr),
         scheduler=config.scheduler,
-        sampler=make_sampler(config.sampler, sizes, config.seed),
+        sampler=training_sampler(blueprint, material),
+        epochs=training_epochs(blueprint, material),
         batches={
             name: TrainingBatches(name, data, batch_size(blueprint, name), config.seed)
             for name, data in material.train.items()
         },
         measures=blueprint.measures,
-        weighting=make_weighting(config.loss, tuple(blueprint.specs)),
+        weighting=weighting,
+        regularizer=make_regularizer(
+            config.regularizer,
+            {name: measure.objective for name, measure in blueprint.measures.items()},
+            blueprint.shape.hidden,
+            network,
+        ),
         runtime=blueprint.runtime,
         clip=config.optimizer.clip,
         accumulation=config.trainer.accumulation,
         tie=make_tie(config.sharing.tie, network.tied()),
+        surgery=make_surgery(config.loss, network.shared()),
     )
 
 
@@ -47,7 +59,7 @@ def make_trainer(blueprint: Blueprint, material: Material, folder: Path) -> Trai
     """The trainer of the blueprint's plan, which keeps its state in ``folder``."""
     options, seed = blueprint.config.trainer, blueprint.config.seed
     learner = make_learner(blueprint, material, blueprint.architecture)
-    total = training_steps(blueprint, material, learner.sampler)
+    total = training_steps(blueprint, material)
     return Trainer(
         learner=learner,
         dev={name: data.sample(options.eval_examples, seed) for name, data in material.dev.items()},
@@ -58,15 +70,43 @@ def make_trainer(blueprint: Blueprint, material: Material, folder: Path) -> Trai
     )
 
 
-def training_steps(blueprint: Blueprint, material: Material, sampler: Sampler) -> int:
-    """Updates of the whole training."""
+def training_sampler(blueprint: Blueprint, material: Material) -> Sampler:
+    """Names the tasks of each draw of the whole training."""
+    config, sizes = blueprint.config, _sizes(material)
+    batches = batches_of(sizes, _batch_sizes(blueprint))
+    epochs = training_epochs(blueprint, material)
+    return make_sampler(config.sampler, sizes, batches, epochs, config.seed)
+
+
+def training_epochs(blueprint: Blueprint, material: Material) -> Epochs:
+    """How the draws of the whole training fall into epochs."""
     options = blueprint.config.trainer
+    return Epochs(training_steps(blueprint, material) * options.accumulation, options.epochs)
+
+
+def training_weighting(blueprint: Blueprint) -> Weighting:
+    """How much each task's loss counts."""
+    measures, config = blueprint.measures, blueprint.config
+    squared = [name for name, measure in measures.items() if measure.objective.squared]
+    return make_weighting(config.loss, tuple(measures), squared, config.seed)
+
+
+def training_steps(blueprint: Blueprint, material: Material) -> int:
+    """Updates of the whole training."""
+    options, sampler = blueprint.config.trainer, blueprint.config.sampler
     if options.max_steps is not None:
         return options.max_steps
-    sizes = {name: len(data) for name, data in material.train.items()}
-    batches = {name: batch_size(blueprint, name) for name in sizes}
-    drawn = epoch_steps(sampler, sizes, batches) / options.accumulation
-    return max(1, round(options.epochs * (options.steps_per_epoch or drawn)))
+    drawn = epoch_draws(sampler.name, _sizes(material), _batch_sizes(blueprint))
+    each = options.steps_per_epoch or drawn / options.accumulation
+    return max(1, round(options.epochs * each))
+
+
+def _sizes(material: Material) -> dict[str, int]:
+    return {name: len(data) for name, data in material.train.items()}
+
+
+def _batch_sizes(blueprint: Blueprint) -> dict[str, int]:
+    return {name: batch_size(blueprint, name) for name in blueprint.specs}
 
 
 def evaluation_interval(blueprint: Blueprint, total: int) -> int:

@@ -4,8 +4,10 @@ from mtl_sharing.config import Config, SuiteConfig
 from mtl_sharing.data.examples import BAD_ROW_CHOICES
 from mtl_sharing.errors import UserError, check_above, check_range, one_of
 from mtl_sharing.mixing.samplers import check_sampler
+from mtl_sharing.objectives.aggregation import check_aggregation
+from mtl_sharing.objectives.regularizers import check_regularizer
 from mtl_sharing.objectives.ties import check_tie
-from mtl_sharing.objectives.weighting import make_weighting
+from mtl_sharing.objectives.weighting import check_weighting
 from mtl_sharing.run.optimizer import check_optimizer, rate_factor
 from mtl_sharing.run.settings import TrainerConfig
 from mtl_sharing.score.score import check_score
@@ -20,7 +22,9 @@ def check_settings(config: Config, tasks: tuple[str, ...]) -> None:
     check_tie(config.sharing.tie)
     check_optimizer(config.optimizer)
     check_sampler(config.sampler)
-    make_weighting(config.loss, tasks)
+    check_weighting(config.loss, tasks)
+    check_aggregation(config.loss)
+    check_regularizer(config.regularizer)
     rate_factor(config.scheduler, 0, 1)
     _check_suite(config.suite)
     _check_trainer(config.trainer)
@@ -51,7 +55,6 @@ def _check_trainer(trainer: TrainerConfig) -> None:
     for name in at_least_one:
         if getattr(trainer, name) is not None:
             check_range(f"trainer.{name}", getattr(trainer, name), 1)
-    if trainer.max_steps is None:
-        check_above("trainer.epochs", trainer.epochs, 0)
-    else:
+    check_above("trainer.epochs", trainer.epochs, 0)
+    if trainer.max_steps is not None:
         check_range("trainer.max_steps", trainer.max_steps, 0)

@@ -13,7 +13,7 @@ from mtl_sharing.data.tasks import TaskConfig
 from mtl_sharing.mixing.settings import SamplerConfig
 from mtl_sharing.model.settings import HeadConfig, LanesConfig, PairingConfig, PalsConfig
 from mtl_sharing.model.shape import EncoderConfig
-from mtl_sharing.objectives.settings import LossConfig, TieConfig
+from mtl_sharing.objectives.settings import LossConfig, RegularizerConfig, TieConfig
 from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig, TrainerConfig
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.store.settings import CacheConfig
@@ -96,6 +96,7 @@ class Config:
     task: dict[str, TaskConfig] = field(default_factory=dict)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

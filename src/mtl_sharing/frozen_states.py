@@ -6,13 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mtl_sharing.blueprint import Blueprint
-from mtl_sharing.build import batch_size, evaluation_interval, training_steps
+from mtl_sharing.build import (
+    batch_size,
+    evaluation_interval,
+    training_sampler,
+    training_steps,
+    training_weighting,
+)
 from mtl_sharing.data.batches import EncodedTask
 from mtl_sharing.data.states import StoredStates
 from mtl_sharing.data.tokenizing import TokenRows
 from mtl_sharing.material import Material
-from mtl_sharing.mixing.samplers import make_sampler
-from mtl_sharing.objectives.weighting import make_weighting
 from mtl_sharing.run.frozen import FrozenLayers, StateCache
 from mtl_sharing.run.progress import FillingProgress
 from mtl_sharing.store.arrays import make_store
@@ -50,7 +54,9 @@ def with_frozen_states(blueprint: Blueprint, material: Material) -> Material:
     once, as far as they fit; what is left runs through the frozen layers in every step.
     """
     config, layers = blueprint.config.cache, blueprint.architecture.frozen_layers
-    store = make_store(config) if config.prefix and layers else None
+    # SMART disturbs embeddings, so that every step runs through all layers.
+    disturbed = blueprint.config.regularizer.name == "smart"
+    store = make_store(config) if config.prefix and layers and not disturbed else None
     if store is None:
         return material
     cache = StateCache(store, _frozen_layers(blueprint, material))
@@ -104,17 +110,17 @@ def _passes(blueprint: Blueprint, material: Material) -> dict[str, dict[str, flo
     """How often the run reads each example of each task, for both splits."""
     options = blueprint.config.trainer
     sizes = {name: len(data) for name, data in material.train.items()}
-    sampler = make_sampler(blueprint.config.sampler, sizes, blueprint.config.seed)
-    total = training_steps(blueprint, material, sampler)
+    sampler = training_sampler(blueprint, material)
+    total = training_steps(blueprint, material)
     drawn = total * options.accumulation
     looked_at = _looked_at(drawn, len(sizes))
     counts = Counter(task for step in looked_at for task in sampler.tasks(step))
     each = drawn / max(1, len(looked_at))
-    epochs = {name: -(-size // batch_size(blueprint, name)) for name, size in sizes.items()}
-    weighting = make_weighting(blueprint.config.loss, tuple(sizes))
+    whole = {name: -(-size // batch_size(blueprint, name)) for name, size in sizes.items()}
+    weighting = training_weighting(blueprint)
     train = {
         name: counts[name] * each / batches if weighting.counts(name) else 0.0
-        for name, batches in epochs.items()
+        for name, batches in whole.items()
     }
     # The last step is always followed by one, and the end of the run by one of all of dev.
     evaluations = max(1, -(-total // evaluation_interval(blueprint, total)))

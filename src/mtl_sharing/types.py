@@ -2,7 +2,8 @@
 
 Shapes are written with these letters everywhere in the project:
 ``N`` real tokens of a batch, ``B`` sequences, ``E`` examples (``B`` for single texts and joined
-pairs, ``B / 2`` for pairs encoded separately), ``H`` the hidden width, ``L`` encoder layers.
+pairs, ``B / 2`` for pairs encoded separately), ``P`` tokens that are to be predicted, ``H`` the
+hidden width, ``L`` encoder layers.
 """
 
 from dataclasses import dataclass
@@ -25,12 +26,16 @@ class PackedBatch:
         states: what the frozen lower layers make of the text, where that is known already: of
             every token, shape (N, H), or, if no layer follows them, one vector for each sequence
             as the task's head reads it, shape (B, H).
+        noise: what is added to the embedding of every token, shape (N, H).
+        picked: the tokens that are to be predicted, by their place in the batch, int64, shape (P,).
     """
 
     tokens: Tensor
     token_types: Tensor
     lengths: tuple[int, ...]
     states: Tensor | None = None
+    noise: Tensor | None = None
+    picked: Tensor | None = None
 
     @property
     def sequences(self) -> int:
@@ -42,12 +47,17 @@ class PackedBatch:
         tokens = self.tokens.to(device, non_blocking=True)
         types = self.token_types.to(device, non_blocking=True)
         states = None if self.states is None else self.states.to(device, non_blocking=True)
-        return PackedBatch(tokens, types, self.lengths, states)
+        noise = None if self.noise is None else self.noise.to(device, non_blocking=True)
+        picked = None if self.picked is None else self.picked.to(device, non_blocking=True)
+        return PackedBatch(tokens, types, self.lengths, states, noise, picked)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledBatch:
-    """One task's examples: packed text with its labels, float32 or int64, shape (E,)."""
+    """One task's examples: packed text with its labels, float32 or int64, shape (E,).
+
+    Where the text has ``picked`` tokens, the labels are the ids that stood there, shape (P,).
+    """
 
     text: PackedBatch
     labels: Tensor

@@ -88,8 +88,8 @@ def test_cosines_know_another_range():
         ("mse", "classes", "cross_entropy"),
         ("bce", "classes", "cross_entropy"),
         ("scaled_cosine", "binary", "bce, cross_entropy, mse"),
-        ("cross_entropy", "regression", "mse, scaled_cosine, sigmoid_cosine"),
-        ("", "regression", "mse, scaled_cosine, sigmoid_cosine"),
+        ("cross_entropy", "regression", "mse, scaled_cosine, sigmoid_cosine, expected_class"),
+        ("", "regression", "mse, scaled_cosine, sigmoid_cosine, expected_class"),
     ],
 )
 def test_a_loss_that_does_not_fit_the_kind_is_refused(name, kind, allowed):
@@ -97,3 +97,26 @@ def test_a_loss_that_does_not_fit_the_kind_is_refused(name, kind, allowed):
         objective(name, kind)
     assert caught.value.where == "task.x.loss"
     assert caught.value.allowed == allowed
+
+
+def test_a_score_as_classes_predicts_their_mean():
+    found = objective("expected_class", "regression", low=1.0, high=3.0)
+    raw = torch.tensor([[math.log(2), 0.0, 0.0], [0.0, math.log(3), math.log(6)]])
+    # softmax: 2/4 1/4 1/4 and 1/10 3/10 6/10, of the values 1, 2 and 3.
+    assert found.predict(raw).tolist() == pytest.approx([1.75, 2.5])
+    loss = found.loss(raw, torch.tensor([1.4, 2.5]))  # the classes 1 and 3
+    assert float(loss) == pytest.approx(-(math.log(2 / 4) + math.log(6 / 10)) / 2)
+    assert objective("expected_class", "regression").outputs == 6
+
+
+@pytest.mark.parametrize("label", [0.0, 0.49, 0.5, 2.5, 3.5, 4.9, 5.0])
+def test_a_score_counts_as_its_nearest_class(label):
+    raw = torch.randn(1, 6)
+    wanted = -raw.log_softmax(1)[0, math.floor(label + 0.5)]
+    found = objective("expected_class", "regression").loss(raw, torch.tensor([label]))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_classes_of_a_score_need_whole_ends():
+    with pytest.raises(UserError, match="labels 0 to 4.5; allowed: whole numbers"):
+        objective("expected_class", "regression", high=4.5)

@@ -67,6 +67,16 @@ class Network(nn.Module):
         each = range(len(self.architecture.plan.tasks)) if stages else ()
         return [[w for stage in stages for w in stage.copies[n].parameters()] for n in each]
 
+    def shared(self) -> dict[str, list[nn.Parameter]]:
+        """For each stage, by name, the weights that train and that several tasks own."""
+        found: dict[str, list[nn.Parameter]] = {}
+        for stage in self.modules():
+            if isinstance(stage, StageCopies) and stage.trains:
+                for copy, owners in zip(stage.copies, stage.owners, strict=True):
+                    if len(owners) > 1:
+                        found.setdefault(stage.name, []).extend(copy.parameters())
+        return found
+
     def _pool(self, rows: list[JoinedRow]) -> list[JoinedRow]:
         """Each task's rows pooled as its head says."""
         pooled = []

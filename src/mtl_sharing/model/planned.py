@@ -79,7 +79,8 @@ class PlannedEncoder(nn.Module):
         """
         fresh = {task: text for task, text in batches.items() if text.states is None}
         known = _state_rows({task: text for task, text in batches.items() if task not in fresh})
-        rows, finished = self.embeddings(_token_rows(fresh)), []
+        rows = [_disturbed(row, fresh) for row in self.embeddings(_token_rows(fresh))]
+        finished: list[JoinedRow] = []
         for depth in range(self.shape.layers + 1):
             rows = _in_order(rows, known, batches) if depth == self.frozen else rows
             done = [task for task in batches if self._last_layer(task) < depth]
@@ -142,6 +143,13 @@ def _token_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
 def _state_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
     """The states that came with every text."""
     return _text_rows(batches, lambda text: cast(Tensor, text.states).float())
+
+
+def _disturbed(row: JoinedRow, texts: Mapping[str, PackedBatch]) -> JoinedRow:
+    """The row with the noise that its texts bring, all of them or none."""
+    noise = [texts[stream.tasks[0]].noise for stream in row.streams]
+    known = [one for one in noise if one is not None]
+    return JoinedRow(row.streams, row.values + torch.cat(known)) if known else row
 
 
 def _in_order(

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_sharing.errors import check_known
+from mtl_sharing.errors import UserError, check_known
 
 
 class Objective(Protocol):
@@ -17,8 +17,11 @@ class Objective(Protocol):
         outputs: raw numbers for each example, K.
         cosine: whether the raw number is the cosine of a pair's two texts.
         bias: where the output bias starts.
+        squared: whether the loss is a squared error.
     """
 
+    @property
+    def squared(self) -> bool: ...
     @property
     def outputs(self) -> int: ...
     @property
@@ -33,6 +36,13 @@ class Objective(Protocol):
         """Raw outputs (E, K) to predictions (E,): a class number, or a value in label units."""
         ...
 
+    def divergence(self, one: Tensor, other: Tensor) -> Tensor:
+        """How far two raw outputs (E, K) differ, either way round, a scalar, mean over examples.
+
+        For classes ``KL(p || q) + KL(q || p)``, for values their squared difference.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class CrossEntropy:
@@ -41,6 +51,7 @@ class CrossEntropy:
     outputs: int
     cosine: bool = False
     bias: float = 0.0
+    squared: bool = False
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         """See :class:`Objective`."""
@@ -50,6 +61,12 @@ class CrossEntropy:
         """The likeliest class."""
         return raw.argmax(dim=1)
 
+    def divergence(self, one: Tensor, other: Tensor) -> Tensor:
+        """See :class:`Objective`."""
+        p, q = one.log_softmax(dim=1), other.log_softmax(dim=1)
+        # KL(p || q) + KL(q || p) = sum (p - q) (log p - log q).
+        return ((p.exp() - q.exp()) * (p - q)).sum(dim=1).mean()
+
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
@@ -58,6 +75,7 @@ class BinaryCrossEntropy:
     outputs: int = 1
     cosine: bool = False
     bias: float = 0.0
+    squared: bool = False
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         """See :class:`Objective`."""
@@ -66,6 +84,11 @@ class BinaryCrossEntropy:
     def predict(self, raw: Tensor) -> Tensor:
         """Class 1 where its probability is above a half."""
         return (raw[:, 0] > 0).long()
+
+    def divergence(self, one: Tensor, other: Tensor) -> Tensor:
+        """See :class:`Objective`."""
+        # As for two classes: a logit is the difference of their log probabilities.
+        return ((one.sigmoid() - other.sigmoid()) * (one - other)).sum(dim=1).mean()
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,7 @@ class SquaredError:
     whole: bool = False
     outputs: int = 1
     cosine: bool = False
+    squared: bool = True
 
     @property
     def bias(self) -> float:
@@ -90,6 +114,10 @@ class SquaredError:
     def predict(self, raw: Tensor) -> Tensor:
         """The raw number; for binary labels (``whole``) the nearer of the two classes."""
         return (raw[:, 0] > self.bias).long() if self.whole else raw[:, 0]
+
+    def divergence(self, one: Tensor, other: Tensor) -> Tensor:
+        """See :class:`Objective`."""
+        return F.mse_loss(one, other)
 
 
 @dataclass(frozen=True)
@@ -106,6 +134,7 @@ class CosineError:
     outputs: int = 1
     cosine: bool = True
     bias: float = 0.0
+    squared: bool = True
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         """See :class:`Objective`."""
@@ -116,12 +145,48 @@ class CosineError:
         share = torch.sigmoid(raw[:, 0]) if self.sigmoid else (raw[:, 0] + 1) / 2
         return self.low + share * (self.high - self.low)
 
+    def divergence(self, one: Tensor, other: Tensor) -> Tensor:
+        """See :class:`Objective`."""
+        return F.mse_loss(self.predict(one), self.predict(other))
+
+
+@dataclass(frozen=True)
+class ExpectedClass:
+    """A value as classes, one for each whole number of its range; it predicts their mean.
+
+    A label counts as the nearest class, from the middle on as the upper one.
+    """
+
+    low: float
+    high: float
+    cosine: bool = False
+    bias: float = 0.0
+    squared: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """Classes, both ends of the range counted."""
+        return round(self.high - self.low) + 1
+
+    def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
+        """See :class:`Objective`."""
+        return F.cross_entropy(raw, (labels - self.low + 0.5).floor().long())
+
+    def predict(self, raw: Tensor) -> Tensor:
+        """The expected value of the classes' probabilities."""
+        values = torch.arange(self.outputs, device=raw.device) + self.low
+        return raw.softmax(dim=1) @ values.to(raw.dtype)
+
+    def divergence(self, one: Tensor, other: Tensor) -> Tensor:
+        """See :class:`Objective`."""
+        return CrossEntropy(self.outputs).divergence(one, other)
+
 
 # Losses that each kind of task may name; the first is its default.
 ALLOWED = {
     "classes": ("cross_entropy",),
     "binary": ("bce", "cross_entropy", "mse"),
-    "regression": ("mse", "scaled_cosine", "sigmoid_cosine"),
+    "regression": ("mse", "scaled_cosine", "sigmoid_cosine", "expected_class"),
 }
 
 
@@ -136,7 +201,7 @@ def make_objective(
         low, high: the label's range; ignored for classes.
 
     Raises:
-        UserError: a loss that this kind of task cannot have.
+        UserError: a loss that this kind of task, or its range, cannot have.
     """
     allowed = ALLOWED[kind]
     chosen = allowed[0] if name is None else name
@@ -147,4 +212,8 @@ def make_objective(
         return BinaryCrossEntropy()
     if chosen == "mse":
         return SquaredError(0, 1, whole=True) if kind == "binary" else SquaredError(low, high)
+    if chosen == "expected_class":
+        if not (low.is_integer() and high.is_integer()):
+            raise UserError(where, f"{chosen} for labels {low:g} to {high:g}", "whole numbers")
+        return ExpectedClass(low, high)
     return CosineError(low, high, sigmoid=chosen == "sigmoid_cosine")

@@ -1,38 +1,167 @@
-"""How the tasks' losses become one scalar."""
+"""How much each task's loss counts."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import (
+    UserError,
+    check_above,
+    check_known,
+    check_range,
+    did_you_mean,
+    one_of,
+)
 from mtl_sharing.objectives.settings import LossConfig
 
 
-@dataclass(frozen=True)
-class FixedWeighting:
-    """The weighted sum of the losses of one step (mops report: unified loss)."""
+class Weighting(nn.Module):
+    """Equal weights: the terms of a step are the losses, divided by how many they are.
 
-    weights: Mapping[str, float]
+    What a weighting learns or remembers is in its state dict, so that a resumed run goes on alike.
+    """
 
     def counts(self, task: str) -> bool:
         """Whether the task has any weight; without it is left out of training."""
-        return self.weights.get(task, 1.0) > 0
+        return True
 
-    def __call__(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """One scalar out of a scalar for each task."""
-        equal = 1 / len(losses)
-        terms = [loss * self.weights.get(task, equal) for task, loss in losses.items()]
-        return torch.stack(terms).sum()
+    def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
+        """What a loss adds to the total of its draw.
+
+        Args:
+            loss: mean over the task's examples, a scalar.
+            among: tasks in this draw.
+            draw: its number, from 0.
+        """
+        return loss / among
+
+    def observe(self, losses: Mapping[str, float], epoch: int) -> None:
+        """Takes note of a draw's losses, in epoch ``epoch`` from 0."""
 
 
-def make_weighting(config: LossConfig, tasks: tuple[str, ...]) -> FixedWeighting:
-    """The weighting that the config asks for.
+class Fixed(Weighting):
+    """The weighted sum of the losses of a step (mops report: unified loss)."""
 
-    Raises:
-        UserError: a weight for an unknown task, a missing one, or a negative one.
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.weights = dict(weights)
+
+    def counts(self, task: str) -> bool:
+        """See :class:`Weighting`."""
+        return self.weights[task] > 0
+
+    def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
+        """See :class:`Weighting`."""
+        return loss * self.weights[task]
+
+
+class Uncertainty(Weighting):
+    """Weights learnt as the tasks' noise (Kendall, Gal and Cipolla 2018).
+
+    With ``s = log sigma^2``, 0 at the start, a task's term is ``L exp(-s) + s / 2``, and
+    ``L exp(-s) / 2 + s / 2`` for squared errors (their equations 7 and 10).
+
+    Args:
+        squared: the tasks whose loss is a squared error.
     """
+
+    def __init__(self, tasks: Sequence[str], squared: Collection[str]) -> None:
+        super().__init__()
+        self.log_variance = nn.ParameterDict({task: torch.zeros(()) for task in tasks})
+        self.scale = {task: 0.5 if task in squared else 1.0 for task in tasks}
+
+    def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
+        """See :class:`Weighting`."""
+        s = self.log_variance[task]
+        return self.scale[task] * torch.exp(-s) * loss + s / 2
+
+
+class DynamicAverage(Weighting):
+    """Tasks whose loss falls slowly weigh more (Liu, Johns and Davison 2019).
+
+    ``w_k ~ exp(r_k / T)`` with ``r_k`` the mean loss of the last epoch over that of the one
+    before; equal in the first two epochs.
+    """
+
+    def __init__(self, tasks: Sequence[str], temperature: float) -> None:
+        super().__init__()
+        self.tasks, self.temperature = tuple(tasks), temperature
+        # Sums and counts of this epoch, and the means of the two before it.
+        self.epoch = 0
+        self.sums = dict.fromkeys(tasks, (0.0, 0))
+        self.means: list[dict[str, float]] = []
+
+    def weights(self) -> dict[str, float]:
+        """Each task's weight, all together 1."""
+        ratios = np.ones(len(self.tasks))
+        if len(self.means) == 2:
+            before, last = self.means
+            known = [task in before and task in last and before[task] > 0 for task in self.tasks]
+            ratios = np.array(
+                [last[t] / before[t] if k else 1.0 for t, k in zip(self.tasks, known, strict=True)]
+            )
+        return dict(zip(self.tasks, _softmax(ratios / self.temperature), strict=True))
+
+    def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
+        """See :class:`Weighting`."""
+        return loss * self.weights()[task] * len(self.tasks) / among
+
+    def observe(self, losses: Mapping[str, float], epoch: int) -> None:
+        """See :class:`Weighting`."""
+        if epoch != self.epoch:
+            found = {task: total / count for task, (total, count) in self.sums.items() if count}
+            self.means = [*self.means, found][-2:]
+            self.epoch, self.sums = epoch, dict.fromkeys(self.tasks, (0.0, 0))
+        for task, loss in losses.items():
+            total, count = self.sums[task]
+            self.sums[task] = (total + loss, count + 1)
+
+    def get_extra_state(self) -> Any:
+        """What it remembers, for the state dict."""
+        return {"epoch": self.epoch, "sums": self.sums, "means": self.means}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes up what :meth:`get_extra_state` gave."""
+        self.epoch, self.sums, self.means = state["epoch"], state["sums"], state["means"]
+
+
+class Random(Weighting):
+    """New weights in every draw: the softmax of normal numbers (Lin et al. 2022)."""
+
+    def __init__(self, tasks: Sequence[str], seed: int) -> None:
+        super().__init__()
+        self.tasks, self.seed = tuple(tasks), seed
+
+    def weights(self, draw: int) -> dict[str, float]:
+        """Each task's weight, all together 1."""
+        # The last number keeps this stream apart from the samplers'.
+        numbers = np.random.default_rng([self.seed, draw, 1]).standard_normal(len(self.tasks))
+        return dict(zip(self.tasks, _softmax(numbers), strict=True))
+
+    def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
+        """See :class:`Weighting`."""
+        return loss * self.weights(draw)[task] * len(self.tasks) / among
+
+
+def _softmax(numbers: np.ndarray) -> list[float]:
+    powers = np.exp(numbers - numbers.max())
+    found: list[float] = (powers / powers.sum()).tolist()
+    return found
+
+
+WEIGHTINGS = ("fixed", "uncertainty", "dwa", "random")
+
+
+def check_weighting(config: LossConfig, tasks: Sequence[str]) -> None:
+    """Raises UserError for an unknown weighting, or weights that do not match the tasks."""
+    check_known("loss.weighting", config.weighting, WEIGHTINGS)
+    check_above("loss.temperature", config.temperature, 0)
+    check_range("loss.lr", config.lr, 0)
+    if config.weights and config.weighting != "fixed":
+        raise UserError("loss.weights", dict(config.weights), "none, or loss.weighting=fixed")
     for name, weight in config.weights.items():
         if name not in tasks:
             found = name + did_you_mean(name, tasks)
@@ -43,4 +172,24 @@ def make_weighting(config: LossConfig, tasks: tuple[str, ...]) -> FixedWeighting
         raise UserError("loss.weights", one_of(config.weights), f"all of {one_of(tasks)}, or none")
     if config.weights and not any(config.weights.values()):
         raise UserError("loss.weights", "0 for every task", "a weight above 0 for one at least")
-    return FixedWeighting(dict(config.weights))
+
+
+def make_weighting(
+    config: LossConfig, tasks: Sequence[str], squared: Collection[str], seed: int
+) -> Weighting:
+    """The weighting that the config asks for.
+
+    Args:
+        squared: the tasks whose loss is a squared error.
+
+    Raises:
+        UserError: as :func:`check_weighting`.
+    """
+    check_weighting(config, tasks)
+    if config.weighting == "uncertainty":
+        return Uncertainty(tasks, squared)
+    if config.weighting == "dwa":
+        return DynamicAverage(tasks, config.temperature)
+    if config.weighting == "random":
+        return Random(tasks, seed)
+    return Fixed(config.weights) if config.weights else Weighting()

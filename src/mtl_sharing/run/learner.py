@@ -1,31 +1,43 @@
 """One update of the weights: which tasks, what their losses say, one gradient step."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mtl_sharing.data.batches import TrainingBatches
+from mtl_sharing.mixing.epochs import Epochs
 from mtl_sharing.mixing.samplers import Sampler
 from mtl_sharing.model.network import Network
+from mtl_sharing.objectives.aggregation import Surgery
+from mtl_sharing.objectives.regularizers import Regularizer
 from mtl_sharing.objectives.ties import Tie
-from mtl_sharing.objectives.weighting import FixedWeighting
+from mtl_sharing.objectives.weighting import Weighting
 from mtl_sharing.run.evaluate import Runtime, TaskMeasure, check_finite
 from mtl_sharing.run.optimizer import clip_gradients, rate_factor, set_rate
 from mtl_sharing.run.precision import autocast
 from mtl_sharing.run.row_gradients import RowGradients
 from mtl_sharing.run.settings import SchedulerConfig
-from mtl_sharing.types import LabelledBatch
+from mtl_sharing.types import LabelledBatch, PackedBatch
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one update saw: mean loss of each task in it, how many examples, the tie's penalty."""
+    """What one update saw.
+
+    Attributes:
+        losses: mean loss of each task in it.
+        tie: the tie's penalty.
+        cosines: between the tasks' gradients on weights that they share, where they were parted.
+    """
 
     losses: Mapping[str, float]
     examples: int
     tie: float | None = None
+    cosines: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -36,6 +48,7 @@ class Learner:
         clip: largest norm of the whole gradient, or None.
         accumulation: micro-batches whose gradients make one update.
         tie: penalty over tied stages, added to the loss of every update.
+        surgery: merges the tasks' gradients on weights that they share; None sums them.
         served: batches that each task has given so far, which is all the data order's state.
     """
 
@@ -45,16 +58,21 @@ class Learner:
     sampler: Sampler
     batches: Mapping[str, TrainingBatches]
     measures: Mapping[str, TaskMeasure]
-    weighting: FixedWeighting
+    epochs: Epochs
+    weighting: Weighting
+    regularizer: Regularizer
     runtime: Runtime
     clip: float | None
     accumulation: int
     tie: Tie | None = None
+    surgery: Surgery | None = None
     served: dict[str, int] = field(default_factory=dict)
     rows: RowGradients = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rows = RowGradients(self.network)
+        # A row of the surgery keeps its gradient; the next may not be added to the same buffer.
+        parted = [] if self.surgery is None else itertools.chain(*self.surgery.shared.values())
+        self.rows = RowGradients(self.network, parted)
 
     def update(self, step: int, total: int) -> Update:
         """Update ``step`` (from 0) of ``total``.
@@ -67,37 +85,90 @@ class Learner:
         seen: dict[str, list[float]] = {}
         examples = 0
         for part in range(self.accumulation):
-            drawn = self.sampler.tasks(step * self.accumulation + part)
-            tasks = tuple(task for task in drawn if self.weighting.counts(task))
-            if not tasks:
-                continue
-            losses, count = self._losses(tasks)
-            examples += count
-            total_loss = self.weighting(losses) / self.accumulation
-            # Tasks whose every weight is frozen have nothing to learn from.
-            if total_loss.requires_grad:
-                total_loss.backward()
-            # Read together: a GPU is waited for once.
-            values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
-            for task, value in zip(losses, values, strict=True):
+            draw = step * self.accumulation + part
+            tasks = tuple(t for t in self.sampler.tasks(draw) if self.weighting.counts(t))
+            losses: dict[str, float] = {}
+            for group in self._groups(tasks):
+                found, count = self._backward(group, len(tasks), draw)
+                losses |= found
+                examples += count
+            for task, value in losses.items():
                 check_finite(f"loss of task {task}", value, f"at step {step + 1}")
                 seen.setdefault(task, []).append(value)
+            self.weighting.observe(losses, self.epochs.of(draw))
+        cosines = {} if self.surgery is None or not seen else self.surgery.merge()
         penalty = None if self.tie is None else self.tie.add_gradient()
         if penalty is not None:
             check_finite("the tie's penalty", penalty, f"at step {step + 1}")
         self._apply()
-        return Update({task: sum(v) / len(v) for task, v in seen.items()}, examples, penalty)
+        return Update(
+            {task: sum(v) / len(v) for task, v in seen.items()}, examples, penalty, cosines
+        )
 
-    def _losses(self, tasks: tuple[str, ...]) -> tuple[dict[str, Tensor], int]:
-        batches = {task: self._next(task) for task in tasks}
-        texts = {task: batch.text for task, batch in batches.items()}
-        with autocast(self.runtime.precision, self.runtime.device):
-            raw = self.network(texts)
+    def state(self) -> dict[str, Any]:
+        """Everything but the step's number that the next update depends on."""
+        return {
+            "served": dict(self.served),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "regularizer": self.regularizer.state_dict(),
+            "surgery": {} if self.surgery is None else self.surgery.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up what :meth:`state` gave.
+
+        Raises:
+            RuntimeError, ValueError: the state is that of another learner.
+        """
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.weighting.load_state_dict(state["weighting"])
+        self.regularizer.load_state_dict(state["regularizer"])
+        if self.surgery is not None:
+            self.surgery.restore(state["surgery"])
+        self.served = dict(state["served"])
+
+    def _groups(self, tasks: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The tasks that go through the network together: all, unless their gradients are parted.
+
+        Tasks that share a stage make one long row there, which is faster than one after the other.
+        """
+        if not tasks:
+            return []
+        return [tasks] if self.surgery is None else [(task,) for task in tasks]
+
+    def _backward(
+        self, group: tuple[str, ...], among: int, draw: int
+    ) -> tuple[dict[str, float], int]:
+        """Adds the gradients of a group's terms; the losses and the number of examples."""
+        batches = {task: self._next(task) for task in group}
+        raw = self._forward({task: batch.text for task, batch in batches.items()})
         losses = {
             task: self.measures[task].objective.loss(raw[task], batch.labels)
             for task, batch in batches.items()
         }
-        return losses, sum(len(batch.labels) for batch in batches.values())
+        penalties = self.regularizer.penalties(self._forward, batches, raw)
+        terms = [
+            self.weighting.term(task, loss + penalties.get(task, 0.0), among, draw)
+            for task, loss in losses.items()
+        ]
+        total = torch.stack(terms).sum() / self.accumulation
+        # Tasks whose every weight is frozen have nothing to learn from.
+        if total.requires_grad:
+            total.backward()
+        if self.surgery is not None:
+            self.surgery.take(group[0])
+        # Read together: a GPU is waited for once.
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        count = sum(len(batch.labels) for batch in batches.values())
+        return dict(zip(losses, values, strict=True)), count
+
+    def _forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+        with autocast(self.runtime.precision, self.runtime.device):
+            raw: dict[str, Tensor] = self.network(texts)
+        return raw
 
     def _next(self, task: str) -> LabelledBatch:
         number = self.served.get(task, 0)
@@ -110,3 +181,4 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.rows.clear()
+        self.regularizer.observe(self.network)

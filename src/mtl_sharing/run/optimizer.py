@@ -30,8 +30,17 @@ class AdamW(torch.optim.AdamW):
     step = torch.no_grad()(_plain(torch.optim.AdamW.step))
 
 
-def make_optimizer(network: nn.Module, config: OptimizerConfig) -> AdamW:
+def make_optimizer(
+    network: nn.Module,
+    config: OptimizerConfig,
+    others: Sequence[nn.Parameter] = (),
+    others_lr: float = 0.0,
+) -> AdamW:
     """Fused AdamW over the weights that train: encoder and heads, with and without decay.
+
+    Args:
+        others: weights outside the network, without decay.
+        others_lr: their peak learning rate.
 
     Raises:
         UserError: nothing trains, or a setting is out of range.
@@ -45,15 +54,15 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> AdamW:
     if not groups:
         raise UserError("sharing.plan", "no weight that trains", "at least one S, I, G or T stage")
     head_lr = config.lr if config.head_lr is None else config.head_lr
+    rates = [
+        (parameters, config.lr if encoder else head_lr, config.weight_decay if decays else 0.0)
+        for (encoder, decays), parameters in groups.items()
+    ]
+    rates += [(list(others), others_lr, 0.0)] if others else []
     return AdamW(
         [
-            {
-                "params": parameters,
-                "lr": config.lr if encoder else head_lr,
-                "peak_lr": config.lr if encoder else head_lr,
-                "weight_decay": config.weight_decay if decays else 0.0,
-            }
-            for (encoder, decays), parameters in groups.items()
+            {"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay}
+            for parameters, lr, decay in rates
         ],
         betas=(config.betas[0], config.betas[1]),
         eps=config.epsilon,

@@ -6,6 +6,8 @@ after the update only these are cleared. What clipping and the optimiser see is 
 gradient, and none where no row was read.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +19,13 @@ class RowGradients:
     """The gradients of a network's word tables, on a CPU; a GPU writes its zeros fast enough.
 
     The gradient of a tied table is dense, since the tie pulls at every row.
+
+    Args:
+        dense: weights whose gradients are left as torch makes them.
     """
 
-    def __init__(self, network: Network) -> None:
-        tied = {id(weight) for copy in network.tied() for weight in copy}
+    def __init__(self, network: Network, dense: Iterable[Tensor] = ()) -> None:
+        tied = {id(weight) for copy in (*network.tied(), dense) for weight in copy}
         words = [m.word for m in network.modules() if isinstance(m, Embeddings)]
         weights = [w for w in words if w.weight.requires_grad and id(w.weight) not in tied]
         self.tables = [_Table(w) for w in weights if w.weight.device.type == "cpu"]

@@ -87,6 +87,7 @@ class Trainer:
     history: list[dict[str, Any]] = field(default_factory=list)
     _losses: dict[str, float] = field(default_factory=dict, init=False)
     _tie: float | None = field(default=None, init=False)
+    _cosines: dict[str, list[float]] = field(default_factory=dict, init=False)
     _stop: bool = field(default=False, init=False)
 
     def run(self) -> None:
@@ -140,6 +141,8 @@ class Trainer:
             old = self._losses.get(task, loss)
             self._losses[task] = _SMOOTHING * old + (1 - _SMOOTHING) * loss
         self._tie = update.tie
+        for name, cosine in update.cosines.items():
+            self._cosines.setdefault(name, []).append(cosine)
 
     def _evaluate(self) -> None:
         learner = self.learner
@@ -163,6 +166,8 @@ class Trainer:
         figures = {"performance": found.performance, "performance_raw_r": found.performance_raw_r}
         row = {"step": self.step, "train_s": self.timing.train_s} | figures | values | dev | train
         row |= {} if self._tie is None else {"train/tie": self._tie}
+        row |= {f"cosine/{name}": sum(v) / len(v) for name, v in self._cosines.items()}
+        self._cosines = {}
         self.history.append(row)
         write_metrics(self.folder, self.history)
         words = "  ".join(f"{name} {task['value']:.3f}" for name, task in found.tasks.items())
@@ -181,12 +186,11 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "stale": self.stale,
-            "served": dict(self.learner.served),
             "timing": vars(self.timing),
             "history": self.history,
             "losses": self._losses,
-            "network": self.learner.network.state_dict(),
-            "optimizer": self.learner.optimizer.state_dict(),
+            "cosines": self._cosines,
+            "learner": self.learner.state(),
         }
         save_state(self.folder, state)
 
@@ -200,15 +204,14 @@ class Trainer:
         if state is None:
             return False
         try:
-            self.learner.network.load_state_dict(state["network"])
-            self.learner.optimizer.load_state_dict(state["optimizer"])
+            self.learner.restore(state["learner"])
         except (RuntimeError, ValueError) as error:
             found = str(error).partition("\n")[0]
             raise UserError(str(self.folder), found, "the checkpoint of this run") from None
         self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
-        self.learner.served = dict(state["served"])
         self.timing = Timing(**state["timing"])
         self.history, self._losses = state["history"], state["losses"]
+        self._cosines = state["cosines"]
         return True
 
 

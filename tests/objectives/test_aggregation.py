@@ -1,0 +1,187 @@
+"""How gradients on shared weights become one: by hand, and against torchjd on a full Jacobian."""
+
+import importlib.util
+
+import pytest
+import torch
+from torch import nn
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.objectives import aggregation
+from mtl_sharing.objectives.aggregation import AGGREGATIONS, make_surgery
+from mtl_sharing.objectives.settings import LossConfig
+
+SIZES = {"embeddings": [(5, 3)], "layer.0": [(7,), (3, 2)]}
+WIDTH = 15 + 7 + 6
+
+
+def make(rule, cosines="none", **values):
+    shared = {name: [nn.Parameter(torch.zeros(s)) for s in sizes] for name, sizes in SIZES.items()}
+    return make_surgery(LossConfig(aggregation=rule, cosines=cosines, **values), shared)
+
+
+def weights_of(surgery):
+    return [weight for stage in surgery.shared.values() for weight in stage]
+
+
+def give(surgery, row):
+    """Leaves a row of the Jacobian in the weights, as a backward pass would."""
+    parts = row.split([weight.numel() for weight in weights_of(surgery)])
+    for weight, part in zip(weights_of(surgery), parts, strict=True):
+        weight.grad = part.view_as(weight).clone()
+
+
+def merged(surgery, rows):
+    for number, row in enumerate(rows):
+        give(surgery, row)
+        surgery.take(f"task{number}")
+        assert all(weight.grad is None for weight in weights_of(surgery))
+    cosines = surgery.merge()
+    return torch.cat([weight.grad.flatten() for weight in weights_of(surgery)]), cosines
+
+
+def jacobian(rows=3, seed=0, shift=0.0):
+    torch.manual_seed(seed)
+    return torch.randn(rows, WIDTH) + shift
+
+
+def test_pcgrad_of_a_conflict_by_hand():
+    one, other = torch.zeros(2, WIDTH)
+    one[0], other[0], other[1] = 2.0, -1.0, 1.0
+    found, cosines = merged(make("pcgrad", cosines="network"), torch.stack([one, other]))
+    # g1 - (g1 g2 / |g2|^2) g2 = (2, 0) + (-1, 1) = (1, 1); g2 - (g1 g2 / |g1|^2) g1 = (0, 1).
+    assert found[:2].tolist() == pytest.approx([1.0, 2.0]) and not found[2:].any()
+    assert cosines == {"network/task0+task1": pytest.approx(-(0.5**0.5))}
+
+
+@pytest.mark.parametrize("rule", ["sum", "pcgrad", "gradvac"])
+def test_without_conflict_these_are_the_plain_sum(rule):
+    rows = jacobian(shift=2.0)
+    assert (rows @ rows.T).min() > 0
+    found, _ = merged(make(rule, cosines="network"), rows)
+    torch.testing.assert_close(found, rows.sum(0))
+
+
+def oracle(rule):
+    from torchjd import aggregation as theirs
+
+    return {
+        "sum": theirs.Sum, "mean": theirs.Mean, "pcgrad": theirs.PCGrad,
+        "gradvac": theirs.GradVac, "upgrad": theirs.UPGrad, "mgda": theirs.MGDA,
+        "cagrad": lambda: theirs.CAGrad(c=0.5), "fairgrad": lambda: theirs.FairGrad(alpha=1.0),
+        "imtl_g": theirs.IMTLG, "aligned_mtl": theirs.AlignedMTL,
+    }[rule]()  # fmt: skip
+
+
+@pytest.mark.parametrize("shift", [0.0, -0.3])
+@pytest.mark.parametrize("rule", AGGREGATIONS)
+def test_every_rule_is_torchjd_s_aggregator_of_the_full_jacobian(rule, shift):
+    missing = [name for name in AGGREGATIONS[rule] if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{rule} needs {', '.join(missing)}: pip install 'mtl-sharing[solvers]'")
+    rows = jacobian(seed=5, shift=shift)
+    rows[2] -= rows[0]  # a conflict
+    torch.manual_seed(11)
+    wanted = oracle(rule)(rows.double())
+    torch.manual_seed(11)
+    found, _ = merged(make(rule, cosines="network"), rows)
+    torch.testing.assert_close(found, wanted.float(), rtol=2e-4, atol=2e-5)
+
+
+def test_rows_add_up_over_micro_batches():
+    surgery, rows = make("mean"), jacobian(rows=2)
+    for row, task in [(rows[0], "a"), (rows[1], "b"), (2 * rows[0], "a")]:
+        give(surgery, row)
+        surgery.take(task)
+    surgery.merge()
+    found = torch.cat([weight.grad.flatten() for weight in weights_of(surgery)])
+    torch.testing.assert_close(found, (3 * rows[0] + rows[1]) / 2)
+
+
+def test_a_task_that_reads_only_some_weights_has_zeros_elsewhere():
+    surgery, rows = make("pcgrad", cosines="stages"), jacobian(rows=2)
+    rows[1, 15:] = 0.0
+    rows[1, :15] = -rows[0, :15]
+    for row, task in zip(rows, "ab", strict=True):
+        give(surgery, row)
+        if task == "b":
+            for weight in surgery.shared["layer.0"]:
+                weight.grad = None
+        surgery.take(task)
+    cosines = surgery.merge()
+    found = torch.cat([weight.grad.flatten() for weight in weights_of(surgery)])
+    gramian = rows @ rows.T
+    scale_a = 1 - gramian[0, 1] / gramian[0, 0]  # of row a: its own, and what b gave up
+    scale_b = 1 - gramian[0, 1] / gramian[1, 1]
+    torch.testing.assert_close(found, scale_a * rows[0] + scale_b * rows[1])
+    assert cosines["embeddings/a+b"] == pytest.approx(-1)
+    assert set(cosines) == {"embeddings/a+b", "network/a+b"}
+
+
+def test_cosines_of_every_stage_and_of_all():
+    rows = jacobian(rows=3)
+    _, cosines = merged(make("sum", cosines="stages"), rows)
+    assert len(cosines) == 3 * 3
+    for stage, part in {
+        "network": rows,
+        "embeddings": rows[:, :15],
+        "layer.0": rows[:, 15:],
+    }.items():
+        for one, other in [(0, 1), (0, 2), (1, 2)]:
+            wanted = torch.cosine_similarity(part[one], part[other], dim=0).item()
+            assert cosines[f"{stage}/task{one}+task{other}"] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_single_task_keeps_its_gradient():
+    rows = jacobian(rows=1)
+    for rule in ("pcgrad", "mgda", "mean"):
+        found, cosines = merged(make(rule, cosines="network"), rows)
+        assert torch.equal(found, rows[0]) and cosines == {}
+
+
+def test_what_a_rule_remembers_is_restored_without_drawing_numbers():
+    one, two = make("gradvac"), make("gradvac")
+    for seed in range(4):
+        merged(one, jacobian(seed=seed, shift=0.8))  # alike, as they should stay then
+    random = torch.get_rng_state()
+    two.restore(one.state())
+    assert torch.equal(torch.get_rng_state(), random)
+    torch.manual_seed(1)
+    wanted, _ = merged(one, jacobian(seed=9))
+    torch.manual_seed(1)
+    found, _ = merged(two, jacobian(seed=9))
+    assert torch.equal(found, wanted)
+    torch.manual_seed(1)
+    fresh, _ = merged(make("gradvac"), jacobian(seed=9))
+    assert not torch.equal(fresh, wanted)
+
+
+def test_nothing_to_do_is_no_surgery():
+    assert make("sum") is None
+    assert make_surgery(LossConfig(aggregation="pcgrad"), {}) is None
+    assert make("sum", cosines="network") is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "found"),
+    [
+        ({"rule": "pcgrab"}, "loss.aggregation", "pcgrab (nearest: pcgrad)"),
+        ({"rule": "sum", "cosines": "all"}, "loss.cosines", "all"),
+        ({"rule": "gradvac", "beta": 1.5}, "loss.beta", "1.5"),
+        ({"rule": "cagrad", "c": 1.0}, "loss.c", "1.0"),
+        ({"rule": "fairgrad", "alpha": -1.0}, "loss.alpha", "-1"),
+    ],
+)
+def test_bad_settings_are_named(values, where, found):
+    with pytest.raises(UserError) as caught:
+        make(**values)
+    assert caught.value.where == where and found in str(caught.value)
+
+
+def test_a_solver_that_is_not_installed_is_named_with_its_command(monkeypatch):
+    monkeypatch.setattr(aggregation.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError) as caught:
+        make("upgrad")
+    words = str(caught.value)
+    assert caught.value.where == "loss.aggregation" and "upgrad, which needs qpsolvers" in words
+    assert "pip install 'mtl-sharing[solvers]'" in words
