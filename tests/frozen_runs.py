@@ -66,7 +66,8 @@ def finish(
     learner.update = watched
     trainer.run()
     found = evaluate(learner.network, material.dev, learner.measures, learner.runtime)
-    after = torch.load(trainer.folder / "checkpoint" / "last.pt", weights_only=True)["network"]
+    state = torch.load(trainer.folder / "checkpoint" / "last.pt", weights_only=True)
+    after = state["learner"]["network"]
     history = [{k: v for k, v in row.items() if k != "train_s"} for row in trainer.history]
     figures = {
         name: {k: v for k, v in task.items() if isinstance(v, float)}

@@ -1,6 +1,4 @@
-"""Blueprint and material to a trainer that is ready to run."""
-
-from pathlib import Path
+"""Blueprint and material to a learner: what the main training updates, with which data."""
 
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import TrainingBatches
@@ -8,6 +6,7 @@ from mtl_sharing.material import Material
 from mtl_sharing.mixing.epochs import Epochs
 from mtl_sharing.mixing.samplers import Sampler, batches_of, epoch_draws, make_sampler
 from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.network import HeadsOnly, Network
 from mtl_sharing.objectives.aggregation import make_surgery
 from mtl_sharing.objectives.regularizers import make_regularizer
 from mtl_sharing.objectives.ties import make_tie
@@ -15,20 +14,24 @@ from mtl_sharing.objectives.weighting import Weighting, make_weighting
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.optimizer import make_optimizer
 from mtl_sharing.run.precision import keep_freed_memory
-from mtl_sharing.run.trainer import Trainer
 
 
 def make_learner(blueprint: Blueprint, material: Material, architecture: Architecture) -> Learner:
-    """A fresh learner of ``architecture``: network, optimiser and data from the start.
+    """A learner of a fresh network of ``architecture``; see :func:`learner_of`."""
+    return learner_of(blueprint, material, blueprint.network(architecture, material.tower))
+
+
+def learner_of(blueprint: Blueprint, material: Material, network: Network | HeadsOnly) -> Learner:
+    """A fresh learner of a network: optimiser and data from the start.
 
     Raises:
         UserError: a setting of optimiser, sampler or loss that does not fit.
     """
     keep_freed_memory()
     config = blueprint.config
-    network = blueprint.network(architecture, material.tower)
     weighting = training_weighting(blueprint).to(blueprint.runtime.device)
     learnt = list(weighting.parameters())
+    tied = network.tied() if isinstance(network, Network) else []
     return Learner(
         network=network,
         optimizer=make_optimizer(network, config.optimizer, learnt, config.loss.lr),
@@ -50,23 +53,8 @@ def make_learner(blueprint: Blueprint, material: Material, architecture: Archite
         runtime=blueprint.runtime,
         clip=config.optimizer.clip,
         accumulation=config.trainer.accumulation,
-        tie=make_tie(config.sharing.tie, network.tied()),
+        tie=make_tie(config.sharing.tie, tied),
         surgery=make_surgery(config.loss, network.shared()),
-    )
-
-
-def make_trainer(blueprint: Blueprint, material: Material, folder: Path) -> Trainer:
-    """The trainer of the blueprint's plan, which keeps its state in ``folder``."""
-    options, seed = blueprint.config.trainer, blueprint.config.seed
-    learner = make_learner(blueprint, material, blueprint.architecture)
-    total = training_steps(blueprint, material)
-    return Trainer(
-        learner=learner,
-        dev={name: data.sample(options.eval_examples, seed) for name, data in material.dev.items()},
-        folder=folder,
-        total=total,
-        eval_every=evaluation_interval(blueprint, total),
-        patience=options.patience,
     )
 
 

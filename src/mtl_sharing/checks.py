@@ -1,15 +1,25 @@
 """Settings that need neither data nor weights are refused before either is read."""
 
+from collections.abc import Mapping
+
 from mtl_sharing.config import Config, SuiteConfig
 from mtl_sharing.data.examples import BAD_ROW_CHOICES
-from mtl_sharing.errors import UserError, check_above, check_range, one_of
-from mtl_sharing.mixing.samplers import check_sampler
+from mtl_sharing.errors import (
+    UserError,
+    check_above,
+    check_known,
+    check_range,
+    check_rate,
+    one_of,
+)
+from mtl_sharing.mixing.samplers import SAMPLERS, check_sampler
 from mtl_sharing.objectives.aggregation import check_aggregation
 from mtl_sharing.objectives.regularizers import check_regularizer
 from mtl_sharing.objectives.ties import check_tie
 from mtl_sharing.objectives.weighting import check_weighting
 from mtl_sharing.run.optimizer import check_optimizer, rate_factor
-from mtl_sharing.run.settings import TrainerConfig
+from mtl_sharing.run.phases import MAIN
+from mtl_sharing.run.settings import PHASE_KINDS, PhaseConfig, TrainerConfig
 from mtl_sharing.score.score import check_score
 from mtl_sharing.store.settings import check_cache
 
@@ -27,6 +37,7 @@ def check_settings(config: Config, tasks: tuple[str, ...]) -> None:
     check_regularizer(config.regularizer)
     rate_factor(config.scheduler, 0, 1)
     _check_suite(config.suite)
+    _check_phases(config.phases)
     _check_trainer(config.trainer)
 
 
@@ -58,3 +69,21 @@ def _check_trainer(trainer: TrainerConfig) -> None:
     check_above("trainer.epochs", trainer.epochs, 0)
     if trainer.max_steps is not None:
         check_range("trainer.max_steps", trainer.max_steps, 0)
+
+
+def _check_phases(phases: Mapping[str, PhaseConfig]) -> None:
+    for name, phase in phases.items():
+        where = f"phases.{name}"
+        if name == MAIN:
+            raise UserError("phases", name, "another name: this is the main training's")
+        check_known(f"{where}.kind", phase.kind, PHASE_KINDS)
+        check_known(f"{where}.when", phase.when, ("before", "after"))
+        check_above(f"{where}.epochs", phase.epochs, 0)
+        check_rate(f"{where}.rate", phase.rate)
+        for key in ("steps", "batch_size"):
+            if getattr(phase, key) is not None:
+                check_range(f"{where}.{key}", getattr(phase, key), 1)
+        if phase.lr is not None:
+            check_range(f"{where}.lr", phase.lr, 0)
+        if phase.sampler is not None:
+            check_known(f"{where}.sampler", phase.sampler, SAMPLERS)

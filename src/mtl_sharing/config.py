@@ -14,7 +14,12 @@ from mtl_sharing.mixing.settings import SamplerConfig
 from mtl_sharing.model.settings import HeadConfig, LanesConfig, PairingConfig, PalsConfig
 from mtl_sharing.model.shape import EncoderConfig
 from mtl_sharing.objectives.settings import LossConfig, RegularizerConfig, TieConfig
-from mtl_sharing.run.settings import OptimizerConfig, SchedulerConfig, TrainerConfig
+from mtl_sharing.run.settings import (
+    OptimizerConfig,
+    PhaseConfig,
+    SchedulerConfig,
+    TrainerConfig,
+)
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.store.settings import CacheConfig
 
@@ -79,6 +84,7 @@ class Config:
     Attributes:
         split: how many lower layers ``sharing=hybrid`` shares, or a share of the encoder's.
         data_dir: folder that the tasks' files are relative to.
+        phases: trainings before and after the main one, by names of their own.
         resume: folder of a stopped run to go on with.
         dry_run: print and write the plan; read no weights and train nothing.
     """
@@ -99,6 +105,7 @@ class Config:
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    phases: dict[str, PhaseConfig] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.build import make_learner, make_trainer
+from mtl_sharing.build import make_learner
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.frozen_states import with_frozen_states
@@ -35,6 +35,7 @@ from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory
 from mtl_sharing.run.records import draw_curves, git_state, versions
 from mtl_sharing.run.trainer import Trainer
+from mtl_sharing.schedule import make_trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate, timed_text
 from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.score.score import reference_performance
@@ -141,23 +142,22 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     material = with_frozen_states(blueprint, plain)
     frozen_s = time.perf_counter() - began
     trainer = make_trainer(blueprint, material, folder)
-    # The network has copies of its own; what training needs no more makes room for it.
+    # The network has copies of its own.
     plain, material = replace(plain, tower={}), replace(material, tower={})
     if trainer.restore():
-        log.info("going on after step %d of %d", trainer.step, trainer.total)
+        log.info("going on after step %d of %d", trainer.done, trainer.total)
     replace_json(folder / "config.json", model_config(blueprint))
     _announce(blueprint, trainer)
     reset_peak_memory(blueprint.runtime.device)
     trainer.run()
-    learner = trainer.learner
-    peak = peak_memory(learner.runtime.device)
+    peak = peak_memory(trainer.runtime.device)
     log.info("evaluating on all of dev")
-    found = evaluate(learner.network, material.dev, learner.measures, learner.runtime)
+    found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
     draw_curves(
         folder, trainer.history, f"{describe_regime(blueprint)} (seed {blueprint.config.seed})"
     )
     timing = trainer.timing
-    del trainer, learner
+    del trainer
     measured = _calibrate(blueprint, plain)
     cost = plan_cost(blueprint.architecture)
     return {
@@ -169,6 +169,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": peak},
         "time": {
             "train_s": timing.train_s,
+            "phases_s": timing.phases_s,
             "frozen_s": frozen_s,
             "step_s": timing.step_s,
             "examples_per_s": timing.examples_per_s,

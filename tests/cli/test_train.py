@@ -32,7 +32,7 @@ def test_a_run_leaves_everything_that_the_contract_names(mtl_train):
     assert result["plan"] == "S6-I6"
     assert set(result["tasks"]) == {"sst", "quora", "sts"}
     assert result["tasks"]["sts"]["metric"] == "pearson"
-    times = {"train_s", "frozen_s", "step_s", "examples_per_s", "predict_all_s"}
+    times = {"train_s", "phases_s", "frozen_s", "step_s", "examples_per_s", "predict_all_s"}
     assert set(result["time"]) == times
     assert "sst" in done.out
     assert str(done.folder.relative_to(done.cwd)) in done.out

@@ -118,5 +118,5 @@ def test_a_score_counts_as_its_nearest_class(label):
 
 
 def test_classes_of_a_score_need_whole_ends():
-    with pytest.raises(UserError, match="labels 0 to 4.5; allowed: whole numbers"):
+    with pytest.raises(UserError, match=r"labels 0 to 4\.5; allowed: whole numbers"):
         objective("expected_class", "regression", high=4.5)

@@ -5,7 +5,8 @@ import csv
 import pytest
 import torch
 
-from mtl_sharing.build import make_learner, make_trainer
+from mtl_sharing.build import make_learner
+from mtl_sharing.schedule import make_trainer
 
 # Losses without dropout and gradients as they are, so that they can be compared.
 PLAIN = ("encoder.layers=3", "head.dropout=0", "optimizer.clip=null")
@@ -29,7 +30,7 @@ def train(prepare, tmp_path):
         # The network now holds the best weights; the checkpoint has the last.
         state = torch.load(tmp_path / "checkpoint" / "last.pt", weights_only=True)
         with (tmp_path / "metrics.csv").open() as file:
-            return before, state["network"], list(csv.DictReader(file))
+            return before, state["learner"]["network"], list(csv.DictReader(file))
 
     return run
 

@@ -109,14 +109,15 @@ def load_tower(path: Path, shape: EncoderShape, seed: int) -> LoadedTower:
         UserError: a damaged or unsafe file, or weights that are missing, too many, or of another
             size; each is named.
     """
-    theirs = _without_prefix(read_weights(path), shape.family)
+    theirs = plain_names(read_weights(path), shape.family)
     tower, fresh = {}, []
     for stage in tower_stages(shape):
         state = _take_stage(stage, shape, theirs)
         if stage == "pooler" and not state:
             state = random_stage(stage, shape, random_source(seed, stage))
             fresh.append(stage)
-        _check_stage(stage, state, shape, path)
+        whole = f"a {shape.family} checkpoint with {shape.layers} layers"
+        check_weights(stage, state, _expected(stage, shape), path, whole)
         tower[stage] = state
     unknown = [name for name in theirs if not _DROPPED.match(name)]
     if unknown:
@@ -153,8 +154,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return dict(weights)
 
 
-def _without_prefix(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:
-    """Names without the model's prefix (``bert.``) and with today's names of layer norms."""
+def plain_names(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:
+    """The weights under names without the model's prefix (``bert.``).
+
+    Layer norms get the names of their weights that are used today.
+    """
     prefix = f"{family}."
     modern = {}
     for name, tensor in weights.items():
@@ -189,19 +193,29 @@ def _take_stage(stage: str, shape: EncoderShape, theirs: dict[str, Tensor]) -> d
     return state
 
 
-def _check_stage(stage: str, state: dict[str, Tensor], shape: EncoderShape, path: Path) -> None:
-    expected = _expected(stage, shape)
+def check_weights(
+    part: str,
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    path: Path,
+    whole: str,
+) -> None:
+    """Raises UserError unless ``state`` holds exactly the weights that ``part`` expects.
+
+    Args:
+        path: the file that they were read from, for the error.
+        whole: what a file that has them all is called, for the error.
+    """
     missing = sorted(expected.keys() - state.keys())
     if missing:
-        found = f"no weights for {stage}: {_some(missing)}"
-        raise UserError(str(path), found, f"a {shape.family} checkpoint with {shape.layers} layers")
+        raise UserError(str(path), f"no weights for {part}: {_some(missing)}", whole)
     surplus = sorted(state.keys() - expected.keys())
     if surplus:
-        found = f"weights that {stage} has no place for: {_some(surplus)}"
+        found = f"weights that {part} has no place for: {_some(surplus)}"
         raise UserError(str(path), found, "the weights that the config asks for")
     for name, like in expected.items():
         if state[name].shape != like.shape:
-            found = f"{stage}.{name} of shape {tuple(state[name].shape)}"
+            found = f"{part}.{name} of shape {tuple(state[name].shape)}"
             raise UserError(str(path), found, f"{tuple(like.shape)}, which the config asks for")
 
 

@@ -67,6 +67,14 @@ class Network(nn.Module):
         each = range(len(self.architecture.plan.tasks)) if stages else ()
         return [[w for stage in stages for w in stage.copies[n].parameters()] for n in each]
 
+    def encoder_requires_grad_(self, flag: bool) -> "Network":
+        """Whether the encoder takes a gradient, as far as the plan lets it train."""
+        self.encoder.requires_grad_(flag)
+        for stage in self.encoder.modules():
+            if isinstance(stage, StageCopies):
+                stage.requires_grad_(flag and stage.trains)
+        return self
+
     def shared(self) -> dict[str, list[nn.Parameter]]:
         """For each stage, by name, the weights that train and that several tasks own."""
         found: dict[str, list[nn.Parameter]] = {}
@@ -86,3 +94,27 @@ class Network(nn.Module):
             kept = of_tasks(rows, tasks)
             pooled += pool(kept) if kept else []
         return pooled
+
+
+class HeadsOnly(nn.Module):
+    """A network whose encoder stays as it is: it takes no gradient, and runs without dropout."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network.encoder_requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "HeadsOnly":
+        """As in torch, except that the encoder never leaves evaluation mode."""
+        super().train(mode)
+        self.network.encoder.eval()
+        return self
+
+    def forward(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+        """See :meth:`Network.forward`."""
+        outputs: dict[str, Tensor] = self.network(batches)
+        return outputs
+
+    def shared(self) -> dict[str, list[nn.Parameter]]:
+        """As :meth:`Network.shared`, without what takes no gradient."""
+        found = self.network.shared()
+        return {name: weights for name, weights in found.items() if weights[0].requires_grad}

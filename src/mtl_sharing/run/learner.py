@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl_sharing.data.batches import TrainingBatches
 from mtl_sharing.mixing.epochs import Epochs
 from mtl_sharing.mixing.samplers import Sampler
-from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.aggregation import Surgery
 from mtl_sharing.objectives.regularizers import Regularizer
 from mtl_sharing.objectives.ties import Tie
@@ -45,6 +44,7 @@ class Learner:
     """Everything that one update needs.
 
     Attributes:
+        network: takes text of some tasks and gives their raw outputs.
         clip: largest norm of the whole gradient, or None.
         accumulation: micro-batches whose gradients make one update.
         tie: penalty over tied stages, added to the loss of every update.
@@ -52,7 +52,7 @@ class Learner:
         served: batches that each task has given so far, which is all the data order's state.
     """
 
-    network: Network
+    network: nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: SchedulerConfig
     sampler: Sampler
@@ -70,9 +70,15 @@ class Learner:
     rows: RowGradients = field(init=False)
 
     def __post_init__(self) -> None:
-        # A row of the surgery keeps its gradient; the next may not be added to the same buffer.
-        parted = [] if self.surgery is None else itertools.chain(*self.surgery.shared.values())
-        self.rows = RowGradients(self.network, parted)
+        # A tie pulls at every row. A row of the surgery keeps its gradient, and the next may not be
+        # added to the same buffer.
+        tied = [] if self.tie is None else self.tie.copies
+        parted = {} if self.surgery is None else self.surgery.shared
+        self.rows = RowGradients(self.network, itertools.chain(*tied, *parted.values()))
+
+    def close(self) -> None:
+        """Leaves the network as it found it, apart from its weights."""
+        self.rows.close()
 
     def update(self, step: int, total: int) -> Update:
         """Update ``step`` (from 0) of ``total``.

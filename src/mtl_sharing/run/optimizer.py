@@ -49,7 +49,8 @@ def make_optimizer(
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            key = (name.startswith("encoder."), parameter.dim() > 1)
+            # A phase's module may have the whole network inside.
+            key = (name.removeprefix("network.").startswith("encoder."), parameter.dim() > 1)
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise UserError("sharing.plan", "no weight that trains", "at least one S, I, G or T stage")

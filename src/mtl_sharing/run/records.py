@@ -36,9 +36,9 @@ def curves(history: Sequence[Row]) -> dict[str, list[tuple[str, list[float], lis
         "dev": [],
     }
     for name in dict.fromkeys(name for row in history for name in row):
-        points = [(float(row["step"]), float(row[name])) for row in history if name in row]
         panel, label = _place(name)
         if panel is not None:
+            points = [(float(row["step"]), float(row[name])) for row in history if name in row]
             panels[panel].append((label, [x for x, _ in points], [y for _, y in points]))
     return panels
 

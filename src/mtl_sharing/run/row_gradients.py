@@ -12,23 +12,26 @@ import torch
 from torch import Tensor, nn
 
 from mtl_sharing.model.layers import Embeddings
-from mtl_sharing.model.network import Network
 
 
 class RowGradients:
     """The gradients of a network's word tables, on a CPU; a GPU writes its zeros fast enough.
 
-    The gradient of a tied table is dense, since the tie pulls at every row.
-
     Args:
-        dense: weights whose gradients are left as torch makes them.
+        dense: weights that also get gradients which reach every row, such as a tie's pull, or
+            whose gradients are taken away between backward passes.
     """
 
-    def __init__(self, network: Network, dense: Iterable[Tensor] = ()) -> None:
-        tied = {id(weight) for copy in (*network.tied(), dense) for weight in copy}
+    def __init__(self, network: nn.Module, dense: Iterable[Tensor] = ()) -> None:
+        left = {id(weight) for weight in dense}
         words = [m.word for m in network.modules() if isinstance(m, Embeddings)]
-        weights = [w for w in words if w.weight.requires_grad and id(w.weight) not in tied]
+        weights = [w for w in words if w.weight.requires_grad and id(w.weight) not in left]
         self.tables = [_Table(w) for w in weights if w.weight.device.type == "cpu"]
+
+    def close(self) -> None:
+        """Leaves the tables' gradients to torch again."""
+        for table in self.tables:
+            table.close()
 
     def clear(self) -> None:
         """Makes the tables ready for the next update."""
@@ -39,6 +42,7 @@ class RowGradients:
 class _Table:
     def __init__(self, words: nn.Embedding) -> None:
         words.sparse = True
+        self._words = words
         self.weight, self._buffer = words.weight, torch.zeros_like(words.weight)
         self._read: list[Tensor] = []
         # Called before the gradient is added to what ``grad`` holds then.
@@ -54,3 +58,9 @@ class _Table:
             self._buffer.index_fill_(0, rows, 0)
         self._read.clear()
         self.weight.grad = None
+
+    def close(self) -> None:
+        """Takes the hook away, and the buffer."""
+        self.clear()
+        self.hook.remove()
+        self._words.sparse = False

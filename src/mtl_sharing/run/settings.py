@@ -71,3 +71,40 @@ class TrainerConfig:
     device: str = "auto"
     threads: int | None = None
     debug: bool = False
+
+
+PHASE_KINDS = ("tasks",)
+
+
+@dataclass
+class PhaseConfig:
+    """A part of the training before or after the main one, with an optimiser of its own.
+
+    Attributes:
+        kind: ``tasks`` (as the main training), ``masked_lm`` (on the tasks' training texts) or
+            ``ranking`` (multiple negatives, on the positive pairs of a task).
+        when: ``before`` the main training or ``after`` it, in the order in which they are given.
+        steps: updates; null trains for ``epochs``.
+        epochs: passes over as many examples as the training sets hold together.
+        lr: peak learning rate of all weights; null is the main training's.
+        batch_size: examples of each task in a step; null is the main training's.
+        sampler: of ``tasks`` and ``masked_lm``: name of a sampler; null is the main training's.
+        frozen: of ``tasks``: leave the encoder as it is, and train the heads alone.
+        rate: of ``masked_lm``: share of tokens that are to be predicted.
+        whole_word: mask all pieces of a word together.
+        task: of ``ranking``: a task of pairs.
+        scale: what the products of two texts' vectors are multiplied by.
+    """
+
+    kind: str = "tasks"
+    when: str = "before"
+    steps: int | None = None
+    epochs: float = 1.0
+    lr: float | None = None
+    batch_size: int | None = None
+    sampler: str | None = None
+    frozen: bool = False
+    rate: float = 0.15
+    whole_word: bool = False
+    task: str | None = None
+    scale: float = 1.0

@@ -5,90 +5,82 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from mtl_sharing.data.batches import EncodedTask
 from mtl_sharing.errors import Stopped, UserError
+from mtl_sharing.model.network import Network
 from mtl_sharing.run.checkpoint import load_state, save_state
-from mtl_sharing.run.evaluate import Evaluation, evaluate
+from mtl_sharing.run.evaluate import Evaluation, Runtime, TaskMeasure, evaluate
 from mtl_sharing.run.files import replace_file
-from mtl_sharing.run.learner import Learner, Update
+from mtl_sharing.run.learner import Learner
+from mtl_sharing.run.phases import MAIN, Phase, Timing
 from mtl_sharing.run.progress import TrainingProgress
 from mtl_sharing.run.records import write_metrics
+from mtl_sharing.run.running import Running, dev_row
 
 log = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
 # Start-up (allocator, kernel choice) would blur the rate.
 _UNTIMED_STEPS = 10
-_SMOOTHING = 0.9
-
-
-@dataclass
-class Timing:
-    """Wall time of training steps, evaluations left out.
-
-    Attributes:
-        train_s: of all steps.
-        counted_s, counted_steps, counted_examples: without the first steps after each start.
-    """
-
-    train_s: float = 0.0
-    counted_s: float = 0.0
-    counted_steps: int = 0
-    counted_examples: int = 0
-
-    def add(self, seconds: float, examples: int, warm: bool) -> None:
-        """Adds one step."""
-        self.train_s += seconds
-        if warm:
-            self.counted_s += seconds
-            self.counted_steps += 1
-            self.counted_examples += examples
-
-    @property
-    def examples_per_s(self) -> float | None:
-        """Examples of all tasks a second; None before any step was counted."""
-        return self.counted_examples / self.counted_s if self.counted_s else None
-
-    @property
-    def step_s(self) -> float | None:
-        """Seconds of a step."""
-        return self.counted_s / self.counted_steps if self.counted_steps else None
 
 
 @dataclass
 class Trainer:
-    """Trains a network and keeps everything needed to stop and go on in its folder.
+    """Trains a network, phase by phase, and keeps what stopping and going on need in its folder.
 
     Attributes:
+        network: predicts every task; what a phase trains is part of it.
         dev: what the evaluations while training look at.
-        total: updates of the whole training.
         on_evaluation: called after each evaluation with the step and its figures.
+        step: updates of this phase that are done.
+        stale: evaluations of this phase since the best.
+        learner: of this phase.
     """
 
-    learner: Learner
+    network: Network
+    phases: Sequence[Phase]
     dev: Mapping[str, EncodedTask]
+    measures: Mapping[str, TaskMeasure]
+    runtime: Runtime
     folder: Path
-    total: int
-    eval_every: int
-    patience: int | None = None
     on_evaluation: Callable[[int, Evaluation], None] | None = None
     step: int = 0
     best: float = -math.inf
     stale: int = 0
     timing: Timing = field(default_factory=Timing)
     history: list[dict[str, Any]] = field(default_factory=list)
-    _losses: dict[str, float] = field(default_factory=dict, init=False)
-    _tie: float | None = field(default=None, init=False)
-    _cosines: dict[str, list[float]] = field(default_factory=dict, init=False)
+    learner: Learner = field(init=False)
+    _number: int = field(default=0, init=False)
+    _running: Running = field(default_factory=Running, init=False)
     _stop: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.learner = self.phase.make()
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the training is in."""
+        return self.phases[self._number]
+
+    @property
+    def total(self) -> int:
+        """Updates of all phases."""
+        return sum(phase.total for phase in self.phases)
+
+    @property
+    def done(self) -> int:
+        """Updates of all phases up to here."""
+        return sum(phase.total for phase in self.phases[: self._number]) + self.step
 
     def run(self) -> None:
         """Trains to the end and leaves the best weights in the network.
@@ -102,33 +94,52 @@ class Trainer:
         mine = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
         old = {number: signal.signal(number, self._on_signal) for number in mine}
         try:
-            with TrainingProgress(self.total, self.step) as progress:
-                self._loop(progress)
+            with TrainingProgress(self.total, self.done) as progress:
+                self._train(progress)
+                while self._number + 1 < len(self.phases):
+                    self._next_phase()
+                    self._train(progress)
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
-        self.learner.network.load_state_dict(load_file(self.folder / WEIGHTS))
+        self._take_best()
 
-    def _loop(self, progress: TrainingProgress) -> None:
+    def _next_phase(self) -> None:
+        self.learner.close()
+        if self.best > -math.inf:
+            self._take_best()
+        self._enter(self._number + 1)
+        log.info("phase %s: %d steps", self.phase.name, self.phase.total)
+
+    def _enter(self, number: int) -> None:
+        self._number, self.step, self.stale, self._running = number, 0, 0, Running()
+        self.learner = self.phase.make()
+
+    def _take_best(self) -> None:
+        self.network.load_state_dict(load_file(self.folder / WEIGHTS))
+
+    def _train(self, progress: TrainingProgress) -> None:
+        """To the end of this phase."""
         first = self.step
-        while self.step < self.total and not self._finished():
+        while self.step < self.phase.total and not self._finished():
             began = time.perf_counter()
-            update = self.learner.update(self.step, self.total)
+            update = self.learner.update(self.step, self.phase.total)
             seconds = time.perf_counter() - began
             self.step += 1
-            self.timing.add(seconds, update.examples, self.step - first > _UNTIMED_STEPS)
-            self._smooth(update)
-            progress.advance(self.step, self._losses, update.examples / seconds)
-            if self.step % self.eval_every == 0 or self.step == self.total:
-                self._evaluate()
+            warm = self.step - first > _UNTIMED_STEPS
+            self.timing.add(self.phase.name, seconds, update.examples, warm)
+            self._running.add(update)
+            progress.advance(self.done, self._running.losses, update.examples / seconds)
+            if self.step % self.phase.eval_every == 0 or self.step == self.phase.total:
+                self._take_stock()
             if self._stop:
                 self.save()
                 raise Stopped(str(self.folder))
-        if not self.history:
-            self._evaluate()
+        if self.phase.judged and self.best == -math.inf:
+            self._take_stock()
 
     def _finished(self) -> bool:
-        return self.patience is not None and self.stale >= self.patience
+        return self.phase.patience is not None and self.stale >= self.phase.patience
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._stop:
@@ -136,60 +147,40 @@ class Trainer:
         self._stop = True
         log.info("stopping after this step; once more to stop at once")
 
-    def _smooth(self, update: Update) -> None:
-        for task, loss in update.losses.items():
-            old = self._losses.get(task, loss)
-            self._losses[task] = _SMOOTHING * old + (1 - _SMOOTHING) * loss
-        self._tie = update.tie
-        for name, cosine in update.cosines.items():
-            self._cosines.setdefault(name, []).append(cosine)
-
-    def _evaluate(self) -> None:
-        learner = self.learner
-        found = evaluate(learner.network, self.dev, learner.measures, learner.runtime)
-        better = found.performance > self.best
-        self.stale = 0 if better else self.stale + 1
-        if better:
-            self.best = found.performance
-            save_weights(self.folder, learner)
+    def _take_stock(self) -> None:
+        """Evaluates where the phase is judged, and saves the state."""
+        found = None
+        if self.phase.judged:
+            found = evaluate(self.network, self.dev, self.measures, self.runtime)
+            better = found.performance > self.best
+            self.stale = 0 if better else self.stale + 1
+            if better:
+                self.best = found.performance
+                save_weights(self.folder, self.network)
         self._record(found)
         self.save()
-        if self.on_evaluation is not None:
-            self.on_evaluation(self.step, found)
+        if found is not None and self.on_evaluation is not None:
+            self.on_evaluation(self.done, found)
 
-    def _record(self, found: Evaluation) -> None:
-        values = {
-            f"dev/{name}/{task['metric']}": task["value"] for name, task in found.tasks.items()
-        }
-        dev = {f"dev/{name}/loss": task["loss"] for name, task in found.tasks.items()}
-        train = {f"train/{name}/loss": loss for name, loss in self._losses.items()}
-        figures = {"performance": found.performance, "performance_raw_r": found.performance_raw_r}
-        row = {"step": self.step, "train_s": self.timing.train_s} | figures | values | dev | train
-        row |= {} if self._tie is None else {"train/tie": self._tie}
-        row |= {f"cosine/{name}": sum(v) / len(v) for name, v in self._cosines.items()}
-        self._cosines = {}
-        self.history.append(row)
+    def _record(self, found: Evaluation | None) -> None:
+        prefix = "" if self.phase.name == MAIN else f"{self.phase.name}."
+        row: dict[str, Any] = {"step": self.done, "train_s": self.timing.train_s}
+        row |= {"phase": self.phase.name} if len(self.phases) > 1 else {}
+        row |= {} if found is None else dev_row(found)
+        self.history.append(row | self._running.row(prefix))
         write_metrics(self.folder, self.history)
-        words = "  ".join(f"{name} {task['value']:.3f}" for name, task in found.tasks.items())
-        words += "" if self._tie is None else f"  tie {self._tie:.3g}"
-        log.info(
-            "step %d of %d  dev %s  performance %.4f",
-            self.step,
-            self.total,
-            words,
-            found.performance,
-        )
+        log.info("step %d of %d  %s", self.done, self.total, self._running.words(found))
 
     def save(self) -> None:
         """Replaces the run's checkpoint."""
         state = {
+            "phase": self._number,
             "step": self.step,
             "best": self.best,
             "stale": self.stale,
             "timing": vars(self.timing),
             "history": self.history,
-            "losses": self._losses,
-            "cosines": self._cosines,
+            "running": vars(self._running),
             "learner": self.learner.state(),
         }
         save_state(self.folder, state)
@@ -203,22 +194,26 @@ class Trainer:
         state = load_state(self.folder)
         if state is None:
             return False
+        random = torch.get_rng_state()
         try:
+            if state["phase"] != self._number:
+                self.learner.close()
+                self._enter(state["phase"])
             self.learner.restore(state["learner"])
-        except (RuntimeError, ValueError) as error:
+        except (IndexError, KeyError, RuntimeError, ValueError) as error:
             found = str(error).partition("\n")[0]
             raise UserError(str(self.folder), found, "the checkpoint of this run") from None
+        torch.set_rng_state(random)
         self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
-        self.timing = Timing(**state["timing"])
-        self.history, self._losses = state["history"], state["losses"]
-        self._cosines = state["cosines"]
+        self.timing, self.history = Timing(**state["timing"]), state["history"]
+        self._running = Running(**state["running"])
         return True
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def save_weights(folder: Path, learner: Learner) -> None:
+def save_weights(folder: Path, network: nn.Module) -> None:
     """Replaces the run's best weights at once."""
-    state = {name: value.contiguous() for name, value in learner.network.state_dict().items()}
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
     replace_file(folder / WEIGHTS, lambda path: save_file(state, path))

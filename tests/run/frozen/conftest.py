@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from frozen_runs import finish
-from mtl_sharing.build import make_trainer
 from mtl_sharing.frozen_states import with_frozen_states
 from mtl_sharing.material import read_material
 from mtl_sharing.model.checkpoint import random_tower
+from mtl_sharing.schedule import make_trainer
 from mtl_sharing.store.entries import read_entry
 
 # Dropout everywhere, so that runs are equal only if every random draw is. A large epsilon, since

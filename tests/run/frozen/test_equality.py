@@ -38,7 +38,7 @@ CASES = [
     (("sharing.plan=F3", f"{LANES}=concatenation", "sharing.lanes.upstream_rate=0.5", JOINED), 3),
     # One task a step.
     (("sharing.plan=F2-I1", "sampler.name=round_robin", *LONG), 2),
-    (("sharing.plan=F2-S1", "sampler.name=proportional", *LONG), 2),
+    (("sharing.plan=F2-S1", "sampler.name=temperature", *LONG), 2),
     (("sharing.plan=F2-I1", "trainer.accumulation=3", "trainer.max_steps=3"), 2),
     (("sharing.plan=F2-I1", "trainer.eval_examples=4", "trainer.eval_batch_size=5"), 2),
 ]
