@@ -65,7 +65,7 @@ def finish(
 
     learner.update = watched
     trainer.run()
-    found = evaluate(learner.network, material.dev, learner.measures, learner.runtime)
+    found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
     state = torch.load(trainer.folder / "checkpoint" / "last.pt", weights_only=True)
     after = state["learner"]["network"]
     history = [{k: v for k, v in row.items() if k != "train_s"} for row in trainer.history]

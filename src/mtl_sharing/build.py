@@ -1,67 +1,109 @@
 """Blueprint and material to a learner: what the main training updates, with which data."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
 from mtl_sharing.blueprint import Blueprint
-from mtl_sharing.data.batches import TrainingBatches
+from mtl_sharing.data.batches import Batches, TrainingBatches
 from mtl_sharing.material import Material
 from mtl_sharing.mixing.epochs import Epochs
 from mtl_sharing.mixing.samplers import Sampler, batches_of, epoch_draws, make_sampler
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.network import HeadsOnly, Network
-from mtl_sharing.objectives.aggregation import make_surgery
-from mtl_sharing.objectives.regularizers import make_regularizer
-from mtl_sharing.objectives.ties import make_tie
+from mtl_sharing.objectives.aggregation import Surgery, make_surgery
+from mtl_sharing.objectives.losses import Objective
+from mtl_sharing.objectives.regularizers import Regularizer, make_regularizer
+from mtl_sharing.objectives.ties import Tie, make_tie
 from mtl_sharing.objectives.weighting import Weighting, make_weighting
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.optimizer import make_optimizer
 from mtl_sharing.run.precision import keep_freed_memory
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What a learner trains a network towards; by default the mean of the objectives' losses.
+
+    Attributes:
+        dense: weights whose gradients reach every row of a table.
+    """
+
+    batches: Mapping[str, Batches]
+    objectives: Mapping[str, Objective]
+    weighting: Weighting = field(default_factory=Weighting)
+    regularizer: Regularizer = field(default_factory=lambda: Regularizer({}))
+    tie: Tie | None = None
+    surgery: Surgery | None = None
+    dense: Sequence[Tensor] = ()
+
+
 def make_learner(blueprint: Blueprint, material: Material, architecture: Architecture) -> Learner:
-    """A learner of a fresh network of ``architecture``; see :func:`learner_of`."""
-    return learner_of(blueprint, material, blueprint.network(architecture, material.tower))
+    """A learner of all tasks, over a fresh network of ``architecture``."""
+    network = blueprint.network(architecture, material.tower)
+    return learner_of(blueprint, material, network, tasks_aim(blueprint, material, network))
 
 
-def learner_of(blueprint: Blueprint, material: Material, network: Network | HeadsOnly) -> Learner:
-    """A fresh learner of a network: optimiser and data from the start.
+def tasks_aim(blueprint: Blueprint, material: Material, network: Network | HeadsOnly) -> Aim:
+    """The tasks themselves, with the losses, the regulariser and the tie of the config.
 
     Raises:
-        UserError: a setting of optimiser, sampler or loss that does not fit.
+        UserError: a setting of one of these that does not fit.
     """
-    keep_freed_memory()
     config = blueprint.config
-    weighting = training_weighting(blueprint).to(blueprint.runtime.device)
-    learnt = list(weighting.parameters())
+    objectives = {name: measure.objective for name, measure in blueprint.measures.items()}
     tied = network.tied() if isinstance(network, Network) else []
-    return Learner(
-        network=network,
-        optimizer=make_optimizer(network, config.optimizer, learnt, config.loss.lr),
-        scheduler=config.scheduler,
-        sampler=training_sampler(blueprint, material),
-        epochs=training_epochs(blueprint, material),
+    return Aim(
         batches={
             name: TrainingBatches(name, data, batch_size(blueprint, name), config.seed)
             for name, data in material.train.items()
         },
-        measures=blueprint.measures,
-        weighting=weighting,
+        objectives=objectives,
+        weighting=training_weighting(blueprint),
         regularizer=make_regularizer(
-            config.regularizer,
-            {name: measure.objective for name, measure in blueprint.measures.items()},
-            blueprint.shape.hidden,
-            network,
+            config.regularizer, objectives, blueprint.shape.hidden, network
         ),
+        tie=make_tie(config.sharing.tie, tied),
+        surgery=make_surgery(config.loss, network.shared()),
+    )
+
+
+def learner_of(blueprint: Blueprint, material: Material, network: nn.Module, aim: Aim) -> Learner:
+    """A fresh learner of a network: optimiser and data from the start.
+
+    Raises:
+        UserError: a setting of optimiser or sampler that does not fit.
+    """
+    keep_freed_memory()
+    config = blueprint.config
+    weighting = aim.weighting.to(blueprint.runtime.device)
+    learnt = list(weighting.parameters())
+    return Learner(
+        network=network,
+        optimizer=make_optimizer(
+            network, config.optimizer, blueprint.shape.layers, learnt, config.loss.lr
+        ),
+        scheduler=config.scheduler,
+        sampler=training_sampler(blueprint, material),
+        epochs=training_epochs(blueprint, material),
+        batches=aim.batches,
+        objectives=aim.objectives,
+        weighting=weighting,
+        regularizer=aim.regularizer,
         runtime=blueprint.runtime,
         clip=config.optimizer.clip,
         accumulation=config.trainer.accumulation,
-        tie=make_tie(config.sharing.tie, tied),
-        surgery=make_surgery(config.loss, network.shared()),
+        tie=aim.tie,
+        surgery=aim.surgery,
+        dense=aim.dense,
     )
 
 
 def training_sampler(blueprint: Blueprint, material: Material) -> Sampler:
     """Names the tasks of each draw of the whole training."""
     config, sizes = blueprint.config, _sizes(material)
-    batches = batches_of(sizes, _batch_sizes(blueprint))
+    batches = batches_of(sizes, _batch_sizes(blueprint, sizes))
     epochs = training_epochs(blueprint, material)
     return make_sampler(config.sampler, sizes, batches, epochs, config.seed)
 
@@ -84,7 +126,8 @@ def training_steps(blueprint: Blueprint, material: Material) -> int:
     options, sampler = blueprint.config.trainer, blueprint.config.sampler
     if options.max_steps is not None:
         return options.max_steps
-    drawn = epoch_draws(sampler.name, _sizes(material), _batch_sizes(blueprint))
+    sizes = _sizes(material)
+    drawn = epoch_draws(sampler.name, sizes, _batch_sizes(blueprint, sizes))
     each = options.steps_per_epoch or drawn / options.accumulation
     return max(1, round(options.epochs * each))
 
@@ -93,8 +136,8 @@ def _sizes(material: Material) -> dict[str, int]:
     return {name: len(data) for name, data in material.train.items()}
 
 
-def _batch_sizes(blueprint: Blueprint) -> dict[str, int]:
-    return {name: batch_size(blueprint, name) for name in blueprint.specs}
+def _batch_sizes(blueprint: Blueprint, tasks: Iterable[str]) -> dict[str, int]:
+    return {name: batch_size(blueprint, name) for name in tasks}
 
 
 def evaluation_interval(blueprint: Blueprint, total: int) -> int:

@@ -1,6 +1,6 @@
 """Settings that need neither data nor weights are refused before either is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mtl_sharing.config import Config, SuiteConfig
 from mtl_sharing.data.examples import BAD_ROW_CHOICES
@@ -9,11 +9,11 @@ from mtl_sharing.errors import (
     check_above,
     check_known,
     check_range,
-    check_rate,
     one_of,
 )
 from mtl_sharing.mixing.samplers import SAMPLERS, check_sampler
 from mtl_sharing.objectives.aggregation import check_aggregation
+from mtl_sharing.objectives.pretraining import ranked_pairs
 from mtl_sharing.objectives.regularizers import check_regularizer
 from mtl_sharing.objectives.ties import check_tie
 from mtl_sharing.objectives.weighting import check_weighting
@@ -37,7 +37,7 @@ def check_settings(config: Config, tasks: tuple[str, ...]) -> None:
     check_regularizer(config.regularizer)
     rate_factor(config.scheduler, 0, 1)
     _check_suite(config.suite)
-    _check_phases(config.phases)
+    _check_phases(config.phases, tasks)
     _check_trainer(config.trainer)
 
 
@@ -71,19 +71,25 @@ def _check_trainer(trainer: TrainerConfig) -> None:
         check_range("trainer.max_steps", trainer.max_steps, 0)
 
 
-def _check_phases(phases: Mapping[str, PhaseConfig]) -> None:
+def _check_phases(phases: Mapping[str, PhaseConfig], tasks: Sequence[str]) -> None:
     for name, phase in phases.items():
-        where = f"phases.{name}"
         if name == MAIN:
             raise UserError("phases", name, "another name: this is the main training's")
+        where = f"phases.{name}"
         check_known(f"{where}.kind", phase.kind, PHASE_KINDS)
         check_known(f"{where}.when", phase.when, ("before", "after"))
-        check_above(f"{where}.epochs", phase.epochs, 0)
-        check_rate(f"{where}.rate", phase.rate)
-        for key in ("steps", "batch_size"):
-            if getattr(phase, key) is not None:
-                check_range(f"{where}.{key}", getattr(phase, key), 1)
-        if phase.lr is not None:
-            check_range(f"{where}.lr", phase.lr, 0)
         if phase.sampler is not None:
             check_known(f"{where}.sampler", phase.sampler, SAMPLERS)
+        _check_numbers(where, phase)
+        if phase.kind == "ranking":
+            ranked_pairs(where, 1, phase.similarity, phase.scale)
+            check_known(f"{where}.task", str(phase.task), tasks)
+
+
+def _check_numbers(where: str, phase: PhaseConfig) -> None:
+    check_above(f"{where}.epochs", phase.epochs, 0)
+    if not 0 < phase.rate <= 1:
+        raise UserError(f"{where}.rate", phase.rate, "above 0, up to 1")
+    for key, least in (("steps", 1), ("batch_size", 1), ("lr", 0)):
+        if getattr(phase, key) is not None:
+            check_range(f"{where}.{key}", getattr(phase, key), least)

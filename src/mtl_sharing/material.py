@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -11,6 +11,8 @@ from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import EncodedTask, encode_examples
 from mtl_sharing.data.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
 from mtl_sharing.data.examples import Example, LoadedExamples, load_examples, shared_texts
+from mtl_sharing.data.masking import Vocabulary
+from mtl_sharing.data.positive_pairs import encode_positive_pairs
 from mtl_sharing.data.tasks import TaskSpec
 from mtl_sharing.data.token_cache import TokenCache
 from mtl_sharing.data.tokenizing import check_vocabulary, encode, load_tokenizer, train_tokenizer
@@ -32,12 +34,16 @@ class Material:
 
     Attributes:
         facts: what was found in each task's data, for its entry in result.json.
+        vocabulary: the tokenizer's, where a phase hides tokens.
+        pairs: positive training pairs of the tasks that a phase ranks, by task.
     """
 
     train: Mapping[str, EncodedTask]
     dev: Mapping[str, EncodedTask]
     tower: Tower
     facts: Mapping[str, Mapping[str, int]]
+    vocabulary: Vocabulary | None = None
+    pairs: Mapping[str, EncodedTask] = field(default_factory=dict)
 
 
 def read_material(blueprint: Blueprint, folder: Path) -> Material:
@@ -56,7 +62,33 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         data = encoded_train[name], encoded_dev[name]
         facts[name] = _facts(splits, *data)
         _report(name, facts[name], *data)
-    return Material(encoded_train, encoded_dev, _tower(blueprint), facts)
+    return Material(
+        encoded_train,
+        encoded_dev,
+        _tower(blueprint),
+        facts,
+        _vocabulary(blueprint, tokenizer),
+        _pairs(blueprint, train, tokenizer),
+    )
+
+
+def _vocabulary(blueprint: Blueprint, tokenizer: Tokenizer) -> Vocabulary | None:
+    kinds = {phase.kind for phase in blueprint.config.phases.values()}
+    return Vocabulary.of(tokenizer) if "masked_lm" in kinds else None
+
+
+def _pairs(blueprint: Blueprint, train: Examples, tokenizer: Tokenizer) -> dict[str, EncodedTask]:
+    """The positive pairs of every task that a phase ranks."""
+    found = {}
+    for name, phase in blueprint.config.phases.items():
+        if phase.kind == "ranking":
+            assert phase.task is not None  # checked with the settings
+            spec, length = blueprint.specs[phase.task], blueprint.config.suite.max_length
+            where = f"phases.{name}.task"
+            found[phase.task] = encode_positive_pairs(
+                where, spec, train[phase.task], tokenizer, length
+            )
+    return found
 
 
 def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:

@@ -5,17 +5,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl_sharing.blueprint import Blueprint
-from mtl_sharing.build import evaluation_interval, learner_of, training_steps
-from mtl_sharing.config import Config
+from mtl_sharing.build import (
+    Aim,
+    batch_size,
+    evaluation_interval,
+    learner_of,
+    tasks_aim,
+    training_steps,
+)
+from mtl_sharing.data.batches import TrainingBatches
+from mtl_sharing.data.masking import MaskedBatches
 from mtl_sharing.material import Material
+from mtl_sharing.model.mlm_head import MaskedLanguageModel, load_mlm_head
 from mtl_sharing.model.network import HeadsOnly, Network
+from mtl_sharing.model.pair_embeddings import PairEmbeddings
+from mtl_sharing.model.sources import checkpoint_folder, weight_file
+from mtl_sharing.objectives.pretraining import MaskedTokens, ranked_pairs
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.phases import MAIN, Phase
 from mtl_sharing.run.settings import PhaseConfig
 from mtl_sharing.run.trainer import Trainer
-
-# Makes a phase's learner over the run's network, with the settings of its own.
-Maker = Callable[[Blueprint, Material, Network, PhaseConfig], Learner]
 
 
 def make_trainer(blueprint: Blueprint, material: Material, folder: Path) -> Trainer:
@@ -55,7 +64,7 @@ def _main(blueprint: Blueprint, material: Material, network: Network) -> Phase:
     total = training_steps(blueprint, material)
     return Phase(
         name=MAIN,
-        make=lambda: learner_of(blueprint, material, network.encoder_requires_grad_(True)),
+        make=lambda: _tasks(blueprint, material, network, PhaseConfig()),
         total=total,
         eval_every=evaluation_interval(blueprint, total),
         patience=blueprint.config.trainer.patience,
@@ -65,42 +74,87 @@ def _main(blueprint: Blueprint, material: Material, network: Network) -> Phase:
 def _phase(
     name: str, config: PhaseConfig, blueprint: Blueprint, material: Material, network: Network
 ) -> Phase:
-    own = replace(blueprint, config=phase_settings(blueprint, config))
-    total = training_steps(own, material)
+    own, text = phase_blueprint(blueprint, config), _text(material, config)
+    total = training_steps(own, text)
     make = MAKERS[config.kind]
     return Phase(
         name=name,
-        make=lambda: make(own, material, network, config),
+        make=lambda: make(own, text, network, config),
         total=total,
         eval_every=max(1, -(-total // 10)),
         judged=_late(config),
     )
 
 
-def phase_settings(blueprint: Blueprint, phase: PhaseConfig) -> Config:
-    """The run's config with what a phase sets for itself."""
-    config = blueprint.config
+def _text(material: Material, phase: PhaseConfig) -> Material:
+    """What the phase trains on: a ranking on the positive pairs of its task alone."""
+    if phase.kind != "ranking":
+        return material
+    assert phase.task is not None  # checked with the settings
+    return replace(material, train={phase.task: material.pairs[phase.task]})
+
+
+def phase_blueprint(blueprint: Blueprint, phase: PhaseConfig) -> Blueprint:
+    """The blueprint with what a phase sets for itself."""
+    config, specs = blueprint.config, blueprint.specs
     trainer = replace(
-        config.trainer,
-        max_steps=phase.steps,
-        epochs=phase.epochs,
-        steps_per_epoch=None,
-        batch_size=phase.batch_size or config.trainer.batch_size,
+        config.trainer, max_steps=phase.steps, epochs=phase.epochs, steps_per_epoch=None
     )
+    if phase.batch_size is not None:
+        trainer = replace(trainer, batch_size=phase.batch_size)
+        specs = {name: replace(spec, batch_size=None) for name, spec in specs.items()}
     optimizer = config.optimizer
     if phase.lr is not None:
         optimizer = replace(optimizer, lr=phase.lr, head_lr=None)
     sampler = replace(config.sampler, name=phase.sampler or config.sampler.name)
-    return replace(config, trainer=trainer, optimizer=optimizer, sampler=sampler)
+    own = replace(config, trainer=trainer, optimizer=optimizer, sampler=sampler)
+    return replace(blueprint, config=own, specs=specs)
 
 
 def _tasks(
     blueprint: Blueprint, material: Material, network: Network, phase: PhaseConfig
 ) -> Learner:
-    if phase.frozen:
-        return learner_of(blueprint, material, HeadsOnly(network))
-    return learner_of(blueprint, material, network.encoder_requires_grad_(True))
+    network.encoder_requires_grad_(True)
+    trained = HeadsOnly(network) if phase.frozen else network
+    return learner_of(blueprint, material, trained, tasks_aim(blueprint, material, trained))
 
 
-# A maker for each of run.settings.PHASE_KINDS.
-MAKERS: dict[str, Maker] = {"tasks": _tasks}
+def _masked_lm(
+    blueprint: Blueprint, material: Material, network: Network, phase: PhaseConfig
+) -> Learner:
+    source, seed = blueprint.config.encoder.checkpoint, blueprint.config.seed
+    path = None if source is None else weight_file(checkpoint_folder(source))
+    head = None if path is None else load_mlm_head(path, blueprint.shape)
+    network.encoder_requires_grad_(True)
+    model = MaskedLanguageModel(network, head, seed).to(blueprint.runtime.device)
+    vocabulary = material.vocabulary
+    assert vocabulary is not None  # read for this phase
+    batches = {
+        name: MaskedBatches(
+            name, data, batch_size(blueprint, name), seed, vocabulary,
+            phase.rate, phase.whole_word, phase.second,
+        )
+        for name, data in material.train.items()
+    }  # fmt: skip
+    objective = MaskedTokens(blueprint.shape.vocabulary)
+    aim = Aim(batches, dict.fromkeys(batches, objective), dense=model.tables())
+    return learner_of(blueprint, material, model, aim)
+
+
+def _ranking(
+    blueprint: Blueprint, material: Material, network: Network, phase: PhaseConfig
+) -> Learner:
+    ((task, pairs),) = material.train.items()
+    network.encoder_requires_grad_(True)
+    batches = TrainingBatches(task, pairs, batch_size(blueprint, task), blueprint.config.seed)
+    objective = ranked_pairs("phases", blueprint.shape.hidden, phase.similarity, phase.scale)
+    aim = Aim({task: batches}, {task: objective})
+    return learner_of(blueprint, material, PairEmbeddings(network), aim)
+
+
+# Makes a phase's learner over the run's network; one for each of run.settings.PHASE_KINDS.
+MAKERS: dict[str, Callable[[Blueprint, Material, Network, PhaseConfig], Learner]] = {
+    "tasks": _tasks,
+    "masked_lm": _masked_lm,
+    "ranking": _ranking,
+}

@@ -62,6 +62,11 @@ class LabelledBatch:
     text: PackedBatch
     labels: Tensor
 
+    @property
+    def examples(self) -> int:
+        """Number of examples, E; of texts, where labels are those of single tokens."""
+        return len(self.labels) if self.text.picked is None else self.text.sequences
+
     def to(self, device: torch.device) -> "LabelledBatch":
         """The same batch with its tensors on ``device``."""
         return LabelledBatch(self.text.to(device), self.labels.to(device, non_blocking=True))

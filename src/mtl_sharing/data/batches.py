@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 from zlib import crc32
 
 import numpy as np
@@ -103,6 +104,12 @@ def encode_examples(
         return EncodedTask(encode(tokenizer, both, max_length), None, labels, whole)
     second = encode(tokenizer, pairs, max_length)
     return EncodedTask(encode(tokenizer, firsts, max_length), second, labels, whole)
+
+
+class Batches(Protocol):
+    """An endless sequence of batches of one task; batch ``k`` is a pure function of ``k``."""
+
+    def __getitem__(self, number: int) -> LabelledBatch: ...
 
 
 @dataclass

@@ -1,21 +1,22 @@
 """One update of the weights: which tasks, what their losses say, one gradient step."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mtl_sharing.data.batches import TrainingBatches
+from mtl_sharing.data.batches import Batches
 from mtl_sharing.mixing.epochs import Epochs
 from mtl_sharing.mixing.samplers import Sampler
 from mtl_sharing.objectives.aggregation import Surgery
+from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.regularizers import Regularizer
 from mtl_sharing.objectives.ties import Tie
 from mtl_sharing.objectives.weighting import Weighting
-from mtl_sharing.run.evaluate import Runtime, TaskMeasure, check_finite
+from mtl_sharing.run.evaluate import Runtime, check_finite
 from mtl_sharing.run.optimizer import clip_gradients, rate_factor, set_rate
 from mtl_sharing.run.precision import autocast
 from mtl_sharing.run.row_gradients import RowGradients
@@ -49,6 +50,7 @@ class Learner:
         accumulation: micro-batches whose gradients make one update.
         tie: penalty over tied stages, added to the loss of every update.
         surgery: merges the tasks' gradients on weights that they share; None sums them.
+        dense: weights whose gradients reach every row of a table.
         served: batches that each task has given so far, which is all the data order's state.
     """
 
@@ -56,8 +58,8 @@ class Learner:
     optimizer: torch.optim.Optimizer
     scheduler: SchedulerConfig
     sampler: Sampler
-    batches: Mapping[str, TrainingBatches]
-    measures: Mapping[str, TaskMeasure]
+    batches: Mapping[str, Batches]
+    objectives: Mapping[str, Objective]
     epochs: Epochs
     weighting: Weighting
     regularizer: Regularizer
@@ -66,6 +68,7 @@ class Learner:
     accumulation: int
     tie: Tie | None = None
     surgery: Surgery | None = None
+    dense: Iterable[Tensor] = ()
     served: dict[str, int] = field(default_factory=dict)
     rows: RowGradients = field(init=False)
 
@@ -74,7 +77,7 @@ class Learner:
         # added to the same buffer.
         tied = [] if self.tie is None else self.tie.copies
         parted = {} if self.surgery is None else self.surgery.shared
-        self.rows = RowGradients(self.network, itertools.chain(*tied, *parted.values()))
+        self.rows = RowGradients(self.network, itertools.chain(self.dense, *tied, *parted.values()))
 
     def close(self) -> None:
         """Leaves the network as it found it, apart from its weights."""
@@ -152,7 +155,7 @@ class Learner:
         batches = {task: self._next(task) for task in group}
         raw = self._forward({task: batch.text for task, batch in batches.items()})
         losses = {
-            task: self.measures[task].objective.loss(raw[task], batch.labels)
+            task: self.objectives[task].loss(raw[task], batch.labels)
             for task, batch in batches.items()
         }
         penalties = self.regularizer.penalties(self._forward, batches, raw)
@@ -168,7 +171,7 @@ class Learner:
             self.surgery.take(group[0])
         # Read together: a GPU is waited for once.
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
-        count = sum(len(batch.labels) for batch in batches.values())
+        count = sum(batch.examples for batch in batches.values())
         return dict(zip(losses, values, strict=True)), count
 
     def _forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:

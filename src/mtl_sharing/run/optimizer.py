@@ -33,12 +33,14 @@ class AdamW(torch.optim.AdamW):
 def make_optimizer(
     network: nn.Module,
     config: OptimizerConfig,
+    layers: int = 0,
     others: Sequence[nn.Parameter] = (),
     others_lr: float = 0.0,
 ) -> AdamW:
-    """Fused AdamW over the weights that train: encoder and heads, with and without decay.
+    """Fused AdamW over the weights that train, in groups of one learning rate and decay.
 
     Args:
+        layers: of the encoder, for ``layer_decay``.
         others: weights outside the network, without decay.
         others_lr: their peak learning rate.
 
@@ -46,19 +48,16 @@ def make_optimizer(
         UserError: nothing trains, or a setting is out of range.
     """
     check_optimizer(config)
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             # A phase's module may have the whole network inside.
-            key = (name.removeprefix("network.").startswith("encoder."), parameter.dim() > 1)
-            groups.setdefault(key, []).append(parameter)
+            lr = _rate(name.removeprefix("network."), config, layers)
+            decay = config.weight_decay if parameter.dim() > 1 else 0.0
+            groups.setdefault((lr, decay), []).append(parameter)
     if not groups:
         raise UserError("sharing.plan", "no weight that trains", "at least one S, I, G or T stage")
-    head_lr = config.lr if config.head_lr is None else config.head_lr
-    rates = [
-        (parameters, config.lr if encoder else head_lr, config.weight_decay if decays else 0.0)
-        for (encoder, decays), parameters in groups.items()
-    ]
+    rates = [(parameters, lr, decay) for (lr, decay), parameters in groups.items()]
     rates += [(list(others), others_lr, 0.0)] if others else []
     return AdamW(
         [
@@ -71,6 +70,16 @@ def make_optimizer(
     )
 
 
+def _rate(name: str, config: OptimizerConfig, layers: int) -> float:
+    """The peak learning rate of the weight called ``name``."""
+    if not name.startswith("encoder."):
+        return config.lr if config.head_lr is None else config.head_lr
+    _, part, number, *_ = (*name.split("."), "", "")
+    # Embeddings count as a layer below the first; the pooler and PALs are as high as the last.
+    depth = int(number) if part == "layers" else -1 if part == "embeddings" else layers - 1
+    return config.lr * config.layer_decay ** (layers - 1 - depth)
+
+
 def check_optimizer(config: OptimizerConfig) -> None:
     """Raises UserError for a setting out of range."""
     for name in ("lr", "head_lr", "weight_decay"):
@@ -78,6 +87,8 @@ def check_optimizer(config: OptimizerConfig) -> None:
         if value is not None:
             check_range(f"optimizer.{name}", value, 0)
     check_above("optimizer.epsilon", config.epsilon, 0)
+    if not 0 < config.layer_decay <= 1:
+        raise UserError("optimizer.layer_decay", config.layer_decay, "above 0, up to 1")
     if config.clip is not None:
         check_above("optimizer.clip", config.clip, 0)
     if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):

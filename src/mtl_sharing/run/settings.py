@@ -10,6 +10,8 @@ class OptimizerConfig:
     Attributes:
         lr: peak learning rate of the encoder, PALs included.
         head_lr: of heads; null is ``lr``.
+        layer_decay: each encoder layer's rate over that of the layer above it (Howard and Ruder
+            2018); embeddings stand below the first layer. 1 gives all the same.
         weight_decay: of weight matrices; biases and layer norms have none.
         clip: largest norm of the whole gradient, that of separate models together; null leaves it
             as it is.
@@ -17,6 +19,7 @@ class OptimizerConfig:
 
     lr: float = 5e-5
     head_lr: float | None = None
+    layer_decay: float = 1.0
     weight_decay: float = 0.01
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     epsilon: float = 1e-8
@@ -73,7 +76,7 @@ class TrainerConfig:
     debug: bool = False
 
 
-PHASE_KINDS = ("tasks",)
+PHASE_KINDS = ("tasks", "masked_lm", "ranking")
 
 
 @dataclass
@@ -91,9 +94,11 @@ class PhaseConfig:
         sampler: of ``tasks`` and ``masked_lm``: name of a sampler; null is the main training's.
         frozen: of ``tasks``: leave the encoder as it is, and train the heads alone.
         rate: of ``masked_lm``: share of tokens that are to be predicted.
-        whole_word: mask all pieces of a word together.
+        whole_word: hide all pieces of a word together.
+        second: read the second texts of pairs as well, where pairs are two sequences.
         task: of ``ranking``: a task of pairs.
-        scale: what the products of two texts' vectors are multiplied by.
+        similarity: of two texts' vectors: ``dot`` or ``cosine``.
+        scale: what it is multiplied by; null is 1, for ``cosine`` 20.
     """
 
     kind: str = "tasks"
@@ -106,5 +111,7 @@ class PhaseConfig:
     frozen: bool = False
     rate: float = 0.15
     whole_word: bool = False
+    second: bool = False
     task: str | None = None
-    scale: float = 1.0
+    similarity: str = "dot"
+    scale: float | None = None

@@ -1,0 +1,189 @@
+"""Trainings before and after the main one."""
+
+import csv
+
+import pytest
+import torch
+
+from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.errors import Stopped, UserError
+from mtl_sharing.material import read_material
+from mtl_sharing.run.phases import MAIN
+from mtl_sharing.schedule import make_trainer
+from support import QUICK, load_config
+
+ALL = "phases=[mlm,ranking,heads_first,single_after]"
+STEPS = ("phases.mlm.steps=4", "phases.ranking.steps=3", "phases.heads_first.steps=3",
+         "phases.single_after.steps=3", "trainer.max_steps=4", "trainer.eval_every=2")  # fmt: skip
+WORDS = (*QUICK, "trainer.precision=fp32", "trainer.eval_examples=20", "encoder.layers=3",
+         "encoder.dropout=0.1", "sharing.plan=S1-I2", "optimizer.lr=1e-3")  # fmt: skip
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A trainer in a folder of its own; the same folder goes on with the run in it."""
+
+    def make(*words, folder="run"):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        blueprint = make_blueprint(load_config(*WORDS, *words))
+        torch.manual_seed(blueprint.config.seed)
+        return make_trainer(blueprint, read_material(blueprint, place), place)
+
+    return make
+
+
+def weights(trainer):
+    return {name: w.clone() for name, w in trainer.network.state_dict().items()}
+
+
+def changed(before, after):
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_phases_stand_before_and_after_the_main_one_in_their_order(start):
+    trainer = start(ALL, *STEPS)
+    names = ["mlm", "ranking", "heads_first", MAIN, "single_after"]
+    assert [phase.name for phase in trainer.phases] == names
+    assert [phase.total for phase in trainer.phases] == [4, 3, 3, 4, 3]
+    assert [phase.judged for phase in trainer.phases] == [False, False, False, True, True]
+    trainer.run()
+    assert trainer.total == trainer.done == 17
+    with (trainer.folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(dict.fromkeys(row["phase"] for row in rows)) == names
+    assert all(bool(row["performance"]) == (row["phase"] in names[3:]) for row in rows)
+    assert {row["phase"] for row in rows if row["train/mlm.sst/loss"]} == {"mlm"}
+    assert list(trainer.timing.phases_s) == names and min(trainer.timing.phases_s.values()) > 0
+    assert trainer.timing.train_s == pytest.approx(sum(trainer.timing.phases_s.values()))
+
+
+def test_the_encoder_stays_as_it_is_while_the_heads_are_trained(start):
+    trainer = start("phases=heads_first", *STEPS[2:3], "trainer.max_steps=0")
+    before = weights(trainer)
+    trainer.run()
+    found = changed(before, weights(trainer))
+    assert found and not [name for name in found if name.startswith("encoder.")]
+    assert trainer.learner.network.training is False  # evaluated last
+    assert all(w.requires_grad for w in trainer.network.parameters())
+
+
+def test_the_frozen_encoder_drops_nothing(start):
+    """Heads alone over an encoder with dropout 0.9 see the same states as without."""
+    losses = []
+    for rate in (0.0, 0.9):
+        trainer = start("phases=heads_first", f"encoder.dropout={rate}", "head.dropout=0",
+                        "encoder.attention_dropout=0", folder=f"rate{rate}")  # fmt: skip
+        losses.append(trainer.learner.update(0, 5).losses)
+    assert losses[0] == losses[1]
+
+
+def test_stages_that_the_plan_freezes_stay_frozen_in_every_phase(start):
+    trainer = start(ALL, *STEPS, "sharing.plan=F1-S2", "cache.prefix=false")
+    before = weights(trainer)
+    trainer.run()
+    found = changed(before, weights(trainer))
+    assert found and not [
+        n for n in found if n.startswith(("encoder.embeddings", "encoder.layers.0"))
+    ]
+    assert any(name.startswith("encoder.layers.2") for name in found)
+
+
+@pytest.mark.parametrize("name", ["mlm", "ranking"])
+def test_pretraining_learns_what_it_is_asked_and_leaves_the_heads(start, name):
+    trainer = start(f"phases={name}", f"phases.{name}.steps=60", f"phases.{name}.lr=5e-3",
+                    "encoder.dropout=0", "trainer.max_steps=0")  # fmt: skip
+    before = weights(trainer)
+    first = [trainer.learner.update(0, 60).losses]
+    trainer.step = 1
+    trainer.run()
+    *_, last = [row for row in trainer.history if row["phase"] == name]
+    for task, loss in first[0].items():
+        assert last[f"train/{name}.{task}/loss"] < 0.97 * loss
+    assert not [n for n in changed(before, weights(trainer)) if n.startswith("heads.")]
+
+
+@pytest.mark.parametrize("stop", [2, 4, 6, 9, 12, 15])
+def test_a_run_stopped_in_any_phase_goes_on_as_the_uninterrupted_one(start, stop):
+    whole = start(ALL, *STEPS, folder="whole")
+    whole.run()
+    halted = start(ALL, *STEPS)
+    halt_after(halted, stop)
+    with pytest.raises(Stopped):
+        halted.run()
+    assert halted.done == stop
+    resumed = start(ALL, *STEPS)
+    assert resumed.restore() and resumed.done == stop
+    resumed.run()
+    assert changed(weights(whole), weights(resumed)) == set()
+    rows = [[{k: v for k, v in row.items() if k != "train_s"} for row in one.history]
+            for one in (whole, resumed)]  # fmt: skip
+    assert rows[0] == rows[1]
+
+
+def halt_after(trainer, stop):
+    """Asks the trainer to stop, as a signal does, in the step with this number."""
+
+    class Watched(type(trainer.learner)):
+        def update(self, step, total):
+            if trainer.done + 1 == stop:
+                trainer._stop = True
+            return super().update(step, total)
+
+    enter = trainer._enter
+
+    def watch(number):
+        enter(number)
+        trainer.learner.__class__ = Watched
+
+    trainer.learner.__class__ = Watched
+    trainer._enter = watch
+
+
+def test_a_later_phase_starts_from_the_best_weights(start):
+    trainer = start("phases=single_after", *STEPS[3:])
+    begun = {}
+    enter = trainer._enter
+    trainer._enter = lambda number: (begun.update(weights(trainer)), enter(number))
+    best = {}
+    stock = trainer._take_stock
+
+    def note():
+        before = trainer.best
+        stock()
+        if trainer.phase.name == MAIN and trainer.best > before:
+            best.update(weights(trainer))
+
+    trainer._take_stock = note
+    trainer.run()
+    assert begun and changed(begun, best) == set()
+
+
+def test_single_tasks_come_one_after_the_other(start):
+    trainer = start("phases=single_after", "phases.single_after.steps=12", "trainer.max_steps=1")
+    trainer._enter(1)
+    sampler = trainer.learner.sampler
+    drawn = [task for step in range(12) for task in sampler.tasks(step)]
+    assert list(dict.fromkeys(drawn)) == ["sst", "quora", "sts"] and len(drawn) == 12
+    assert drawn == sorted(drawn, key=["sst", "quora", "sts"].index)
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "found"),
+    [
+        (["phases=mlm", "phases.mlm.kind=mlm"], "phases.mlm.kind", "mlm"),
+        (["phases=mlm", "phases.mlm.when=during"], "phases.mlm.when", "during"),
+        (["phases=mlm", "phases.mlm.rate=0"], "phases.mlm.rate", "0"),
+        (["phases=mlm", "phases.mlm.steps=0"], "phases.mlm.steps", "0"),
+        (["phases=mlm", "phases.mlm.lr=-1"], "phases.mlm.lr", "-1"),
+        (["phases=mlm", "phases.mlm.sampler=robin"], "phases.mlm.sampler", "round_robin"),
+        (["phases=ranking", "phases.ranking.task=qora"], "phases.ranking.task", "quora"),
+        (["phases=ranking", "phases.ranking.task=sst"], "phases.ranking.task", "single texts"),
+        (["phases=ranking", "phases.ranking.similarity=dots"], "phases.ranking.similarity", "dot"),
+        (["phases=ranking", "phases.ranking.scale=0"], "phases.ranking.scale", "0"),
+    ],
+)
+def test_bad_phases_are_named(start, words, where, found):
+    with pytest.raises(UserError) as caught:
+        start(*words)
+    assert caught.value.where == where and found in str(caught.value)
