@@ -61,7 +61,8 @@ class SuiteConfig:
     Attributes:
         tasks: names of the tasks to take, in this order; null takes all under ``task``.
         max_length: longest sequence in tokens; longer texts are cut, and counted.
-        max_train_rows, max_dev_rows: take only the first rows of each task.
+        max_train_rows, max_dev_rows: take only the first rows of each source of a task (most
+            tasks have one, their own files).
         on_bad_row: ``skip`` rows without text or label, or stop with an ``error``.
         relatedness: bundled suite only: share of concepts, 0 to 1, that the tasks word alike.
         data_seed: bundled suite only: which text is generated.

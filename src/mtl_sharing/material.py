@@ -4,13 +4,20 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import EncodedTask, encode_examples
 from mtl_sharing.data.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
-from mtl_sharing.data.examples import Example, LoadedExamples, load_examples, shared_texts
+from mtl_sharing.data.examples import (
+    Example,
+    LoadedExamples,
+    SourceCount,
+    load_examples,
+    shared_texts,
+)
 from mtl_sharing.data.masking import Vocabulary
 from mtl_sharing.data.positive_pairs import encode_positive_pairs
 from mtl_sharing.data.tasks import TaskSpec
@@ -41,7 +48,7 @@ class Material:
     train: Mapping[str, EncodedTask]
     dev: Mapping[str, EncodedTask]
     tower: Tower
-    facts: Mapping[str, Mapping[str, int]]
+    facts: Mapping[str, Mapping[str, Any]]
     vocabulary: Vocabulary | None = None
     pairs: Mapping[str, EncodedTask] = field(default_factory=dict)
 
@@ -61,6 +68,8 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
     for name, splits in read.items():
         data = encoded_train[name], encoded_dev[name]
         facts[name] = _facts(splits, *data)
+        if blueprint.specs[name].sources:
+            facts[name]["sources"] = _by_source(splits)
         _report(name, facts[name], *data)
     return Material(
         encoded_train,
@@ -94,7 +103,7 @@ def _pairs(blueprint: Blueprint, train: Examples, tokenizer: Tokenizer) -> dict[
 def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
     suite, data_dir = blueprint.config.suite, blueprint.config.data_dir
     limits = {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
-    if not (spec.train or spec.dev or spec.test):
+    if not (spec.train or spec.dev or spec.test or spec.sources):
         return {s: LoadedExamples(_generated(blueprint, spec, s)[:n]) for s, n in limits.items()}
     place = None if data_dir is None else Path(data_dir)
     loaded = {}
@@ -183,7 +192,7 @@ def _tower(blueprint: Blueprint) -> Tower:
 
 def _facts(
     splits: Mapping[str, LoadedExamples], train: EncodedTask, dev: EncodedTask
-) -> dict[str, int]:
+) -> dict[str, Any]:
     same = shared_texts(splits["train"].examples, splits["dev"].examples)
     return {
         "train_examples": len(train),
@@ -194,10 +203,28 @@ def _facts(
     }
 
 
-def _report(name: str, facts: Mapping[str, int], train: EncodedTask, dev: EncodedTask) -> None:
+def _by_source(splits: Mapping[str, LoadedExamples]) -> dict[str, dict[str, int]]:
+    """For each source of a task how many examples it gives, and how many of its rows were bad."""
+    none = SourceCount(0, 0)
+    train, dev = splits["train"].sources, splits["dev"].sources
+    counts = {name: (train.get(name, none), dev.get(name, none)) for name in {**train, **dev}}
+    return {
+        name: {
+            "train_examples": found[0].examples,
+            "dev_examples": found[1].examples,
+            "bad_rows": found[0].bad_rows + found[1].bad_rows,
+        }
+        for name, found in counts.items()
+    }
+
+
+def _report(name: str, facts: Mapping[str, Any], train: EncodedTask, dev: EncodedTask) -> None:
     cut = f", {facts['truncated_texts']} texts cut" if facts["truncated_texts"] else ""
     words = f"{train.lengths.mean():.0f} tokens each on average{cut}"
     log.info("%s: %d train and %d dev examples, %s", name, len(train), len(dev), words)
+    for source, counts in facts.get("sources", {}).items():
+        found = counts["train_examples"], counts["dev_examples"], counts["bad_rows"]
+        log.info("%s from %s: %d train and %d dev examples, %d bad rows", name, source, *found)
     same = facts["dev_examples_in_train"], facts["dev_examples_with_a_text_in_train"]
     if any(same):
         log.warning(

@@ -124,6 +124,19 @@ OVERRIDES = {
     "the cache of nobody": (["cache.folder=~nosuchuser/cache"], ["cache.folder", "nosuchuser"]),
     "an unknown key of the cache": (["cache.max=3"], ["cache.max", "max_gb"]),
     "a dry run's sampler": (["sampler.name=foo", "dry_run=true"], ["sampler.name", "foo"]),
+    "an unknown key of a source": (["suite=cs224n_extra", "+task.sts.sources.sick.rnge=[0,1]"],
+                                   ["task.sts.sources.sick.rnge", "range"]),
+    "a source's range for classes": (["suite=cs224n_extra", "task.quora.sources.mrpc.range=[0,1]"],
+                                     ["task.quora.sources.mrpc.range", "[0.0, 1.0]", "labels"]),
+    "a source's labels for scores": (["suite=cs224n_extra", "+task.sts.sources.sick.labels={a:1}"],
+                                     ["task.sts.sources.sick.labels", "range"]),
+    "a source of pairs for single texts": (["+source@task.sst.sources.mrpc=mrpc"],
+                                           ["task.sst.sources.mrpc.columns.text_pair", "null"]),
+    "sources for generated text": (["+source@task.quora.sources.mrpc=mrpc"], ["data_dir", "null"]),
+    "a source without its folder": (["suite=cs224n_extra", "data_dir=nowhere"],
+                                    ["data_dir", "nowhere"]),
+    "half a name of the hub": (["suite=hub", "task.sst.train=['hub://sst5:train']"],
+                               ["task.sst.train", "hub://sst5:train", "hub://owner/name:split"]),
     "an unknown objective": (["score.objective=best"], ["score.objective", "best", "weighted"]),
 }  # fmt: skip
 
@@ -192,6 +205,46 @@ def test_rows_without_label_or_text(mtl_train, tmp_path):
     assert done.code == 0, done.err
     assert "mine train: 2 rows skipped" in done.out
     assert "mine.csv:14" in done.out
+
+
+SOURCES = {
+    "a score that fits no range": ("regression", "", "a b,7\n",
+                                   ["more.csv:2", "'7'", "0 to 5", "sources.more.range"]),
+    "a score out of the source's range": ("regression", "range: [1, 5]", "a b,0.5\n",
+                                          ["more.csv:2", "'0.5'", "1 to 5", "sources.more.range"]),
+    "a class that fits no class": ("classes", "", "a b,3\n",
+                                   ["more.csv:2", "'3'", "0 to 2", "sources.more.labels"]),
+    "a class that the map has not": ("classes", "labels: {good: 2, bad: 0}", "a b,god\n",
+                                     ["more.csv:2", "'god'", "nearest: good"]),
+    "a map to no class": ("classes", "labels: {good: 3}", "a b,good\n",
+                          ["task.mine.sources.more.labels.good", "3", "0 to 2"]),
+    "a map from a number": ("classes", "labels: {1: 2}", "a b,1\n",
+                            ["task.mine.sources.more.labels.1", "int", "str"]),
+    "no row": ("classes", "", "", ["task.mine.sources.more", "empty", "more.csv"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "fields", "row", "words"), SOURCES.values(), ids=SOURCES)
+def test_a_source_that_does_not_fit_its_task(mtl_train, tmp_path, kind, fields, row, words):
+    own = own_task(tmp_path, GOOD, kind)
+    (tmp_path / "more.csv").write_text("text,label\n" + row)
+    (tmp_path / "conf" / "source").mkdir()
+    (tmp_path / "conf" / "source" / "more.yaml").write_text(f"train: [more.csv]\n{fields}\n")
+    refused(mtl_train(*own, "+source@task.mine.sources.more=more"), *words)
+
+
+def test_no_network_for_a_data_set(mtl_train, monkeypatch, tmp_path):
+    pytest.importorskip("datasets", reason="the extra hub is not installed")
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    refused(mtl_train("suite=hub", *QUICK), "task.sst.train", "hub://SetFit/sst5:train", "network")
+
+
+def test_a_data_set_without_the_library(mtl_train, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    refused(mtl_train("suite=hub", *QUICK), "task.sst.train", "pip install 'mtl-sharing[hub]'")
 
 
 class Checkpoint:

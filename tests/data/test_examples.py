@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from mtl_sharing.data.examples import Example, SharedTexts, load_examples, shared_texts
-from mtl_sharing.data.tasks import ColumnsConfig, FormatConfig, TaskConfig, TaskSpec, task_spec
+from mtl_sharing.data.sources import ColumnsConfig, FormatConfig
+from mtl_sharing.data.tasks import TaskConfig, TaskSpec, task_spec
 from mtl_sharing.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,11 +99,13 @@ def test_a_tab_can_be_named_in_three_ways(name: str) -> None:
 def test_every_shipped_task_is_a_valid_task() -> None:
     names = sorted(path.stem for path in (ROOT / "conf" / "task").glob("*.yaml"))
     bundled = ["bundled_quora", "bundled_sst", "bundled_sts"]
-    assert names == [*bundled, "cfimdb", "quora", "sst", "sts"]
+    assert names == [*bundled, "cfimdb", "hub_quora", "hub_sst", "hub_sts", "quora", "sst", "sts"]
     pairs = {name: from_yaml(name).is_pair for name in names}
     assert [name for name, is_pair in pairs.items() if is_pair] == [
         "bundled_quora",
         "bundled_sts",
+        "hub_quora",
+        "hub_sts",
         "quora",
         "sts",
     ]
@@ -124,6 +127,9 @@ def test_every_shipped_suite_names_shipped_tasks() -> None:
         "bundled": {key: f"bundled_{name}" for key, name in named.items()},
         "cs224n": named,
         "cs224n_cfimdb": named | {"/task@task.cfimdb": "cfimdb"},
+        "cs224n_extra": named
+        | {"/source@task.quora.sources.mrpc": "mrpc", "/source@task.sts.sources.sick": "sick"},
+        "hub": {key: f"hub_{name}" for key, name in named.items()},
     }
 
 
@@ -216,8 +222,8 @@ def test_a_missing_column_is_named_with_those_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text,label\n", r"task x is empty: no usable row in a\.csv"),
-        ("text,label\na,\n", r"task x is empty: .*1 bad rows, the first is .*a\.csv:2: nothing"),
+        ("text,label\n", r"task\.x is empty: no usable row in a\.csv"),
+        ("text,label\na,\n", r"task\.x is empty: .*1 bad rows, the first is .*a\.csv:2: nothing"),
         ("", r"no column 'text'.*allowed: the file is empty"),
     ],
 )

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config import Config
+from mtl_sharing.data.sources import SourceConfig
 from mtl_sharing.data.tasks import TaskConfig
 from mtl_sharing.errors import Stopped, UserError, did_you_mean, one_of
 
@@ -103,7 +104,8 @@ def _full_key(error: Exception) -> str:
 def known_keys(parent: str) -> list[str]:
     """The keys that the config has under ``parent`` (dotted; empty for the root)."""
     node: Any = Config()
+    entries = iter((TaskConfig(), SourceConfig()))
     for name in parent.split(".") if parent else ():
-        # Every entry of ``task`` has the same fields, whatever its name.
-        node = TaskConfig() if isinstance(node, dict) else getattr(node, name, None)
+        # Every entry of ``task`` has the same fields, whatever its name; so has a task's source.
+        node = next(entries, None) if isinstance(node, dict) else getattr(node, name, None)
     return [field.name for field in fields(node)] if is_dataclass(node) else []

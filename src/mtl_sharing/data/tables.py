@@ -181,7 +181,7 @@ def _json_records(path: Path) -> Iterator[Record]:
         try:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield Record(number, _flat(_json_object(path, number, line)))
+                    yield Record(number, flat(_json_object(path, number, line)))
         except UnicodeDecodeError:
             raise _not_utf8(path) from None
 
@@ -197,7 +197,7 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
     return value
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Value]:
+def flat(row: dict[str, Any]) -> dict[str, Value]:
     """The values that a table can hold: a bool as 0 or 1, a decimal as a float."""
     fields: dict[str, Value] = {}
     for name, value in row.items():
@@ -228,4 +228,4 @@ def _parquet_records(path: Path) -> Iterator[Record]:
     for batch in _parquet_file(path).iter_batches():
         for row in batch.to_pylist():
             number += 1
-            yield Record(number, _flat(row))
+            yield Record(number, flat(row))

@@ -1,8 +1,21 @@
 """What a task is: its config as YAML gives it, and the checked value made of it."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from mtl_sharing.data.labels import LabelReader, LabelSpace, Limits, check_limits
+from mtl_sharing.data.sources import (
+    OWN,
+    Columns,
+    ColumnsConfig,
+    Format,
+    FormatConfig,
+    Source,
+    SourceConfig,
+    check_files,
+    make_columns,
+    make_format,
+    make_source,
+)
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
 KINDS = ("classes", "binary", "regression")
@@ -12,31 +25,10 @@ METRICS = {
     "binary": ("accuracy", "f1", "mcc"),
     "regression": ("pearson", "spearman"),
 }
-# How a command line can name a tab, which a shell does not pass on easily.
-DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 
 
 # The config classes are not frozen: OmegaConf makes a frozen one read-only, and Hydra could then
 # override nothing in it. `TaskSpec` is the frozen value.
-@dataclass
-class ColumnsConfig:
-    """The names of a table's columns; ``text_pair`` makes the task one of sentence pairs."""
-
-    text: str = "text"
-    text_pair: str | None = None
-    label: str = "label"
-    id: str | None = None
-
-
-@dataclass
-class FormatConfig:
-    """How a text table is written; see ``tables.read_table``."""
-
-    delimiter: str | None = None
-    quoting: bool = True
-    header: bool = True
-
-
 @dataclass
 class TaskConfig:
     """One task as YAML gives it; ``task_spec`` checks it and says what each field may hold.
@@ -44,9 +36,11 @@ class TaskConfig:
     Args:
         kind: classes, binary or regression.
         columns: which columns hold what.
-        train, dev, test: table files, absolute or relative to ``data_dir``; none of them where
-            the bundled suite generates the task.
+        train, dev, test: table files, absolute or relative to ``data_dir``, or data sets of the
+            hub (``hub.HubName``); none of them where the bundled suite generates the task.
         format: how text tables are written.
+        sources: more rows, by the name of where they come from, each with its own columns,
+            format and labels.
         classes: how many classes (kind classes only).
         labels: names of the classes, where the label column holds text; place = class.
         range: lowest and highest label (regression only).
@@ -62,6 +56,7 @@ class TaskConfig:
     dev: list[str] = field(default_factory=list)
     test: list[str] = field(default_factory=list)
     format: FormatConfig = field(default_factory=FormatConfig)
+    sources: dict[str, SourceConfig] = field(default_factory=dict)
     classes: int | None = None
     labels: list[str] | None = None
     range: list[float] | None = None
@@ -70,25 +65,6 @@ class TaskConfig:
     pairing: str | None = None
     batch_size: int | None = None
     layer: int | None = None
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The checked form of ``ColumnsConfig``."""
-
-    text: str
-    text_pair: str | None
-    label: str
-    id: str | None
-
-
-@dataclass(frozen=True)
-class Format:
-    """The checked form of ``FormatConfig``; ``delimiter`` is one character or ``None``."""
-
-    delimiter: str | None
-    quoting: bool
-    header: bool
 
 
 @dataclass(frozen=True)
@@ -112,18 +88,39 @@ class TaskSpec:
     pairing: str | None
     batch_size: int | None
     layer: int | None
+    sources: tuple[Source, ...] = ()
 
     @property
     def is_pair(self) -> bool:
         """Whether an example is a pair of texts."""
         return self.columns.text_pair is not None
 
-    def files(self, split: str) -> tuple[str, ...]:
-        """The files of ``split`` (train, dev or test); raises UserError for another name."""
-        by_split = {"train": self.train, "dev": self.dev, "test": self.test}
-        if split not in by_split:
+    @property
+    def label_space(self) -> LabelSpace:
+        """The labels that the task takes."""
+        limits = None if self.low is None or self.high is None else (self.low, self.high)
+        return LabelSpace(self.classes, self.labels, limits)
+
+    @property
+    def own(self) -> Source:
+        """The task's own files as a source."""
+        files = {"train": self.train, "dev": self.dev, "test": self.test}
+        where, labels = f"task.{self.name}", LabelReader(self.label_space)
+        return Source(OWN, where, self.columns, self.format, files, labels)
+
+    def sources_of(self, split: str) -> tuple[Source, ...]:
+        """The sources that have files for ``split`` (train, dev or test), its own files first.
+
+        Raises:
+            UserError: for another name of a split, or where no source has files.
+        """
+        if split not in SPLITS:
             raise UserError("split", split, one_of(SPLITS) + did_you_mean(split, SPLITS))
-        return by_split[split]
+        found = tuple(each for each in (self.own, *self.sources) if each.files.get(split))
+        if not found:
+            allowed = "a list of file names, such as [data.csv]"
+            raise UserError(f"task.{self.name}.{split}", "no files", allowed)
+        return found
 
 
 def task_spec(name: str, config: TaskConfig) -> TaskSpec:
@@ -136,14 +133,14 @@ def task_spec(name: str, config: TaskConfig) -> TaskSpec:
     kind = _one_of(f"{where}.kind", config.kind, KINDS)
     labels = _labels(where, kind, config.labels)
     low, high = _range(where, kind, config.range)
-    return TaskSpec(
+    spec = TaskSpec(
         name=name,
         kind=kind,
-        columns=_columns(where, config.columns),
-        train=_files(f"{where}.train", config.train),
-        dev=_files(f"{where}.dev", config.dev),
-        test=_files(f"{where}.test", config.test),
-        format=_format(where, config.format),
+        columns=make_columns(where, config.columns),
+        train=check_files(f"{where}.train", config.train),
+        dev=check_files(f"{where}.dev", config.dev),
+        test=check_files(f"{where}.test", config.test),
+        format=make_format(where, config.format),
         classes=_classes(where, kind, config.classes, labels),
         labels=labels,
         low=low,
@@ -154,45 +151,15 @@ def task_spec(name: str, config: TaskConfig) -> TaskSpec:
         batch_size=_batch_size(where, config.batch_size),
         layer=config.layer,
     )
+    space, is_pair = spec.label_space, spec.is_pair
+    sources = (make_source(name, key, each, space, is_pair) for key, each in config.sources.items())
+    return replace(spec, sources=tuple(sources))
 
 
 def _one_of(where: str, found: str, allowed: tuple[str, ...]) -> str:
     if found not in allowed:
         raise UserError(where, found, one_of(allowed) + did_you_mean(str(found), allowed))
     return found
-
-
-def _columns(where: str, config: ColumnsConfig) -> Columns:
-    columns = Columns(config.text, config.text_pair, config.label, config.id)
-    roles = {"text": columns.text, "text_pair": columns.text_pair, "label": columns.label}
-    used: dict[str, str] = {}
-    for role, name in {**roles, "id": columns.id}.items():
-        field_name = f"{where}.columns.{role}"
-        if name is None and role in ("text_pair", "id"):
-            continue
-        if not isinstance(name, str) or not name.strip():
-            raise UserError(field_name, repr(name), "the name of a column")
-        if role in roles and name in used:
-            allowed = f"another column than {used[name]}'s"
-            raise UserError(field_name, name, allowed)
-        used[name] = role
-    return columns
-
-
-def _files(where: str, files: list[str]) -> tuple[str, ...]:
-    bad = isinstance(files, str) or not all(isinstance(name, str) and name for name in files)
-    if bad:
-        raise UserError(where, repr(files), "a list of file names, such as [train.csv]")
-    return tuple(files)
-
-
-def _format(where: str, config: FormatConfig) -> Format:
-    found = config.delimiter
-    delimiter = None if found is None else DELIMITER_NAMES.get(found, found)
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        allowed = f"one character, or {one_of(DELIMITER_NAMES)}; null for the extension's own"
-        raise UserError(f"{where}.format.delimiter", repr(found), allowed)
-    return Format(delimiter, config.quoting, config.header)
 
 
 def _labels(where: str, kind: str, labels: list[str] | None) -> tuple[str, ...] | None:
@@ -225,18 +192,13 @@ def _classes(
     return wanted
 
 
-def _range(where: str, kind: str, limits: list[float] | None) -> tuple[float | None, float | None]:
+def _range(where: str, kind: str, limits: list[float] | None) -> Limits | tuple[None, None]:
     where = f"{where}.range"
-    if kind != "regression":
-        if limits is not None:
-            raise UserError(where, list(limits), f"null for the kind {kind}")
-        return None, None
-    if limits is None or len(limits) != 2:
-        raise UserError(where, limits, "two numbers, the lowest and the highest label")
-    low, high = float(limits[0]), float(limits[1])
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UserError(where, list(limits), "two finite numbers, the lower one first")
-    return low, high
+    if kind == "regression":
+        return check_limits(where, limits)
+    if limits is not None:
+        raise UserError(where, list(limits), f"null for the kind {kind}")
+    return None, None
 
 
 def _metric(where: str, kind: str, metric: str | None) -> str:
