@@ -168,7 +168,7 @@ def plain_names(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:
     return modern
 
 
-def _sources(stage: str, family: str) -> dict[str, tuple[str, ...]]:
+def stage_names(stage: str, family: str) -> dict[str, tuple[str, ...]]:
     """Our module names in a stage, each with the names that it is read from."""
     if stage == "embeddings":
         return {ours: (theirs,) for ours, theirs in _TABLES.items()}
@@ -185,7 +185,7 @@ def _sources(stage: str, family: str) -> dict[str, tuple[str, ...]]:
 def _take_stage(stage: str, shape: EncoderShape, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Moves a stage's weights out of ``theirs``; what stays there has found no place."""
     state = {}
-    for ours, sources in _sources(stage, shape.family).items():
+    for ours, sources in stage_names(stage, shape.family).items():
         for part in _PARTS:
             names = [f"{source}.{part}" for source in sources]
             if all(name in theirs for name in names):

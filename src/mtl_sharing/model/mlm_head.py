@@ -176,3 +176,15 @@ def load_mlm_head(path: Path, shape: EncoderShape) -> HeadState | None:
         expected = MaskedLanguageHead(shape).state_dict()
     check_weights(_NAME, state, expected, path, f"a {shape.family} checkpoint with its whole head")
     return state
+
+
+def plain_head(head: MaskedLanguageHead, family: str) -> dict[str, Tensor]:
+    """The head's weights by the names that :func:`load_mlm_head` reads them from."""
+    names, state = _FAMILIES[family], head.state_dict()
+    modules = {"dense": names.dense, "norm": names.norm}
+    found = {
+        f"{theirs}.{part}": state[f"{ours}.{part}"]
+        for ours, theirs in modules.items()
+        for part in ("weight", "bias")
+    }
+    return found | {names.bias[0]: state["bias"]}

@@ -112,6 +112,12 @@ class PlannedEncoder(nn.Module):
         """What :meth:`forward` gives, parted: states of each task, shape (N, H)."""
         return by_task(self(batches), batches)
 
+    def tower(self, copy: int) -> Tower:
+        """The weights of copy number ``copy`` of every stage (of the only one, where it is one)."""
+        stages = [self.embeddings, *self.layers, *([self.pooler] if self.pooler else [])]
+        planned = [cast(StageCopies, stage) for stage in stages]
+        return {s.name: s.copies[min(copy, len(s.copies) - 1)].state_dict() for s in planned}
+
     def pooled(self, rows: Sequence[JoinedRow]) -> list[JoinedRow]:
         """The pooler's output of every sequence, shape (B, H), from :meth:`forward`'s rows."""
         if self.pooler is None:

@@ -1,0 +1,83 @@
+"""Makes the weights of the bundled encoder anew: ``make tiny-weights``.
+
+A masked-LM phase on the bundled suite's training text, from random weights. The same machine and
+the same number of threads give the same bits.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from safetensors.torch import save_file
+
+from mtl_sharing.blueprint import Blueprint, make_blueprint
+from mtl_sharing.config import register, to_config
+from mtl_sharing.material import TOKENIZER, read_material
+from mtl_sharing.model.mlm_head import MaskedLanguageModel, plain_head
+from mtl_sharing.model.saving import plain_weights
+from mtl_sharing.run.files import replace_file, replace_json
+from mtl_sharing.run.learner import Learner
+from mtl_sharing.schedule import make_trainer
+
+FOLDER = Path(__file__).parents[1] / "weights" / "tiny"
+WORDS = (
+    "encoder=tiny", "encoder.checkpoint=null", "sharing=shared", "suite=bundled",
+    "phases=mlm", "phases.mlm.steps=2500", "phases.mlm.lr=2e-3", "phases.mlm.second=true",
+    "phases.mlm.whole_word=true", "trainer.max_steps=0",
+    "trainer.precision=fp32",
+)  # fmt: skip
+_EVERY = 100
+
+
+def main(folder: Path = FOLDER, words: tuple[str, ...] = WORDS) -> None:
+    """Pretrains, and replaces config.json, tokenizer.json and model.safetensors in ``folder``."""
+    register()
+    with initialize_config_module("mtl_sharing.conf"):
+        blueprint = make_blueprint(to_config(compose("train", overrides=list(words))))
+    with TemporaryDirectory() as place:
+        trainer = make_trainer(blueprint, read_material(blueprint, Path(place)), Path(place))
+        learner, total = trainer.learner, trainer.phase.total
+        for step in range(total):
+            update = learner.update(step, total)
+            if step % _EVERY == 0 or step + 1 == total:
+                losses = "  ".join(f"{task} {loss:.3f}" for task, loss in update.losses.items())
+                print(f"step {step + 1} of {total}  loss {losses}", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / TOKENIZER, lambda path: copyfile(Path(place) / TOKENIZER, path))
+    _save(folder, blueprint, learner)
+
+
+def _save(folder: Path, blueprint: Blueprint, learner: Learner) -> None:
+    model = learner.network
+    assert isinstance(model, MaskedLanguageModel)
+    weights = plain_weights(model.network.encoder.tower(0), blueprint.shape.family)
+    weights |= plain_head(model.head, blueprint.shape.family)
+    replace_file(folder / "model.safetensors", lambda path: save_file(weights, path))
+    replace_json(folder / "config.json", _config(blueprint))
+
+
+def _config(blueprint: Blueprint) -> dict[str, Any]:
+    """The shape by the names of ``transformers``."""
+    shape = asdict(blueprint.shape)
+    return {
+        "model_type": shape["family"],
+        "num_hidden_layers": shape["layers"],
+        "hidden_size": shape["hidden"],
+        "num_attention_heads": shape["heads"],
+        "intermediate_size": shape["intermediate"],
+        "vocab_size": shape["vocabulary"],
+        "max_position_embeddings": shape["positions"],
+        "type_vocab_size": shape["token_types"],
+        "hidden_act": shape["activation"],
+        "layer_norm_eps": shape["epsilon"],
+        "hidden_dropout_prob": shape["dropout"],
+        "attention_probs_dropout_prob": shape["attention_dropout"],
+        "pad_token_id": 0,
+    }
+
+
+if __name__ == "__main__":
+    main()
