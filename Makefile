@@ -13,7 +13,7 @@ BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir "$(COURSE_DAT
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow bench bench-quick lint format type clean
+.PHONY: help train test test-slow bench bench-quick tiny-weights lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -32,6 +32,9 @@ bench: $(VENV)/.dev  ## this project beside plain training loops, half an hour; 
 
 bench-quick: $(VENV)/.dev  ## its two main figures, in three minutes
 	@$(BENCH) --quick
+
+tiny-weights: $(VENV)/.run  ## pretrain the bundled encoder anew, some minutes
+	@$(BIN)/python -m mtl_sharing.cli.tiny_weights
 
 lint: $(VENV)/.dev  ## ruff: mistakes and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -29,9 +29,10 @@ from mtl_sharing.run.precision import peak_memory, reset_peak_memory
 UNTIMED, TIMED, PASSES = 2, 3, 2
 _BATCHES, _CLASSES, _FIRST_WORD = 8, 5, 5
 _ENCODER = (
-    "suite=bundled", "pairing=joined", "encoder.hidden=256", "encoder.embedding=256",
-    "encoder.intermediate=1024", "encoder.positions=512", "encoder.dropout=0.1",
-    "encoder.attention_dropout=0.1", "head.pooling=pooler", "suite.max_length=512",
+    "suite=bundled", "pairing=joined", "encoder.checkpoint=null", "encoder.hidden=256",
+    "encoder.embedding=256", "encoder.intermediate=1024", "encoder.positions=512",
+    "encoder.dropout=0.1", "encoder.attention_dropout=0.1", "head.pooling=pooler",
+    "suite.max_length=512",
 )  # fmt: skip
 
 

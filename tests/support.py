@@ -24,6 +24,7 @@ QUICK = (
     "suite.max_dev_rows=30",
     "trainer.max_steps=4",
     "trainer.batch_size=4",
+    "encoder.checkpoint=null",
     "encoder.hidden=12",
     "encoder.embedding=12",
     "encoder.heads=3",

@@ -59,6 +59,8 @@ class SuiteConfig:
     """The ``suite`` config group: the data behind the tasks. The tasks stand under ``task``.
 
     Attributes:
+        pretrained: checkpoint of a small encoder pretrained on this suite's text, from which
+            ``encoder=tiny`` starts.
         tasks: names of the tasks to take, in this order; null takes all under ``task``.
         max_length: longest sequence in tokens; longer texts are cut, and counted.
         max_train_rows, max_dev_rows: take only the first rows of each source of a task (most
@@ -69,6 +71,7 @@ class SuiteConfig:
     """
 
     name: str = ""
+    pretrained: str | None = None
     tasks: list[str] | None = None
     max_length: int = 128
     max_train_rows: int | None = None

@@ -12,6 +12,7 @@ from benchmarks.workloads import BEST, PROJECT, RECIPE, Contender, Target, Workl
 SMALL = (
     "suite=bundled", "suite.max_train_rows=40", "suite.max_dev_rows=30", "pairing=joined",
     "trainer.batch_size=4", "trainer.precision=fp32", "trainer.device=cpu", "encoder.layers=3",
+    "encoder.checkpoint=null",
     "encoder.hidden=12", "encoder.embedding=12", "encoder.heads=3", "encoder.intermediate=20",
     "encoder.vocabulary=700", "head.pooling=pooler", "head.dropout=0",
 )  # fmt: skip

@@ -1,0 +1,95 @@
+"""The bundled encoder's weights: what is shipped, and the tool that makes them."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.build import make_learner
+from mtl_sharing.cli.tiny_weights import FOLDER, WORDS, main
+from mtl_sharing.data.masking import MaskedBatches
+from mtl_sharing.material import read_material
+from mtl_sharing.model.checkpoint import load_tower
+from mtl_sharing.model.mlm_head import MaskedLanguageModel, load_mlm_head
+from mtl_sharing.objectives.pretraining import MaskedTokens
+from mtl_sharing.run.evaluate import evaluate
+from support import load_config
+
+SMALL = ("suite.max_train_rows=60", "suite.max_dev_rows=20", "phases.mlm.steps=3")
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+def test_what_is_shipped_is_small_and_whole():
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(FILES)
+    assert (FOLDER / "model.safetensors").stat().st_size < 4e6
+    blueprint = make_blueprint(load_config("sharing=shared"))
+    assert blueprint.config.encoder.checkpoint == "pkg://mtl_sharing/weights/tiny"
+    loaded = load_tower(FOLDER / "model.safetensors", blueprint.shape, seed=0)
+    assert loaded.fresh == ("pooler",)  # no head of the default run reads it
+    assert load_mlm_head(FOLDER / "model.safetensors", blueprint.shape) is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "checkpoint"),
+    [
+        (("suite=bundled",), "pkg://mtl_sharing/weights/tiny"),
+        (("suite=cs224n",), None),
+        (("suite=bundled", "encoder.checkpoint=null"), None),
+    ],
+)
+def test_only_the_bundled_suite_starts_from_it(words, checkpoint):
+    assert load_config("encoder=tiny", *words).encoder.checkpoint == checkpoint
+
+
+def masked_loss(folder, tmp_path):
+    """Mean loss over hidden tokens of dev text that the pretraining did not see."""
+    words = ("sharing=shared", "phases=mlm", f"encoder.checkpoint={folder}")
+    blueprint = make_blueprint(load_config(*words))
+    material = read_material(blueprint, tmp_path)
+    head = load_mlm_head(folder / "model.safetensors", blueprint.shape)
+    model = MaskedLanguageModel(blueprint.network(blueprint.architecture, material.tower), head)
+    losses = []
+    for name, data in material.dev.items():
+        batch = MaskedBatches(name, data, 100, 0, material.vocabulary)[0]
+        with torch.no_grad():
+            raw = model.eval()({name: batch.text})[name]
+        losses.append(MaskedTokens(blueprint.shape.vocabulary).loss(raw, batch.labels).item())
+    return sum(losses) / len(losses)
+
+
+def test_the_shipped_weights_predict_hidden_words_of_unseen_text(tmp_path):
+    # A guess among all pieces costs log(2048), 7.6.
+    assert masked_loss(FOLDER, tmp_path) < math.log(2048) / 3
+
+
+def test_the_tool_writes_what_it_trained(tmp_path, capsys):
+    main(tmp_path, (*WORDS, *SMALL))
+    assert "step 3 of 3  loss sst " in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    again = tmp_path / "again"
+    main(again, (*WORDS, *SMALL))
+    one, other = (load_file(place / "model.safetensors") for place in (tmp_path, again))
+    assert one.keys() == load_file(FOLDER / "model.safetensors").keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert masked_loss(tmp_path, again) > masked_loss(FOLDER, again) + 1
+
+
+def test_frozen_layers_mean_something(tmp_path):
+    """Heads alone on the shipped encoder do better than on a random one."""
+    words = ("sharing=frozen", "trainer.max_steps=150", "optimizer.lr=1e-2", "cache.prefix=false",
+             "suite.max_train_rows=1500", "suite.max_dev_rows=400")  # fmt: skip
+    found = []
+    for start in ((), ("encoder.checkpoint=null",)):
+        torch.manual_seed(0)
+        blueprint = make_blueprint(load_config(*words, *start))
+        place = tmp_path / str(len(start))
+        place.mkdir()
+        material = read_material(blueprint, place)
+        learner = make_learner(blueprint, material, blueprint.architecture)
+        for step in range(150):
+            learner.update(step, 150)
+        judged = evaluate(learner.network, material.dev, blueprint.measures, blueprint.runtime)
+        found.append(judged.performance)
+    assert found[0] > found[1] + 0.03
