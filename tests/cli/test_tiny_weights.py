@@ -73,7 +73,9 @@ def test_the_tool_writes_what_it_trained(tmp_path, capsys):
     one, other = (load_file(place / "model.safetensors") for place in (tmp_path, again))
     assert one.keys() == load_file(FOLDER / "model.safetensors").keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert masked_loss(tmp_path, again) > masked_loss(FOLDER, again) + 1
+    # Three steps have learnt little: it is not the shipped file that is read back.
+    (tmp_path / "run").mkdir()
+    assert 6 < masked_loss(tmp_path, tmp_path / "run") < 7.6
 
 
 def test_frozen_layers_mean_something(tmp_path):
