@@ -18,6 +18,7 @@ from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import EncoderShape, resolve_shape
 from mtl_sharing.model.sources import checkpoint_folder, read_config
+from mtl_sharing.objectives.aggregation import SUM
 from mtl_sharing.objectives.settings import TieConfig
 from mtl_sharing.plan import SharingPlan
 from mtl_sharing.regime import make_lanes, make_pals, make_plan
@@ -103,10 +104,20 @@ def make_blueprint(config: Config) -> Blueprint:
     check_reference(config, blueprint.architecture == blueprint.baseline)
     if config.sharing.tie != TieConfig() and not blueprint.architecture.tied:
         log.warning("sharing.tie changes nothing: %s has no tied stage (T)", plan)
+    _warn_of_lone_owners(config, plan)
     if not config.dry_run:
         # Last, as it may ask the hub: every mistake that needs no network is told without.
         resolve_shape(config.encoder, _checkpoint_config(config))
     return blueprint
+
+
+def _warn_of_lone_owners(config: Config, plan: SharingPlan) -> None:
+    loss = config.loss
+    asked = loss.aggregation != SUM or loss.cosines != "none"
+    several = any(len(group) > 1 for stage in plan.stages(len(plan.head)) for group in stage.owners
+                  if stage.trains)  # fmt: skip
+    if asked and not several:
+        log.warning("loss.aggregation and loss.cosines change nothing: %s shares no weight", plan)
 
 
 def _runtime(config: Config, shape: EncoderShape) -> Runtime:

@@ -65,7 +65,7 @@ def tasks_aim(blueprint: Blueprint, material: Material, network: Network | Heads
             config.regularizer, objectives, blueprint.shape.hidden, network
         ),
         tie=make_tie(config.sharing.tie, tied),
-        surgery=make_surgery(config.loss, network.shared()),
+        surgery=make_surgery(config.loss, network.shared(), tuple(objectives)),
     )
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.build import make_learner
+from mtl_sharing.build import make_learner, training_weighting
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.frozen_states import with_frozen_states
 from mtl_sharing.material import Material, read_material
+from mtl_sharing.mixing.samplers import RoundRobin
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.checkpoint import random_tower
 from mtl_sharing.outcome import (
@@ -202,12 +203,22 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     # not decide the score.
     started = replace(material, tower=random_tower(blueprint.shape, blueprint.config.seed))
 
+    weighting, unified = training_weighting(blueprint), blueprint.config.sampler.name == "unified"
+    counted = tuple(task for task in blueprint.specs if weighting.counts(task))
+
     def learner(of: Architecture) -> Callable[[], Learner]:
-        return lambda: make_learner(blueprint, started, of)
+        def make() -> Learner:
+            made = make_learner(blueprint, started, of)
+            # By turns, so that no task is left out of what is measured.
+            made.sampler = made.sampler if unified else RoundRobin(counted)
+            return made
+
+        return make
 
     baseline = None if architecture == unshared else learner(unshared)
     try:
-        return calibrate(learner(architecture), baseline, timed_text(material.dev), pairs)
+        return calibrate(learner(architecture), baseline, timed_text(material.dev), pairs,
+                         turns=1 if unified else len(counted))  # fmt: skip
     except (torch.OutOfMemoryError, MemoryError):
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None

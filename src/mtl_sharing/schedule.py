@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.build import (
@@ -15,6 +16,7 @@ from mtl_sharing.build import (
 )
 from mtl_sharing.data.batches import TrainingBatches
 from mtl_sharing.data.masking import MaskedBatches
+from mtl_sharing.errors import UserError
 from mtl_sharing.material import Material
 from mtl_sharing.model.mlm_head import MaskedLanguageModel, load_mlm_head
 from mtl_sharing.model.network import HeadsOnly, Network
@@ -74,8 +76,11 @@ def _main(blueprint: Blueprint, material: Material, network: Network) -> Phase:
 def _phase(
     name: str, config: PhaseConfig, blueprint: Blueprint, material: Material, network: Network
 ) -> Phase:
-    own, text = phase_blueprint(blueprint, config), _text(material, config)
-    total = training_steps(own, text)
+    _check_effect(f"phases.{name}", config, network)
+    own, text = phase_blueprint(name, blueprint, config), _text(material, config)
+    total, most = training_steps(own, text), blueprint.config.trainer.max_steps
+    if config.steps is None and most is not None:
+        total = min(total, most)  # a run that is cut short is short as a whole
     make = MAKERS[config.kind]
     return Phase(
         name=name,
@@ -86,6 +91,16 @@ def _phase(
     )
 
 
+def _check_effect(where: str, phase: PhaseConfig, network: Network) -> None:
+    """Raises UserError for a phase that would train no weight of the network."""
+    heads = [w for n, w in network.named_parameters() if not n.startswith("encoder.")]
+    trains = any(weight.requires_grad for weight in network.encoder.parameters())
+    if phase.kind == "tasks" and phase.frozen and not heads:
+        raise UserError(f"{where}.frozen", "true, and no head has weights", "false")
+    if phase.kind != "tasks" and not trains:
+        raise UserError(f"{where}.kind", phase.kind, "tasks, since all of the encoder is frozen")
+
+
 def _text(material: Material, phase: PhaseConfig) -> Material:
     """What the phase trains on: a ranking on the positive pairs of its task alone."""
     if phase.kind != "ranking":
@@ -94,8 +109,8 @@ def _text(material: Material, phase: PhaseConfig) -> Material:
     return replace(material, train={phase.task: material.pairs[phase.task]})
 
 
-def phase_blueprint(blueprint: Blueprint, phase: PhaseConfig) -> Blueprint:
-    """The blueprint with what a phase sets for itself."""
+def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blueprint:
+    """The blueprint with what a phase sets for itself, and a seed of its own."""
     config, specs = blueprint.config, blueprint.specs
     trainer = replace(
         config.trainer, max_steps=phase.steps, epochs=phase.epochs, steps_per_epoch=None
@@ -107,7 +122,8 @@ def phase_blueprint(blueprint: Blueprint, phase: PhaseConfig) -> Blueprint:
     if phase.lr is not None:
         optimizer = replace(optimizer, lr=phase.lr, head_lr=None)
     sampler = replace(config.sampler, name=phase.sampler or config.sampler.name)
-    own = replace(config, trainer=trainer, optimizer=optimizer, sampler=sampler)
+    seed = crc32(f"{config.seed}/{name}".encode())
+    own = replace(config, seed=seed, trainer=trainer, optimizer=optimizer, sampler=sampler)
     return replace(blueprint, config=own, specs=specs)
 
 

@@ -17,7 +17,8 @@ WIDTH = 15 + 7 + 6
 
 def make(rule, cosines="none", **values):
     shared = {name: [nn.Parameter(torch.zeros(s)) for s in sizes] for name, sizes in SIZES.items()}
-    return make_surgery(LossConfig(aggregation=rule, cosines=cosines, **values), shared)
+    config = LossConfig(aggregation=rule, cosines=cosines, **values)
+    return make_surgery(config, shared, ("task0", "task1", "task2", "a", "b"))
 
 
 def weights_of(surgery):
@@ -132,6 +133,32 @@ def test_cosines_of_every_stage_and_of_all():
             assert cosines[f"{stage}/task{one}+task{other}"] == pytest.approx(wanted, abs=1e-6)
 
 
+def test_a_task_without_shared_weights_has_no_say():
+    """MGDA would give all weight to an empty row, and a mean would count it."""
+    rows = jacobian(rows=2)
+    for rule in ("mgda", "mean", "aligned_mtl"):
+        wanted, _ = merged(make(rule), rows)
+        surgery = make(rule)
+        surgery.take("a")  # no gradient at all
+        found, _ = merged(surgery, rows)
+        assert torch.equal(found, wanted) and found.any()
+
+
+def test_rows_keep_the_order_of_the_tasks():
+    surgery, rows = make("sum", cosines="network"), jacobian(rows=2)
+    for task, row in zip("ba", rows, strict=True):
+        give(surgery, row)
+        surgery.take(task)
+    assert list(surgery.merge()) == ["network/a+b"]
+
+
+def test_gradients_that_are_not_finite_are_named():
+    rows = jacobian(rows=2)
+    rows[1, 3] = float("inf")
+    with pytest.raises(UserError, match=r"the tasks' gradients: found infinite.*optimizer\.lr"):
+        merged(make("fairgrad"), rows)
+
+
 def test_a_single_task_keeps_its_gradient():
     rows = jacobian(rows=1)
     for rule in ("pcgrad", "mgda", "mean"):
@@ -158,7 +185,7 @@ def test_what_a_rule_remembers_is_restored_without_drawing_numbers():
 
 def test_nothing_to_do_is_no_surgery():
     assert make("sum") is None
-    assert make_surgery(LossConfig(aggregation="pcgrad"), {}) is None
+    assert make_surgery(LossConfig(aggregation="pcgrad"), {}, ("a", "b")) is None
     assert make("sum", cosines="network") is not None
 
 

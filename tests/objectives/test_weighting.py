@@ -76,10 +76,11 @@ def test_dynamic_average_by_hand():
     weighting = make(weighting="dwa", temperature=2.0)
     for epoch, (a, b, c) in enumerate([(1.0, 4.0, 2.0), (0.5, 4.0, 1.0)]):
         assert list(weighting.weights().values()) == pytest.approx([1 / 3] * 3)
+        weighting.enter(epoch)
         # Two draws that average to these losses.
-        weighting.observe({"a": a - 0.25, "b": b - 1, "c": c}, epoch)
-        weighting.observe({"a": a + 0.25, "b": b + 1, "c": c}, epoch)
-    weighting.observe({"a": 9.0}, 2)
+        weighting.observe({"a": a - 0.25, "b": b - 1, "c": c})
+        weighting.observe({"a": a + 0.25, "b": b + 1, "c": c})
+    weighting.enter(2)
     powers = [math.exp(r / 2) for r in (0.5, 1.0, 0.5)]
     wanted = [power / sum(powers) for power in powers]
     assert list(weighting.weights().values()) == pytest.approx(wanted)
@@ -93,10 +94,12 @@ def test_dynamic_average_by_hand():
 def test_dynamic_average_goes_on_from_its_state():
     one, two = make(weighting="dwa"), make(weighting="dwa")
     for draw in range(9):
-        one.observe({task: 1.0 / (draw + n + 1) for n, task in enumerate(TASKS)}, draw // 2)
+        one.enter(draw // 2)
+        one.observe({task: 1.0 / (draw + n + 1) for n, task in enumerate(TASKS)})
     two.load_state_dict(one.state_dict())
     for weighting in (one, two):
-        weighting.observe({"a": 3.0, "b": 1.0}, 5)
+        weighting.observe({"a": 3.0, "b": 1.0})
+        weighting.enter(5)
     assert one.weights() == two.weights() and len(set(one.weights().values())) == 3
 
 

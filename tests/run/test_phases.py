@@ -168,9 +168,30 @@ def test_single_tasks_come_one_after_the_other(start):
     assert drawn == sorted(drawn, key=["sst", "quora", "sts"].index)
 
 
+def test_phases_without_steps_of_their_own_are_no_longer_than_the_run(start):
+    trainer = start("phases=[mlm,single_after]", "trainer.max_steps=2")
+    assert [phase.total for phase in trainer.phases] == [2, 2, 2]
+    trainer = start("phases=mlm", "trainer.epochs=1", "trainer.max_steps=null", folder="whole")
+    assert trainer.phases[0].total == trainer.phases[1].total > 2
+
+
+def test_a_phase_has_data_in_an_order_of_its_own(start):
+    trainer = start("phases=single_after", "trainer.max_steps=2")
+    main = trainer.learner.batches["sst"][0].text.tokens.tolist()
+    trainer._enter(1)
+    assert trainer.learner.batches["sst"][0].text.tokens.tolist() != main
+
+
 @pytest.mark.parametrize(
     ("words", "where", "found"),
     [
+        (["phases=mlm", "sharing.plan=F3"], "phases.mlm.kind", "encoder is frozen"),
+        (["phases=ranking", "sharing.plan=F3"], "phases.ranking.kind", "encoder is frozen"),
+        (
+            ["phases=heads_first", "suite.tasks=[sts]", "head.regression=scaled_cosine"],
+            "phases.heads_first.frozen",
+            "no head has weights",
+        ),
         (["phases=mlm", "phases.mlm.kind=mlm"], "phases.mlm.kind", "mlm"),
         (["phases=mlm", "phases.mlm.when=during"], "phases.mlm.when", "during"),
         (["phases=mlm", "phases.mlm.rate=0"], "phases.mlm.rate", "0"),

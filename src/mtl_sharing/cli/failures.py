@@ -15,6 +15,7 @@ from mtl_sharing.config import Config
 from mtl_sharing.data.sources import SourceConfig
 from mtl_sharing.data.tasks import TaskConfig
 from mtl_sharing.errors import Stopped, UserError, did_you_mean, one_of
+from mtl_sharing.run.settings import PhaseConfig
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 _UNKNOWN_OPTION = r"Could not find '([\w/]+)/(\w+)' Available options in '[\w/]+': (.*)"
@@ -104,8 +105,10 @@ def _full_key(error: Exception) -> str:
 def known_keys(parent: str) -> list[str]:
     """The keys that the config has under ``parent`` (dotted; empty for the root)."""
     node: Any = Config()
-    entries = iter((TaskConfig(), SourceConfig()))
+    # Every entry of these has the same fields, whatever its name.
+    entries = {"task": TaskConfig(), "sources": SourceConfig(), "phases": PhaseConfig()}
+    above = ""
     for name in parent.split(".") if parent else ():
-        # Every entry of ``task`` has the same fields, whatever its name; so has a task's source.
-        node = next(entries, None) if isinstance(node, dict) else getattr(node, name, None)
+        node = entries.get(above) if isinstance(node, dict) else getattr(node, name, None)
+        above = name
     return [field.name for field in fields(node)] if is_dataclass(node) else []

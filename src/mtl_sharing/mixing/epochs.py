@@ -1,8 +1,7 @@
 """How a training falls into epochs."""
 
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -30,24 +29,35 @@ class Epochs:
         """The epoch, from 0, that draw number ``draw``, from 0, lies in."""
         return min(self.count - 1, int(draw * self.number / max(1, self.draws)))
 
+    def start(self, epoch: int) -> int:
+        """The first draw of an epoch; for the one after the last, how many draws there are."""
+        return min(self.draws, math.ceil(epoch * self.draws / self.number))
+
     @property
-    def length(self) -> int:
-        """Draws of a whole epoch."""
-        return max(1, round(self.draws / self.number))
+    def lengths(self) -> list[int]:
+        """Draws of each epoch."""
+        return [self.start(epoch + 1) - self.start(epoch) for epoch in range(self.count)]
 
     def place(self, draw: int) -> int:
         """Which draw of its epoch it is, from 0."""
-        return draw - math.ceil(self.of(draw) * self.draws / self.number)
+        return draw - self.start(self.of(draw))
 
 
-def quotas(batches: Mapping[str, int], length: int) -> dict[str, int]:
-    """How many of an epoch's ``length`` draws each task has, in proportion to its batches.
+def quotas(batches: Mapping[str, int], lengths: Sequence[int]) -> list[dict[str, int]]:
+    """How many of each epoch's draws every task has, in proportion to its batches.
 
-    Exactly its batches where these add up to ``length``.
+    Exactly its batches where these add up to an epoch. What rounding takes from a task in one epoch
+    it has in the next, so that a short training leaves none out.
     """
-    ends = [
-        round(length * end / sum(batches.values()))
-        for end in itertools.accumulate(batches.values())
-    ]
-    starts = [0, *ends[:-1]]
-    return {task: end - start for task, start, end in zip(batches, starts, ends, strict=True)}
+    total = sum(batches.values())
+    owed, found = dict.fromkeys(batches, 0), []  # in parts of a draw, total of which are one
+    for length in lengths:
+        owed = {task: rest + batches[task] * length for task, rest in owed.items()}
+        counts = {task: max(0, rest // total - 1) for task, rest in owed.items()}
+        owed = {task: rest - counts[task] * total for task, rest in owed.items()}
+        for _ in range(length - sum(counts.values())):
+            most = max(owed, key=lambda task: (owed[task], -counts[task]))
+            counts[most] += 1
+            owed[most] -= total
+        found.append(counts)
+    return found

@@ -63,11 +63,14 @@ class Ordered:
 
     def tasks(self, draw: int) -> tuple[str, ...]:
         """The task at this place of the epoch."""
-        return (self._order[self.epochs.place(draw) % len(self._order)],)
+        order = self._orders[self.epochs.of(draw)]
+        return (order[min(self.epochs.place(draw), len(order) - 1)],)
 
     @cached_property
-    def _order(self) -> tuple[str, ...]:
-        counts = quotas(self.batches, self.epochs.length)
+    def _orders(self) -> list[tuple[str, ...]]:
+        return [self._order(counts) for counts in quotas(self.batches, self.epochs.lengths)]
+
+    def _order(self, counts: Mapping[str, int]) -> tuple[str, ...]:
         turns = [(turn, name) for name, count in counts.items() for turn in range(count)]
         if self.in_turn:
             turns.sort(key=lambda pair: pair[0])  # stable: the tasks stay in their order

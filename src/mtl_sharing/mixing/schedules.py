@@ -40,10 +40,9 @@ def make_schedule(config: SamplerConfig) -> AlphaSchedule:
     Raises:
         UserError: an exponent outside 0 to 1, or an unknown shape.
     """
-    if config.name != "annealed":
-        check_range("sampler.alpha", config.alpha, 0, 1)
-        return AlphaSchedule(config.alpha, config.alpha)
-    check_range("sampler.start", config.start, 0, 1)
-    check_range("sampler.end", config.end, 0, 1)
+    for name in ("alpha", "start", "end"):
+        check_range(f"sampler.{name}", getattr(config, name), 0, 1)
     check_known("sampler.shape", config.shape, SHAPES)
+    if config.name != "annealed":
+        return AlphaSchedule(config.alpha, config.alpha)
     return AlphaSchedule(config.start, config.end, config.shape)

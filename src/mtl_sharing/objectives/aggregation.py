@@ -58,11 +58,13 @@ class Surgery:
         rule: takes a Gramian (K, K), float64 on the CPU, and gives the weights (K,) of the rows;
             what it remembers is in its state dict.
         shared: stage name to the weights in it that several tasks own.
+        tasks: all of them, in the order that rows have.
         stages: whether cosines are taken of every stage as well.
     """
 
     rule: nn.Module
     shared: Mapping[str, Sequence[nn.Parameter]]
+    tasks: Sequence[str]
     stages: bool = False
     _rows: dict[str, dict[int, Tensor]] = field(default_factory=dict, init=False)
 
@@ -82,10 +84,17 @@ class Surgery:
             The cosine of each pair of rows, called ``<stage>/<task>+<task>``, with ``network`` for
             all stages together.
         """
-        tasks, rows = list(self._rows), list(self._rows.values())
+        # A task that owns none of them has no say in their sum.
+        tasks = [task for task in self.tasks if self._rows.get(task)]
+        rows = [self._rows[task] for task in tasks]
         self._rows = {}
+        if not rows:
+            return {}
         gramians = self._gramians(rows)
         whole = torch.stack(list(gramians.values())).sum(0)
+        if not whole.isfinite().all():
+            allowed = "finite numbers: try a lower optimizer.lr, or optimizer.clip=1"
+            raise UserError("the tasks' gradients", "infinite products of them", allowed)
         weights = [1.0] if len(rows) == 1 else self.rule(whole).tolist()
         for weight in self._weights():
             weight.grad = _weighted_sum([row.get(id(weight)) for row in rows], weights)
@@ -171,12 +180,13 @@ class _Equal(nn.Module):
 
 
 def make_surgery(
-    config: LossConfig, shared: Mapping[str, Sequence[nn.Parameter]]
+    config: LossConfig, shared: Mapping[str, Sequence[nn.Parameter]], tasks: Sequence[str]
 ) -> Surgery | None:
     """What the config asks for; None where the gradient of the summed terms is all that is needed.
 
     Args:
         shared: stage name to the weights in it that several tasks own.
+        tasks: all of them.
 
     Raises:
         UserError: as :func:`check_aggregation`.
@@ -184,7 +194,7 @@ def make_surgery(
     check_aggregation(config)
     if (config.aggregation == SUM and config.cosines == "none") or not shared:
         return None
-    return Surgery(_make_rule(config), shared, stages=config.cosines == "stages")
+    return Surgery(_make_rule(config), shared, tasks, stages=config.cosines == "stages")
 
 
 def _make_rule(config: LossConfig) -> nn.Module:

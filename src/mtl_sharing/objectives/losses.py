@@ -182,6 +182,7 @@ class ExpectedClass:
         return CrossEntropy(self.outputs).divergence(one, other)
 
 
+_MOST_CLASSES = 1000
 # Losses that each kind of task may name; the first is its default.
 ALLOWED = {
     "classes": ("cross_entropy",),
@@ -213,7 +214,8 @@ def make_objective(
     if chosen == "mse":
         return SquaredError(0, 1, whole=True) if kind == "binary" else SquaredError(low, high)
     if chosen == "expected_class":
-        if not (low.is_integer() and high.is_integer()):
-            raise UserError(where, f"{chosen} for labels {low:g} to {high:g}", "whole numbers")
+        if not (low.is_integer() and high.is_integer() and high - low < _MOST_CLASSES):
+            found = f"{chosen} for labels {low:g} to {high:g}"
+            raise UserError(where, found, f"whole numbers, {_MOST_CLASSES} of them at most")
         return ExpectedClass(low, high)
     return CosineError(low, high, sigmoid=chosen == "sigmoid_cosine")

@@ -38,8 +38,11 @@ class Weighting(nn.Module):
         """
         return loss / among
 
-    def observe(self, losses: Mapping[str, float], epoch: int) -> None:
-        """Takes note of a draw's losses, in epoch ``epoch`` from 0."""
+    def enter(self, epoch: int) -> None:
+        """Takes note of the epoch, from 0, that the next draw lies in."""
+
+    def observe(self, losses: Mapping[str, float]) -> None:
+        """Takes note of a draw's losses."""
 
 
 class Fixed(Weighting):
@@ -109,23 +112,27 @@ class DynamicAverage(Weighting):
         """See :class:`Weighting`."""
         return loss * self.weights()[task] * len(self.tasks) / among
 
-    def observe(self, losses: Mapping[str, float], epoch: int) -> None:
+    def enter(self, epoch: int) -> None:
         """See :class:`Weighting`."""
         if epoch != self.epoch:
             found = {task: total / count for task, (total, count) in self.sums.items() if count}
             self.means = [*self.means, found][-2:]
             self.epoch, self.sums = epoch, dict.fromkeys(self.tasks, (0.0, 0))
+
+    def observe(self, losses: Mapping[str, float]) -> None:
+        """See :class:`Weighting`."""
         for task, loss in losses.items():
             total, count = self.sums[task]
             self.sums[task] = (total + loss, count + 1)
 
     def get_extra_state(self) -> Any:
         """What it remembers, for the state dict."""
-        return {"epoch": self.epoch, "sums": self.sums, "means": self.means}
+        return {"epoch": self.epoch, "sums": dict(self.sums), "means": list(self.means)}
 
     def set_extra_state(self, state: Any) -> None:
         """Takes up what :meth:`get_extra_state` gave."""
-        self.epoch, self.sums, self.means = state["epoch"], state["sums"], state["means"]
+        self.epoch, self.sums = state["epoch"], dict(state["sums"])
+        self.means = list(state["means"])
 
 
 class Random(Weighting):

@@ -97,6 +97,7 @@ class Learner:
             draw = step * self.accumulation + part
             tasks = tuple(t for t in self.sampler.tasks(draw) if self.weighting.counts(t))
             losses: dict[str, float] = {}
+            self.weighting.enter(self.epochs.of(draw))
             for group in self._groups(tasks):
                 found, count = self._backward(group, len(tasks), draw)
                 losses |= found
@@ -104,7 +105,7 @@ class Learner:
             for task, value in losses.items():
                 check_finite(f"loss of task {task}", value, f"at step {step + 1}")
                 seen.setdefault(task, []).append(value)
-            self.weighting.observe(losses, self.epochs.of(draw))
+            self.weighting.observe(losses)
         cosines = {} if self.surgery is None or not seen else self.surgery.merge()
         penalty = None if self.tie is None else self.tie.add_gradient()
         if penalty is not None:

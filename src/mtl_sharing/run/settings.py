@@ -87,9 +87,9 @@ class PhaseConfig:
         kind: ``tasks`` (as the main training), ``masked_lm`` (on the tasks' training texts) or
             ``ranking`` (multiple negatives, on the positive pairs of a task).
         when: ``before`` the main training or ``after`` it, in the order in which they are given.
-        steps: updates; null trains for ``epochs``.
+        steps: updates; null trains for ``epochs``, for ``trainer.max_steps`` at most.
         epochs: passes over as many examples as the training sets hold together.
-        lr: peak learning rate of all weights; null is the main training's.
+        lr: peak learning rate of heads and encoder; null is the main training's.
         batch_size: examples of each task in a step; null is the main training's.
         sampler: of ``tasks`` and ``masked_lm``: name of a sampler; null is the main training's.
         frozen: of ``tasks``: leave the encoder as it is, and train the heads alone.

@@ -95,6 +95,7 @@ class Trainer:
         old = {number: signal.signal(number, self._on_signal) for number in mine}
         try:
             with TrainingProgress(self.total, self.done) as progress:
+                self._announce()
                 self._train(progress)
                 while self._number + 1 < len(self.phases):
                     self._next_phase()
@@ -108,8 +109,13 @@ class Trainer:
         self.learner.close()
         if self.best > -math.inf:
             self._take_best()
+        del self.learner  # its moments make room for the next
         self._enter(self._number + 1)
-        log.info("phase %s: %d steps", self.phase.name, self.phase.total)
+        self._announce()
+
+    def _announce(self) -> None:
+        if len(self.phases) > 1:
+            log.info("phase %s: %d steps", self.phase.name, self.phase.total)
 
     def _enter(self, number: int) -> None:
         self._number, self.step, self.stale, self._running = number, 0, 0, Running()

@@ -75,6 +75,7 @@ def calibrate(
     baseline: Callable[[], Learner] | None,
     text: PackedBatch,
     pairs: int,
+    turns: int = 1,
 ) -> Calibration:
     """Measures both.
 
@@ -83,13 +84,14 @@ def calibrate(
             baseline.
         text: what all tasks predict on.
         pairs: timings of each, interleaved, after one untimed round.
+        turns: updates until every task has been in one.
     """
     makers = [regime] if baseline is None else [regime, baseline]
-    peaks = [_peak(make) for make in makers]
+    peaks = [_peak(make, turns) for make in makers]
     learners = [make() for make in makers]
     train, predict = [], []
     for number in range(pairs + 1):
-        train.append(_ends([_step_s(learner, number) for learner in learners]))
+        train.append(_ends([_step_s(learner, number, turns) for learner in learners]))
         predict.append(_ends([_predict_s(learner, text) for learner in learners]))
     return Calibration(tuple(train[1:]), tuple(predict[1:]), _ends(peaks))
 
@@ -121,18 +123,25 @@ def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tenso
         return result
 
 
-def _peak(make: Callable[[], Learner]) -> int:
-    """Peak bytes while a fresh learner takes two updates."""
+def _peak(make: Callable[[], Learner], turns: int) -> int:
+    """Peak bytes while a fresh learner takes an update of every task, and one more."""
     gc.collect()
     learner = make()
     reset_peak_memory(learner.runtime.device)
-    for step in range(2):
-        learner.update(step, 2)
+    # As many as it takes for every weight to get its gradient and its moments, and once more.
+    for step in range(1 + turns):
+        learner.update(step, 1 + turns)
     return peak_memory(learner.runtime.device)
 
 
-def _step_s(learner: Learner, number: int) -> float:
-    return _timed(lambda: learner.update(number, number + 1), learner.runtime)
+def _step_s(learner: Learner, number: int, turns: int) -> float:
+    """Seconds of a step, the mean over a turn of every task."""
+
+    def turn() -> None:
+        for step in range(number * turns, (number + 1) * turns):
+            learner.update(step, step + 1)
+
+    return _timed(turn, learner.runtime) / turns
 
 
 def _predict_s(learner: Learner, text: PackedBatch) -> float:
