@@ -6,17 +6,18 @@ weights, so it also serves ``dry_run``. :class:`Material` is what was read for i
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mtl_sharing.checks import check_reference, check_settings
 from mtl_sharing.config import Config
+from mtl_sharing.data.tagging import TagScheme, tag_scheme
 from mtl_sharing.data.tasks import TaskSpec, task_spec
 from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.shape import EncoderShape, resolve_shape
+from mtl_sharing.model.shape import SHAPE_FIELDS, EncoderShape, resolve_shape
 from mtl_sharing.model.sources import checkpoint_folder, read_config
 from mtl_sharing.objectives.aggregation import SUM
 from mtl_sharing.objectives.settings import TieConfig
@@ -41,6 +42,7 @@ class Blueprint:
 
     Attributes:
         joined: for each task, whether a pair is one sequence.
+        tags: what the tags of words mean, where there are any.
     """
 
     config: Config
@@ -49,6 +51,7 @@ class Blueprint:
     measures: Mapping[str, TaskMeasure]
     joined: Mapping[str, bool]
     runtime: Runtime
+    tags: TagScheme | None = None
 
     @property
     def shape(self) -> EncoderShape:
@@ -80,6 +83,10 @@ def make_blueprint(config: Config) -> Blueprint:
     specs = _tasks(config)
     shape = _shape(config)
     check_settings(config, tuple(specs))
+    tags = tag_scheme(config.suite.tags)
+    if tags is not None:
+        pos, entities = tags.rows
+        shape = replace(shape, pos_tags=pos, entity_types=entities)
     plan = make_plan(config, tuple(specs), shape.layers)
     objectives = {name: make_task_objective(spec, config) for name, spec in specs.items()}
     heads = tuple(make_task_head(specs[n], objectives[n], config, shape) for n in specs)
@@ -100,11 +107,14 @@ def make_blueprint(config: Config) -> Blueprint:
         },
         joined={name: is_joined(spec, config) for name, spec in specs.items()},
         runtime=_runtime(config, shape),
+        tags=tags,
     )
     check_reference(config, blueprint.architecture == blueprint.baseline)
     if config.sharing.tie != TieConfig() and not blueprint.architecture.tied:
         log.warning("sharing.tie changes nothing: %s has no tied stage (T)", plan)
     _warn_of_lone_owners(config, plan)
+    if tags is not None and not plan.embeddings.trains:
+        log.warning("suite.tags changes nothing: %s freezes the embeddings, tags among them", plan)
     if not config.dry_run:
         # Last, as it may ask the hub: every mistake that needs no network is told without.
         resolve_shape(config.encoder, _checkpoint_config(config))
@@ -141,9 +151,7 @@ def _tasks(config: Config) -> dict[str, TaskSpec]:
 
 def _shape(config: Config) -> EncoderShape:
     """The encoder's shape: the config's where it says everything, else the checkpoint's."""
-    complete = all(
-        getattr(config.encoder, field.name) is not None for field in fields(EncoderShape)
-    )
+    complete = all(getattr(config.encoder, name) is not None for name in SHAPE_FIELDS)
     shape = resolve_shape(config.encoder, None if complete else _checkpoint_config(config))
     if not 8 <= config.suite.max_length <= shape.max_length:
         allowed = f"8 to {shape.max_length}, the encoder's positions"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mtl_sharing.config import Config, SuiteConfig
+from mtl_sharing.data.cleaning import Cleaning
 from mtl_sharing.data.examples import BAD_ROW_CHOICES
 from mtl_sharing.errors import (
     UserError,
@@ -55,6 +56,7 @@ def _check_suite(suite: SuiteConfig) -> None:
     if suite.on_bad_row not in BAD_ROW_CHOICES:
         raise UserError("suite.on_bad_row", suite.on_bad_row, one_of(BAD_ROW_CHOICES))
     check_range("suite.relatedness", suite.relatedness, 0, 1)
+    Cleaning(tuple(suite.clean), suite.lemmatizer)  # checks what it is made of
     for name in ("max_train_rows", "max_dev_rows"):
         if getattr(suite, name) is not None:
             check_range(f"suite.{name}", getattr(suite, name), 1)

@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from mtl_sharing.data.settings import TagsConfig
 from mtl_sharing.data.tasks import TaskConfig
 from mtl_sharing.mixing.settings import SamplerConfig
 from mtl_sharing.model.settings import HeadConfig, LanesConfig, PairingConfig, PalsConfig
@@ -68,6 +69,10 @@ class SuiteConfig:
         on_bad_row: ``skip`` rows without text or label, or stop with an ``error``.
         relatedness: bundled suite only: share of concepts, 0 to 1, that the tasks word alike.
         data_seed: bundled suite only: which text is generated.
+        clean: steps that change every text first, in this order: letters, lower, spaces,
+            stop_words, stem, lemmas (see ``data/cleaning.py``).
+        lemmatizer: a spaCy pipeline, by its name or folder, for ``lemmas``.
+        tags: parts of speech and named entities beside the tokens, read off the clean texts.
     """
 
     name: str = ""
@@ -79,6 +84,9 @@ class SuiteConfig:
     on_bad_row: str = "skip"
     relatedness: float = 0.8
     data_seed: int = 0
+    clean: list[str] = field(default_factory=list)
+    lemmatizer: str | None = None
+    tags: TagsConfig = field(default_factory=TagsConfig)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.data.batches import EncodedTask, encode_examples
 from mtl_sharing.data.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
+from mtl_sharing.data.cleaning import Cleaning
 from mtl_sharing.data.examples import (
     Example,
     LoadedExamples,
@@ -20,6 +21,7 @@ from mtl_sharing.data.examples import (
 )
 from mtl_sharing.data.masking import Vocabulary
 from mtl_sharing.data.positive_pairs import encode_positive_pairs
+from mtl_sharing.data.tag_cache import TaggedEncoding
 from mtl_sharing.data.tasks import TaskSpec
 from mtl_sharing.data.token_cache import TokenCache
 from mtl_sharing.data.tokenizing import check_vocabulary, encode, load_tokenizer, train_tokenizer
@@ -60,6 +62,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         UserError: bad data, or a checkpoint that does not fit.
     """
     read = {name: _read(blueprint, spec) for name, spec in blueprint.specs.items()}
+    uncleaned = _clean(blueprint, read)
     train = {name: splits["train"].examples for name, splits in read.items()}
     dev = {name: splits["dev"].examples for name, splits in read.items()}
     tokenizer = _tokenizer(blueprint, train, folder)
@@ -67,7 +70,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
     facts = {}
     for name, splits in read.items():
         data = encoded_train[name], encoded_dev[name]
-        facts[name] = _facts(splits, *data)
+        facts[name] = _facts(splits, *data) | uncleaned.get(name, {})
         if blueprint.specs[name].sources:
             facts[name]["sources"] = _by_source(splits)
         _report(name, facts[name], *data)
@@ -113,6 +116,27 @@ def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
             words = loaded[split].bad_rows, "; ".join(loaded[split].first_bad)
             log.warning("%s %s: %d rows skipped (%s)", spec.name, split, *words)
     return loaded
+
+
+def _clean(
+    blueprint: Blueprint, read: Mapping[str, dict[str, LoadedExamples]]
+) -> dict[str, dict[str, int]]:
+    """Cleans all texts in place, where asked; gives each task's facts about it."""
+    suite = blueprint.config.suite
+    if not suite.clean:
+        return {}
+    cleaning, facts = Cleaning(tuple(suite.clean), suite.lemmatizer), {}
+    for name, splits in read.items():
+        kept = 0
+        for split, loaded in splits.items():
+            examples, left = cleaning.examples(loaded.examples)
+            splits[split] = replace(loaded, examples=examples)
+            kept += left
+        facts[name] = {"uncleaned_texts": kept}
+        if kept:
+            words = "%s: %d texts stay as they are, since nothing of them is left by %s"
+            log.warning(words, name, kept, "+".join(suite.clean))
+    return facts
 
 
 def _generated(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example]:
@@ -163,15 +187,19 @@ def _encode(
     config = blueprint.config
     store = make_store(config.cache) if config.cache.tokens else None
     cache = None if store is None else TokenCache(store)
+    plain = encode if cache is None else cache.encode
+    tagged = None if blueprint.tags is None else TaggedEncoding(plain, blueprint.tags, store)
+    how = plain if tagged is None else tagged.encode
 
     def encoded(name: str, rows: list[Example]) -> EncodedTask:
         whole, joined = blueprint.specs[name].kind != "regression", blueprint.joined[name]
-        how = encode if cache is None else cache.encode
         return encode_examples(rows, tokenizer, config.suite.max_length, joined, whole, how)
 
     found = [{name: encoded(name, rows) for name, rows in split.items()} for split in splits]
     if cache is not None and cache.found:
         log.info("tokens of %d of %d lists of texts from the cache", cache.found, cache.asked)
+    if tagged is not None:
+        tagged.check()
     return found
 
 
@@ -187,6 +215,8 @@ def _tower(blueprint: Blueprint) -> Tower:
         log.info("weights left out on purpose: %s", one_of(loaded.dropped))
     if loaded.fresh:
         log.warning("not in the checkpoint, so from random: %s", one_of(loaded.fresh))
+    if loaded.zeros:
+        log.info("not in the checkpoint, so from 0: %s", one_of(loaded.zeros))
     return loaded.tower
 
 

@@ -54,11 +54,21 @@ def _pals_per_task(architecture: Architecture, pals: PalShape) -> Result:
 
 
 def parts(blueprint: Blueprint) -> Result:
-    """What the regime adds to its plan: PALs, lanes, the tie of its T stages."""
+    """What the regime adds to its plan: PALs, lanes, the tie of its T stages, steps of the text."""
     pals, lanes = blueprint.architecture.pals, blueprint.architecture.lanes
     found = {name: asdict(part) for name, part in (("pals", pals), ("lanes", lanes)) if part}
     tie = {"tie": asdict(blueprint.config.sharing.tie)}
-    return found | (tie if blueprint.architecture.tied else {})
+    return found | (tie if blueprint.architecture.tied else {}) | _text_steps(blueprint)
+
+
+def _text_steps(blueprint: Blueprint) -> Result:
+    suite, tags = blueprint.config.suite, blueprint.tags
+    found: Result = {}
+    if suite.clean:
+        found["clean"] = {"steps": suite.clean, "lemmatizer": suite.lemmatizer}
+    if tags is not None:
+        found["tags"] = asdict(tags)
+    return found
 
 
 def describe_regime(blueprint: Blueprint) -> str:
@@ -72,6 +82,11 @@ def describe_regime(blueprint: Blueprint) -> str:
     if architecture.tied:
         words.append(f"tie {tie.kind} {tie.strength:g}")
     words += [f"head of {task} at layer {layer}" for task, layer in architecture.read.items()]
+    if blueprint.config.suite.clean:
+        words.append(f"clean {' '.join(blueprint.config.suite.clean)}")
+    if blueprint.tags is not None:
+        kinds = {"pos": blueprint.tags.pos, "ner": blueprint.tags.entities}
+        words.append(f"tags {' '.join(kind for kind, names in kinds.items() if names)}")
     return " + ".join(words)
 
 

@@ -28,6 +28,8 @@ class PackedBatch:
             as the task's head reads it, shape (B, H).
         noise: what is added to the embedding of every token, shape (N, H).
         picked: the tokens that are to be predicted, by their place in the batch, int64, shape (P,).
+        tags: part of speech and entity type of the word that each token is of, 0 for none, int64,
+            shape (N, 2).
     """
 
     tokens: Tensor
@@ -36,6 +38,7 @@ class PackedBatch:
     states: Tensor | None = None
     noise: Tensor | None = None
     picked: Tensor | None = None
+    tags: Tensor | None = None
 
     @property
     def sequences(self) -> int:
@@ -49,7 +52,8 @@ class PackedBatch:
         states = None if self.states is None else self.states.to(device, non_blocking=True)
         noise = None if self.noise is None else self.noise.to(device, non_blocking=True)
         picked = None if self.picked is None else self.picked.to(device, non_blocking=True)
-        return PackedBatch(tokens, types, self.lengths, states, noise, picked)
+        tags = None if self.tags is None else self.tags.to(device, non_blocking=True)
+        return PackedBatch(tokens, types, self.lengths, states, noise, picked, tags)
 
 
 @dataclass(frozen=True, eq=False)

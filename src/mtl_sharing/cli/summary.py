@@ -122,6 +122,12 @@ def _part_lines(record: Record) -> list[tuple[str, str]]:
         upstream = parts["lanes"]["upstream"].items()
         read = "; ".join(f"{task} reads {', '.join(names)}" for task, names in upstream if names)
         lines.append(("lanes", read))
+    if "clean" in parts:
+        lines.append(("clean", ", then ".join(parts["clean"]["steps"])))
+    if "tags" in parts:
+        kinds = (("parts of speech", "pos"), ("entity types", "entities"))
+        each = [f"{len(parts['tags'][key])} {kind}" for kind, key in kinds if parts["tags"][key]]
+        lines.append(("tags", f"{' and '.join(each)} by {parts['tags']['pipeline']}"))
     return lines
 
 

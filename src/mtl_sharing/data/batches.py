@@ -65,12 +65,14 @@ class EncodedTask:
 
 def pack(parts: Sequence[TokenRows], numbers: NDArray[np.int64]) -> PackedBatch:
     """The sequences with these numbers of each part, one part after the other."""
-    tokens, types, lengths = [], [], []
+    tokens, types, lengths, tags = [], [], [], []
     for part in parts:
         places, part_lengths = part.places(numbers)
         tokens.append(part.tokens.take(places))
         types.append(part.token_types.take(places))
         lengths += part_lengths.tolist()
+        if part.tags is not None:
+            tags.append(part.tags[places])
     known = [part.states.read(numbers) if part.states is not None else None for part in parts]
     states = [found for found in known if found is not None]
     return PackedBatch(
@@ -78,6 +80,9 @@ def pack(parts: Sequence[TokenRows], numbers: NDArray[np.int64]) -> PackedBatch:
         torch.from_numpy(np.concatenate(types, dtype=np.int64)),
         tuple(lengths),
         torch.cat(states) if len(states) == len(parts) else None,
+        tags=torch.from_numpy(np.concatenate(tags, dtype=np.int64))
+        if len(tags) == len(parts)
+        else None,
     )
 
 

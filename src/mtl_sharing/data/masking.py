@@ -190,10 +190,11 @@ class MaskedBatches:
     _texts: TrainingBatches = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # States of frozen layers are those of the text as it was before masking.
-        first = replace(self.data.first, states=None)
+        # States of frozen layers are those of the text as it was before masking, and a hidden
+        # word's tags would tell of it.
+        first = replace(self.data.first, states=None, tags=None)
         second = self.data.second if self.second else None
-        second = None if second is None else replace(second, states=None)
+        second = None if second is None else replace(second, states=None, tags=None)
         texts = EncodedTask(first, second, self.data.labels, self.data.whole)
         self._texts = TrainingBatches(self.task, texts, self.batch_size, self.seed)
 

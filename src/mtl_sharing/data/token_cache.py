@@ -1,5 +1,6 @@
 """Tokenised text kept from run to run: it is the same for every regime and seed."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 import numpy as np
@@ -58,11 +59,16 @@ def token_key(tokenizer: Tokenizer, texts: Texts, max_length: int) -> str:
     # The limit is part of what the tokenizer writes, and the last call may have left another.
     set_limit(tokenizer, max_length)
     head = f"{_SCHEMA} {tokenizers.__version__} {max_length} {_are_pairs(texts)} {len(texts)}"
+    return digest_texts((head.encode(), tokenizer.to_str().encode()), texts)
+
+
+def digest_texts(heads: Iterable[bytes], texts: Texts) -> str:
+    """A digest of ``heads`` and of all texts in their order, in hexadecimal."""
     parts = (part for text in texts for part in ((text,) if isinstance(text, str) else text))
     raw = [part.encode("utf-8", "surrogatepass") for part in parts]
     digest = sha256()
     # Lengths before content, so that no two lists of texts run into the same bytes.
-    for block in (head.encode(), tokenizer.to_str().encode()):
+    for block in heads:
         digest.update(len(block).to_bytes(8, "little") + block)
     digest.update(np.array([len(part) for part in raw], dtype="<i8").tobytes())
     digest.update(b"".join(raw))

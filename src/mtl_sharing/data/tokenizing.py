@@ -34,6 +34,8 @@ class TokenRows:
         offsets: int64, shape (sequences + 1,).
         truncated: how many sequences were cut to the length limit.
         states: what the frozen lower layers make of the sequences, where that is known.
+        tags: part of speech and entity type of every token's word, uint16, shape (total, 2);
+            0 is none.
     """
 
     tokens: NDArray[np.int32]
@@ -41,6 +43,7 @@ class TokenRows:
     offsets: NDArray[np.int64]
     truncated: int
     states: StoredStates | None = None
+    tags: NDArray[np.uint16] | None = None
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -53,7 +56,8 @@ class TokenRows:
         tokens, types = self.tokens.take(places), self.token_types.take(places)
         offsets = np.append(0, lengths.cumsum())
         states = None if self.states is None else self.states.take(rows)
-        return TokenRows(tokens, types, offsets, self.truncated, states)
+        tags = None if self.tags is None else self.tags[places]
+        return TokenRows(tokens, types, offsets, self.truncated, states, tags)
 
     def places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the tokens of these sequences stand, one after the other, and their lengths."""

@@ -28,6 +28,8 @@ _TABLES = {
     "norm": "embeddings.LayerNorm",
     "projection": "embeddings_project",
 }
+# No checkpoint has them: they start at 0, so that the encoder starts as it is without tags.
+_TAG_TABLES = ("pos_tag.weight", "entity_type.weight")
 # Our name in a layer to theirs; several names are stacked, in this order, into one weight.
 _BERT_LAYER = {
     "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
@@ -55,11 +57,18 @@ _DROPPED = re.compile(
 
 @dataclass(frozen=True)
 class LoadedTower:
-    """A tower's weights, the names left out on purpose, and the stages that start at random."""
+    """A tower's weights, and what lies between the file and them.
+
+    Attributes:
+        dropped: names left out on purpose.
+        fresh: stages that the file lacks, which start at random.
+        zeros: embeddings of tags, which start at 0.
+    """
 
     tower: Tower
     dropped: tuple[str, ...]
     fresh: tuple[str, ...]
+    zeros: tuple[str, ...] = ()
 
 
 def random_tower(shape: EncoderShape, seed: int, deviation: float = 0.02) -> Tower:
@@ -84,10 +93,12 @@ def draw_linear(layer: nn.Linear, generator: torch.Generator) -> None:
 def random_stage(
     name: str, shape: EncoderShape, generator: torch.Generator, deviation: float = 0.02
 ) -> dict[str, Tensor]:
-    """Random weights of one stage, as :func:`random_tower` draws them."""
+    """Random weights of one stage, as :func:`random_tower` draws them; tags start at 0."""
     state = {}
     for key, like in _expected(name, shape).items():
-        if like.dim() == 1:
+        if key in _TAG_TABLES:
+            state[key] = torch.zeros(like.shape)
+        elif like.dim() == 1:
             state[key] = torch.full(like.shape, float("norm" in key and key.endswith("weight")))
         else:
             state[key] = torch.empty(like.shape).normal_(0.0, deviation, generator=generator)
@@ -103,26 +114,32 @@ def load_tower(path: Path, shape: EncoderShape, seed: int) -> LoadedTower:
     """The tower in a weight file.
 
     A pooler that the file lacks (RoBERTa's masked-LM checkpoints) starts at random from ``seed``
-    and is named in ``fresh``.
+    and is named in ``fresh``; embeddings of tags start at 0 and are named in ``zeros``.
 
     Raises:
         UserError: a damaged or unsafe file, or weights that are missing, too many, or of another
             size; each is named.
     """
     theirs = plain_names(read_weights(path), shape.family)
-    tower, fresh = {}, []
+    tower, fresh, zeros = {}, [], []
     for stage in tower_stages(shape):
         state = _take_stage(stage, shape, theirs)
         if stage == "pooler" and not state:
             state = random_stage(stage, shape, random_source(seed, stage))
             fresh.append(stage)
+        expected = _expected(stage, shape)
+        tables = {
+            name: torch.zeros(expected[name].shape) for name in _TAG_TABLES if name in expected
+        }
+        state |= tables
+        zeros += [f"{stage}.{name}" for name in tables]
         whole = f"a {shape.family} checkpoint with {shape.layers} layers"
-        check_weights(stage, state, _expected(stage, shape), path, whole)
+        check_weights(stage, state, expected, path, whole)
         tower[stage] = state
     unknown = [name for name in theirs if not _DROPPED.match(name)]
     if unknown:
         raise UserError(str(path), f"weights that belong nowhere: {_some(unknown)}", "an encoder")
-    return LoadedTower(tower, tuple(sorted(theirs)), tuple(fresh))
+    return LoadedTower(tower, tuple(sorted(theirs)), tuple(fresh), tuple(zeros))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

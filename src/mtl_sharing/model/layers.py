@@ -36,7 +36,10 @@ class _Table(nn.Embedding):
 
 
 class Embeddings(nn.Module):
-    """Token, position and token-type embeddings, summed, normalised, projected where narrower."""
+    """Token, position and token-type embeddings, summed, normalised, projected where narrower.
+
+    Where the shape has tags, those of each token's word are part of the sum.
+    """
 
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
@@ -44,6 +47,9 @@ class Embeddings(nn.Module):
         self.position = _Table(shape.positions, shape.embedding)
         kinds = shape.token_types
         self.token_type = _Table(kinds, shape.embedding) if kinds else None
+        pos, entities = shape.pos_tags, shape.entity_types
+        self.pos_tag = _Table(pos, shape.embedding) if pos else None
+        self.entity_type = _Table(entities, shape.embedding) if entities else None
         self.norm = nn.LayerNorm(shape.embedding, shape.epsilon)
         self.dropout = Dropout(shape.dropout)
         narrow = shape.embedding != shape.hidden
@@ -51,13 +57,20 @@ class Embeddings(nn.Module):
         self.offset = shape.position_offset
 
     def forward(self, ids: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
-        """Token ids and token types side by side, (N, 2), to rows (N, H)."""
+        """Token ids and token types side by side, (N, 2), to rows (N, H).
+
+        Where the shape has tags, part of speech and entity type stand beside them, (N, 4).
+        """
         positions = torch.cat([layout.positions() for layout in layouts])
         rows = self.word(ids[:, 0]) + self.position(positions + self.offset)
         if self.token_type is not None:
             # RoBERTa has one type for both texts of a pair.
             last = self.token_type.num_embeddings - 1
             rows = rows + self.token_type(ids[:, 1].clamp(max=last))
+        if self.pos_tag is not None:
+            rows = rows + self.pos_tag(ids[:, 2])
+        if self.entity_type is not None:
+            rows = rows + self.entity_type(ids[:, 3])
         rows = self.dropout(self.norm(rows))
         return rows if self.projection is None else self.projection(rows)
 

@@ -79,7 +79,9 @@ class PlannedEncoder(nn.Module):
         """
         fresh = {task: text for task, text in batches.items() if text.states is None}
         known = _state_rows({task: text for task, text in batches.items() if task not in fresh})
-        rows = [_disturbed(row, fresh) for row in self.embeddings(_token_rows(fresh))]
+        rows = [
+            _disturbed(row, fresh) for row in self.embeddings(_token_rows(fresh, self.shape.tagged))
+        ]
         finished: list[JoinedRow] = []
         for depth in range(self.shape.layers + 1):
             rows = _in_order(rows, known, batches) if depth == self.frozen else rows
@@ -141,9 +143,17 @@ def _planned_stage(stage: Stage, shape: EncoderShape, tower: Tower | None) -> St
     return copies.requires_grad_(stage.trains)
 
 
-def _token_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
-    """Token ids and types of every text."""
-    return _text_rows(batches, lambda t: torch.stack([t.tokens, t.token_types], dim=1))
+def _token_rows(batches: Mapping[str, PackedBatch], tagged: bool = False) -> list[JoinedRow]:
+    """Token ids and types of every text, and its tags where they are read."""
+
+    def values(text: PackedBatch) -> Tensor:
+        ids = torch.stack([text.tokens, text.token_types], dim=1)
+        if not tagged:
+            return ids
+        tags = torch.zeros_like(ids) if text.tags is None else text.tags
+        return torch.cat([ids, tags], dim=1)
+
+    return _text_rows(batches, values)
 
 
 def _state_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:

@@ -58,7 +58,12 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Everything that fixes an encoder but its weights; fields as in :class:`EncoderConfig`."""
+    """Everything that fixes an encoder but its weights; fields as in :class:`EncoderConfig`.
+
+    Attributes:
+        pos_tags, entity_types: rows of the embeddings that tags add; 0 adds none. They come from
+            the text, neither from config group ``encoder`` nor from a checkpoint.
+    """
 
     family: str
     layers: int
@@ -75,6 +80,8 @@ class EncoderShape:
     pooler: bool
     dropout: float = 0.1
     attention_dropout: float = 0.1
+    pos_tags: int = 0
+    entity_types: int = 0
 
     def __post_init__(self) -> None:
         check_known("encoder.family", self.family, FAMILIES)
@@ -89,6 +96,11 @@ class EncoderShape:
             check_rate(f"encoder.{name}", getattr(self, name))
 
     @property
+    def tagged(self) -> bool:
+        """Whether the embeddings read tags."""
+        return self.pos_tags > 0 or self.entity_types > 0
+
+    @property
     def max_length(self) -> int:
         """The longest sequence that the position embedding holds, in tokens."""
         return self.positions - self.position_offset
@@ -97,7 +109,8 @@ class EncoderShape:
         """Parameters of one copy of a stage: ``embeddings``, ``layer.<i>`` or ``pooler``."""
         hidden, inner, embedding = self.hidden, self.intermediate, self.embedding
         if stage == "embeddings":
-            tables = (self.vocabulary + self.positions + self.token_types) * embedding
+            rows = self.vocabulary + self.positions + self.token_types
+            tables = (rows + self.pos_tags + self.entity_types) * embedding
             projection = embedding * hidden + hidden if embedding != hidden else 0
             return tables + 2 * embedding + projection
         if stage == "pooler":
@@ -106,6 +119,10 @@ class EncoderShape:
         return attention + 2 * hidden * inner + inner + hidden + 4 * hidden
 
 
+SHAPE_FIELDS = tuple(
+    field.name for field in fields(EncoderShape) if hasattr(EncoderConfig, field.name)
+)
+"""Fields of a shape that a config or a checkpoint gives."""
 # Fields that describe how weights are used in training, not what they are.
 _FREE_FIELDS = ("dropout", "attention_dropout")
 
@@ -118,15 +135,15 @@ def resolve_shape(config: EncoderConfig, checkpoint: dict[str, Any] | None) -> E
     """
     found = None if checkpoint is None else checkpoint_shape(checkpoint)
     values: dict[str, Any] = {}
-    for field in fields(EncoderShape):
-        wanted = getattr(config, field.name)
-        theirs = None if found is None else getattr(found, field.name)
+    for name in SHAPE_FIELDS:
+        wanted = getattr(config, name)
+        theirs = None if found is None else getattr(found, name)
         if wanted is not None and theirs is not None and wanted != theirs:
-            _refuse_difference(field.name, wanted, theirs)
-        values[field.name] = theirs if wanted is None else wanted
-        if values[field.name] is None:
+            _refuse_difference(name, wanted, theirs)
+        values[name] = theirs if wanted is None else wanted
+        if values[name] is None:
             allowed = "a value, or an encoder.checkpoint that has one"
-            raise UserError(f"encoder.{field.name}", "null", allowed)
+            raise UserError(f"encoder.{name}", "null", allowed)
     return EncoderShape(**values)
 
 

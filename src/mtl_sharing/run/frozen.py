@@ -94,6 +94,8 @@ class StateCache:
         found = sha256(f"{self.frozen.digest} {read} {len(rows.offsets)}".encode())
         for array in (rows.tokens, rows.token_types, rows.offsets):
             found.update(np.ascontiguousarray(array).data)
+        if rows.tags is not None:
+            found.update(np.ascontiguousarray(rows.tags).data)
         return found.hexdigest()
 
     def size(self, rows: TokenRows, read: str) -> int:

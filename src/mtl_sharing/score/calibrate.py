@@ -107,10 +107,12 @@ def timed_text(dev: Mapping[str, EncodedTask]) -> PackedBatch:
     for data in dev.values():
         rows = np.arange(_TIMED_TEXTS) % len(data)  # a short dev split is read over and over
         picked.append(data.collate(rows).text)
+    tags = [text.tags for text in picked if text.tags is not None]
     return PackedBatch(
         torch.cat([text.tokens for text in picked]),
         torch.cat([text.token_types for text in picked]),
         tuple(length for text in picked for length in text.lengths),
+        tags=torch.cat(tags) if len(tags) == len(picked) else None,
     )
 
 

@@ -1,0 +1,44 @@
+"""Loads spaCy's pipelines, which the extra ``tags`` brings."""
+
+import importlib.util
+import os
+from typing import TYPE_CHECKING
+
+from mtl_sharing.errors import UserError
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+
+def check_package(where: str, wanted: str, package: str, extra: str) -> None:
+    """Raises UserError, with the command that installs it, where a package is missing.
+
+    Args:
+        where: the config field that needs it.
+        wanted: what stands there.
+        extra: the project's extra that brings the package.
+    """
+    if importlib.util.find_spec(package) is None:
+        found = f"{wanted}, and {package} is not installed"
+        raise UserError(where, found, f"it after: pip install 'mtl-sharing[{extra}]'")
+
+
+def load_pipeline(where: str, source: str) -> "Language":
+    """The spaCy pipeline of this name, or in this folder.
+
+    Raises:
+        UserError: there is none, it cannot be read, or spaCy is not installed.
+    """
+    check_package(where, source, "spacy", "tags")
+    import spacy
+
+    allowed = "an installed spaCy pipeline (python -m spacy download NAME), or the folder of one"
+    try:
+        return spacy.load(os.path.expanduser(source))
+    except Exception as error:  # what a damaged or strange folder raises depends on its parts
+        raise UserError(where, f"{source} ({_first_line(error)})", allowed) from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
