@@ -128,6 +128,23 @@ def test_heads_may_have_a_rate_of_their_own(build, head_lr, wanted):
         assert rate == (2e-3 if name.startswith("encoder.") else wanted) / 4, name
 
 
+def test_lower_layers_may_learn_more_slowly(build):
+    network = build("S1-I1-PS")
+    config = OptimizerConfig(lr=1.0, head_lr=9.0, layer_decay=0.5)
+    found = setting_of(network, make_optimizer(network, config, layers=2), "lr")
+    wanted = {"encoder.embeddings.": 1 / 4, "encoder.layers.0.": 1 / 2, "encoder.layers.1.": 1.0,
+              "encoder.pooler.": 1.0, "heads.": 9.0}  # fmt: skip
+    for start, rate in wanted.items():
+        assert {r for name, r in found.items() if name.startswith(start)} == {rate}, start
+    assert all(name.startswith(tuple(wanted)) for name in found)
+
+
+@pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, math.nan])
+def test_an_impossible_layer_decay_is_named(decay):
+    with pytest.raises(UserError, match=r"optimizer\.layer_decay"):
+        make_optimizer(nn.Linear(3, 2), OptimizerConfig(layer_decay=decay))
+
+
 def test_nothing_to_train_is_said():
     with pytest.raises(UserError, match="no weight that trains"):
         make_optimizer(nn.Linear(3, 2).requires_grad_(False), OptimizerConfig())
