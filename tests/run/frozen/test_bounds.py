@@ -157,7 +157,7 @@ def test_the_score_is_measured_without_states(mtl_train, monkeypatch, tmp_path):
     """Both sides run all their layers on tokens: what lies in a cache decides no score."""
     found = {}
 
-    def watched(regime, baseline, text, pairs):
+    def watched(regime, baseline, text, pairs, turns):
         for name, make in (("regime", regime), ("baseline", baseline)):
             learner = make()
             seen = count_tokens(learner.network)
