@@ -212,7 +212,8 @@ def _tower(blueprint: Blueprint) -> Tower:
     shape = replace(blueprint.shape, pooler=blueprint.architecture.pooler)
     loaded = load_tower(path, shape, seed)
     if loaded.dropped:
-        log.info("weights left out on purpose: %s", one_of(loaded.dropped))
+        parts = dict.fromkeys(name.partition(".")[0] for name in loaded.dropped)
+        log.info("weights left out on purpose, of: %s", one_of(parts))
     if loaded.fresh:
         log.warning("not in the checkpoint, so from random: %s", one_of(loaded.fresh))
     if loaded.zeros:
