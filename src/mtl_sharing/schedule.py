@@ -117,7 +117,7 @@ def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blue
     )
     if phase.batch_size is not None:
         trainer = replace(trainer, batch_size=phase.batch_size)
-        specs = {name: replace(spec, batch_size=None) for name, spec in specs.items()}
+        specs = {task: replace(spec, batch_size=None) for task, spec in specs.items()}
     optimizer = config.optimizer
     if phase.lr is not None:
         optimizer = replace(optimizer, lr=phase.lr, head_lr=None)

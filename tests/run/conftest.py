@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.build import make_learner
 from mtl_sharing.config import register, to_config
 from mtl_sharing.material import read_material
 from mtl_sharing.model.checkpoint import random_tower
@@ -41,5 +42,16 @@ def prepare(describe, text):
         blueprint = describe(*words)
         tower = random_tower(blueprint.shape, blueprint.config.seed)
         return blueprint, replace(text, tower=tower)
+
+    return make
+
+
+@pytest.fixture
+def fresh_learner(prepare):
+    """A learner of a run with the given words, at its start."""
+
+    def make(*words):
+        blueprint, material = prepare(*words)
+        return make_learner(blueprint, material, blueprint.architecture)
 
     return make

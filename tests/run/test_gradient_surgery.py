@@ -1,5 +1,7 @@
 """Gradients that are merged in a step of the whole network."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -10,12 +12,8 @@ PLAIN = ("encoder.dropout=0.0", "encoder.attention_dropout=0.0", "head.dropout=0
 
 
 @pytest.fixture
-def learner(prepare):
-    def make(*words):
-        blueprint, material = prepare(*PLAIN, *words)
-        return make_learner(blueprint, material, blueprint.architecture)
-
-    return make
+def learner(fresh_learner):
+    return partial(fresh_learner, *PLAIN)
 
 
 def gradients(learner, steps=1):

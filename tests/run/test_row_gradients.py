@@ -1,9 +1,10 @@
 """Gradients added to a table's read rows alone, against torch's own dense ones."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from mtl_sharing.build import make_learner
 from mtl_sharing.model.layers import Embeddings
 
 STEPS = 4
@@ -26,12 +27,8 @@ def make_dense(learner):
 
 
 @pytest.fixture
-def learner(prepare):
-    def make(*words):
-        blueprint, material = prepare(*PLAIN, *words)
-        return make_learner(blueprint, material, blueprint.architecture)
-
-    return make
+def learner(fresh_learner):
+    return partial(fresh_learner, *PLAIN)
 
 
 @pytest.mark.parametrize(

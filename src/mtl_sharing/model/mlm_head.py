@@ -13,7 +13,6 @@ from mtl_sharing.model.activations import ACTIVATIONS
 from mtl_sharing.model.checkpoint import check_weights, plain_names, random_source, read_weights
 from mtl_sharing.model.layers import Embeddings
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.pretraining import PretrainingModel
 from mtl_sharing.model.routing import StageCopies
 from mtl_sharing.model.shape import EncoderShape
 from mtl_sharing.types import PackedBatch
@@ -83,7 +82,7 @@ class MaskedLanguageHead(nn.Module):
         return F.linear(self.norm(self.activation(self.dense(states))), table, self.bias)
 
 
-class MaskedLanguageModel(PretrainingModel):
+class MaskedLanguageModel(nn.Module):
     """A network's encoder with a masked-LM head, which all tasks share.
 
     The decoder is tied: a task's hidden tokens are decoded with the word table of that task's own
@@ -96,7 +95,8 @@ class MaskedLanguageModel(PretrainingModel):
     """
 
     def __init__(self, network: Network, head: Mapping[str, Tensor] | None, seed: int = 0) -> None:
-        super().__init__(network)
+        super().__init__()
+        self.network = network
         shape = network.architecture.encoder
         with torch.device("meta"):
             self.head = MaskedLanguageHead(shape)
@@ -118,11 +118,6 @@ class MaskedLanguageModel(PretrainingModel):
     def tables(self) -> list[nn.Parameter]:
         """The word tables that decode. Their gradients are dense, since every row is scored."""
         return [_table(copy) for copy in self.network.encoder.embeddings.copies]
-
-    def shared(self) -> dict[str, list[nn.Parameter]]:
-        """See :class:`PretrainingModel`; the head is a stage of its own, which all tasks own."""
-        several = len(self.network.architecture.plan.tasks) > 1
-        return super().shared() | ({_NAME: list(self.head.parameters())} if several else {})
 
     def _logits(self, task: str, text: PackedBatch, states: Tensor) -> Tensor:
         if text.picked is None:

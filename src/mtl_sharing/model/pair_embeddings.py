@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl_sharing.errors import check_known
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.planned import by_task, first_tokens, mean_tokens
-from mtl_sharing.model.pretraining import PretrainingModel
 from mtl_sharing.types import PackedBatch
 
 POOLINGS = ("mean", "cls")
 
 
-class PairEmbeddings(PretrainingModel):
+class PairEmbeddings(nn.Module):
     """Both texts of each pair as one vector each.
 
     Args:
@@ -27,7 +26,8 @@ class PairEmbeddings(PretrainingModel):
     """
 
     def __init__(self, network: Network, pooling: str = "mean", where: str = "pooling") -> None:
-        super().__init__(network)
+        super().__init__()
+        self.network = network
         check_known(where, pooling, POOLINGS)
         self.pooling = pooling
 
