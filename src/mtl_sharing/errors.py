@@ -20,6 +20,34 @@ class UserError(Exception):
         self.found = found
         self.allowed = allowed
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        # As it is, an exception is made anew from its message alone, as when a job of another
+        # process hands it over.
+        return type(self), (self.where, str(self.found), self.allowed)
+
+
+class FolderInUse(UserError):
+    """Another process works in the run's folder."""
+
+
+class Pruned(Exception):
+    """A trial ends early, since others do better.
+
+    Args:
+        evaluation: number of the evaluation, from 1, that it ends at.
+        performance: found there.
+    """
+
+    def __init__(self, evaluation: int, performance: float, reason: str) -> None:
+        super().__init__(evaluation, performance, reason)
+        self.evaluation = evaluation
+        self.performance = performance
+        self.reason = reason
+
+
+class SweepStopped(KeyboardInterrupt):
+    """A sweep was asked to stop; its trials in flight have saved their state or will do so."""
+
 
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop (Ctrl-C, SIGTERM) and has saved its state; holds its folder.

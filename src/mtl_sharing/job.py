@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.build import make_learner, training_weighting
 from mtl_sharing.config import Config
-from mtl_sharing.errors import UserError, check_range
+from mtl_sharing.errors import FolderInUse, Pruned, check_range
 from mtl_sharing.frozen_states import with_frozen_states
 from mtl_sharing.material import Material, read_material
 from mtl_sharing.mixing.samplers import RoundRobin
@@ -30,7 +30,7 @@ from mtl_sharing.outcome import (
     plan_record,
     scores,
 )
-from mtl_sharing.run.evaluate import evaluate
+from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_json
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory
@@ -44,6 +44,20 @@ from mtl_sharing.score.score import reference_performance
 log = logging.getLogger(__name__)
 
 RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Where a caller may step in.
+
+    Attributes:
+        read: gives the material of a blueprint's run in a folder.
+        evaluated: called after each evaluation while training with its number, from 1, and its
+            figures; ends the run early by raising Pruned.
+    """
+
+    read: Callable[[Blueprint, Path], Material] = read_material
+    evaluated: Callable[[int, Evaluation], None] | None = None
 
 
 def describe(config: Config, folder: Path) -> Result:
@@ -77,13 +91,13 @@ def _sole_use(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             allowed = "a folder that no running process works in"
-            raise UserError("resume", f"{folder}, which is in use", allowed) from None
+            raise FolderInUse("resume", f"{folder}, which is in use", allowed) from None
         except OSError:
             log.warning("this file system has no locks: let no second process work in %s", folder)
         yield
 
 
-def run_job(config: Config, folder: Path) -> Result:
+def run_job(config: Config, folder: Path, hooks: Hooks = Hooks()) -> Result:
     """Trains, evaluates, measures and scores; goes on where the folder holds a checkpoint.
 
     Returns:
@@ -92,13 +106,14 @@ def run_job(config: Config, folder: Path) -> Result:
     Raises:
         UserError: a mistake in the config or the data, or a loss that became NaN.
         Stopped: the run was asked to stop and has saved its state.
+        Pruned: a hook ended it early.
         OSError: the folder takes no more.
     """
     with _sole_use(folder):
-        return _run(config, folder)
+        return _run(config, folder, hooks)
 
 
-def _run(config: Config, folder: Path) -> Result:
+def _run(config: Config, folder: Path, hooks: Hooks) -> Result:
     check_range("seed", config.seed, 0, 2**32 - 1)
     torch.manual_seed(config.seed)
     blueprint = make_blueprint(_with_precision_of(config, folder))
@@ -109,11 +124,14 @@ def _run(config: Config, folder: Path) -> Result:
     try:
         replace_json(folder / "plan.json", plan_record(blueprint))
         replace_json(folder / RESULT, result)
-        figures = _train_and_score(blueprint, folder, reference)
+        figures = _train_and_score(blueprint, folder, reference, hooks)
         finished = result | figures | {"status": "finished"}
         replace_json(folder / RESULT, finished)
     except KeyboardInterrupt:
         replace_json(folder / RESULT, result | {"status": "stopped"})
+        raise
+    except Pruned as end:
+        replace_json(folder / RESULT, result | {"status": "pruned", "pruned": vars(end)})
         raise
     except Exception as error:
         _record_failure(folder, result, error)
@@ -137,12 +155,15 @@ def _record_failure(folder: Path, result: Result, error: Exception) -> None:
         log.warning("the failure could not be written to %s", folder / RESULT)
 
 
-def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None) -> Result:
-    plain = read_material(blueprint, folder)
+def _train_and_score(
+    blueprint: Blueprint, folder: Path, reference: float | None, hooks: Hooks
+) -> Result:
+    plain = hooks.read(blueprint, folder)
     began = time.perf_counter()
     material = with_frozen_states(blueprint, plain)
     frozen_s = time.perf_counter() - began
     trainer = make_trainer(blueprint, material, folder)
+    trainer.on_evaluation = hooks.evaluated
     # The network has copies of its own.
     plain, material = replace(plain, tower={}), replace(material, tower={})
     if trainer.restore():

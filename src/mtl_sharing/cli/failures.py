@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mtl_sharing.config import Config
 from mtl_sharing.data.sources import SourceConfig
 from mtl_sharing.data.tasks import TaskConfig
-from mtl_sharing.errors import Stopped, UserError, did_you_mean, one_of
+from mtl_sharing.errors import Stopped, SweepStopped, UserError, did_you_mean, one_of
 from mtl_sharing.run.settings import PhaseConfig
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
@@ -33,6 +33,8 @@ def exit_on_failure(work: Callable[[], Result], debug: bool) -> Result:
     """
     try:
         return work()
+    except SweepStopped:
+        code, message = INTERRUPTED, "stopped; the same command goes on with the sweep"
     except Stopped as stop:
         code, message = INTERRUPTED, f"stopped; go on with: mtl-train resume={stop}"
     except BrokenPipeError:

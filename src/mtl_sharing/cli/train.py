@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from mtl_sharing.cli.failures import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.errors import UserError
+from mtl_sharing.sweep.settings import register_sweeper, sweeper_of
 
 # Hydra may call nothing else by a name from a config file.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
@@ -25,9 +26,15 @@ _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
 def _composed(values: DictConfig) -> float | None:
     """One composed job; its objective goes back to the sweeper."""
     job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    options = sweeper_of(job) if job.mode == RunMode.MULTIRUN else None
+    if options is not None:
+        from mtl_sharing.sweep.trial import run_trial
+
+        return run_trial(to_config(values), folder, options)
 
     def work() -> float | None:
-        return run(to_config(values), Path(job.runtime.output_dir))
+        return run(to_config(values), folder)
 
     # A sweep hears of a failed job by its exception; a single run ends with the message alone.
     return work() if job.mode == RunMode.MULTIRUN else exit_on_failure(work, _debug())
@@ -90,6 +97,7 @@ def main() -> None:
     # A full disk fails the run where it matters; each log line lost to it need not say so too.
     logging.raiseExceptions = False
     register()
+    register_sweeper()
     arguments = sys.argv[1:]
     folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     resuming = bool(folders) and folders[-1] not in ("", "null")

@@ -16,6 +16,9 @@ from rich.progress import (
 
 log = logging.getLogger(__name__)
 
+# What the bar says it shows; a sweep says more.
+_caption = "training"
+
 # Lines elsewhere than on a terminal are at least this many seconds apart.
 _QUIET_SECONDS = 10.0
 
@@ -28,6 +31,12 @@ class ConsoleHandler(logging.Handler):
         get_console().print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
 
+def caption(words: str) -> None:
+    """Names the trainings from here on."""
+    global _caption
+    _caption = words
+
+
 class TrainingProgress:
     """Shows steps done, the tasks' losses, examples per second and time left."""
 
@@ -37,7 +46,7 @@ class TrainingProgress:
         self._first = done
         self._bar: Progress | None = None
         if get_console().is_terminal:
-            columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn())
+            columns = (TextColumn(_caption), BarColumn(), MofNCompleteColumn())
             text = TextColumn("{task.description}")
             self._bar = Progress(*columns, TimeRemainingColumn(), text, transient=True)
             self._task = self._bar.add_task("", total=total, completed=done)

@@ -41,7 +41,7 @@ class Trainer:
     Attributes:
         network: predicts every task; what a phase trains is part of it.
         dev: what the evaluations while training look at.
-        on_evaluation: called after each evaluation with the step and its figures.
+        on_evaluation: called after each evaluation with its number, from 1, and its figures.
         step: updates of this phase that are done.
         stale: evaluations of this phase since the best.
         learner: of this phase.
@@ -166,7 +166,7 @@ class Trainer:
         self._record(found)
         self.save()
         if found is not None and self.on_evaluation is not None:
-            self.on_evaluation(self.done, found)
+            self.on_evaluation(sum("performance" in row for row in self.history), found)
 
     def _record(self, found: Evaluation | None) -> None:
         prefix = "" if self.phase.name == MAIN else f"{self.phase.name}."

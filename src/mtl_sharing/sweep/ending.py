@@ -1,0 +1,135 @@
+"""What happens when a sweep ends or is interrupted: files, pictures, and a short table."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from rich import get_console
+from rich.table import Table
+
+from mtl_sharing.sweep.plots import draw_sweep
+from mtl_sharing.sweep.records import best_trial, is_reference, rows, write_best, write_table
+from mtl_sharing.sweep.regimes import Composer
+from mtl_sharing.sweep.study import OVERRIDES, REGIME, SAME_AS, Book
+from mtl_sharing.sweep.sweep import Sweep
+
+log = logging.getLogger(__name__)
+_SHOWN = 5
+
+
+def end_sweep(sweep: Sweep, composer: Composer) -> None:
+    """Writes sweep.csv, best.yaml and sweep.png, and prints the best regimes."""
+    book, objectives = sweep.book, sweep.objectives
+    if not book.trials():
+        return
+    write_table(book, objectives)
+    best, reference = best_trial(book), sweep.reference_or_none()
+    if best is None:
+        log.info("no trial has been completed yet")
+        return
+    facts = {
+        "trial": str(best.number),
+        "regime": str(best.user_attrs.get(REGIME)),
+        "kept": _kept(best, reference),
+    }
+    write_best(book, composer.standalone(best.user_attrs[OVERRIDES]), facts)
+    draw_sweep(book.folder, rows(book, objectives), objectives, reference, book.study)
+    print_table(book, objectives, best, reference)
+
+
+def _kept(trial: FrozenTrial, reference: float | None) -> str:
+    figures = trial.user_attrs["figures"]
+    if not reference:
+        return f"performance {figures['performance']:.4f}"
+    return f"{figures['performance'] / reference:.1%} of separate models' performance"
+
+
+def print_table(
+    book: Book, objectives: Sequence[str], best: FrozenTrial, reference: float | None
+) -> None:
+    """The best trials and the reference, a sentence on the best, and where things lie."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    names = ("trial", "regime", *objectives, "performance", "dev", "kept", "parameters", "time")
+    for name in dict.fromkeys(names):
+        table.add_column(name, justify="left" if name == "regime" else "right", no_wrap=True)
+    shown = _shown(book, best, objectives)
+    whole = _separate_parameters(book)
+    for trial in shown:
+        table.add_row(*_cells(trial, objectives, reference, whole).values())
+    console = get_console()
+    console.print()
+    console.print(table, highlight=False)
+    console.print()
+    for line in _lines(book, best, reference, whole):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _shown(book: Book, best: FrozenTrial, objectives: Sequence[str]) -> list[FrozenTrial]:
+    """The best few, or the Pareto front; the reference last."""
+    complete = [
+        t
+        for t in book.trials()
+        if t.state == TrialState.COMPLETE and SAME_AS not in t.user_attrs
+    ]
+    if len(objectives) == 1:
+        ranked = sorted(complete, key=lambda t: (-t.values[0], t.number))[:_SHOWN]
+    else:
+        front = {t.number for t in book.study.best_trials}
+        ranked = sorted((t for t in complete if t.number in front), key=_performance, reverse=True)
+    return [*ranked, *(t for t in complete if is_reference(t) and t not in ranked)]
+
+
+def _performance(trial: FrozenTrial) -> float:
+    return float(trial.user_attrs["figures"]["performance"])
+
+
+def _separate_parameters(book: Book) -> int | None:
+    first = book.trials()[0]
+    figures = first.user_attrs.get("figures") or {}
+    return figures.get("parameters") if is_reference(first) else None
+
+
+def _cells(
+    trial: FrozenTrial, objectives: Sequence[str], reference: float | None, whole: int | None
+) -> dict[str, str]:
+    figures: dict[str, Any] = trial.user_attrs["figures"]
+    drawn = " ".join(
+        f"{name.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in trial.params.items()
+        if name not in ("split", "sharing")
+    )
+    regime = f"{trial.user_attrs.get(REGIME)}{' (reference)' if is_reference(trial) else ''}"
+    cells = {"trial": str(trial.number), "regime": f"{regime}  {drawn}".rstrip()}
+    cells |= {name: f"{v:.3f}" for name, v in zip(objectives, trial.values, strict=True)}
+    cells["performance"] = f"{figures['performance']:.4f}"
+    cells["dev"] = f"{figures['dev_performance']:.4f}"
+    cells["kept"] = f"{figures['performance'] / reference:.1%}" if reference else "-"
+    cells["parameters"] = _share(figures["parameters"], whole)
+    cells["time"] = "-" if figures["time"] is None else f"{figures['time']:.2f}"
+    return cells
+
+
+def _share(parameters: float, whole: int | None) -> str:
+    return f"{parameters:,.0f}" if whole is None else f"{parameters / whole:.1%}"
+
+
+def _lines(
+    book: Book, best: FrozenTrial, reference: float | None, whole: int | None
+) -> list[str]:
+    counts = {state: sum(t.state == state for t in book.trials()) for state in TrialState}
+    told = ", ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
+    figures = best.user_attrs["figures"]
+    share = "" if whole is None else f" at {_share(figures['parameters'], whole)} of the parameters"
+    return [
+        f"{'best':<9}{best.user_attrs.get(REGIME)}: {_kept(best, reference)}{share}",
+        f"{'trials':<9}{told}",
+        f"{'sweep':<9}{_short(book.folder)} (sweep.csv, sweep.png)",
+        f"{'train it':<9}mtl-train --config-dir {_short(book.folder)} --config-name best",
+    ]
+
+
+def _short(folder: Path) -> str:
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)

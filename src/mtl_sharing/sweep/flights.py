@@ -1,0 +1,47 @@
+"""A trial in flight: its runs, one or one for each seed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl_sharing.sweep.verdict import Verdict
+
+
+@dataclass
+class Flight:
+    """A running trial that this sweep is responsible for.
+
+    Attributes:
+        folder: the trial's.
+        seeds: the seed of each of its runs; empty where the one run has the config's.
+        ticket: of the job that works on it now.
+        same_as: the trial whose end will be this one's, which trains nothing.
+        verdict: how it ended, where the study waits for the reference before it is told.
+    """
+
+    number: int
+    overrides: list[str]
+    folder: Path
+    seeds: list[int]
+    ticket: int | None = None
+    same_as: int | None = None
+    verdict: Verdict | None = None
+    run: int = 0
+    begun: float = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether it takes one of the slots."""
+        return self.same_as is None and self.verdict is None
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of each run."""
+        return [self.folder / f"seed_{s}" for s in self.seeds] or [self.folder]
+
+    @property
+    def words(self) -> list[str]:
+        """The overrides of the run that is next."""
+        if not self.seeds:
+            return self.overrides
+        seed = self.seeds[self.run]
+        return [*self.overrides, f"seed={seed}", f"hydra.sweep.subdir={self.number}/seed_{seed}"]

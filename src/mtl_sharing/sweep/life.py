@@ -1,0 +1,102 @@
+"""Signs of life of a trial: who works on it, and whether they still do.
+
+Whoever is responsible for a running trial (the sweep until its job begins, then the job) writes
+a mark into the study every few seconds. A trial whose mark has stood still for a while is lost:
+its process was killed or its machine is gone. No clocks are compared, only marks.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ALIVE = "alive"
+BEAT_S = 5.0
+
+
+def mark(beat: int, job: bool) -> dict[str, Any]:
+    """This process's sign of life.
+
+    Args:
+        job: whether it is the trial's job, not the sweep on behalf of it.
+    """
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "pid": pid, "start": _start(pid), "beat": beat,
+            "job": job}  # fmt: skip
+
+
+def _start(pid: int) -> str | None:
+    """When a process began, as the system counts; tells it from a later one of the same number."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return None
+
+
+def process_is_gone(found: Mapping[str, Any] | None) -> bool:
+    """Whether the process of a mark was of this machine and has ended."""
+    if not found or found["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(found["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return found["start"] is not None and _start(found["pid"]) != found["start"]
+
+
+class Watch:
+    """Remembers when each trial's mark was last seen to change."""
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace = grace_s
+        self._seen: dict[int, tuple[Any, float]] = {}
+
+    def is_lost(self, number: int, found: Mapping[str, Any] | None) -> bool:
+        """Whether nobody works on the running trial any more, by its latest mark."""
+        now = time.monotonic()
+        last, since = self._seen.get(number, (None, now))
+        if number not in self._seen or found != last:
+            since = now
+            self._seen[number] = found, since
+        return process_is_gone(found) or now - since > self._grace
+
+    def forget(self, number: int) -> None:
+        """Begins anew with a trial that was taken up again."""
+        self._seen.pop(number, None)
+
+
+class Beating:
+    """Calls ``write(beat)`` every few seconds from a thread of its own, at once to begin with."""
+
+    def __init__(self, write: Callable[[int], None], every_s: float = BEAT_S) -> None:
+        self._write, self._every = write, every_s
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "Beating":
+        self._write(0)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        beat = 0
+        while not self._ended.wait(self._every):
+            beat += 1
+            # A beat that fails is missed; the next may come through.
+            with suppress(Exception):
+                self._write(beat)

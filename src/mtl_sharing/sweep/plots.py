@@ -1,0 +1,158 @@
+"""sweep.png: performance against cost and split, the search's history, what mattered."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from mtl_sharing.run.files import replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PICTURE = "sweep.png"
+_COLOURS = {"COMPLETE": "tab:blue", "PRUNED": "tab:orange", "FAIL": "tab:red"}
+Row = dict[str, Any]
+
+
+def draw_sweep(
+    folder: Path,
+    rows: Sequence[Row],
+    objectives: Sequence[str],
+    reference: float | None,
+    study: optuna.Study,
+) -> None:
+    """Replaces sweep.png."""
+    # Agg draws without a display and without a window's state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 8.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 2)
+    draw_split(axes[0][0], split_data(rows), reference)
+    draw_cost(axes[0][1], cost_data(rows), reference)
+    draw_history(axes[1][0], history_data(rows, objectives), objectives[0])
+    draw_importance(axes[1][1], importance_data(study))
+    figure.suptitle(f"{study.study_name}: {len(rows)} trials")
+    replace_file(folder / PICTURE, lambda path: figure.savefig(path, dpi=110, format="png"))
+
+
+def split_data(rows: Sequence[Row]) -> list[tuple[int, float, str, str]]:
+    """(split, performance, state, regime) of every trial that has a split and a figure."""
+    found = [(row.get("split"), _performance(row), row["state"], row["regime"]) for row in rows]
+    return [(int(s), p, state, regime) for s, p, state, regime in found
+            if s is not None and p is not None]  # fmt: skip
+
+
+def _performance(row: Row) -> float | None:
+    """Of a complete trial its figure, of a pruned one its last report."""
+    value = row.get("performance")
+    return value if value is not None else row.get("last_report")
+
+
+def cost_data(rows: Sequence[Row]) -> list[tuple[float, float, str, bool]]:
+    """(parameters in M, performance, regime, on the Pareto front) of each complete trial."""
+    found = sorted(
+        (row["parameters"] / 1e6, row["performance"], row["regime"])
+        for row in rows
+        if row["state"] == "COMPLETE" and row["same_as"] is None
+    )
+    front, best = [], float("-inf")
+    for parameters, performance, regime in found:
+        front.append((parameters, performance, regime, performance > best))
+        best = max(best, performance)
+    return front
+
+
+def history_data(
+    rows: Sequence[Row], objectives: Sequence[str]
+) -> list[tuple[int, float, float]]:
+    """(trial, first objective, best so far) of each complete trial."""
+    found, best = [], float("-inf")
+    for row in rows:
+        value = row[f"objective/{objectives[0]}"]
+        if value is not None:
+            best = max(best, value)
+            found.append((row["trial"], value, best))
+    return found
+
+
+def importance_data(study: optuna.Study) -> dict[str, float]:
+    """How much each parameter mattered for the first objective; empty with too few trials."""
+    several = len(study.directions) > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return optuna.importance.get_param_importances(
+                study, target=(lambda trial: trial.values[0]) if several else None
+            )
+        except (ValueError, RuntimeError):
+            return {}
+
+
+def draw_split(
+    axes: "Axes", data: Sequence[tuple[int, float, str, str]], reference: float | None
+) -> None:
+    """Every trial's performance over its split point."""
+    axes.set(title="performance against split point", xlabel="layers shared", ylabel="performance")
+    for state, colour in _COLOURS.items():
+        chosen = [(split, value) for split, value, found, _ in data if found == state]
+        if chosen:
+            axes.scatter(*zip(*chosen, strict=True), c=colour, label=state.lower(), alpha=0.8)
+    if data:
+        axes.legend(loc="lower left")
+    else:
+        _say(axes, "no trial has a split")
+    _reference_line(axes, reference)
+
+
+def draw_cost(
+    axes: "Axes", data: Sequence[tuple[float, float, str, bool]], reference: float | None
+) -> None:
+    """Performance over parameters; the Pareto front with names."""
+    axes.set(title="performance against size", xlabel="million parameters", ylabel="performance")
+    for parameters, value, regime, front in data:
+        axes.scatter([parameters], [value], c="tab:blue" if front else "lightgray", zorder=2)
+        if front:
+            axes.annotate(regime, (parameters, value), textcoords="offset points",
+                          xytext=(5, -11), fontsize=8)  # fmt: skip
+    line = [(parameters, value) for parameters, value, _, front in data if front]
+    if line:
+        axes.step(*zip(*line, strict=True), where="post", c="tab:blue", alpha=0.5)
+    _reference_line(axes, reference)
+
+
+def _reference_line(axes: "Axes", reference: float | None) -> None:
+    if reference is not None:
+        axes.axhline(reference, c="gray", ls="--", lw=1)
+        axes.annotate("separate models", (0.99, reference), xycoords=("axes fraction", "data"),
+                      ha="right", va="bottom", fontsize=8, color="gray")  # fmt: skip
+
+
+def draw_history(
+    axes: "Axes", data: Sequence[tuple[int, float, float]], objective: str
+) -> None:
+    """The objective of each trial and the best up to it."""
+    axes.set(title="history", xlabel="trial", ylabel=objective)
+    if data:
+        trials, values, best = zip(*data, strict=True)
+        axes.scatter(trials, values, c="tab:blue")
+        axes.step(trials, best, where="post", c="tab:green", label="best so far")
+        axes.legend(loc="lower right")
+
+
+def draw_importance(axes: "Axes", data: dict[str, float]) -> None:
+    """A bar for each parameter, the most important on top."""
+    axes.set(title="importance of parameters", xlabel="share of the objective's variance")
+    if data:
+        names = list(reversed(data))
+        axes.barh(names, [data[name] for name in names], color="tab:blue")
+    else:
+        _say(axes, "too few complete trials")
+
+
+def _say(axes: "Axes", words: str) -> None:
+    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color="gray")

@@ -1,0 +1,80 @@
+"""What a sweep leaves: sweep.csv, best.yaml, and the choice of the best."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+from omegaconf import OmegaConf
+
+from mtl_sharing.run.files import replace_text
+from mtl_sharing.sweep.study import REASON, REFERENCE, REGIME, SAME_AS, Book
+
+TABLE, BEST = "sweep.csv", "best.yaml"
+Row = dict[str, Any]
+
+
+def rows(book: Book, objectives: Sequence[str]) -> list[Row]:
+    """A row for each trial, in the order of their numbers."""
+    return [_row(trial, objectives, book.folder) for trial in book.trials()]
+
+
+def _row(trial: FrozenTrial, objectives: Sequence[str], folder: Path) -> Row:
+    attributes = trial.user_attrs
+    values = trial.values if trial.state == TrialState.COMPLETE else [None] * len(objectives)
+    same = attributes.get(SAME_AS)
+    row: Row = {"trial": trial.number, "state": trial.state.name}
+    row |= {"regime": attributes.get(REGIME), **trial.params}
+    row |= {f"objective/{name}": value for name, value in zip(objectives, values, strict=True)}
+    row |= attributes.get("figures") or {}
+    row["evaluations"] = len(trial.intermediate_values)
+    row["last_report"] = trial.intermediate_values.get(max(trial.intermediate_values, default=0))
+    row |= {"seconds": attributes.get("seconds"), "same_as": same}
+    row |= {"reason": attributes.get(REASON)}
+    return row | {"folder": str(folder / str(trial.number if same is None else same))}
+
+
+def write_table(book: Book, objectives: Sequence[str]) -> None:
+    """Replaces sweep.csv."""
+    table = pd.DataFrame(rows(book, objectives))
+    for name in ("trial", "same_as", "evaluations", "parameters"):
+        if name in table:
+            table[name] = table[name].astype("Int64")
+    replace_text(book.folder / TABLE, table.to_csv(index=False))
+
+
+def best_trial(book: Book) -> FrozenTrial | None:
+    """The best complete trial: of several objectives the best performance on the Pareto front."""
+    complete = [
+        trial
+        for trial in book.trials()
+        if trial.state == TrialState.COMPLETE and SAME_AS not in trial.user_attrs
+    ]
+    if not complete:
+        return None
+    if len(book.study.directions) == 1:
+        return max(complete, key=lambda trial: (trial.values[0], -trial.number))
+    front = {trial.number for trial in book.study.best_trials}
+    return max(
+        (trial for trial in complete if trial.number in front),
+        key=lambda trial: trial.user_attrs["figures"]["performance"],
+    )
+
+
+def is_reference(trial: FrozenTrial) -> bool:
+    """Whether it is the trial of separate models."""
+    return REFERENCE in trial.user_attrs
+
+
+def write_best(book: Book, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Replaces best.yaml, a config that trains the best trial's regime.
+
+    Args:
+        content: the config, from :meth:`Composer.standalone`.
+        facts: comment lines, by label.
+    """
+    head = [f"# mtl-train --config-dir {book.folder} --config-name best"]
+    head += [f"# {label}: {text}" for label, text in facts.items()]
+    body = OmegaConf.to_yaml(OmegaConf.create(dict(content)))
+    replace_text(book.folder / BEST, "\n".join([*head, body]))

@@ -1,0 +1,140 @@
+"""From a trial's overrides to the regime they describe, and whether two are the same."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mtl_sharing.blueprint import Blueprint, make_blueprint
+from mtl_sharing.config import Config, to_config
+from mtl_sharing.outcome import describe_regime, parts
+
+# What makes no other training: how a plan was written, where it runs, how it is scored.
+_ASIDE = ("split", "sharing", "resume", "dry_run", "score", "cache")
+_ASIDE_TRAINER = ("device", "threads", "debug")
+
+
+@dataclass(frozen=True)
+class Regime:
+    """What a trial trains.
+
+    Attributes:
+        identity: equal for equal trainings: same canonical plan, same other values.
+        words: plan and parts, for people.
+    """
+
+    blueprint: Blueprint
+    identity: str
+    words: str
+
+    @property
+    def config(self) -> Config:
+        """All settings of the trial."""
+        return self.blueprint.config
+
+    @property
+    def separate(self) -> bool:
+        """Whether it is the baseline: nothing shared, nothing added."""
+        return self.blueprint.architecture == self.blueprint.baseline
+
+
+@dataclass(frozen=True)
+class Composer:
+    """Composes a trial's overrides as Hydra will in its job."""
+
+    config: DictConfig
+    context: HydraContext
+
+    def compose(self, overrides: Sequence[str]) -> Config:
+        """The config of a trial.
+
+        Raises:
+            UserError, HydraException, OmegaConfBaseException: an override that does not fit.
+        """
+        return _config(self._load(overrides))
+
+    def _load(self, overrides: Sequence[str]) -> DictConfig:
+        return self.context.config_loader.load_sweep_config(self.config, list(overrides))
+
+    def choices(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The option composed for each of the project's config groups."""
+        found: Any = OmegaConf.to_container(self._load(overrides).hydra.runtime.choices)
+        return {group: option for group, option in found.items() if "hydra/" not in group}
+
+    def standalone(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """A config file that says what ``overrides`` do: options by group, other values as such.
+
+        Of the config groups those that train.yaml names; what others set (an experiment, a
+        sweep) stands among the values.
+        """
+        known = {field.name for field in fields(Config)}
+        wanted = {g: o for g, o in self.choices(overrides).items() if g in known}
+        loader = self.context.config_loader
+        options = [f"{group}={_word(option)}" for group, option in wanted.items()]
+        plain = loader.load_configuration("train", options, RunMode.RUN)
+        values = _difference(asdict(_config(plain)), asdict(self.compose(overrides)))
+        chosen = [{f"override {group}": option} for group, option in wanted.items()]
+        return {"defaults": ["train", *chosen, "_self_"], **values}
+
+    def regime(self, overrides: Sequence[str]) -> Regime:
+        """The regime of a trial.
+
+        Raises:
+            UserError: a setting that does not fit.
+        """
+        config = self.compose(overrides)
+        with _quiet():
+            # As in a dry run: nothing is timed, nothing is asked of the hub.
+            blueprint = make_blueprint(replace(config, dry_run=True))
+        return Regime(blueprint, identity_of(config, blueprint), describe_regime(blueprint))
+
+
+def _config(values: DictConfig) -> Config:
+    with open_dict(values):
+        del values["hydra"]
+    return to_config(values)
+
+
+def _word(option: Any) -> str:
+    return f"[{','.join(option)}]" if isinstance(option, list) else str(option)
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The values of ``new`` that ``old`` has otherwise."""
+    found: dict[str, Any] = {}
+    for name, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(name), dict):
+            inner = _difference(old[name], value)
+            found |= {name: inner} if inner else {}
+        elif name not in old or old[name] != value:
+            found[name] = value
+    return found
+
+
+def identity_of(config: Config, blueprint: Blueprint) -> str:
+    """A digest that equal trainings have in common."""
+    settings = {name: value for name, value in asdict(config).items() if name not in _ASIDE}
+    for name in _ASIDE_TRAINER:
+        del settings["trainer"][name]
+    found: dict[str, Any] = {"settings": settings, "plan": str(blueprint.plan)}
+    found["parts"] = parts(blueprint)
+    text = json.dumps(found, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what a config is warned of for the trial's own log."""
+    log = logging.getLogger("mtl_sharing")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,108 @@
+"""A trial's job: reports to the study, is pruned by it, and shows that it is alive."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.pruners import BasePruner
+from optuna.storages import RDBStorage
+
+from mtl_sharing.config import Config
+from mtl_sharing.errors import Pruned
+from mtl_sharing.job import Hooks, finished_result, run_job
+from mtl_sharing.run.evaluate import Evaluation
+from mtl_sharing.run.progress import ConsoleHandler
+from mtl_sharing.sweep.life import ALIVE, Beating, mark
+from mtl_sharing.sweep.reuse import read_once
+from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.storage import DATABASE_ERRORS, open_storage
+from mtl_sharing.sweep.study import REFERENCE, PerformanceStudy, make_pruner
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Trial:
+    """The running trial as its job sees it.
+
+    Attributes:
+        reports: whether evaluations are reported; not where a trial is one run for each seed.
+    """
+
+    storage: RDBStorage
+    study_name: str
+    trial_id: int
+    pruner: BasePruner
+    reports: bool
+    _attributes: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._attributes = self.storage.get_trial(self.trial_id).user_attrs
+
+    def beat(self, beat: int) -> None:
+        """Shows that the job is alive."""
+        self.storage.set_trial_user_attr(self.trial_id, ALIVE, mark(beat, job=True))
+
+    def leave(self) -> None:
+        """Hands the duty to show life back to the sweep."""
+        self.storage.set_trial_user_attr(self.trial_id, ALIVE, mark(0, job=False))
+
+    def evaluated(self, number: int, found: Evaluation) -> None:
+        """Reports the performance of evaluation ``number``, from 1.
+
+        Raises:
+            Pruned: the study's pruner ends the trial here.
+        """
+        if not self.reports:
+            return
+        try:
+            self.storage.set_trial_intermediate_value(self.trial_id, number, found.performance)
+            behind = self._attributes.get(REFERENCE) is None and self._is_behind()
+        except UpdateFinishedTrialError:
+            raise Pruned(number, found.performance, "the study has ended this trial") from None
+        except DATABASE_ERRORS as error:
+            # A training is worth more than a report.
+            log.warning("not reported: %s", str(error).partition("\n")[0])
+            return
+        if behind:
+            raise Pruned(number, found.performance, f"behind at evaluation {number}")
+
+    def _is_behind(self) -> bool:
+        study = PerformanceStudy(self.study_name, self.storage)
+        return self.pruner.prune(study, self.storage.get_trial(self.trial_id))
+
+
+def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
+    """Trains the job's trial in ``folder``, or goes on with it; its end stands in result.json.
+
+    Raises:
+        UserError, OSError: as a single run does.
+        Stopped: asked to stop, with its state saved.
+    """
+    job = HydraConfig.get()
+    storage = open_storage(options.storage, Path(job.sweep.dir))
+    study_id = storage.get_study_id_from_name(options.study_name)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, job.job.num)
+    pruner = make_pruner(options)
+    trial = Trial(storage, str(options.study_name), trial_id, pruner, not options.seeds)
+    _quiet_console()
+    if finished_result(folder):
+        return
+    try:
+        with Beating(trial.beat):
+            run_job(config, folder, Hooks(read=read_once, evaluated=trial.evaluated))
+    except Pruned:
+        return
+    finally:
+        trial.leave()
+
+
+def _quiet_console() -> None:
+    """A trial's lines stand in its train.log; the console belongs to the sweep."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, ConsoleHandler):
+            handler.setLevel(logging.WARNING)
