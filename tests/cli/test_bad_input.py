@@ -124,6 +124,12 @@ OVERRIDES = {
     "the cache of nobody": (["cache.folder=~nosuchuser/cache"], ["cache.folder", "nosuchuser"]),
     "an unknown key of the cache": (["cache.max=3"], ["cache.max", "max_gb"]),
     "a dry run's sampler": (["sampler.name=foo", "dry_run=true"], ["sampler.name", "foo"]),
+    "a dry run's ranking of single texts": (
+        ["phases=ranking", "phases.ranking.task=sst", "dry_run=true"],
+        ["phases.ranking.task", "sst, a task of single texts", "sentence pairs"]),
+    "a dry run's ranking of classes": (
+        ["phases=ranking", "task.quora.kind=classes", "task.quora.classes=2", "dry_run=true"],
+        ["phases.ranking.task", "quora, a task of classes", "binary or regression"]),
     "an unknown key of a source": (["suite=cs224n_extra", "+task.sts.sources.sick.rnge=[0,1]"],
                                    ["task.sts.sources.sick.rnge", "range"]),
     "a source's range for classes": (["suite=cs224n_extra", "task.quora.sources.mrpc.range=[0,1]"],
