@@ -225,7 +225,13 @@ SOURCES = {
     "a map to no class": ("classes", "labels: {good: 3}", "a b,good\n",
                           ["task.mine.sources.more.labels.good", "3", "0 to 2"]),
     "a map from a number": ("classes", "labels: {1: 2}", "a b,1\n",
-                            ["task.mine.sources.more.labels.1", "int", "str"]),
+                            ["task.mine.sources.more.labels: ", "key 1 (int)", "quote it"]),
+    "a map from a word that YAML reads as true": (
+        "classes", "labels: {yes: 2}", "a b,yes\n",
+        ["task.mine.sources.more.labels: ", "key yes, on or true (bool)", "quote it, as in 'yes'"]),
+    "a map from a word that YAML reads as false": (
+        "classes", "labels: {'yes': 2, Off: 1}", "a b,yes\n",
+        ["task.mine.sources.more.labels: ", "key no, off or false (bool)", "quote it, as in 'no'"]),
     "no row": ("classes", "", "", ["task.mine.sources.more", "empty", "more.csv"]),
 }  # fmt: skip
 

@@ -81,7 +81,20 @@ def _config_message(error: Exception) -> str:
         known = known_keys(path.rpartition(".")[0])
         found = f"an unknown key{did_you_mean(path.rpartition('.')[2], known)}"
         return str(UserError(path, found, one_of(known)))
+    no_text = re.search(r"Key (\S+) \((\w+)\) is incompatible with \(str\)", words)
+    if no_text:
+        # Hydra has composed the files already, and kept OmegaConf's error in words alone.
+        place = re.search(r"full_key: (\S+)", words)
+        path = place[1] if place else _full_key(error)
+        return str(_unquoted(path.removesuffix(f".{no_text[1]}"), no_text[1], no_text[2]))
     return words.replace("See https://hydra.cc", "See hydra.cc")
+
+
+def _unquoted(where: str, key: str, kind: str) -> UserError:
+    """YAML reads a key without quotes as a number, or as true where it is yes or on."""
+    written = {"True": "yes, on or true", "False": "no, off or false"}.get(key, key)
+    example = written.partition(",")[0]
+    return UserError(where, f"the key {written} ({kind})", f"text; quote it, as in '{example}'")
 
 
 def _words(error: Exception) -> str:
