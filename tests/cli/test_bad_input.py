@@ -130,6 +130,17 @@ OVERRIDES = {
     "a dry run's ranking of classes": (
         ["phases=ranking", "task.quora.kind=classes", "task.quora.classes=2", "dry_run=true"],
         ["phases.ranking.task", "quora, a task of classes", "binary or regression"]),
+    "a field of a phase that is not there": (
+        ["+phases.x.kind=ranking"],
+        ["phases.x: ", "no such entry", "'+phases={x:{kind:ranking}}'"]),
+    "a phase beside others": (
+        ["phases=mlm", "+phases.x={kind:ranking,task:quora}"],
+        ["phases.x: ", "no such entry", "'+phases={x:{kind:ranking,task:quora}}'"]),
+    "a field of a source that is not there": (
+        ["+task.sst.sources.x.columns.text=a"],
+        ["task.sst.sources.x: ", "'+task.sst.sources={x:{columns:{text:a}}}'"]),
+    "a change of a phase that is not there": (
+        ["phases.x.kind=ranking"], ["phases.x: ", "no such entry", "'+phases={x:{...}}'"]),
     "an unknown key of a source": (["suite=cs224n_extra", "+task.sts.sources.sick.rnge=[0,1]"],
                                    ["task.sts.sources.sick.rnge", "range"]),
     "a source's range for classes": (["suite=cs224n_extra", "task.quora.sources.mrpc.range=[0,1]"],
@@ -163,6 +174,18 @@ def refused(done, *words):
 def test_settings(mtl_train, overrides, words):
     quick = QUICK if not any(word.startswith(("encoder", "resume")) for word in overrides) else ()
     refused(mtl_train(*quick, *overrides), *words)
+
+
+@pytest.mark.parametrize(
+    "added",
+    ["phases.x.kind=masked_lm", "phases.x={kind:ranking,task:sts}", "task.x.columns.text=a",
+     "task.sst.sources.x.train=[a.csv]", "task.x.sources.x.train=[a.csv]"],
+)  # fmt: skip
+def test_the_form_that_adds_an_entry_is_the_one_that_works(mtl_train, added):
+    tasks = ("suite.tasks=[sst,sts]", "dry_run=true")
+    message = mtl_train(*tasks, f"+{added}").err
+    done = mtl_train(*tasks, message.strip().split("'")[-2])
+    assert done.code == 0, done.err
 
 
 def own_task(folder: Path, text: str | bytes, kind: str = "classes", name: str = "mine.csv"):
