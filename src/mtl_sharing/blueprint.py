@@ -82,7 +82,7 @@ def make_blueprint(config: Config) -> Blueprint:
     """
     specs = _tasks(config)
     shape = _shape(config)
-    check_settings(config, tuple(specs))
+    check_settings(config, specs)
     tags = tag_scheme(config.suite.tags)
     if tags is not None:
         pos, entities = tags.rows

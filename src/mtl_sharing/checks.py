@@ -1,10 +1,12 @@
 """Settings that need neither data nor weights are refused before either is read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from mtl_sharing.config import Config, SuiteConfig
 from mtl_sharing.data.cleaning import Cleaning
 from mtl_sharing.data.examples import BAD_ROW_CHOICES
+from mtl_sharing.data.positive_pairs import check_ranked
+from mtl_sharing.data.tasks import TaskSpec
 from mtl_sharing.errors import (
     UserError,
     check_above,
@@ -25,20 +27,20 @@ from mtl_sharing.score.score import check_score
 from mtl_sharing.store.settings import check_cache
 
 
-def check_settings(config: Config, tasks: tuple[str, ...]) -> None:
-    """Raises UserError for a setting that no run on ``tasks`` could use."""
+def check_settings(config: Config, specs: Mapping[str, TaskSpec]) -> None:
+    """Raises UserError for a setting that no run on the tasks of ``specs`` could use."""
     check_range("head.depth", config.head.depth, 0)
     check_cache(config.cache)
     check_score(config.score)
     check_tie(config.sharing.tie)
     check_optimizer(config.optimizer)
     check_sampler(config.sampler)
-    check_weighting(config.loss, tasks)
+    check_weighting(config.loss, tuple(specs))
     check_aggregation(config.loss)
     check_regularizer(config.regularizer)
     rate_factor(config.scheduler, 0, 1)
     _check_suite(config.suite)
-    _check_phases(config.phases, tasks)
+    _check_phases(config.phases, specs)
     _check_trainer(config.trainer)
 
 
@@ -73,7 +75,7 @@ def _check_trainer(trainer: TrainerConfig) -> None:
         check_range("trainer.max_steps", trainer.max_steps, 0)
 
 
-def _check_phases(phases: Mapping[str, PhaseConfig], tasks: Sequence[str]) -> None:
+def _check_phases(phases: Mapping[str, PhaseConfig], specs: Mapping[str, TaskSpec]) -> None:
     for name, phase in phases.items():
         if name == MAIN:
             raise UserError("phases", name, "another name: this is the main training's")
@@ -85,7 +87,9 @@ def _check_phases(phases: Mapping[str, PhaseConfig], tasks: Sequence[str]) -> No
         _check_numbers(where, phase)
         if phase.kind == "ranking":
             ranked_pairs(where, 1, phase.similarity, phase.scale)
-            check_known(f"{where}.task", str(phase.task), tasks)
+            task = str(phase.task)
+            check_known(f"{where}.task", task, specs)
+            check_ranked(f"{where}.task", specs[task])
 
 
 def _check_numbers(where: str, phase: PhaseConfig) -> None:

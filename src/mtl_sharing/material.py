@@ -29,7 +29,7 @@ from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.model.checkpoint import Tower, load_tower, random_tower
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
 from mtl_sharing.run.files import replace_text
-from mtl_sharing.store.arrays import make_store
+from mtl_sharing.store.arrays import ArrayStore, make_store
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +62,13 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         UserError: bad data, or a checkpoint that does not fit.
     """
     read = {name: _read(blueprint, spec) for name, spec in blueprint.specs.items()}
-    uncleaned = _clean(blueprint, read)
+    cache = blueprint.config.cache
+    store = make_store(cache) if cache.tokens else None
+    uncleaned = _clean(blueprint, read, store)
     train = {name: splits["train"].examples for name, splits in read.items()}
     dev = {name: splits["dev"].examples for name, splits in read.items()}
     tokenizer = _tokenizer(blueprint, train, folder)
-    encoded_train, encoded_dev = _encode(blueprint, (train, dev), tokenizer)
+    encoded_train, encoded_dev = _encode(blueprint, (train, dev), tokenizer, store)
     facts = {}
     for name, splits in read.items():
         data = encoded_train[name], encoded_dev[name]
@@ -119,13 +121,15 @@ def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
 
 
 def _clean(
-    blueprint: Blueprint, read: Mapping[str, dict[str, LoadedExamples]]
+    blueprint: Blueprint,
+    read: Mapping[str, dict[str, LoadedExamples]],
+    store: ArrayStore | None,
 ) -> dict[str, dict[str, int]]:
     """Cleans all texts in place, where asked; gives each task's facts about it."""
     suite = blueprint.config.suite
     if not suite.clean:
         return {}
-    cleaning, facts = Cleaning(tuple(suite.clean), suite.lemmatizer), {}
+    cleaning, facts = Cleaning(tuple(suite.clean), suite.lemmatizer, store), {}
     for name, splits in read.items():
         kept = 0
         for split, loaded in splits.items():
@@ -182,10 +186,12 @@ def _texts(examples: Examples) -> list[str]:
 
 
 def _encode(
-    blueprint: Blueprint, splits: Iterable[Examples], tokenizer: Tokenizer
+    blueprint: Blueprint,
+    splits: Iterable[Examples],
+    tokenizer: Tokenizer,
+    store: ArrayStore | None,
 ) -> list[dict[str, EncodedTask]]:
     config = blueprint.config
-    store = make_store(config.cache) if config.cache.tokens else None
     cache = None if store is None else TokenCache(store)
     plain = encode if cache is None else cache.encode
     tagged = None if blueprint.tags is None else TaggedEncoding(plain, blueprint.tags, store)

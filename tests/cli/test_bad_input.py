@@ -124,6 +124,23 @@ OVERRIDES = {
     "the cache of nobody": (["cache.folder=~nosuchuser/cache"], ["cache.folder", "nosuchuser"]),
     "an unknown key of the cache": (["cache.max=3"], ["cache.max", "max_gb"]),
     "a dry run's sampler": (["sampler.name=foo", "dry_run=true"], ["sampler.name", "foo"]),
+    "a dry run's ranking of single texts": (
+        ["phases=ranking", "phases.ranking.task=sst", "dry_run=true"],
+        ["phases.ranking.task", "sst, a task of single texts", "sentence pairs"]),
+    "a dry run's ranking of classes": (
+        ["phases=ranking", "task.quora.kind=classes", "task.quora.classes=2", "dry_run=true"],
+        ["phases.ranking.task", "quora, a task of classes", "binary or regression"]),
+    "a field of a phase that is not there": (
+        ["+phases.x.kind=ranking"],
+        ["phases.x: ", "no such entry", "'+phases={x:{kind:ranking}}'"]),
+    "a phase beside others": (
+        ["phases=mlm", "+phases.x={kind:ranking,task:quora}"],
+        ["phases.x: ", "no such entry", "'+phases={x:{kind:ranking,task:quora}}'"]),
+    "a field of a source that is not there": (
+        ["+task.sst.sources.x.columns.text=a"],
+        ["task.sst.sources.x: ", "'+task.sst.sources={x:{columns:{text:a}}}'"]),
+    "a change of a phase that is not there": (
+        ["phases.x.kind=ranking"], ["phases.x: ", "no such entry", "'+phases={x:{...}}'"]),
     "an unknown key of a source": (["suite=cs224n_extra", "+task.sts.sources.sick.rnge=[0,1]"],
                                    ["task.sts.sources.sick.rnge", "range"]),
     "a source's range for classes": (["suite=cs224n_extra", "task.quora.sources.mrpc.range=[0,1]"],
@@ -157,6 +174,18 @@ def refused(done, *words):
 def test_settings(mtl_train, overrides, words):
     quick = QUICK if not any(word.startswith(("encoder", "resume")) for word in overrides) else ()
     refused(mtl_train(*quick, *overrides), *words)
+
+
+@pytest.mark.parametrize(
+    "added",
+    ["phases.x.kind=masked_lm", "phases.x={kind:ranking,task:sts}", "task.x.columns.text=a",
+     "task.sst.sources.x.train=[a.csv]", "task.x.sources.x.train=[a.csv]"],
+)  # fmt: skip
+def test_the_form_that_adds_an_entry_is_the_one_that_works(mtl_train, added):
+    tasks = ("suite.tasks=[sst,sts]", "dry_run=true")
+    message = mtl_train(*tasks, f"+{added}").err
+    done = mtl_train(*tasks, message.strip().split("'")[-2])
+    assert done.code == 0, done.err
 
 
 def own_task(folder: Path, text: str | bytes, kind: str = "classes", name: str = "mine.csv"):
@@ -219,7 +248,13 @@ SOURCES = {
     "a map to no class": ("classes", "labels: {good: 3}", "a b,good\n",
                           ["task.mine.sources.more.labels.good", "3", "0 to 2"]),
     "a map from a number": ("classes", "labels: {1: 2}", "a b,1\n",
-                            ["task.mine.sources.more.labels.1", "int", "str"]),
+                            ["task.mine.sources.more.labels: ", "key 1 (int)", "quote it"]),
+    "a map from a word that YAML reads as true": (
+        "classes", "labels: {yes: 2}", "a b,yes\n",
+        ["task.mine.sources.more.labels: ", "key yes, on or true (bool)", "quote it, as in 'yes'"]),
+    "a map from a word that YAML reads as false": (
+        "classes", "labels: {'yes': 2, Off: 1}", "a b,yes\n",
+        ["task.mine.sources.more.labels: ", "key no, off or false (bool)", "quote it, as in 'no'"]),
     "no row": ("classes", "", "", ["task.mine.sources.more", "empty", "more.csv"]),
 }  # fmt: skip
 

@@ -58,6 +58,18 @@ def test_a_run_with_both(train, pipeline, pairing):
     ).read_bytes()
 
 
+def test_a_second_run_takes_the_lemmas_of_the_first(train, tmp_path):
+    pipeline = make_pipeline(tmp_path / "en", lemmas={"is": "be", "was": "be", "a": "one"})
+    words = f"suite.lemmatizer={pipeline}", "suite.clean=[lower,lemmas]"
+    runs = {use: train(*words, f"cache.tokens={use}") for use in ("false", "true", "True")}
+    said = {use: "lemmatising" in done.out + done.err for use, done in runs.items()}
+    assert said == {"false": True, "true": True, "True": False}
+    vocabulary = Tokenizer.from_file(str(runs["True"].folder / "tokenizer.json")).get_vocab()
+    assert "be" in vocabulary and not {"was", "is"} & {*vocabulary}
+    weights = {(done.folder / "model.safetensors").read_bytes() for done in runs.values()}
+    assert len(weights) == 1
+
+
 def test_without_steps_nothing_is_said_of_them(train):
     result = train().result
     assert not {"clean", "tags"} & {*result["parts"]}

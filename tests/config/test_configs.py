@@ -1,6 +1,7 @@
 """Every shipped config composes and builds, and none is forgotten."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -112,3 +113,13 @@ def test_the_list_of_systems_is_the_list_of_experiments():
     lines = (ROOT / "docs" / "systems.md").read_text().splitlines()
     listed = [line.split("`")[1] for line in lines if line.startswith("| `") and "`+" not in line]
     assert sorted(listed) == EXPERIMENTS
+
+
+def test_the_published_overall_figures_are_means_of_the_three_beside_them():
+    """Each is rounded to three digits, so the mean is within one of the last."""
+    number = r"(-?\.\d{3})"
+    text = (ROOT / "docs" / "systems.md").read_text()
+    found = re.findall(rf"{number} / {number} / {number}, overall {number}", text)
+    assert len(found) == 5
+    for sst, quora, r, overall in [map(float, figures) for figures in found]:
+        assert (sst + quora + (r + 1) / 2) / 3 == pytest.approx(overall, abs=0.001)

@@ -18,6 +18,9 @@ from mtl_sharing.errors import Stopped, SweepStopped, UserError, did_you_mean, o
 from mtl_sharing.run.settings import PhaseConfig
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
+# Their keys are names of the user's own, and every entry has the same fields.
+_ENTRIES = {"task": TaskConfig(), "sources": SourceConfig(), "phases": PhaseConfig()}
+_ADDED = r"Error merging override \++([\w.]+)=(.*) Invalid type .* not a subclass of (\w+)\..*"
 _UNKNOWN_OPTION = r"Could not find '([\w/]+)/(\w+)' Available options in '[\w/]+': (.*)"
 Result = TypeVar("Result")
 
@@ -80,10 +83,43 @@ def _config_message(error: Exception) -> str:
     key = re.search(r"Key '([^']+)' (?:is )?not in", words)
     if key:
         path = _full_key(error) or key[1]
-        known = known_keys(path.rpartition(".")[0])
-        found = f"an unknown key{did_you_mean(path.rpartition('.')[2], known)}"
+        parent, _, name = path.rpartition(".")
+        if parent.rpartition(".")[2] in _ENTRIES:
+            return str(_no_entry(parent, name, "{...}"))
+        known = known_keys(parent)
+        found = f"an unknown key{did_you_mean(name, known)}"
         return str(UserError(path, found, one_of(known)))
+    added = re.fullmatch(_ADDED, words)
+    kinds = {type(fields).__name__: group for group, fields in _ENTRIES.items()}
+    if added and added[3] in kinds:
+        before, group, rest = f".{added[1]}".partition(f".{kinds[added[3]]}.")
+        return str(_no_entry((before + group).strip("."), rest, added[2]))
+    no_text = re.search(r"Key (\S+) \((\w+)\) is incompatible with \(str\)", words)
+    if no_text:
+        # Hydra has composed the files already, and kept OmegaConf's error in words alone.
+        place = re.search(r"full_key: (\S+)", words)
+        path = place[1] if place else _full_key(error)
+        return str(_unquoted(path.removesuffix(f".{no_text[1]}"), no_text[1], no_text[2]))
     return words.replace("See https://hydra.cc", "See hydra.cc")
+
+
+def _no_entry(parent: str, path: str, value: str) -> UserError:
+    """Hydra adds no field to an entry that is not there, only entries to what holds them."""
+    allowed = f"one that is there, or to add one: '+{parent}={{{_nested(path, value)}}}'"
+    return UserError(f"{parent}.{path.partition('.')[0]}", "no such entry", allowed)
+
+
+def _nested(path: str, value: str) -> str:
+    """``a.b`` and ``1`` as ``a:{b:1}``, which is what Hydra reads."""
+    first, _, rest = path.partition(".")
+    return f"{first}:{{{_nested(rest, value)}}}" if rest else f"{first}:{value}"
+
+
+def _unquoted(where: str, key: str, kind: str) -> UserError:
+    """YAML reads a key without quotes as a number, or as true where it is yes or on."""
+    written = {"True": "yes, on or true", "False": "no, off or false"}.get(key, key)
+    example = written.partition(",")[0]
+    return UserError(where, f"the key {written} ({kind})", f"text; quote it, as in '{example}'")
 
 
 def _words(error: Exception) -> str:
@@ -107,10 +143,8 @@ def _full_key(error: Exception) -> str:
 def known_keys(parent: str) -> list[str]:
     """The keys that the config has under ``parent`` (dotted; empty for the root)."""
     node: Any = Config()
-    # Every entry of these has the same fields, whatever its name.
-    entries = {"task": TaskConfig(), "sources": SourceConfig(), "phases": PhaseConfig()}
     above = ""
     for name in parent.split(".") if parent else ():
-        node = entries.get(above) if isinstance(node, dict) else getattr(node, name, None)
+        node = _ENTRIES.get(above) if isinstance(node, dict) else getattr(node, name, None)
         above = name
     return [field.name for field in fields(node)] if is_dataclass(node) else []

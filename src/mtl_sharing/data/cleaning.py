@@ -4,11 +4,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 
 from mtl_sharing.data.examples import Example
-from mtl_sharing.data.pipelines import check_package, load_pipeline
+from mtl_sharing.data.lemmas import Lemmatizer
+from mtl_sharing.data.pipelines import check_package
 from mtl_sharing.errors import UserError, check_known
+from mtl_sharing.store.arrays import ArrayStore
 
 STEPS = ("letters", "lower", "spaces", "stop_words", "stem", "lemmas")
 
@@ -31,6 +33,7 @@ class Cleaning:
     Args:
         steps: some of :data:`STEPS`.
         lemmatizer: name or folder of the pipeline that gives lemmas.
+        store: where texts in lemmas are looked for and left; None computes them in every run.
 
     Raises:
         UserError: an unknown step, or one that needs what is missing.
@@ -38,6 +41,7 @@ class Cleaning:
 
     steps: tuple[str, ...]
     lemmatizer: str | None = None
+    store: ArrayStore | None = None
 
     def __post_init__(self) -> None:
         for step in self.steps:
@@ -74,10 +78,14 @@ class Cleaning:
             texts = self._step(name)(texts)
         return texts
 
+    @cached_property
+    def _lemmatizer(self) -> Lemmatizer:
+        assert self.lemmatizer is not None  # checked above
+        return Lemmatizer(self.lemmatizer, self.store)
+
     def _step(self, name: str) -> _Step:
         if name == "lemmas":
-            assert self.lemmatizer is not None
-            return partial(lemmatized, self.lemmatizer)
+            return self._lemmatizer.lemmatize
         steps: dict[str, _Step] = {
             "letters": lambda texts: [letters(text) for text in texts],
             "lower": lambda texts: [text.lower() for text in texts],
@@ -137,19 +145,3 @@ def stemmed(texts: Sequence[str]) -> list[str]:
 
 def _words(texts: Iterable[str]) -> Iterable[str]:
     return (word for text in texts for word in _WORD.findall(text))
-
-
-def lemmatized(pipeline: str, texts: Sequence[str]) -> list[str]:
-    """The texts with each word as its lemma, by a spaCy pipeline.
-
-    Raises:
-        UserError: there is no such pipeline, or it gives no word a lemma.
-    """
-    where, nlp, found = "suite.lemmatizer", load_pipeline("suite.lemmatizer", pipeline), 0
-    lemmas = []
-    for doc in nlp.pipe(texts):
-        found += sum(bool(token.lemma_) for token in doc)
-        lemmas.append("".join((t.lemma_ or t.text) + t.whitespace_ for t in doc))
-    if texts and not found:
-        raise UserError(where, f"{pipeline}, which gives no lemmas", "one with a lemmatizer")
-    return lemmas

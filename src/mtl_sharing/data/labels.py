@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
 Limits = tuple[float, float]
+_YAML_BOOLEANS = ("yes", "no", "on", "off", "true", "false")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class LabelSpace:
     def allowed(self, text: str) -> str:
         """What could stand in the place of ``text``, which names no label."""
         if self.names is not None:
-            return one_of(self.names) + did_you_mean(text, self.names)
+            unquoted = {"True", "False"} & set(self.names) and text.lower() in _YAML_BOOLEANS
+            hint = f" (quote {text} in YAML)" if unquoted else did_you_mean(text, self.names)
+            return one_of(self.names) + hint
         if self.limits is not None:
             return _between(self.limits)
         assert self.classes is not None

@@ -17,6 +17,15 @@ from mtl_sharing.errors import UserError
 _ALIKE = 0.8
 
 
+def check_ranked(where: str, spec: TaskSpec) -> None:
+    """Raises UserError, naming ``where``, for a task that no data could give positive pairs."""
+    allowed = "a binary or regression task of sentence pairs"
+    if not spec.is_pair:
+        raise UserError(where, f"{spec.name}, a task of single texts", allowed)
+    if spec.kind == "classes":
+        raise UserError(where, f"{spec.name}, a task of classes", allowed)
+
+
 def positive_pairs(where: str, spec: TaskSpec, examples: Sequence[Example]) -> list[Example]:
     """The examples whose two texts mean the same.
 
@@ -29,11 +38,7 @@ def positive_pairs(where: str, spec: TaskSpec, examples: Sequence[Example]) -> l
     Raises:
         UserError: the task is no pair task, has classes, or has no positive pair.
     """
-    allowed = "a binary or regression task of sentence pairs"
-    if not spec.is_pair:
-        raise UserError(where, f"{spec.name}, a task of single texts", allowed)
-    if spec.kind == "classes":
-        raise UserError(where, f"{spec.name}, a task of classes", allowed)
+    check_ranked(where, spec)
     least = _least(spec)
     found = [one for one in examples if one.label is not None and one.label >= least]
     if not found:

@@ -1,18 +1,14 @@
 """Parts of speech and named entities of words, as a spaCy pipeline finds them."""
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_sharing.data.pipelines import load_pipeline
+from mtl_sharing.data.pipelines import digest_pipeline, load_pipeline
 from mtl_sharing.data.settings import TagsConfig
 from mtl_sharing.errors import UserError
 
@@ -90,7 +86,9 @@ def tag_scheme(config: TagsConfig) -> TagScheme | None:
     if config.ner and not entities:
         found = f"true, but {config.pipeline} finds no named entities"
         raise UserError("suite.tags.ner", found, "false, or a pipeline that finds some")
-    return TagScheme(config.pipeline, _digest(nlp, (pos, entities)), pos, entities)
+    return TagScheme(
+        config.pipeline, digest_pipeline(nlp, f"{_SCHEMA} {(pos, entities)}"), pos, entities
+    )
 
 
 def entity_types(nlp: "Language") -> tuple[str, ...]:
@@ -102,23 +100,6 @@ def entity_types(nlp: "Language") -> tuple[str, ...]:
         if "doc.ents" in nlp.get_pipe_meta(name).assigns or getattr(pipe, "annotate_ents", False)
     ]
     return tuple(sorted({label for pipe in pipes for label in getattr(pipe, "labels", ())}))
-
-
-def _digest(nlp: "Language", names: tuple[tuple[str, ...], ...]) -> str:
-    """Of the pipeline's files with their names (meta.json holds its version), and spaCy's."""
-    assert nlp.path is not None  # it was loaded from there
-    found = sha256(f"{_SCHEMA} {version('spacy')} {nlp.lang} {names}".encode())
-    for path in _files(Path(nlp.path)):
-        content = sha256(path.read_bytes()).hexdigest()
-        found.update(f"{path.relative_to(nlp.path).as_posix()}\n{content}\n".encode())
-    return found.hexdigest()
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    for place, folders, names in os.walk(folder):
-        # Reading a package leaves compiled files in it.
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        yield from (Path(place, name) for name in sorted(names))
 
 
 def tag_words(nlp: "Language", scheme: TagScheme, texts: Sequence[str]) -> WordTags:

@@ -4,14 +4,20 @@ import csv
 import io
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mtl_sharing.run.curves import PANELS, PERFORMANCE, Curves, Line, Row, Span, read_curves
 from mtl_sharing.run.files import replace_file, replace_text
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# How many letters fit beside each other, over a panel and under all of them.
+_LETTERS, _LEGEND_LETTERS = 55, 150
 _PACKAGES = ("torch", "hydra-core", "omegaconf", "optuna", "tokenizers", "numpy", "scipy")
 
 
@@ -25,53 +31,83 @@ def write_metrics(folder: Path, history: Sequence[Row]) -> None:
     replace_text(folder / "metrics.csv", text.getvalue())
 
 
-def curves(history: Sequence[Row]) -> dict[str, list[tuple[str, list[float], list[float]]]]:
-    """The lines of the training curves: panel to (label, steps, values).
-
-    Panels: ``training loss``, ``dev loss`` and ``dev`` (each task's metric, and performance).
-    """
-    panels: dict[str, list[tuple[str, list[float], list[float]]]] = {
-        "training loss": [],
-        "dev loss": [],
-        "dev": [],
-    }
-    for name in dict.fromkeys(name for row in history for name in row):
-        panel, label = _place(name)
-        if panel is not None:
-            points = [(float(row["step"]), float(row[name])) for row in history if name in row]
-            panels[panel].append((label, [x for x, _ in points], [y for _, y in points]))
-    return panels
-
-
-def _place(name: str) -> tuple[str | None, str]:
-    split, _, rest = name.partition("/")
-    task, _, figure = rest.partition("/")
-    if name == "performance":
-        return "dev", "performance"
-    if figure == "loss":
-        return ("training loss" if split == "train" else "dev loss"), task
-    return ("dev", f"{task} {figure}") if split == "dev" else (None, "")
-
-
 def draw_curves(folder: Path, history: Sequence[Row], title: str) -> None:
     """Replaces curves.png: the losses and the dev figures of every task over the steps."""
+    figure = curve_figure(read_curves(history), title)
+    replace_file(folder / "curves.png", lambda path: figure.savefig(path, format="png", dpi=120))
+
+
+def curve_figure(curves: Curves, title: str) -> "Figure":
+    """The picture: a task has one colour in all panels, and phases stand behind the lines."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-    panels = curves(history)
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    colours, names = _colours(list(curves.metrics)), _legend(curves)
+    columns = _legend_columns(names.values())
+    height = 3.7 + 0.2 * -(-len(names) // columns)
+    figure = Figure(figsize=(12, height), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (panel, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for label, steps, values in lines:
-            strong = label == "performance"
-            width, colour = (2.5, "black") if strong else (1.5, None)
-            axes.plot(steps, values, label=label, linewidth=width, color=colour, marker=".")
+    for axes, panel in zip(figure.subplots(1, len(PANELS), sharex=True), PANELS, strict=True):
+        _draw_spans(axes, curves.spans)
+        for line in curves.lines:
+            if line.panel == panel:
+                _draw_line(axes, line, colours[line.task])
         axes.set(title=panel, xlabel="step")
         axes.grid(alpha=0.3)
-        if lines:
-            axes.legend(fontsize="small")
+    marks = [Line2D([], [], color=colours[t], marker=".", label=names[t]) for t in names]
+    figure.legend(handles=marks, loc="outside lower center", ncols=columns, fontsize="small")
     figure.suptitle(title)
-    replace_file(folder / "curves.png", lambda path: figure.savefig(path, format="png", dpi=120))
+    return figure
+
+
+def _colours(tasks: Sequence[str]) -> dict[str, Any]:
+    """A colour for each task, and black for the performance."""
+    from matplotlib import colormaps
+
+    palettes = [colormaps["tab10"], colormaps["tab20"], colormaps["turbo"].resampled(len(tasks))]
+    palette = next((p for p in palettes if len(tasks) <= p.N), palettes[-1])
+    return {task: palette(place) for place, task in enumerate(tasks)} | {PERFORMANCE: "black"}
+
+
+def _draw_line(axes: "Axes", line: Line, colour: Any) -> None:
+    steps, values = zip(*line.points, strict=True)
+    width = 2.5 if line.task == PERFORMANCE else 1.5
+    axes.plot(steps, values, linewidth=width, color=colour, marker=".")
+
+
+def _draw_spans(axes: "Axes", spans: Sequence[Span]) -> None:
+    """Shades every other phase, and writes the names above: upright where they are too long."""
+    if not spans:
+        return
+    for span in spans[::2]:
+        axes.axvspan(span.begin, span.end, color="black", alpha=0.06, linewidth=0)
+    total = max(1, spans[-1].end)
+    long = any(len(s.phase) / _LETTERS > (s.end - s.begin) / total for s in spans)
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(_places(spans, total / _LETTERS * 2.5 if long else 0.0))
+    above.set_xticklabels([s.phase for s in spans], rotation=90 if long else 0)
+    above.tick_params(length=0, labelsize="x-small")
+
+
+def _places(spans: Sequence[Span], least: float) -> list[float]:
+    """Where each span's name stands: at its middle, but ``least`` steps after the one before."""
+    places: list[float] = []
+    for span in spans:
+        middle = (span.begin + span.end) / 2
+        places.append(max(middle, places[-1] + least) if places else middle)
+    return places
+
+
+def _legend(curves: Curves) -> dict[str, str]:
+    """What each task is called, with what dev measures it by."""
+    names = {task: f"{task} ({m})" if m else task for task, m in curves.metrics.items()}
+    overall = any(line.task == PERFORMANCE for line in curves.lines)
+    return names | ({PERFORMANCE: PERFORMANCE} if overall else {})
+
+
+def _legend_columns(names: Collection[str]) -> int:
+    return max(1, min(len(names), _LEGEND_LETTERS // (max(map(len, names), default=0) + 8)))
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ class CacheConfig:
     Attributes:
         folder: where it lies; null is ``mtl-sharing`` in $XDG_CACHE_HOME, else in ``~/.cache``.
         max_gb: most that lies there, in 10^9 bytes; what was used longest ago goes first.
-        tokens: keep tokenised text.
+        tokens: keep tokenised text, its tags and its lemmas.
         prefix: keep the hidden states that frozen lower stages give each text.
     """
 
