@@ -54,10 +54,12 @@ class Hooks:
         read: gives the material of a blueprint's run in a folder.
         evaluated: called after each evaluation while training with its number, from 1, and its
             figures; ends the run early by raising Pruned.
+        curves: whether curves.png is drawn, which takes as long as some short trainings.
     """
 
     read: Callable[[Blueprint, Path], Material] = read_material
     evaluated: Callable[[int, Evaluation], None] | None = None
+    curves: bool = True
 
 
 def describe(config: Config, folder: Path) -> Result:
@@ -175,9 +177,10 @@ def _train_and_score(
     peak = peak_memory(trainer.runtime.device)
     log.info("evaluating on all of dev")
     found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
-    draw_curves(
-        folder, trainer.history, f"{describe_regime(blueprint)} (seed {blueprint.config.seed})"
-    )
+    if hooks.curves:
+        draw_curves(
+            folder, trainer.history, f"{describe_regime(blueprint)} (seed {blueprint.config.seed})"
+        )
     timing = trainer.timing
     del trainer
     measured = _calibrate(blueprint, plain)

@@ -74,10 +74,15 @@ def _new(arguments: list[str]) -> None:
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
-        elif key == "hydra.sweep.dir":
+        elif key == "hydra.sweep.dir" and not _goes_on(arguments):
             for folder in Path(value).glob("*"):
                 refuse_used_folder(folder)
     _composed()
+
+
+def _goes_on(arguments: list[str]) -> bool:
+    """Whether the words choose the sweeper that goes on in the folder of an earlier start."""
+    return any(word.startswith(("+sweep=", "hydra/sweeper=optuna")) for word in arguments)
 
 
 def _resumed(name: str, arguments: list[str]) -> None:

@@ -60,7 +60,8 @@ def print_table(
         table.add_row(*_cells(trial, objectives, reference, whole).values())
     console = get_console()
     console.print()
-    console.print(table, highlight=False)
+    # A file or a pipe has no width to keep to.
+    console.print(table, highlight=False, crop=False, width=console.measure(table).maximum)
     console.print()
     for line in _lines(book, best, reference, whole):
         console.print(line, soft_wrap=True, markup=False, highlight=False)

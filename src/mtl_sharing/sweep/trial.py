@@ -94,7 +94,7 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
         return
     try:
         with Beating(trial.beat):
-            run_job(config, folder, Hooks(read=read_once, evaluated=trial.evaluated))
+            run_job(config, folder, Hooks(read_once, trial.evaluated, curves=False))
     except Pruned:
         return
     finally:

@@ -1,0 +1,346 @@
+"""Whole sweeps on tiny trainings: numbers, equal trials, resuming, failures, what is left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+from mtl_sharing.sweep import trial as trial_module
+from support import QUICK
+
+SMALL = (*QUICK, "encoder.layers=3", "trainer.eval_every=1")
+GRID = ("-m", *SMALL, "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid",
+        "hydra.sweeper.depths=[[split]]", "hydra.sweeper.n_trials=null")  # fmt: skip
+TPE = ("-m", *SMALL, "hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "split=range(0,4)",
+       "optimizer.lr=interval(1e-4,1e-2)")  # fmt: skip
+KEEP = ("score.objective=keep", "score.pairs=1")
+FOLDER = Path("outputs/sweeps/sweep")
+
+
+def study(folder: Path = FOLDER, name: str = "sweep") -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/study.db")
+
+
+def states(folder: Path = FOLDER) -> list[str]:
+    return [trial.state.name for trial in study(folder).trials]
+
+
+def results(folder: Path = FOLDER) -> dict[int, dict]:
+    return {
+        int(path.parent.name): json.loads(path.read_text())
+        for path in folder.glob("[0-9]*/result.json")
+    }
+
+
+def test_a_grid_visits_every_split_once(mtl_train):
+    done = mtl_train(*GRID, *KEEP)
+    assert done.code == 0, done.err
+    trials = study().trials
+    assert [trial.params.get("split") for trial in trials] == [None, 0, 1, 2, 3]
+    assert [trial.user_attrs["regime"] for trial in trials] == ["I3", "I3", "S1-I2", "S2-I1", "S3"]
+    # split=0 is the reference once more: answered, not trained.
+    assert trials[1].user_attrs["same as"] == 0
+    assert trials[1].value == trials[0].value
+    found = results()
+    assert {number: each["plan"] for number, each in found.items()} == {
+        0: "I3", 2: "S1-I2", 3: "S2-I1", 4: "S3",
+    }  # fmt: skip
+    assert not list(FOLDER.glob("*/checkpoint"))
+    table = pd.read_csv(FOLDER / "sweep.csv")
+    assert list(table["trial"]) == [0, 1, 2, 3, 4]
+    assert table["performance"][2] == found[2]["performance"]
+    assert (FOLDER / "sweep.png").stat().st_size > 10_000
+    assert "best" in done.out
+
+
+def test_the_objective_keep_is_held_against_the_first_trial(mtl_train):
+    assert mtl_train(*GRID, *KEEP).code == 0
+    found, trials = results(), study().trials
+    reference = found[0]["performance"]
+    for trial in trials[2:]:
+        result = found[trial.number]
+        kept = result["performance"] / reference
+        ratios = result["multipliers"]
+        wanted = kept - 0.99 if kept < 0.99 else ratios["memory"] * ratios["time"]
+        assert trial.value == pytest.approx(wanted)
+    assert trials[0].value == 1.0
+
+
+def test_the_best_trains_again_by_its_file(mtl_train):
+    assert mtl_train(*GRID, "score.objective=performance").code == 0
+    best = max(results().items(), key=lambda item: (item[1]["performance"], -item[0]))
+    again = mtl_train("--config-dir", FOLDER, "--config-name", "best", "hydra.run.dir=again")
+    assert again.code == 0, again.err
+    result = json.loads(Path("again/result.json").read_text())
+    assert result["plan"] == best[1]["plan"]
+    assert result["performance"] == best[1]["performance"]
+
+
+def test_the_same_command_again_trains_nothing(mtl_train):
+    words = (*GRID, "score.objective=performance")
+    assert mtl_train(*words).code == 0
+    before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
+    again = mtl_train(*words)
+    assert again.code == 0, again.err
+    assert before == {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
+    assert len(study().trials) == 5
+
+
+def test_a_sweep_that_was_stopped_draws_what_it_would_have_drawn(mtl_train):
+    words = (*TPE, "score.objective=performance")
+    assert mtl_train(*words, "hydra.sweeper.n_trials=3").code == 0
+    assert mtl_train(*words, "hydra.sweeper.n_trials=6").code == 0
+    whole = (*words, "hydra.sweeper.n_trials=6", "hydra.sweeper.study_name=whole")
+    assert mtl_train(*whole).code == 0
+    parts, one = study().trials, study(Path("outputs/sweeps/whole"), "whole").trials
+    assert [trial.params for trial in parts] == [trial.params for trial in one]
+    assert [trial.values for trial in parts] == [trial.values for trial in one]
+    assert len({str(trial.params) for trial in one}) == len(one)
+
+
+def test_trials_that_fail_are_recorded_and_the_sweep_goes_on(mtl_train, monkeypatch):
+    """One returns NaN, one raises, one runs out of memory."""
+    real = trial_module.run_job
+
+    def run_job(config, folder, hooks):
+        if config.split == 1:
+            raise RuntimeError("broken on purpose")
+        if config.split == 2:
+            raise MemoryError
+        result = real(config, folder, hooks)
+        if config.split == 3:
+            result["performance"] = float("nan")
+            (folder / "result.json").write_text(json.dumps(result))
+        return result
+
+    monkeypatch.setattr(trial_module, "run_job", run_job)
+    words = (*GRID, "score.objective=performance", "hydra.sweeper.max_failure_rate=1")
+    done = mtl_train(*words)
+    assert done.code == 0, done.err
+    assert states() == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "FAIL"]
+    reasons = [trial.user_attrs["reason"] for trial in study().trials[2:]]
+    assert reasons[0] == "RuntimeError: broken on purpose"
+    assert reasons[1] == "MemoryError"
+    assert reasons[2] == "its performance is nan"
+    assert list(pd.read_csv(FOLDER / "sweep.csv")["reason"][2:]) == reasons
+
+
+def test_a_loss_that_becomes_nan_is_a_failed_trial(mtl_train):
+    done = mtl_train(*TPE[:-1], "optimizer.lr=1e-3,1e30", "score.objective=performance",
+                     "hydra/sweeper/sampler=grid", "hydra.sweeper.sampler.seed=null",
+                     "hydra.sweeper.n_trials=3", "hydra.sweeper.max_failure_rate=1",
+                     "optimizer.clip=null", "scheduler=constant", "split=2")  # fmt: skip
+    assert done.code == 0, done.err
+    assert states() == ["COMPLETE", "COMPLETE", "FAIL"]
+    assert "no number" in study().trials[2].user_attrs["reason"]
+
+
+def test_too_many_failures_end_the_sweep(mtl_train, monkeypatch):
+    def run_job(config, folder, hooks):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(trial_module, "run_job", run_job)
+    done = mtl_train(*GRID, "score.objective=performance", "hydra.sweeper.reference=false")
+    assert done.code == 2
+    assert "max_failure_rate" in done.err
+    assert "broken on purpose" in done.err
+    assert states() == ["FAIL", "FAIL"]
+
+
+def test_a_reference_that_fails_ends_a_sweep_that_needs_it(mtl_train, monkeypatch):
+    def run_job(config, folder, hooks):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(trial_module, "run_job", run_job)
+    done = mtl_train(*GRID, *KEEP)
+    assert done.code == 2
+    assert "reference" in done.err
+    assert states() == ["FAIL"]
+
+
+def test_the_pruner_ends_trials_at_an_evaluation(mtl_train):
+    done = mtl_train(*TPE, "score.objective=performance", "hydra/sweeper/pruner=threshold",
+                     "hydra.sweeper.pruner.lower=0.99", "hydra.sweeper.n_trials=3")  # fmt: skip
+    assert done.code == 0, done.err
+    # The reference is never pruned.
+    assert states() == ["COMPLETE", "PRUNED", "PRUNED"]
+    for number in (1, 2):
+        result = results()[number]
+        assert result["status"] == "pruned"
+        assert result["pruned"]["evaluation"] == 1
+        assert list(study().trials[number].intermediate_values) == [1]
+        assert not (FOLDER / str(number) / "checkpoint").exists()
+    assert len(study().trials[0].intermediate_values) == 4
+
+
+def test_several_objectives_are_pruned_by_performance(mtl_train):
+    done = mtl_train(*TPE, "hydra.sweeper.objectives=[performance,memory,time]", "score.pairs=1",
+                     "hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1",
+                     "hydra.sweeper.pruner.n_warmup_steps=0", "hydra.sweeper.n_trials=6")  # fmt: skip
+    assert done.code == 0, done.err
+    found = study()
+    names = [direction.name for direction in found.directions]
+    assert names == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+    complete = [trial for trial in found.trials if trial.state == TrialState.COMPLETE]
+    assert complete[0].values[1:] == [1.0, 1.0]
+    assert all(trial.intermediate_values for trial in found.trials)
+    assert set(states()) <= {"COMPLETE", "PRUNED"}
+
+
+def test_a_trial_over_seeds_is_their_mean(mtl_train):
+    words = (*GRID, "hydra.sweeper.seeds=[3,5]", "score.objective=performance",
+             "hydra.sweeper.n_trials=3")  # fmt: skip
+    assert mtl_train(*words).code == 0
+    third = FOLDER / "2"
+    found = [json.loads((third / f"seed_{s}" / "result.json").read_text()) for s in (3, 5)]
+    assert [each["seed"] for each in found] == [3, 5]
+    mean = sum(each["performance"] for each in found) / 2
+    assert study().trials[2].value == pytest.approx(mean)
+    assert study().trials[2].intermediate_values == {
+        3: found[0]["performance"]
+    }
+
+
+def test_wilcoxon_prunes_over_seeds(mtl_train):
+    done = mtl_train(*GRID, "hydra.sweeper.seeds=[1,2,3,4]", "hydra/sweeper/pruner=wilcoxon",
+                     "hydra.sweeper.pruner.p_threshold=0.9", "hydra.sweeper.n_trials=4",
+                     "score.objective=performance")  # fmt: skip
+    assert done.code == 0, done.err
+    assert set(states()) <= {"COMPLETE", "PRUNED"}
+    assert len(study().trials[0].intermediate_values) == 3
+
+
+# Killed, and two at once
+
+
+def start(cwd: Path, *words: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "mtl_sharing.cli.train", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=cwd, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+
+
+def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_kill_and_the_same_command_again(tmp_path):
+    words = (*GRID, "score.objective=performance", "trainer.max_steps=60")
+    folder = tmp_path / FOLDER
+    process = start(tmp_path, *words)
+    wait_for(folder / "3" / "checkpoint", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert states(folder) == ["COMPLETE", "COMPLETE", "COMPLETE", "RUNNING"]
+    begun = (folder / "2" / "result.json").stat().st_mtime_ns
+    again = start(tmp_path, *words)
+    out, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, out
+    assert "trial 3: taken up again" in out
+    assert "going on after step" in (folder / "3" / "train.log").read_text()
+    assert states(folder) == ["COMPLETE"] * 5
+    assert (folder / "2" / "result.json").stat().st_mtime_ns == begun
+    assert {n: each["plan"] for n, each in results(folder).items()} == {
+        0: "I3", 2: "S1-I2", 3: "S2-I1", 4: "S3",
+    }  # fmt: skip
+
+
+def test_two_sweeps_share_a_study(tmp_path):
+    words = (*TPE, "score.objective=performance", "hydra.sweeper.n_trials=6",
+             "hydra.sweeper.sampler.seed=null")  # fmt: skip
+    both = [start(tmp_path, *words) for _ in range(2)]
+    for process in both:
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, out
+    folder = tmp_path / FOLDER
+    own = [trial for trial in study(folder).trials if "same as" not in trial.user_attrs]
+    assert len(own) == 6
+    assert {trial.state.name for trial in own} == {"COMPLETE"}
+    assert set(results(folder)) == {trial.number for trial in own}
+
+
+def test_an_interrupt_leaves_a_sweep_that_goes_on(tmp_path):
+    words = (*GRID, "score.objective=performance", "trainer.max_steps=60")
+    folder = tmp_path / FOLDER
+    process = start(tmp_path, *words)
+    wait_for(folder / "2" / "checkpoint", process)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, out
+    assert "the same command goes on" in out
+    assert states(folder)[2] == "RUNNING"
+    again = start(tmp_path, *words)
+    out, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, out
+    assert states(folder) == ["COMPLETE"] * 5
+
+
+# Mistakes
+
+BAD = {
+    "no_points": (("hydra/sweeper=optuna",), "no parameter"),
+    "empty_range": (("hydra/sweeper=optuna", "split=range(3,3)"), "at least one value"),
+    "unknown_sampler": (("hydra/sweeper=optuna", "hydra/sweeper/sampler=tpa", "split=0,1"), "tpe"),
+    "unknown_pruner": (("hydra/sweeper=optuna", "hydra/sweeper/pruner=asa", "split=0,1"), "asha"),
+    "sampler_argument": (("hydra/sweeper=optuna", "+hydra.sweeper.sampler.sed=1", "split=0,1"),
+                         "sed"),
+    "foreign_target": (("hydra/sweeper=optuna", "hydra.sweeper.pruner._target_=os.getcwd",
+                        "split=0,1"), "hydra.sweeper.pruner"),
+    "beyond_the_encoder": (("hydra/sweeper=optuna", "split=range(0,9)"), "split"),
+    "endless_grid": (("hydra/sweeper=optuna", "hydra/sweeper/sampler=grid",
+                      "optimizer.lr=interval(1e-4,1e-2)"), "optimizer.lr"),
+    "objective": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.objectives=[speed]"),
+                  "hydra.sweeper.objectives"),
+    "no_costs": (("hydra/sweeper=optuna", "split=0,1", "score.objective=keep"), "score.pairs"),
+    "no_reference": (("hydra/sweeper=optuna", "split=0,1", "score.objective=keep",
+                      "score.pairs=1", "hydra.sweeper.reference=false"), "hydra.sweeper.reference"),
+    "parallel_basic": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.n_jobs=2"),
+                       "+cluster=local"),
+    "no_seeds": (("hydra/sweeper=optuna", "split=0,1", "hydra/sweeper/pruner=wilcoxon"),
+                 "hydra.sweeper.seeds"),
+    "storage": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.storage=nowhere"),
+                "hydra.sweeper.storage"),
+    "condition": (("hydra/sweeper=optuna", "split=0,1", "+hydra.sweeper.when.split=sampler"),
+                  "hydra.sweeper.when.split"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_mistake_in_a_sweep_is_told_before_it_starts(mtl_train, name):
+    words, told = BAD[name]
+    if not any(word.startswith("score.objective") for word in words):
+        words = (*words, "score.objective=performance")
+    done = mtl_train("-m", *SMALL, *words)
+    assert done.code == 2, done.out + done.err
+    assert told in done.err
+    assert "Traceback" not in done.err
+    assert not list(FOLDER.glob("[0-9]*"))
+
+
+def test_a_study_of_another_sweep_is_refused(mtl_train):
+    words = (*GRID, "score.objective=performance", "hydra.sweeper.n_trials=1")
+    assert mtl_train(*words).code == 0
+    before = (FOLDER / "sweep.csv").read_bytes()
+    others = {
+        "trainer.max_steps 4, not 5": (*words, "trainer.max_steps=5"),
+        "split": (*words, "hydra.sweeper.depths=[]", "split=0,1"),
+        "objectives": (*words, "hydra.sweeper.objectives=[performance,memory]", "score.pairs=1"),
+    }
+    for told, other in others.items():
+        done = mtl_train(*other)
+        assert done.code == 2, told
+        assert told in done.err
+        assert "hydra.sweeper.study_name" in done.err
+    assert (FOLDER / "sweep.csv").read_bytes() == before
