@@ -10,8 +10,8 @@ from mtl_sharing.build import (
     batch_size,
     evaluation_interval,
     training_sampler,
+    training_sizes,
     training_steps,
-    training_weighting,
 )
 from mtl_sharing.data.batches import EncodedTask
 from mtl_sharing.data.states import StoredStates
@@ -109,18 +109,15 @@ def _lists(blueprint: Blueprint, material: Material, cache: StateCache) -> Itera
 def _passes(blueprint: Blueprint, material: Material) -> dict[str, dict[str, float]]:
     """How often the run reads each example of each task, for both splits."""
     options = blueprint.config.trainer
-    sizes = {name: len(data) for name, data in material.train.items()}
     sampler = training_sampler(blueprint, material)
     total = training_steps(blueprint, material)
     drawn = total * options.accumulation
-    looked_at = _looked_at(drawn, len(sizes))
+    looked_at = _looked_at(drawn, len(training_sizes(blueprint, material)))
     counts = Counter(task for step in looked_at for task in sampler.tasks(step))
     each = drawn / max(1, len(looked_at))
-    whole = {name: -(-size // batch_size(blueprint, name)) for name, size in sizes.items()}
-    weighting = training_weighting(blueprint)
     train = {
-        name: counts[name] * each / batches if weighting.counts(name) else 0.0
-        for name, batches in whole.items()
+        name: counts[name] * each / -(-len(data) // batch_size(blueprint, name))
+        for name, data in material.train.items()
     }
     # The last step is always followed by one, and the end of the run by one of all of dev.
     evaluations = max(1, -(-total // evaluation_interval(blueprint, total)))

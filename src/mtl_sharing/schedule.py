@@ -23,6 +23,7 @@ from mtl_sharing.model.network import HeadsOnly, Network
 from mtl_sharing.model.pair_embeddings import PairEmbeddings
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
 from mtl_sharing.objectives.pretraining import MaskedTokens, ranked_pairs
+from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.phases import MAIN, Phase
 from mtl_sharing.run.settings import PhaseConfig
@@ -110,7 +111,10 @@ def _text(material: Material, phase: PhaseConfig) -> Material:
 
 
 def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blueprint:
-    """The blueprint with what a phase sets for itself, and a seed of its own."""
+    """The blueprint with what a phase sets for itself, and a seed of its own.
+
+    Only a phase of the tasks knows the losses that ``loss`` weighs.
+    """
     config, specs = blueprint.config, blueprint.specs
     trainer = replace(
         config.trainer, max_steps=phase.steps, epochs=phase.epochs, steps_per_epoch=None
@@ -123,7 +127,14 @@ def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blue
         optimizer = replace(optimizer, lr=phase.lr, head_lr=None)
     sampler = replace(config.sampler, name=phase.sampler or config.sampler.name)
     seed = crc32(f"{config.seed}/{name}".encode())
-    own = replace(config, seed=seed, trainer=trainer, optimizer=optimizer, sampler=sampler)
+    own = replace(
+        config,
+        seed=seed,
+        trainer=trainer,
+        optimizer=optimizer,
+        sampler=sampler,
+        loss=config.loss if phase.kind == "tasks" else LossConfig(),
+    )
     return replace(blueprint, config=own, specs=specs)
 
 

@@ -46,7 +46,8 @@ class TrainerConfig:
 
     Attributes:
         max_steps: updates; null trains for ``epochs``, 0 evaluates the encoder as it is.
-        epochs: passes over as many examples as the training sets hold together.
+        epochs: passes over as many examples as the training sets hold together; those of tasks
+            without a loss weight are left out.
         steps_per_epoch: updates that make an epoch; null is as many as ``epochs`` says.
         batch_size: examples of each task in a step, unless the task says its own.
         accumulation: micro-batches whose gradients make one update.
