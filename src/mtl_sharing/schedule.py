@@ -87,7 +87,7 @@ def _phase(
         name=name,
         make=lambda: make(own, text, network, config),
         total=total,
-        eval_every=max(1, -(-total // 10)),
+        eval_every=evaluation_interval(own, total),
         judged=_late(config),
     )
 

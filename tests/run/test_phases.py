@@ -58,6 +58,16 @@ def test_phases_stand_before_and_after_the_main_one_in_their_order(start):
     assert trainer.timing.train_s == pytest.approx(sum(trainer.timing.phases_s.values()))
 
 
+@pytest.mark.parametrize(("every", "wanted"), [(2, [2, 4, 5, 7, 8]), ("null", range(1, 9))])
+def test_a_phase_is_looked_at_as_often_as_the_main_training(start, every, wanted):
+    trainer = start("phases=single_after", "trainer.max_steps=5", "phases.single_after.steps=3",
+                    f"trainer.eval_every={every}")  # fmt: skip
+    seen = []
+    trainer.on_evaluation = lambda step, _: seen.append(step)
+    trainer.run()
+    assert seen == [row["step"] for row in trainer.history] == list(wanted)
+
+
 def test_the_encoder_stays_as_it_is_while_the_heads_are_trained(start):
     trainer = start("phases=heads_first", *STEPS[2:3], "trainer.max_steps=0")
     before = weights(trainer)

@@ -51,7 +51,7 @@ class TrainerConfig:
         steps_per_epoch: updates that make an epoch; null is as many as ``epochs`` says.
         batch_size: examples of each task in a step, unless the task says its own.
         accumulation: micro-batches whose gradients make one update.
-        eval_every: updates between evaluations; null is a tenth of the training.
+        eval_every: updates between evaluations; null is a tenth of the training, or of a phase.
         eval_examples: most dev examples of each task used while training; the result is always
             taken on all of them. null is all.
         eval_batch_size: examples of a batch where nothing is learnt.
