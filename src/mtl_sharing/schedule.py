@@ -78,10 +78,9 @@ def _phase(
     name: str, config: PhaseConfig, blueprint: Blueprint, material: Material, network: Network
 ) -> Phase:
     _check_effect(f"phases.{name}", config, network)
-    own, text = phase_blueprint(name, blueprint, config), _text(material, config)
-    total, most = training_steps(own, text), blueprint.config.trainer.max_steps
-    if config.steps is None and most is not None:
-        total = min(total, most)  # a run that is cut short is short as a whole
+    text = _text(material, config)
+    own = phase_blueprint(name, blueprint, config, text)
+    total = training_steps(own, text)
     make = MAKERS[config.kind]
     return Phase(
         name=name,
@@ -110,10 +109,15 @@ def _text(material: Material, phase: PhaseConfig) -> Material:
     return replace(material, train={phase.task: material.pairs[phase.task]})
 
 
-def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blueprint:
+def phase_blueprint(
+    name: str, blueprint: Blueprint, phase: PhaseConfig, material: Material
+) -> Blueprint:
     """The blueprint with what a phase sets for itself, and a seed of its own.
 
     Only a phase of the tasks knows the losses that ``loss`` weighs.
+
+    Args:
+        material: what the phase trains on.
     """
     config, specs = blueprint.config, blueprint.specs
     trainer = replace(
@@ -135,7 +139,22 @@ def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blue
         sampler=sampler,
         loss=config.loss if phase.kind == "tasks" else LossConfig(),
     )
-    return replace(blueprint, config=own, specs=specs)
+    return _cut(replace(blueprint, config=own, specs=specs), material, config.trainer.max_steps)
+
+
+def _cut(blueprint: Blueprint, material: Material, most: int | None) -> Blueprint:
+    """A phase's blueprint with no more steps than the main training may have.
+
+    Those that it sets for itself stay. Its epochs become shorter and keep their number, so that its
+    sampler still runs its whole course.
+    """
+    config = blueprint.config
+    if most is None or config.trainer.max_steps is not None:
+        return blueprint
+    steps = min(most, training_steps(blueprint, material))
+    return replace(
+        blueprint, config=replace(config, trainer=replace(config.trainer, max_steps=steps))
+    )
 
 
 def _tasks(

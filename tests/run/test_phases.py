@@ -169,9 +169,13 @@ def test_a_later_phase_starts_from_the_best_weights(start):
     assert begun and changed(begun, best) == set()
 
 
-def test_single_tasks_come_one_after_the_other(start):
-    trainer = start("phases=single_after", "phases.single_after.steps=12", "trainer.max_steps=1")
+@pytest.mark.parametrize("words", [("phases.single_after.steps=12", "trainer.max_steps=1"),
+                                   ("trainer.max_steps=12",)], ids=" ".join)  # fmt: skip
+def test_single_tasks_come_one_after_the_other(start, words):
+    """Also in a phase that is cut short with the run: it has fewer batches of each task."""
+    trainer = start("phases=single_after", *words)
     trainer._enter(1)
+    assert trainer.phase.total == 12
     sampler = trainer.learner.sampler
     drawn = [task for step in range(12) for task in sampler.tasks(step)]
     assert list(dict.fromkeys(drawn)) == ["sst", "quora", "sts"] and len(drawn) == 12

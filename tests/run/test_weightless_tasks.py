@@ -61,12 +61,12 @@ def test_no_update_is_without_a_loss(fresh_learner, words):
 @pytest.mark.parametrize("kind", ["masked_lm", "ranking"])
 def test_phases_of_another_kind_do_not_know_the_weights(prepare, kind):
     """Their draws are those of a run that weighs all tasks alike."""
-    found = []
+    course, found = ("sampler.name=temperature", "trainer.max_steps=null"), []
     for words in ((), WEIGHTLESS):
-        blueprint, material = prepare(*SIZES, "sampler.name=temperature", *words)
+        blueprint, material = prepare(*SIZES, *course, *words)
         if kind == "ranking":
             material = replace(material, train={"sst": material.train["sst"]})
-        own = phase_blueprint("own", blueprint, PhaseConfig(kind))
+        own = phase_blueprint("own", blueprint, PhaseConfig(kind), material)
         total = training_steps(own, material)
         sampler = training_sampler(own, material)
         found.append([sampler.tasks(draw) for draw in range(total)])
@@ -76,7 +76,8 @@ def test_phases_of_another_kind_do_not_know_the_weights(prepare, kind):
 
 def test_a_phase_of_the_tasks_leaves_it_out(prepare):
     blueprint, material = prepare(*SIZES, *WEIGHTLESS)
-    own = phase_blueprint("own", blueprint, PhaseConfig("tasks", sampler="round_robin"))
+    phase = PhaseConfig("tasks", sampler="round_robin")
+    own = phase_blueprint("own", blueprint, phase, material)
     sampler = training_sampler(own, material)
     assert [sampler.tasks(draw) for draw in range(4)] == [("quora",), ("sts",)] * 2
 
