@@ -1,6 +1,7 @@
 """Trainings before and after the main one."""
 
 import csv
+import logging
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.material import read_material
 from mtl_sharing.run.phases import MAIN
+from mtl_sharing.run.progress import TrainingProgress
 from mtl_sharing.schedule import make_trainer
 from support import QUICK, load_config
 
@@ -129,6 +131,51 @@ def test_a_run_stopped_in_any_phase_goes_on_as_the_uninterrupted_one(start, stop
     rows = [[{k: v for k, v in row.items() if k != "train_s"} for row in one.history]
             for one in (whole, resumed)]  # fmt: skip
     assert rows[0] == rows[1]
+
+
+# With a rate of 0 no evaluation is better than the first, so that the main training ends after 3.
+IMPATIENT = ("phases=[heads_first,single_after]", "phases.heads_first.steps=2",
+             "phases.single_after.steps=4", "trainer.max_steps=30", "trainer.eval_every=1",
+             "phases.heads_first.lr=0", "optimizer.lr=0", "trainer.patience=2")  # fmt: skip
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the progress bar is told: each step's number, and of how many."""
+    told = []
+
+    def advance(self, step, total, losses, rate):
+        told.append((step, total))
+
+    monkeypatch.setattr(TrainingProgress, "advance", advance)
+    return told
+
+
+def test_steps_are_counted_on_where_the_main_training_ends_early(start, shown, caplog):
+    caplog.set_level(logging.INFO)
+    trainer = start(*IMPATIENT)
+    assert (trainer.done, trainer.total) == (0, 2 + 30 + 4)
+    trainer.run()
+    assert shown == [(n, 36) for n in range(1, 6)] + [(n, 9) for n in range(6, 10)]
+    assert (trainer.done, trainer.total) == (9, 9)
+    assert [row["step"] for row in trainer.history] == list(range(1, 10))
+    assert "main ends after 3 of 30 steps: no better for 2 evaluations" in caplog.messages
+    assert [line.split("  ")[0] for line in caplog.messages if line.startswith("step")] == [
+        f"step {step} of {36 if step < 6 else 9}" for step in range(1, 10)
+    ]
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7])
+def test_they_are_counted_on_after_a_stop(start, shown, stop):
+    halted = start(*IMPATIENT)
+    halt_after(halted, stop)
+    with pytest.raises(Stopped):
+        halted.run()
+    resumed = start(*IMPATIENT)
+    assert resumed.restore() and resumed.done == stop
+    resumed.run()
+    assert shown == [(n, 36) for n in range(1, 6)] + [(n, 9) for n in range(6, 10)]
+    assert [row["step"] for row in resumed.history] == list(range(1, 10))
 
 
 def halt_after(trainer, stop):
