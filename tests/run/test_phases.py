@@ -2,15 +2,18 @@
 
 import csv
 import logging
+from dataclasses import fields
 
 import pytest
 import torch
 
 from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.checks import check_settings
 from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.material import read_material
 from mtl_sharing.run.phases import MAIN
 from mtl_sharing.run.progress import TrainingProgress
+from mtl_sharing.run.settings import PHASE_KINDS, PhaseConfig
 from mtl_sharing.schedule import make_trainer
 from support import QUICK, load_config
 
@@ -263,9 +266,50 @@ def test_a_phase_has_data_in_an_order_of_its_own(start):
         (["phases=ranking", "phases.ranking.task=sst"], "phases.ranking.task", "single texts"),
         (["phases=ranking", "phases.ranking.similarity=dots"], "phases.ranking.similarity", "dot"),
         (["phases=ranking", "phases.ranking.scale=0"], "phases.ranking.scale", "0"),
+        (
+            ["phases=mlm", "phases.mlm.frozen=true"],
+            "phases.mlm.frozen",
+            "True in a phase of kind masked_lm; allowed: false, or a phase of kind tasks",
+        ),
+        (
+            ["phases=ranking", "phases.ranking.sampler=sequential"],
+            "phases.ranking.sampler",
+            "allowed: null, or a phase of kind tasks, masked_lm",
+        ),
     ],
 )
 def test_bad_phases_are_named(start, words, where, found):
     with pytest.raises(UserError) as caught:
         start(*words)
     assert caught.value.where == where and found in str(caught.value)
+
+
+# A value of each setting that differs from its default, and the kinds of phase that read it.
+SETTINGS = {
+    "when": ("after", PHASE_KINDS), "steps": (3, PHASE_KINDS), "epochs": (2.0, PHASE_KINDS),
+    "lr": (0.1, PHASE_KINDS), "batch_size": (3, PHASE_KINDS),
+    "sampler": ("round_robin", ("tasks", "masked_lm")), "frozen": (True, ("tasks",)),
+    "rate": (0.3, ("masked_lm",)), "whole_word": (True, ("masked_lm",)),
+    "second": (True, ("masked_lm",)), "task": ("sts", ("ranking",)),
+    "similarity": ("cosine", ("ranking",)), "scale": (2.0, ("ranking",)),
+}  # fmt: skip
+
+
+def test_every_setting_of_a_phase_is_known_here():
+    assert {"kind", *SETTINGS} == {field.name for field in fields(PhaseConfig)}
+
+
+@pytest.mark.parametrize("kind", PHASE_KINDS)
+@pytest.mark.parametrize("key", SETTINGS)
+def test_a_setting_without_effect_is_refused(key, kind):
+    value, kinds = SETTINGS[key]
+    task = {"task": "quora"} if kind == "ranking" else {}
+    config = load_config(*QUICK)
+    config.phases = {"own": PhaseConfig(kind, **task | {key: value})}
+    if kind in kinds:
+        check_settings(config, ("sst", "quora", "sts"))
+        return
+    with pytest.raises(UserError) as caught:
+        check_settings(config, ("sst", "quora", "sts"))
+    assert caught.value.where == f"phases.own.{key}"
+    assert kind in str(caught.value.found) and all(name in caught.value.allowed for name in kinds)
