@@ -102,7 +102,7 @@ def learner_of(blueprint: Blueprint, material: Material, network: nn.Module, aim
 
 def training_sampler(blueprint: Blueprint, material: Material) -> Sampler:
     """Names the tasks of each draw of the whole training."""
-    config, sizes = blueprint.config, _sizes(material)
+    config, sizes = blueprint.config, training_sizes(blueprint, material)
     batches = batches_of(sizes, _batch_sizes(blueprint, sizes))
     epochs = training_epochs(blueprint, material)
     return make_sampler(config.sampler, sizes, batches, epochs, config.seed)
@@ -126,14 +126,16 @@ def training_steps(blueprint: Blueprint, material: Material) -> int:
     options, sampler = blueprint.config.trainer, blueprint.config.sampler
     if options.max_steps is not None:
         return options.max_steps
-    sizes = _sizes(material)
+    sizes = training_sizes(blueprint, material)
     drawn = epoch_draws(sampler.name, sizes, _batch_sizes(blueprint, sizes))
     each = options.steps_per_epoch or drawn / options.accumulation
     return max(1, round(options.epochs * each))
 
 
-def _sizes(material: Material) -> dict[str, int]:
-    return {name: len(data) for name, data in material.train.items()}
+def training_sizes(blueprint: Blueprint, material: Material) -> dict[str, int]:
+    """Examples of each task that trains; one whose loss has no weight would take turns in vain."""
+    weighting = training_weighting(blueprint)
+    return {name: len(data) for name, data in material.train.items() if weighting.counts(name)}
 
 
 def _batch_sizes(blueprint: Blueprint, tasks: Iterable[str]) -> dict[str, int]:

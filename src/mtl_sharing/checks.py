@@ -22,7 +22,7 @@ from mtl_sharing.objectives.ties import check_tie
 from mtl_sharing.objectives.weighting import check_weighting
 from mtl_sharing.run.optimizer import check_optimizer, rate_factor
 from mtl_sharing.run.phases import MAIN
-from mtl_sharing.run.settings import PHASE_KINDS, PhaseConfig, TrainerConfig
+from mtl_sharing.run.settings import KINDS_WITH, PHASE_KINDS, PhaseConfig, TrainerConfig
 from mtl_sharing.score.score import check_score
 from mtl_sharing.store.settings import check_cache
 
@@ -82,6 +82,7 @@ def _check_phases(phases: Mapping[str, PhaseConfig], specs: Mapping[str, TaskSpe
         where = f"phases.{name}"
         check_known(f"{where}.kind", phase.kind, PHASE_KINDS)
         check_known(f"{where}.when", phase.when, ("before", "after"))
+        _check_kind(where, phase)
         if phase.sampler is not None:
             check_known(f"{where}.sampler", phase.sampler, SAMPLERS)
         _check_numbers(where, phase)
@@ -90,6 +91,17 @@ def _check_phases(phases: Mapping[str, PhaseConfig], specs: Mapping[str, TaskSpe
             task = str(phase.task)
             check_known(f"{where}.task", task, specs)
             check_ranked(f"{where}.task", specs[task])
+
+
+def _check_kind(where: str, phase: PhaseConfig) -> None:
+    """Raises UserError for a setting that has no effect in a phase of this kind."""
+    plain = PhaseConfig()
+    for key, kinds in KINDS_WITH.items():
+        value, default = getattr(phase, key), getattr(plain, key)
+        if phase.kind not in kinds and value != default:
+            known = "null" if default is None else str(default).lower()
+            allowed = f"{known}, or a phase of kind {one_of(kinds)}"
+            raise UserError(f"{where}.{key}", f"{value} in a phase of kind {phase.kind}", allowed)
 
 
 def _check_numbers(where: str, phase: PhaseConfig) -> None:

@@ -10,8 +10,8 @@ from mtl_sharing.build import (
     batch_size,
     evaluation_interval,
     training_sampler,
+    training_sizes,
     training_steps,
-    training_weighting,
 )
 from mtl_sharing.data.batches import EncodedTask
 from mtl_sharing.data.states import StoredStates
@@ -19,6 +19,7 @@ from mtl_sharing.data.tokenizing import TokenRows
 from mtl_sharing.material import Material
 from mtl_sharing.run.frozen import FrozenLayers, StateCache
 from mtl_sharing.run.progress import FillingProgress
+from mtl_sharing.schedule import phase_blueprint
 from mtl_sharing.store.arrays import make_store
 
 log = logging.getLogger(__name__)
@@ -108,27 +109,46 @@ def _lists(blueprint: Blueprint, material: Material, cache: StateCache) -> Itera
 
 def _passes(blueprint: Blueprint, material: Material) -> dict[str, dict[str, float]]:
     """How often the run reads each example of each task, for both splits."""
-    options = blueprint.config.trainer
-    sizes = {name: len(data) for name, data in material.train.items()}
-    sampler = training_sampler(blueprint, material)
+    train = dict.fromkeys(material.train, 0.0)
+    dev = dict.fromkeys(material.dev, 1.0)  # at the end of the run, all of it
+    for own, evaluations in _trainings(blueprint, material):
+        for name, passes in _train_passes(own, material).items():
+            train[name] += passes
+        for name, data in material.dev.items():
+            most = own.config.trainer.eval_examples
+            dev[name] += evaluations * min(1.0, (len(data) if most is None else most) / len(data))
+    return {"train": train, "dev": dev}
+
+
+def _trainings(blueprint: Blueprint, material: Material) -> Iterator[tuple[Blueprint, int]]:
+    """The trainings that read states, each with how often it evaluates.
+
+    Those are the main one and the phases of the tasks; other phases read tokens. The last step is
+    always followed by an evaluation, and the main training has one without any step, too.
+    """
+    yield blueprint, max(1, _evaluations(blueprint, material))
+    for name, phase in blueprint.config.phases.items():
+        if phase.kind == "tasks":
+            own = phase_blueprint(name, blueprint, phase, material)
+            yield own, _evaluations(own, material) if phase.when == "after" else 0
+
+
+def _evaluations(blueprint: Blueprint, material: Material) -> int:
     total = training_steps(blueprint, material)
-    drawn = total * options.accumulation
-    looked_at = _looked_at(drawn, len(sizes))
+    return -(-total // evaluation_interval(blueprint, total))
+
+
+def _train_passes(blueprint: Blueprint, material: Material) -> dict[str, float]:
+    """How often one training reads each example of each task."""
+    sampler = training_sampler(blueprint, material)
+    drawn = training_steps(blueprint, material) * blueprint.config.trainer.accumulation
+    looked_at = _looked_at(drawn, len(training_sizes(blueprint, material)))
     counts = Counter(task for step in looked_at for task in sampler.tasks(step))
     each = drawn / max(1, len(looked_at))
-    whole = {name: -(-size // batch_size(blueprint, name)) for name, size in sizes.items()}
-    weighting = training_weighting(blueprint)
-    train = {
-        name: counts[name] * each / batches if weighting.counts(name) else 0.0
-        for name, batches in whole.items()
+    return {
+        name: counts[name] * each / -(-len(data) // batch_size(blueprint, name))
+        for name, data in material.train.items()
     }
-    # The last step is always followed by one, and the end of the run by one of all of dev.
-    evaluations = max(1, -(-total // evaluation_interval(blueprint, total)))
-    dev = {}
-    for name, data in material.dev.items():
-        most = len(data) if options.eval_examples is None else options.eval_examples
-        dev[name] = 1 + evaluations * min(1.0, most / len(data))
-    return {"train": train, "dev": dev}
 
 
 def _looked_at(drawn: int, tasks: int) -> Sequence[int]:

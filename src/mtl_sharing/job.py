@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.build import make_learner, training_weighting
+from mtl_sharing.build import make_learner, training_sizes
 from mtl_sharing.config import Config
 from mtl_sharing.errors import FolderInUse, Pruned, check_range
 from mtl_sharing.frozen_states import with_frozen_states
@@ -227,14 +227,14 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     # not decide the score.
     started = replace(material, tower=random_tower(blueprint.shape, blueprint.config.seed))
 
-    weighting, unified = training_weighting(blueprint), blueprint.config.sampler.name == "unified"
-    counted = tuple(task for task in blueprint.specs if weighting.counts(task))
+    unified = blueprint.config.sampler.name == "unified"
+    tasks = tuple(training_sizes(blueprint, material))
 
     def learner(of: Architecture) -> Callable[[], Learner]:
         def make() -> Learner:
             made = make_learner(blueprint, started, of)
             # By turns, so that no task is left out of what is measured.
-            made.sampler = made.sampler if unified else RoundRobin(counted)
+            made.sampler = made.sampler if unified else RoundRobin(tasks)
             return made
 
         return make
@@ -242,7 +242,7 @@ def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     baseline = None if architecture == unshared else learner(unshared)
     try:
         return calibrate(learner(architecture), baseline, timed_text(material.dev), pairs,
-                         turns=1 if unified else len(counted))  # fmt: skip
+                         turns=1 if unified else len(tasks))  # fmt: skip
     except (torch.OutOfMemoryError, MemoryError):
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None

@@ -23,6 +23,7 @@ from mtl_sharing.model.network import HeadsOnly, Network
 from mtl_sharing.model.pair_embeddings import PairEmbeddings
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
 from mtl_sharing.objectives.pretraining import MaskedTokens, ranked_pairs
+from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.phases import MAIN, Phase
 from mtl_sharing.run.settings import PhaseConfig
@@ -77,16 +78,15 @@ def _phase(
     name: str, config: PhaseConfig, blueprint: Blueprint, material: Material, network: Network
 ) -> Phase:
     _check_effect(f"phases.{name}", config, network)
-    own, text = phase_blueprint(name, blueprint, config), _text(material, config)
-    total, most = training_steps(own, text), blueprint.config.trainer.max_steps
-    if config.steps is None and most is not None:
-        total = min(total, most)  # a run that is cut short is short as a whole
+    text = _text(material, config)
+    own = phase_blueprint(name, blueprint, config, text)
+    total = training_steps(own, text)
     make = MAKERS[config.kind]
     return Phase(
         name=name,
         make=lambda: make(own, text, network, config),
         total=total,
-        eval_every=max(1, -(-total // 10)),
+        eval_every=evaluation_interval(own, total),
         judged=_late(config),
     )
 
@@ -109,8 +109,16 @@ def _text(material: Material, phase: PhaseConfig) -> Material:
     return replace(material, train={phase.task: material.pairs[phase.task]})
 
 
-def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blueprint:
-    """The blueprint with what a phase sets for itself, and a seed of its own."""
+def phase_blueprint(
+    name: str, blueprint: Blueprint, phase: PhaseConfig, material: Material
+) -> Blueprint:
+    """The blueprint with what a phase sets for itself, and a seed of its own.
+
+    Only a phase of the tasks knows the losses that ``loss`` weighs.
+
+    Args:
+        material: what the phase trains on.
+    """
     config, specs = blueprint.config, blueprint.specs
     trainer = replace(
         config.trainer, max_steps=phase.steps, epochs=phase.epochs, steps_per_epoch=None
@@ -123,8 +131,30 @@ def phase_blueprint(name: str, blueprint: Blueprint, phase: PhaseConfig) -> Blue
         optimizer = replace(optimizer, lr=phase.lr, head_lr=None)
     sampler = replace(config.sampler, name=phase.sampler or config.sampler.name)
     seed = crc32(f"{config.seed}/{name}".encode())
-    own = replace(config, seed=seed, trainer=trainer, optimizer=optimizer, sampler=sampler)
-    return replace(blueprint, config=own, specs=specs)
+    own = replace(
+        config,
+        seed=seed,
+        trainer=trainer,
+        optimizer=optimizer,
+        sampler=sampler,
+        loss=config.loss if phase.kind == "tasks" else LossConfig(),
+    )
+    return _cut(replace(blueprint, config=own, specs=specs), material, config.trainer.max_steps)
+
+
+def _cut(blueprint: Blueprint, material: Material, most: int | None) -> Blueprint:
+    """A phase's blueprint with no more steps than the main training may have.
+
+    Those that it sets for itself stay. Its epochs become shorter and keep their number, so that its
+    sampler still runs its whole course.
+    """
+    config = blueprint.config
+    if most is None or config.trainer.max_steps is not None:
+        return blueprint
+    steps = min(most, training_steps(blueprint, material))
+    return replace(
+        blueprint, config=replace(config, trainer=replace(config.trainer, max_steps=steps))
+    )
 
 
 def _tasks(

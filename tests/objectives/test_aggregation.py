@@ -183,6 +183,90 @@ def test_what_a_rule_remembers_is_restored_without_drawing_numbers():
     assert not torch.equal(fresh, wanted)
 
 
+def merged_of(surgery, rows):
+    """The gradient merged of the rows of some tasks, by name."""
+    for task, row in rows.items():
+        give(surgery, row)
+        surgery.take(task)
+    surgery.merge()
+    return torch.cat([weight.grad.flatten() for weight in weights_of(surgery)])
+
+
+class VaccineByHand:
+    """Wang et al. 2021, algorithm 1, on whole gradients; a target for each pair by name."""
+
+    def __init__(self, beta):
+        self.beta, self.targets = beta, {}
+
+    def merged(self, rows):
+        names, changed = list(rows), {}
+        for one in names:
+            gradient, others = rows[one].double(), [name for name in names if name != one]
+            for place in torch.randperm(len(others)).tolist():
+                other = rows[others[place]].double()
+                target = self.targets.get((one, others[place]), 0.0)
+                cosine = torch.cosine_similarity(gradient, other, dim=0).item()
+                if cosine < target:
+                    # Their equation 3: afterwards the cosine is the target.
+                    up = target * (1 - cosine**2) ** 0.5 - cosine * (1 - target**2) ** 0.5
+                    share = up / (other.norm() * (1 - target**2) ** 0.5)
+                    gradient = gradient + gradient.norm() * share * other
+                self.targets[one, others[place]] = (1 - self.beta) * target + self.beta * cosine
+            changed[one] = gradient
+        return sum(changed.values()).float()
+
+
+NAMES = {"x": "task1", "y": "a", "z": "b"}
+# Subsets of three of five tasks: each follows another, larger or smaller, or of the same size.
+SUBSETS = ["xyz", "xy", "yz", "xz", "xyz", "z", "xy", "xyz", "yz", "xz", "xyz"]
+
+
+@pytest.mark.parametrize("beta", [0.3, 1.0])
+def test_gradvac_keeps_a_target_for_each_pair_whoever_else_is_in_the_update(beta):
+    surgery, oracle = make("gradvac", beta=beta), VaccineByHand(beta)
+    for seed, subset in enumerate(SUBSETS):
+        # Now more, now less alike, so that targets are missed.
+        rows = dict(zip(subset, jacobian(len(subset), seed, shift=0.9 * (seed % 2)), strict=True))
+        torch.manual_seed(seed)
+        wanted = oracle.merged(rows)
+        torch.manual_seed(seed)
+        found = merged_of(surgery, {NAMES[task]: row for task, row in rows.items()})
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    # Else a mix-up would not be seen.
+    assert len(oracle.targets) == 6 and len(set(oracle.targets.values())) >= 5
+
+
+def test_pairs_that_take_turns_are_each_as_if_alone():
+    """Against torchjd's own aggregator, one for each pair, which never sees another."""
+    from torchjd.aggregation import GradVac
+
+    surgery = make("gradvac")
+    pairs = [("task0", "task1"), ("task1", "task2"), ("task0", "task2")]
+    alone = {pair: GradVac(beta=0.5) for pair in pairs}
+    for seed in range(9):
+        pair, rows = pairs[seed % 3], jacobian(2, seed, shift=0.9 * (seed < 6))
+        found = merged_of(surgery, dict(zip(pair, rows, strict=True)))
+        wanted = alone[pair](rows.double()).float()
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+        assert seed < 6 or not torch.allclose(found, rows.sum(0), rtol=1e-2)
+
+
+def test_the_targets_of_all_pairs_are_restored():
+    one, two = make("gradvac"), make("gradvac")
+    for seed, subset in enumerate(SUBSETS):
+        merged_of(one, {NAMES[task]: jacobian(1, seed, 0.9)[0] * n for n, task in
+                        enumerate(subset, 2)})  # fmt: skip
+    two.restore(one.state())
+    for subset in ("xz", "xyz"):
+        rows = {NAMES[task]: jacobian(1, n)[0] for n, task in enumerate(subset)}
+        found = []
+        for surgery in (one, two):
+            torch.manual_seed(1)
+            found.append(merged_of(surgery, rows))
+        assert torch.equal(*found)
+        assert not torch.allclose(found[0], merged_of(make("gradvac"), rows))
+
+
 def test_nothing_to_do_is_no_surgery():
     assert make("sum") is None
     assert make_surgery(LossConfig(aggregation="pcgrad"), {}, ("a", "b")) is None

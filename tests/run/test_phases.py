@@ -1,14 +1,19 @@
 """Trainings before and after the main one."""
 
 import csv
+import logging
+from dataclasses import fields
 
 import pytest
 import torch
 
 from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.checks import check_settings
 from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.material import read_material
 from mtl_sharing.run.phases import MAIN
+from mtl_sharing.run.progress import TrainingProgress
+from mtl_sharing.run.settings import PHASE_KINDS, PhaseConfig
 from mtl_sharing.schedule import make_trainer
 from support import QUICK, load_config
 
@@ -56,6 +61,16 @@ def test_phases_stand_before_and_after_the_main_one_in_their_order(start):
     assert {row["phase"] for row in rows if row["train/mlm.sst/loss"]} == {"mlm"}
     assert list(trainer.timing.phases_s) == names and min(trainer.timing.phases_s.values()) > 0
     assert trainer.timing.train_s == pytest.approx(sum(trainer.timing.phases_s.values()))
+
+
+@pytest.mark.parametrize(("every", "wanted"), [(2, [2, 4, 5, 7, 8]), ("null", range(1, 9))])
+def test_a_phase_is_looked_at_as_often_as_the_main_training(start, every, wanted):
+    trainer = start("phases=single_after", "trainer.max_steps=5", "phases.single_after.steps=3",
+                    f"trainer.eval_every={every}")  # fmt: skip
+    seen = []
+    trainer.on_evaluation = lambda step, _: seen.append(step)
+    trainer.run()
+    assert seen == [row["step"] for row in trainer.history] == list(wanted)
 
 
 def test_the_encoder_stays_as_it_is_while_the_heads_are_trained(start):
@@ -121,6 +136,51 @@ def test_a_run_stopped_in_any_phase_goes_on_as_the_uninterrupted_one(start, stop
     assert rows[0] == rows[1]
 
 
+# With a rate of 0 no evaluation is better than the first, so that the main training ends after 3.
+IMPATIENT = ("phases=[heads_first,single_after]", "phases.heads_first.steps=2",
+             "phases.single_after.steps=4", "trainer.max_steps=30", "trainer.eval_every=1",
+             "phases.heads_first.lr=0", "optimizer.lr=0", "trainer.patience=2")  # fmt: skip
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the progress bar is told: each step's number, and of how many."""
+    told = []
+
+    def advance(self, step, total, losses, rate):
+        told.append((step, total))
+
+    monkeypatch.setattr(TrainingProgress, "advance", advance)
+    return told
+
+
+def test_steps_are_counted_on_where_the_main_training_ends_early(start, shown, caplog):
+    caplog.set_level(logging.INFO)
+    trainer = start(*IMPATIENT)
+    assert (trainer.done, trainer.total) == (0, 2 + 30 + 4)
+    trainer.run()
+    assert shown == [(n, 36) for n in range(1, 6)] + [(n, 9) for n in range(6, 10)]
+    assert (trainer.done, trainer.total) == (9, 9)
+    assert [row["step"] for row in trainer.history] == list(range(1, 10))
+    assert "main ends after 3 of 30 steps: no better for 2 evaluations" in caplog.messages
+    assert [line.split("  ")[0] for line in caplog.messages if line.startswith("step")] == [
+        f"step {step} of {36 if step < 6 else 9}" for step in range(1, 10)
+    ]
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7])
+def test_they_are_counted_on_after_a_stop(start, shown, stop):
+    halted = start(*IMPATIENT)
+    halt_after(halted, stop)
+    with pytest.raises(Stopped):
+        halted.run()
+    resumed = start(*IMPATIENT)
+    assert resumed.restore() and resumed.done == stop
+    resumed.run()
+    assert shown == [(n, 36) for n in range(1, 6)] + [(n, 9) for n in range(6, 10)]
+    assert [row["step"] for row in resumed.history] == list(range(1, 10))
+
+
 def halt_after(trainer, stop):
     """Asks the trainer to stop, as a signal does, in the step with this number."""
 
@@ -159,9 +219,13 @@ def test_a_later_phase_starts_from_the_best_weights(start):
     assert begun and changed(begun, best) == set()
 
 
-def test_single_tasks_come_one_after_the_other(start):
-    trainer = start("phases=single_after", "phases.single_after.steps=12", "trainer.max_steps=1")
+@pytest.mark.parametrize("words", [("phases.single_after.steps=12", "trainer.max_steps=1"),
+                                   ("trainer.max_steps=12",)], ids=" ".join)  # fmt: skip
+def test_single_tasks_come_one_after_the_other(start, words):
+    """Also in a phase that is cut short with the run: it has fewer batches of each task."""
+    trainer = start("phases=single_after", *words)
     trainer._enter(1)
+    assert trainer.phase.total == 12
     sampler = trainer.learner.sampler
     drawn = [task for step in range(12) for task in sampler.tasks(step)]
     assert list(dict.fromkeys(drawn)) == ["sst", "quora", "sts"] and len(drawn) == 12
@@ -202,9 +266,50 @@ def test_a_phase_has_data_in_an_order_of_its_own(start):
         (["phases=ranking", "phases.ranking.task=sst"], "phases.ranking.task", "single texts"),
         (["phases=ranking", "phases.ranking.similarity=dots"], "phases.ranking.similarity", "dot"),
         (["phases=ranking", "phases.ranking.scale=0"], "phases.ranking.scale", "0"),
+        (
+            ["phases=mlm", "phases.mlm.frozen=true"],
+            "phases.mlm.frozen",
+            "True in a phase of kind masked_lm; allowed: false, or a phase of kind tasks",
+        ),
+        (
+            ["phases=ranking", "phases.ranking.sampler=sequential"],
+            "phases.ranking.sampler",
+            "allowed: null, or a phase of kind tasks, masked_lm",
+        ),
     ],
 )
 def test_bad_phases_are_named(start, words, where, found):
     with pytest.raises(UserError) as caught:
         start(*words)
     assert caught.value.where == where and found in str(caught.value)
+
+
+# A value of each setting that differs from its default, and the kinds of phase that read it.
+SETTINGS = {
+    "when": ("after", PHASE_KINDS), "steps": (3, PHASE_KINDS), "epochs": (2.0, PHASE_KINDS),
+    "lr": (0.1, PHASE_KINDS), "batch_size": (3, PHASE_KINDS),
+    "sampler": ("round_robin", ("tasks", "masked_lm")), "frozen": (True, ("tasks",)),
+    "rate": (0.3, ("masked_lm",)), "whole_word": (True, ("masked_lm",)),
+    "second": (True, ("masked_lm",)), "task": ("sts", ("ranking",)),
+    "similarity": ("cosine", ("ranking",)), "scale": (2.0, ("ranking",)),
+}  # fmt: skip
+
+
+def test_every_setting_of_a_phase_is_known_here():
+    assert {"kind", *SETTINGS} == {field.name for field in fields(PhaseConfig)}
+
+
+@pytest.mark.parametrize("kind", PHASE_KINDS)
+@pytest.mark.parametrize("key", SETTINGS)
+def test_a_setting_without_effect_is_refused(key, kind):
+    value, kinds = SETTINGS[key]
+    task = {"task": "quora"} if kind == "ranking" else {}
+    config = load_config(*QUICK)
+    config.phases = {"own": PhaseConfig(kind, **task | {key: value})}
+    if kind in kinds:
+        check_settings(config, ("sst", "quora", "sts"))
+        return
+    with pytest.raises(UserError) as caught:
+        check_settings(config, ("sst", "quora", "sts"))
+    assert caught.value.where == f"phases.own.{key}"
+    assert kind in str(caught.value.found) and all(name in caught.value.allowed for name in kinds)

@@ -55,8 +55,8 @@ class Surgery:
     """Collects each task's gradients on shared weights, and merges them.
 
     Attributes:
-        rule: takes a Gramian (K, K), float64 on the CPU, and gives the weights (K,) of the rows;
-            what it remembers is in its state dict.
+        rule: takes a Gramian (K, K), float64 on the CPU, and the numbers of the K tasks that its
+            rows are of; gives the weights (K,) of the rows. What it remembers is in its state dict.
         shared: stage name to the weights in it that several tasks own.
         tasks: all of them, in the order that rows have.
         stages: whether cosines are taken of every stage as well.
@@ -95,7 +95,8 @@ class Surgery:
         if not whole.isfinite().all():
             allowed = "finite numbers: try a lower optimizer.lr, or optimizer.clip=1"
             raise UserError("the tasks' gradients", "infinite products of them", allowed)
-        weights = [1.0] if len(rows) == 1 else self.rule(whole).tolist()
+        numbers = [number for number, task in enumerate(self.tasks) if task in tasks]
+        weights = [1.0] if len(rows) == 1 else self.rule(whole, numbers).tolist()
         for weight in self._weights():
             weight.grad = _weighted_sum([row.get(id(weight)) for row in rows], weights)
         wanted = {WHOLE: whole} | (gramians if self.stages else {})
@@ -111,10 +112,6 @@ class Surgery:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up what :meth:`state` gave."""
-        with torch.random.fork_rng(devices=()):
-            for number in {len(value) for value in state.values()}:
-                # A rule that remembers makes room for it when it first sees so many tasks.
-                self.rule(torch.eye(number, dtype=torch.float64))
         self.rule.load_state_dict(dict(state))
 
     def _weights(self) -> list[nn.Parameter]:
@@ -174,9 +171,21 @@ class _Equal(nn.Module):
         super().__init__()
         self.mean = mean
 
-    def forward(self, gramian: Tensor) -> Tensor:
+    def forward(self, gramian: Tensor, tasks: Sequence[int]) -> Tensor:
         weights = torch.ones(len(gramian), dtype=gramian.dtype)
         return weights / len(gramian) if self.mean else weights
+
+
+class _OfGramian(nn.Module):
+    """A rule of torchjd that remembers nothing."""
+
+    def __init__(self, rule: nn.Module) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def forward(self, gramian: Tensor, tasks: Sequence[int]) -> Tensor:
+        weights: Tensor = self.rule(gramian)
+        return weights
 
 
 def make_surgery(
@@ -194,17 +203,20 @@ def make_surgery(
     check_aggregation(config)
     if (config.aggregation == SUM and config.cosines == "none") or not shared:
         return None
-    return Surgery(_make_rule(config), shared, tasks, stages=config.cosines == "stages")
+    return Surgery(_make_rule(config, len(tasks)), shared, tasks, stages=config.cosines == "stages")
 
 
-def _make_rule(config: LossConfig) -> nn.Module:
+def _make_rule(config: LossConfig, tasks: int) -> nn.Module:
     if config.aggregation in (SUM, "mean"):
         return _Equal(mean=config.aggregation == "mean")
     from torchjd import aggregation
 
+    from mtl_sharing.objectives.gradvac import PairwiseGradVac
+
+    if config.aggregation == "gradvac":
+        return PairwiseGradVac(config.beta, tasks)
     makers: dict[str, Callable[[], nn.Module]] = {
         "pcgrad": aggregation.PCGradWeighting,
-        "gradvac": lambda: aggregation.GradVacWeighting(config.beta),
         "upgrad": aggregation.UPGradWeighting,
         "mgda": aggregation.MGDAWeighting,
         "cagrad": lambda: aggregation.CAGradWeighting(config.c),
@@ -212,4 +224,4 @@ def _make_rule(config: LossConfig) -> nn.Module:
         "imtl_g": aggregation.IMTLGWeighting,
         "aligned_mtl": aggregation.AlignedMTLWeighting,
     }
-    return makers[config.aggregation]()
+    return _OfGramian(makers[config.aggregation]())

@@ -25,7 +25,7 @@ class Weighting(nn.Module):
     """
 
     def counts(self, task: str) -> bool:
-        """Whether the task has any weight; without it is left out of training."""
+        """Whether the task has any weight; without, no draw of a sampler names it."""
         return True
 
     def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:

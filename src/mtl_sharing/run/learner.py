@@ -95,7 +95,7 @@ class Learner:
         examples = 0
         for part in range(self.accumulation):
             draw = step * self.accumulation + part
-            tasks = tuple(t for t in self.sampler.tasks(draw) if self.weighting.counts(t))
+            tasks = self.sampler.tasks(draw)
             losses: dict[str, float] = {}
             self.weighting.enter(self.epochs.of(draw))
             for group in self._groups(tasks):
@@ -106,7 +106,7 @@ class Learner:
                 check_finite(f"loss of task {task}", value, f"at step {step + 1}")
                 seen.setdefault(task, []).append(value)
             self.weighting.observe(losses)
-        cosines = {} if self.surgery is None or not seen else self.surgery.merge()
+        cosines = {} if self.surgery is None else self.surgery.merge()
         penalty = None if self.tie is None else self.tie.add_gradient()
         if penalty is not None:
             check_finite("the tie's penalty", penalty, f"at step {step + 1}")
@@ -145,8 +145,6 @@ class Learner:
 
         Tasks that share a stage make one long row there, which is faster than one after the other.
         """
-        if not tasks:
-            return []
         return [tasks] if self.surgery is None else [(task,) for task in tasks]
 
     def _backward(

@@ -41,7 +41,6 @@ class TrainingProgress:
     """Shows steps done, the tasks' losses, examples per second and time left."""
 
     def __init__(self, total: int, done: int) -> None:
-        self.total, self._done = total, done
         self._last = self._start = time.monotonic()
         self._first = done
         self._bar: Progress | None = None
@@ -65,16 +64,23 @@ class TrainingProgress:
         if self._bar:
             self._bar.stop()
 
-    def advance(self, step: int, losses: Mapping[str, float], rate: float) -> None:
-        """After step ``step`` (from 1), with smoothed losses and the step's own rate."""
+    def advance(self, step: int, total: int, losses: Mapping[str, float], rate: float) -> None:
+        """After a step.
+
+        Args:
+            step: its number, from 1.
+            total: steps in all as it looks now: fewer where a phase has ended early.
+            losses: of the tasks, smoothed.
+            rate: examples a second in this step.
+        """
         words = "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items())
         text = f"loss {words}  {rate:.0f} examples/s"
         if self._bar:
-            self._bar.update(self._task, completed=step, description=text)
+            self._bar.update(self._task, total=total, completed=step, description=text)
         elif time.monotonic() - self._last >= _QUIET_SECONDS:
             self._last = time.monotonic()
-            left = (self._last - self._start) / max(1, step - self._first) * (self.total - step)
-            log.info("step %d of %d  %s  %.0f s left", step, self.total, text, left)
+            left = (self._last - self._start) / max(1, step - self._first) * (total - step)
+            log.info("step %d of %d  %s  %.0f s left", step, total, text, left)
 
 
 class FillingProgress:

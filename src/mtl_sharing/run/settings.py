@@ -1,5 +1,6 @@
 """Config groups ``optimizer``, ``scheduler`` and ``trainer``. Without torch: it loads slowly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -46,11 +47,12 @@ class TrainerConfig:
 
     Attributes:
         max_steps: updates; null trains for ``epochs``, 0 evaluates the encoder as it is.
-        epochs: passes over as many examples as the training sets hold together.
+        epochs: passes over as many examples as the training sets hold together; those of tasks
+            without a loss weight are left out.
         steps_per_epoch: updates that make an epoch; null is as many as ``epochs`` says.
         batch_size: examples of each task in a step, unless the task says its own.
         accumulation: micro-batches whose gradients make one update.
-        eval_every: updates between evaluations; null is a tenth of the training.
+        eval_every: updates between evaluations; null is a tenth of the training, or of a phase.
         eval_examples: most dev examples of each task used while training; the result is always
             taken on all of them. null is all.
         eval_batch_size: examples of a batch where nothing is learnt.
@@ -77,6 +79,17 @@ class TrainerConfig:
 
 
 PHASE_KINDS = ("tasks", "masked_lm", "ranking")
+# Settings of a phase that only some kinds have, each with those kinds.
+KINDS_WITH: Mapping[str, tuple[str, ...]] = {
+    "sampler": ("tasks", "masked_lm"),
+    "frozen": ("tasks",),
+    "rate": ("masked_lm",),
+    "whole_word": ("masked_lm",),
+    "second": ("masked_lm",),
+    "task": ("ranking",),
+    "similarity": ("ranking",),
+    "scale": ("ranking",),
+}
 
 
 @dataclass
@@ -94,11 +107,12 @@ class PhaseConfig:
         sampler: of ``tasks`` and ``masked_lm``: name of a sampler; null is the main training's.
         frozen: of ``tasks``: leave the encoder as it is, and train the heads alone.
         rate: of ``masked_lm``: share of tokens that are to be predicted.
-        whole_word: hide all pieces of a word together.
-        second: read the second texts of pairs as well, where pairs are two sequences.
+        whole_word: of ``masked_lm``: hide all pieces of a word together.
+        second: of ``masked_lm``: read the second texts of pairs as well, where pairs are two
+            sequences.
         task: of ``ranking``: a task of pairs.
-        similarity: of two texts' vectors: ``dot`` or ``cosine``.
-        scale: what it is multiplied by; null is 1, for ``cosine`` 20.
+        similarity: of ``ranking``: of two texts' vectors: ``dot`` or ``cosine``.
+        scale: of ``ranking``: what it is multiplied by; null is 1, for ``cosine`` 20.
     """
 
     kind: str = "tasks"

@@ -43,6 +43,7 @@ class Trainer:
         dev: what the evaluations while training look at.
         on_evaluation: called after each evaluation with its number, from 1, and its figures.
         step: updates of this phase that are done.
+        past: updates of the phases before it, which may have ended before their last.
         stale: evaluations of this phase since the best.
         learner: of this phase.
     """
@@ -55,6 +56,7 @@ class Trainer:
     folder: Path
     on_evaluation: Callable[[int, Evaluation], None] | None = None
     step: int = 0
+    past: int = 0
     best: float = -math.inf
     stale: int = 0
     timing: Timing = field(default_factory=Timing)
@@ -74,13 +76,13 @@ class Trainer:
 
     @property
     def total(self) -> int:
-        """Updates of all phases."""
-        return sum(phase.total for phase in self.phases)
+        """Updates of all phases: those done in phases that are over, and all of the others'."""
+        return self.past + sum(phase.total for phase in self.phases[self._number :])
 
     @property
     def done(self) -> int:
         """Updates of all phases up to here."""
-        return sum(phase.total for phase in self.phases[: self._number]) + self.step
+        return self.past + self.step
 
     def run(self) -> None:
         """Trains to the end and leaves the best weights in the network.
@@ -110,6 +112,7 @@ class Trainer:
         if self.best > -math.inf:
             self._take_best()
         del self.learner  # its moments make room for the next
+        self.past += self.step
         self._enter(self._number + 1)
         self._announce()
 
@@ -135,7 +138,8 @@ class Trainer:
             warm = self.step - first > _UNTIMED_STEPS
             self.timing.add(self.phase.name, seconds, update.examples, warm)
             self._running.add(update)
-            progress.advance(self.done, self._running.losses, update.examples / seconds)
+            rate = update.examples / seconds
+            progress.advance(self.done, self.total, self._running.losses, rate)
             if self.step % self.phase.eval_every == 0 or self.step == self.phase.total:
                 self._take_stock()
             if self._stop:
@@ -143,6 +147,9 @@ class Trainer:
                 raise Stopped(str(self.folder))
         if self.phase.judged and self.best == -math.inf:
             self._take_stock()
+        if self.step < self.phase.total:
+            words = "%s ends after %d of %d steps: no better for %d evaluations"
+            log.info(words, self.phase.name, self.step, self.phase.total, self.stale)
 
     def _finished(self) -> bool:
         return self.phase.patience is not None and self.stale >= self.phase.patience
@@ -182,6 +189,7 @@ class Trainer:
         state = {
             "phase": self._number,
             "step": self.step,
+            "past": self.past,
             "best": self.best,
             "stale": self.stale,
             "timing": vars(self.timing),
@@ -206,6 +214,7 @@ class Trainer:
                 self.learner.close()
                 self._enter(state["phase"])
             self.learner.restore(state["learner"])
+            self.past = state["past"]
         except (IndexError, KeyError, RuntimeError, ValueError) as error:
             found = str(error).partition("\n")[0]
             raise UserError(str(self.folder), found, "the checkpoint of this run") from None

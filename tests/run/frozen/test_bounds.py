@@ -4,12 +4,17 @@ import errno
 import gc
 import shutil
 import weakref
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from frozen_runs import count_tokens
-from mtl_sharing.frozen_states import with_frozen_states
+from mtl_sharing.data.batches import TrainingBatches
+from mtl_sharing.frozen_states import _passes, with_frozen_states
+from mtl_sharing.run import evaluate
+from mtl_sharing.run.settings import PhaseConfig
+from mtl_sharing.schedule import make_trainer
 from support import QUICK
 
 PLAN = ("sharing.plan=F2-I1",)
@@ -84,6 +89,62 @@ def test_what_is_read_at_most_once_is_taken_but_not_computed(prepare, entries, w
     known = entries()
     assert stored_in(with_frozen_states(*prepare(*PLAN, *words))) == ALL
     assert entries() == known
+
+
+@pytest.mark.parametrize(
+    ("phase", "tasks"),
+    [
+        (PhaseConfig(steps=1), ()),
+        (PhaseConfig(steps=2), ("sts",)),
+        (PhaseConfig(steps=2, when="after"), ("sts",)),
+        (PhaseConfig(steps=3, frozen=True), ("quora", "sts")),
+        (PhaseConfig(steps=4), ("sst", "quora", "sts")),
+        # Larger batches make fewer: 3 of sst, 2 of quora and of sts.
+        (PhaseConfig(steps=1, batch_size=6), ("sts",)),
+        (PhaseConfig(steps=2, batch_size=6), ("sst", "quora", "sts")),
+        # Six turns make two batches of each task.
+        (PhaseConfig(steps=6, sampler="sequential"), ("sts",)),
+        # Other kinds read no states.
+        (PhaseConfig("masked_lm", steps=40), ()),
+        (PhaseConfig("ranking", steps=40, task="quora"), ()),
+    ],
+    ids=str,
+)
+def test_phases_of_the_tasks_count_beside_the_main_training(prepare, phase, tasks):
+    """Two steps of three examples, and the phase's: sst has 5 such batches, quora 4, sts 3."""
+    blueprint, material = prepare(*PLAN, "trainer.max_steps=2")
+    blueprint = replace(blueprint, config=replace(blueprint.config, phases={"own": phase}))
+    found = stored_in(with_frozen_states(blueprint, material))
+    assert {name for name in found if name.startswith("train")} == {f"train/{t}" for t in tasks}
+
+
+@pytest.mark.parametrize("words", [(), ("sampler.name=annealed", "trainer.accumulation=2")])
+def test_the_passes_foretold_are_those_that_a_run_makes(prepare, tmp_path, monkeypatch, words):
+    blueprint, material = prepare(*PLAN, "trainer.max_steps=5", "trainer.eval_every=2",
+                                  "trainer.eval_examples=7", *words)  # fmt: skip
+    phases = {
+        "early": PhaseConfig(frozen=True, steps=4, batch_size=2),
+        "late": PhaseConfig(when="after", steps=7, sampler="round_robin"),
+    }
+    blueprint = replace(blueprint, config=replace(blueprint.config, phases=phases))
+    found = {"train": Counter(), "dev": Counter()}
+    give, ask = TrainingBatches.__getitem__, evaluate.predict
+
+    def given(batches, number):
+        found["train"][batches.task] += 1 / len(batches)
+        return give(batches, number)
+
+    def asked(network, task, data, *rest):
+        found["dev"][task] += len(data) / len(material.dev[task])
+        return ask(network, task, data, *rest)
+
+    monkeypatch.setattr(TrainingBatches, "__getitem__", given)
+    monkeypatch.setattr(evaluate, "predict", asked)
+    trainer = make_trainer(blueprint, material, tmp_path)
+    trainer.run()
+    evaluate.evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
+    for split, passes in _passes(blueprint, material).items():
+        assert passes == pytest.approx(found[split])
 
 
 @pytest.mark.parametrize("steps", [3000, 3001, 30_000])
