@@ -62,7 +62,7 @@ def with_frozen_states(blueprint: Blueprint, material: Material) -> Material:
     cache = StateCache(store, _frozen_layers(blueprint, material))
     lists = sorted(_lists(blueprint, material, cache), key=lambda texts: -texts.passes)
     filled = _within(lists, int(config.max_gb * 1e9 * _SHARE))
-    splits = {"train": dict(material.train), "dev": dict(material.dev)}
+    splits = {split: dict(getattr(material, split)) for split in ("train", "dev", "select")}
     found = []
     total = sum(len(rows.lengths) for texts in filled for rows in _parts(texts.data))
     with FillingProgress(f"states of {layers} frozen layers", total) as progress:
@@ -76,7 +76,7 @@ def with_frozen_states(blueprint: Blueprint, material: Material) -> Material:
                 found.append(texts)
     words = "states of %d frozen layers from the cache: %d of %d lists of texts, %.1f MB"
     log.info(words, layers, len(found), len(lists), sum(texts.bytes for texts in found) / 1e6)
-    return replace(material, train=splits["train"], dev=splits["dev"])
+    return replace(material, train=splits["train"], dev=splits["dev"], select=splits["select"])
 
 
 def _frozen_layers(blueprint: Blueprint, material: Material) -> FrozenLayers:
@@ -107,7 +107,7 @@ def _lists(blueprint: Blueprint, material: Material, cache: StateCache) -> Itera
 
 
 def _passes(blueprint: Blueprint, material: Material) -> dict[str, dict[str, float]]:
-    """How often the run reads each example of each task, for both splits."""
+    """How often the run reads each example of each task, for all splits."""
     options = blueprint.config.trainer
     sizes = {name: len(data) for name, data in material.train.items()}
     sampler = training_sampler(blueprint, material)
@@ -122,13 +122,14 @@ def _passes(blueprint: Blueprint, material: Material) -> dict[str, dict[str, flo
         name: counts[name] * each / batches if weighting.counts(name) else 0.0
         for name, batches in whole.items()
     }
-    # The last step is always followed by one, and the end of the run by one of all of dev.
+    # The last step is always followed by one, and the end of the run by one of all of both.
     evaluations = max(1, -(-total // evaluation_interval(blueprint, total)))
-    dev = {}
-    for name, data in material.dev.items():
+    split, watched = material.watched
+    passes = {"train": train, "dev": dict.fromkeys(material.dev, 1.0), split: {}}
+    for name, data in watched.items():
         most = len(data) if options.eval_examples is None else options.eval_examples
-        dev[name] = 1 + evaluations * min(1.0, most / len(data))
-    return {"train": train, "dev": dev}
+        passes[split][name] = 1 + evaluations * min(1.0, most / len(data))
+    return passes
 
 
 def _looked_at(drawn: int, tasks: int) -> Sequence[int]:

@@ -29,8 +29,9 @@ from mtl_sharing.outcome import (
     parts,
     plan_record,
     scores,
+    selection_record,
 )
-from mtl_sharing.run.evaluate import evaluate
+from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_json
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory
@@ -154,6 +155,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
     peak = peak_memory(trainer.runtime.device)
     log.info("evaluating on all of dev")
     found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
+    chosen = _selection(trainer, material)
     draw_curves(
         folder, trainer.history, f"{describe_regime(blueprint)} (seed {blueprint.config.seed})"
     )
@@ -165,6 +167,7 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
         **scores(blueprint, found, measured, reference),
         "performance": found.performance,
         "performance_raw_r": found.performance_raw_r,
+        "selection": selection_record(chosen),
         "tasks": {name: task | dict(material.facts[name]) for name, task in found.tasks.items()},
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": peak},
@@ -180,6 +183,14 @@ def _train_and_score(blueprint: Blueprint, folder: Path, reference: float | None
         "versions": versions(),
         "git": git_state(Path.cwd()),
     }
+
+
+def _selection(trainer: Trainer, material: Material) -> Evaluation | None:
+    """The best weights on all that was held out to choose by, where anything was."""
+    if not material.select:
+        return None
+    log.info("evaluating on all of select")
+    return evaluate(trainer.network, material.select, trainer.measures, trainer.runtime, "select")
 
 
 def _announce(blueprint: Blueprint, trainer: Trainer) -> None:

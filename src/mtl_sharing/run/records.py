@@ -28,33 +28,37 @@ def write_metrics(folder: Path, history: Sequence[Row]) -> None:
 def curves(history: Sequence[Row]) -> dict[str, list[tuple[str, list[float], list[float]]]]:
     """The lines of the training curves: panel to (label, steps, values).
 
-    Panels: ``training loss``, ``dev loss`` and ``dev`` (each task's metric, and performance).
+    Panels: ``training loss``, ``dev loss`` and ``dev`` (each task's metric, and performance); of a
+    run that is judged by what was held out, ``select loss`` and ``select``.
     """
+    names = list(dict.fromkeys(name for row in history for name in row))
+    split = "select" if any(name.startswith("select/") for name in names) else "dev"
     panels: dict[str, list[tuple[str, list[float], list[float]]]] = {
         "training loss": [],
-        "dev loss": [],
-        "dev": [],
+        f"{split} loss": [],
+        split: [],
     }
-    for name in dict.fromkeys(name for row in history for name in row):
-        panel, label = _place(name)
+    for name in names:
+        panel, label = _place(name, split)
         if panel is not None:
             points = [(float(row["step"]), float(row[name])) for row in history if name in row]
             panels[panel].append((label, [x for x, _ in points], [y for _, y in points]))
     return panels
 
 
-def _place(name: str) -> tuple[str | None, str]:
+def _place(name: str, judge: str) -> tuple[str | None, str]:
+    """Panel and label of a column; no panel for one that is not drawn."""
     split, _, rest = name.partition("/")
     task, _, figure = rest.partition("/")
     if name == "performance":
-        return "dev", "performance"
+        return judge, "performance"
     if figure == "loss":
-        return ("training loss" if split == "train" else "dev loss"), task
-    return ("dev", f"{task} {figure}") if split == "dev" else (None, "")
+        return ("training loss" if split == "train" else f"{judge} loss"), task
+    return (judge, f"{task} {figure}") if split == judge else (None, "")
 
 
 def draw_curves(folder: Path, history: Sequence[Row], title: str) -> None:
-    """Replaces curves.png: the losses and the dev figures of every task over the steps."""
+    """Replaces curves.png: the losses and the judged figures of every task over the steps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
