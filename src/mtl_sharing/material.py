@@ -92,7 +92,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         facts,
         _vocabulary(blueprint, tokenizer),
         _pairs(blueprint, train, tokenizer),
-        held,
+        select=held,
     )
 
 
