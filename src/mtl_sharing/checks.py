@@ -12,6 +12,7 @@ from mtl_sharing.errors import (
     check_above,
     check_known,
     check_range,
+    check_rate,
     one_of,
 )
 from mtl_sharing.mixing.samplers import SAMPLERS, check_sampler
@@ -58,6 +59,7 @@ def _check_suite(suite: SuiteConfig) -> None:
     if suite.on_bad_row not in BAD_ROW_CHOICES:
         raise UserError("suite.on_bad_row", suite.on_bad_row, one_of(BAD_ROW_CHOICES))
     check_range("suite.relatedness", suite.relatedness, 0, 1)
+    check_rate("suite.select_fraction", suite.select_fraction)
     Cleaning(tuple(suite.clean), suite.lemmatizer)  # checks what it is made of
     for name in ("max_train_rows", "max_dev_rows"):
         if getattr(suite, name) is not None:

@@ -66,6 +66,9 @@ class SuiteConfig:
         max_length: longest sequence in tokens; longer texts are cut, and counted.
         max_train_rows, max_dev_rows: take only the first rows of each source of a task (most
             tasks have one, their own files).
+        select_fraction: share of each task's train examples, 0 to below 1, that does not train and
+            takes dev's place in every choice: patience, best weights, a sweep's best trial. Dev is
+            then only reported. 0 chooses by dev.
         on_bad_row: ``skip`` rows without text or label, or stop with an ``error``.
         relatedness: bundled suite only: share of concepts, 0 to 1, that the tasks word alike.
         data_seed: bundled suite only: which text is generated.
@@ -81,6 +84,7 @@ class SuiteConfig:
     max_length: int = 128
     max_train_rows: int | None = None
     max_dev_rows: int | None = None
+    select_fraction: float = 0.0
     on_bad_row: str = "skip"
     relatedness: float = 0.8
     data_seed: int = 0

@@ -63,7 +63,7 @@ def with_frozen_states(blueprint: Blueprint, material: Material) -> Material:
     cache = StateCache(store, _frozen_layers(blueprint, material))
     lists = sorted(_lists(blueprint, material, cache), key=lambda texts: -texts.passes)
     filled = _within(lists, int(config.max_gb * 1e9 * _SHARE))
-    splits = {"train": dict(material.train), "dev": dict(material.dev)}
+    splits = {split: dict(getattr(material, split)) for split in ("train", "dev", "select")}
     found = []
     total = sum(len(rows.lengths) for texts in filled for rows in _parts(texts.data))
     with FillingProgress(f"states of {layers} frozen layers", total) as progress:
@@ -77,7 +77,7 @@ def with_frozen_states(blueprint: Blueprint, material: Material) -> Material:
                 found.append(texts)
     words = "states of %d frozen layers from the cache: %d of %d lists of texts, %.1f MB"
     log.info(words, layers, len(found), len(lists), sum(texts.bytes for texts in found) / 1e6)
-    return replace(material, train=splits["train"], dev=splits["dev"])
+    return replace(material, train=splits["train"], dev=splits["dev"], select=splits["select"])
 
 
 def _frozen_layers(blueprint: Blueprint, material: Material) -> FrozenLayers:
@@ -108,16 +108,19 @@ def _lists(blueprint: Blueprint, material: Material, cache: StateCache) -> Itera
 
 
 def _passes(blueprint: Blueprint, material: Material) -> dict[str, dict[str, float]]:
-    """How often the run reads each example of each task, for both splits."""
+    """How often the run reads each example of each task, for all splits."""
+    split, watched = material.watched
     train = dict.fromkeys(material.train, 0.0)
-    dev = dict.fromkeys(material.dev, 1.0)  # at the end of the run, all of it
+    # At the end of the run all of what is not trained on, once.
+    others = {"dev": dict.fromkeys(material.dev, 1.0), split: dict.fromkeys(watched, 1.0)}
     for own, evaluations in _trainings(blueprint, material):
         for name, passes in _train_passes(own, material).items():
             train[name] += passes
-        for name, data in material.dev.items():
+        for name, data in watched.items():
             most = own.config.trainer.eval_examples
-            dev[name] += evaluations * min(1.0, (len(data) if most is None else most) / len(data))
-    return {"train": train, "dev": dev}
+            share = min(1.0, (len(data) if most is None else most) / len(data))
+            others[split][name] += evaluations * share
+    return {"train": train, **others}
 
 
 def _trainings(blueprint: Blueprint, material: Material) -> Iterator[tuple[Blueprint, int]]:

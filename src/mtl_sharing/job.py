@@ -29,6 +29,7 @@ from mtl_sharing.outcome import (
     parts,
     plan_record,
     scores,
+    selection_record,
 )
 from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_json
@@ -177,6 +178,7 @@ def _train_and_score(
     peak = peak_memory(trainer.runtime.device)
     log.info("evaluating on all of dev")
     found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
+    chosen = _selection(trainer, material)
     if hooks.curves:
         draw_curves(
             folder, trainer.history, f"{describe_regime(blueprint)} (seed {blueprint.config.seed})"
@@ -189,6 +191,7 @@ def _train_and_score(
         **scores(blueprint, found, measured, reference),
         "performance": found.performance,
         "performance_raw_r": found.performance_raw_r,
+        "selection": selection_record(chosen),
         "tasks": {name: task | dict(material.facts[name]) for name, task in found.tasks.items()},
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": peak},
@@ -204,6 +207,14 @@ def _train_and_score(
         "versions": versions(),
         "git": git_state(Path.cwd()),
     }
+
+
+def _selection(trainer: Trainer, material: Material) -> Evaluation | None:
+    """The best weights on all that was held out to choose by, where anything was."""
+    if not material.select:
+        return None
+    log.info("evaluating on all of select")
+    return evaluate(trainer.network, material.select, trainer.measures, trainer.runtime, "select")
 
 
 def _announce(blueprint: Blueprint, trainer: Trainer) -> None:

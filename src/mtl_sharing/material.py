@@ -21,6 +21,7 @@ from mtl_sharing.data.examples import (
 )
 from mtl_sharing.data.masking import Vocabulary
 from mtl_sharing.data.positive_pairs import encode_positive_pairs
+from mtl_sharing.data.selection import hold_out, split_held
 from mtl_sharing.data.tag_cache import TaggedEncoding
 from mtl_sharing.data.tasks import TaskSpec
 from mtl_sharing.data.token_cache import TokenCache
@@ -39,12 +40,13 @@ Examples = Mapping[str, list[Example]]
 
 @dataclass(frozen=True)
 class Material:
-    """Encoded text of both splits, and the weights that every tower starts from.
+    """Encoded text of all splits, and the weights that every tower starts from.
 
     Attributes:
         facts: what was found in each task's data, for its entry in result.json.
         vocabulary: the tokenizer's, where a phase hides tokens.
         pairs: positive training pairs of the tasks that a phase ranks, by task.
+        select: what was held out of train to choose by; empty where dev serves for that.
     """
 
     train: Mapping[str, EncodedTask]
@@ -53,6 +55,12 @@ class Material:
     facts: Mapping[str, Mapping[str, Any]]
     vocabulary: Vocabulary | None = None
     pairs: Mapping[str, EncodedTask] = field(default_factory=dict)
+    select: Mapping[str, EncodedTask] = field(default_factory=dict)
+
+    @property
+    def watched(self) -> tuple[str, Mapping[str, EncodedTask]]:
+        """Name and examples of the split that the training is judged by."""
+        return ("select", self.select) if self.select else ("dev", self.dev)
 
 
 def read_material(blueprint: Blueprint, folder: Path) -> Material:
@@ -62,20 +70,23 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         UserError: bad data, or a checkpoint that does not fit.
     """
     read = {name: _read(blueprint, spec) for name, spec in blueprint.specs.items()}
+    _hold_out(blueprint, read)
     cache = blueprint.config.cache
     store = make_store(cache) if cache.tokens else None
     uncleaned = _clean(blueprint, read, store)
-    train = {name: splits["train"].examples for name, splits in read.items()}
-    dev = {name: splits["dev"].examples for name, splits in read.items()}
+    train, dev, select = (
+        {name: splits[split].examples for name, splits in read.items() if split in splits}
+        for split in ("train", "dev", "select")
+    )
     tokenizer = _tokenizer(blueprint, train, folder)
-    encoded_train, encoded_dev = _encode(blueprint, (train, dev), tokenizer, store)
+    encoded_train, encoded_dev, held = _encode(blueprint, (train, dev, select), tokenizer, store)
     facts = {}
     for name, splits in read.items():
-        data = encoded_train[name], encoded_dev[name]
+        data = encoded_train[name], encoded_dev[name], held.get(name)
         facts[name] = _facts(splits, *data) | uncleaned.get(name, {})
         if blueprint.specs[name].sources:
             facts[name]["sources"] = _by_source(splits)
-        _report(name, facts[name], *data)
+        _report(name, facts[name], *data[:2])
     return Material(
         encoded_train,
         encoded_dev,
@@ -83,6 +94,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         facts,
         _vocabulary(blueprint, tokenizer),
         _pairs(blueprint, train, tokenizer),
+        select=held,
     )
 
 
@@ -118,6 +130,18 @@ def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
             words = loaded[split].bad_rows, "; ".join(loaded[split].first_bad)
             log.warning("%s %s: %d rows skipped (%s)", spec.name, split, *words)
     return loaded
+
+
+def _hold_out(blueprint: Blueprint, read: Mapping[str, dict[str, LoadedExamples]]) -> None:
+    """Parts train into what trains and what is held out, where asked.
+
+    Before the cleaning, so that runs that clean differently are judged by the same examples.
+    """
+    fraction = blueprint.config.suite.select_fraction
+    if fraction:
+        held = hold_out({name: s["train"].examples for name, s in read.items()}, fraction)
+        for name, splits in read.items():
+            splits.update(split_held(splits["train"], held[name]))
 
 
 def _clean(
@@ -228,13 +252,17 @@ def _tower(blueprint: Blueprint) -> Tower:
 
 
 def _facts(
-    splits: Mapping[str, LoadedExamples], train: EncodedTask, dev: EncodedTask
+    splits: Mapping[str, LoadedExamples],
+    train: EncodedTask,
+    dev: EncodedTask,
+    select: EncodedTask | None,
 ) -> dict[str, Any]:
     same = shared_texts(splits["train"].examples, splits["dev"].examples)
     return {
         "train_examples": len(train),
+        "select_examples": 0 if select is None else len(select),
         "bad_rows": sum(loaded.bad_rows for loaded in splits.values()),
-        "truncated_texts": train.truncated + dev.truncated,
+        "truncated_texts": sum(data.truncated for data in (train, dev, select) if data),
         "dev_examples_in_train": same.examples,
         "dev_examples_with_a_text_in_train": same.texts,
     }
@@ -243,22 +271,21 @@ def _facts(
 def _by_source(splits: Mapping[str, LoadedExamples]) -> dict[str, dict[str, int]]:
     """For each source of a task how many examples it gives, and how many of its rows were bad."""
     none = SourceCount(0, 0)
-    train, dev = splits["train"].sources, splits["dev"].sources
-    counts = {name: (train.get(name, none), dev.get(name, none)) for name in {**train, **dev}}
-    return {
-        name: {
-            "train_examples": found[0].examples,
-            "dev_examples": found[1].examples,
-            "bad_rows": found[0].bad_rows + found[1].bad_rows,
-        }
-        for name, found in counts.items()
-    }
+    names = dict.fromkeys(name for loaded in splits.values() for name in loaded.sources)
+    found = {}
+    for name in names:
+        counts = {split: loaded.sources.get(name, none) for split, loaded in splits.items()}
+        found[name] = {f"{split}_examples": each.examples for split, each in counts.items()}
+        found[name]["bad_rows"] = sum(each.bad_rows for each in counts.values())
+    return found
 
 
 def _report(name: str, facts: Mapping[str, Any], train: EncodedTask, dev: EncodedTask) -> None:
     cut = f", {facts['truncated_texts']} texts cut" if facts["truncated_texts"] else ""
     words = f"{train.lengths.mean():.0f} tokens each on average{cut}"
     log.info("%s: %d train and %d dev examples, %s", name, len(train), len(dev), words)
+    if facts["select_examples"]:
+        log.info("%s: %d more of train are held out to choose by", name, facts["select_examples"])
     for source, counts in facts.get("sources", {}).items():
         found = counts["train_examples"], counts["dev_examples"], counts["bad_rows"]
         log.info("%s from %s: %d train and %d dev examples, %d bad rows", name, source, *found)

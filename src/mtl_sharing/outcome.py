@@ -179,6 +179,18 @@ def _multipliers(blueprint: Blueprint, measured: Calibration) -> Multipliers:
     return Multipliers(memory, measured.ratio(config.time))
 
 
+def selection_record(found: Evaluation | None) -> Result | None:
+    """What the best weights reach on the held-out part of train; None where nothing is held out."""
+    if found is None:
+        return None
+    figures = ("metric", "value", "loss", "examples")
+    return {
+        "performance": found.performance,
+        "performance_raw_r": found.performance_raw_r,
+        "tasks": {name: {f: task[f] for f in figures} for name, task in found.tasks.items()},
+    }
+
+
 def machine(blueprint: Blueprint) -> Result:
     """What the run ran on."""
     runtime = blueprint.runtime

@@ -40,13 +40,15 @@ def make_trainer(blueprint: Blueprint, material: Material, folder: Path) -> Trai
     network = blueprint.network(blueprint.architecture, material.tower)
     # The network has copies of its own; what training needs no more makes room for it.
     material = replace(material, tower={})
+    split, watched = material.watched
     return Trainer(
         network=network,
         phases=make_phases(blueprint, material, network),
-        dev={name: data.sample(options.eval_examples, seed) for name, data in material.dev.items()},
+        watched={name: data.sample(options.eval_examples, seed) for name, data in watched.items()},
         measures=blueprint.measures,
         runtime=blueprint.runtime,
         folder=folder,
+        split=split,
     )
 
 

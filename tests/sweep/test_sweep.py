@@ -204,9 +204,7 @@ def test_a_trial_over_seeds_is_their_mean(mtl_train):
     assert [each["seed"] for each in found] == [3, 5]
     mean = sum(each["performance"] for each in found) / 2
     assert study().trials[2].value == pytest.approx(mean)
-    assert study().trials[2].intermediate_values == {
-        3: found[0]["performance"]
-    }
+    assert study().trials[2].intermediate_values == {3: found[0]["performance"]}
 
 
 def test_wilcoxon_prunes_over_seeds(mtl_train):

@@ -34,6 +34,7 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
             "performance",
             f"{result['performance']:.4f}, {result['performance_raw_r']:.4f} with raw r",
         ),
+        *_selection_line(result),
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
         ("time", f"{times['train_s']:.1f} s of training steps{_rate(times)}"),
     ]
@@ -45,6 +46,15 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
     if result["kept"] is not None:
         lines.append(("kept", f"{result['kept']:.1%} of separate models' performance"))
     return lines
+
+
+def _selection_line(result: Record) -> list[tuple[str, str]]:
+    """What the run was judged by where that was not dev; a result of old does not say."""
+    chosen = result.get("selection")
+    if chosen is None:
+        return []
+    count = sum(task["examples"] for task in chosen["tasks"].values())
+    return [("selection", f"{chosen['performance']:.4f} on {count:,} examples held out of train")]
 
 
 def _rate(times: Record) -> str:

@@ -31,7 +31,8 @@ def _composed(values: DictConfig) -> float | None:
     if options is not None:
         from mtl_sharing.sweep.trial import run_trial
 
-        return run_trial(to_config(values), folder, options)
+        run_trial(to_config(values), folder, options)
+        return None  # the sweep reads what the trial left
 
     def work() -> float | None:
         return run(to_config(values), folder)

@@ -125,9 +125,9 @@ def shared_texts(train: Iterable[Example], dev: Iterable[Example]) -> SharedText
     ``examples`` counts dev examples whose whole input (a pair in either order) is a train
     input; ``texts`` counts dev examples with at least one text that occurs anywhere in train.
     """
-    inputs = {_texts(example) for example in train}
+    inputs = {plain_texts(example) for example in train}
     texts = {text for parts in inputs for text in parts}
-    wanted = [_texts(example) for example in dev]
+    wanted = [plain_texts(example) for example in dev]
     whole = sum(parts in inputs for parts in wanted)
     return SharedTexts(whole, sum(not texts.isdisjoint(parts) for parts in wanted))
 
@@ -205,7 +205,10 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _texts(example: Example) -> tuple[str, ...]:
-    """The plain texts of an example, sorted, so that a swapped pair is the same input."""
+def plain_texts(example: Example) -> tuple[str, ...]:
+    """The texts of an example in lower case, with white space collapsed.
+
+    Sorted, so that a swapped pair is the same input.
+    """
     both = (example.text,) if example.text_pair is None else (example.text, example.text_pair)
     return tuple(sorted(_plain(text) for text in both))

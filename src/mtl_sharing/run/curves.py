@@ -7,7 +7,8 @@ from typing import Any
 
 from mtl_sharing.run.phases import MAIN
 
-TRAINING, DEV_LOSS, DEV = PANELS = ("training loss", "dev loss", "dev")
+# The last two are of the split that judges: dev, or what was held out of train.
+TRAINING, LOSS, METRIC = PANELS = ("training loss", "loss", "metric")
 PERFORMANCE = "performance"
 Row = dict[str, Any]
 
@@ -42,14 +43,20 @@ class Curves:
     """What the picture shows.
 
     Attributes:
-        metrics: each task and what dev measures it by, in the order of the evaluations, so that
-            a task's place does not depend on what trained first; None where dev never did.
+        metrics: each task and what it is measured by, in the order of the evaluations, so that
+            a task's place does not depend on what trained first; None where it never was.
         spans: the phases in their order; none where there is the main training alone.
+        split: what judges: ``dev``, or ``select``, the part held out of train.
     """
 
     lines: tuple[Line, ...]
     metrics: dict[str, str | None]
     spans: tuple[Span, ...]
+    split: str = "dev"
+
+    def title(self, panel: str) -> str:
+        """What stands over a panel."""
+        return {TRAINING: panel, LOSS: f"{self.split} loss", METRIC: self.split}[panel]
 
 
 def read_curves(history: Sequence[Row]) -> Curves:
@@ -59,15 +66,19 @@ def read_curves(history: Sequence[Row]) -> Curves:
         history: the rows of metrics.csv in their order.
     """
     trained = [line for phase, rows in _phases(history) for line in _training(phase, rows)]
-    parted = [tuple(name.split("/")) for name in _names(history) if name.startswith("dev/")]
+    judges = ("dev/", "select/")
+    parted = [tuple(name.split("/")) for name in _names(history) if name.startswith(judges)]
     evaluated = [
-        _line(history, DEV_LOSS if figure == "loss" else DEV, task, f"{split}/{task}/{figure}")
+        _line(history, LOSS if figure == "loss" else METRIC, task, f"{split}/{task}/{figure}")
         for split, task, figure in parted
     ]
-    overall = [_line(history, DEV, name, name) for name in _names(history) if name == PERFORMANCE]
+    overall = [
+        _line(history, METRIC, name, name) for name in _names(history) if name == PERFORMANCE
+    ]
     metrics: dict[str, str | None] = {t: figure for _, t, figure in parted if figure != "loss"}
     without = dict.fromkeys(line.task for line in trained if line.task not in metrics)
-    return Curves((*trained, *evaluated, *overall), metrics | without, _spans(history))
+    split = parted[0][0] if parted else "dev"
+    return Curves((*trained, *evaluated, *overall), metrics | without, _spans(history), split)
 
 
 def _names(rows: Sequence[Row]) -> dict[str, None]:

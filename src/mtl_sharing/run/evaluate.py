@@ -36,9 +36,14 @@ class TaskMeasure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of all tasks: ``tasks[name]`` holds metric, value, floor, examples and the rest."""
+    """Figures of all tasks: ``tasks[name]`` holds metric, value, floor, examples and the rest.
+
+    Attributes:
+        split: name of what they were taken on, ``dev`` or ``select``.
+    """
 
     tasks: Mapping[str, dict[str, Any]]
+    split: str = "dev"
 
     @property
     def performance(self) -> float:
@@ -88,13 +93,19 @@ def evaluate(
     splits: Mapping[str, EncodedTask],
     measures: Mapping[str, TaskMeasure],
     runtime: Runtime,
+    split: str = "dev",
 ) -> Evaluation:
-    """Evaluates every task on its split. The network is left in evaluation mode."""
+    """Evaluates every task on its part of a split. The network is left in evaluation mode.
+
+    Args:
+        splits: each task's examples.
+        split: what these are called.
+    """
     tasks = {}
     for name, data in splits.items():
         measure = measures[name]
         predicted, loss = predict(network, name, data, measure, runtime)
-        check_finite(f"loss of task {name}", loss, "on dev")
+        check_finite(f"loss of task {name}", loss, f"on {split}")
         figures = task_metrics(measure.kind, predicted, data.labels, measure.classes)
         tasks[name] = {
             "metric": measure.metric,
@@ -104,4 +115,4 @@ def evaluate(
             "loss": loss,
             **figures,
         }
-    return Evaluation(tasks)
+    return Evaluation(tasks, split)

@@ -32,7 +32,7 @@ def write_metrics(folder: Path, history: Sequence[Row]) -> None:
 
 
 def draw_curves(folder: Path, history: Sequence[Row], title: str) -> None:
-    """Replaces curves.png: the losses and the dev figures of every task over the steps."""
+    """Replaces curves.png: the losses and the judged figures of every task over the steps."""
     figure = curve_figure(read_curves(history), title)
     replace_file(folder / "curves.png", lambda path: figure.savefig(path, format="png", dpi=120))
 
@@ -53,7 +53,7 @@ def curve_figure(curves: Curves, title: str) -> "Figure":
         for line in curves.lines:
             if line.panel == panel:
                 _draw_line(axes, line, colours[line.task])
-        axes.set(title=panel, xlabel="step")
+        axes.set(title=curves.title(panel), xlabel="step")
         axes.grid(alpha=0.3)
     marks = [Line2D([], [], color=colours[t], marker=".", label=names[t]) for t in names]
     figure.legend(handles=marks, loc="outside lower center", ncols=columns, fontsize="small")
@@ -100,7 +100,7 @@ def _places(spans: Sequence[Span], least: float) -> list[float]:
 
 
 def _legend(curves: Curves) -> dict[str, str]:
-    """What each task is called, with what dev measures it by."""
+    """What each task is called, with what it is measured by."""
     names = {task: f"{task} ({m})" if m else task for task, m in curves.metrics.items()}
     overall = any(line.task == PERFORMANCE for line in curves.lines)
     return names | ({PERFORMANCE: PERFORMANCE} if overall else {})

@@ -50,11 +50,12 @@ class Running:
         if found is None:
             return "loss " + "  ".join(f"{t} {loss:.3f}" for t, loss in self.losses.items()) + tie
         values = "  ".join(f"{name} {task['value']:.3f}" for name, task in found.tasks.items())
-        return f"dev {values}{tie}  performance {found.performance:.4f}"
+        return f"{found.split} {values}{tie}  performance {found.performance:.4f}"
 
 
-def dev_row(found: Evaluation) -> dict[str, Any]:
-    """The figures of an evaluation."""
+def evaluation_row(found: Evaluation) -> dict[str, Any]:
+    """The figures of an evaluation; those of tasks under ``<split>/<task>/``."""
     row = {"performance": found.performance, "performance_raw_r": found.performance_raw_r}
-    row |= {f"dev/{name}/{task['metric']}": task["value"] for name, task in found.tasks.items()}
-    return row | {f"dev/{name}/loss": task["loss"] for name, task in found.tasks.items()}
+    tasks = {f"{found.split}/{name}": task for name, task in found.tasks.items()}
+    row |= {f"{place}/{task['metric']}": task["value"] for place, task in tasks.items()}
+    return row | {f"{place}/loss": task["loss"] for place, task in tasks.items()}

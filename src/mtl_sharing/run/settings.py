@@ -53,8 +53,8 @@ class TrainerConfig:
         batch_size: examples of each task in a step, unless the task says its own.
         accumulation: micro-batches whose gradients make one update.
         eval_every: updates between evaluations; null is a tenth of the training, or of a phase.
-        eval_examples: most dev examples of each task used while training; the result is always
-            taken on all of them. null is all.
+        eval_examples: most examples of each task, of dev or of what suite.select_fraction holds
+            out, used while training; the result is always taken on all of them. null is all.
         eval_batch_size: examples of a batch where nothing is learnt.
         patience: evaluations without a better performance before training stops; null never.
         precision: ``auto``, ``fp32`` or ``bf16``.

@@ -25,7 +25,7 @@ from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.phases import MAIN, Phase, Timing
 from mtl_sharing.run.progress import TrainingProgress
 from mtl_sharing.run.records import write_metrics
-from mtl_sharing.run.running import Running, dev_row
+from mtl_sharing.run.running import Running, evaluation_row
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ class Trainer:
 
     Attributes:
         network: predicts every task; what a phase trains is part of it.
-        dev: what the evaluations while training look at.
+        watched: what the evaluations while training look at, patience and best weights with them.
+        split: its name, ``dev`` or ``select``.
         on_evaluation: called after each evaluation with its number, from 1, and its figures.
         step: updates of this phase that are done.
         past: updates of the phases before it, which may have ended before their last.
@@ -50,10 +51,11 @@ class Trainer:
 
     network: Network
     phases: Sequence[Phase]
-    dev: Mapping[str, EncodedTask]
+    watched: Mapping[str, EncodedTask]
     measures: Mapping[str, TaskMeasure]
     runtime: Runtime
     folder: Path
+    split: str = "dev"
     on_evaluation: Callable[[int, Evaluation], None] | None = None
     step: int = 0
     past: int = 0
@@ -164,7 +166,7 @@ class Trainer:
         """Evaluates where the phase is judged, and saves the state."""
         found = None
         if self.phase.judged:
-            found = evaluate(self.network, self.dev, self.measures, self.runtime)
+            found = evaluate(self.network, self.watched, self.measures, self.runtime, self.split)
             better = found.performance > self.best
             self.stale = 0 if better else self.stale + 1
             if better:
@@ -179,7 +181,7 @@ class Trainer:
         prefix = "" if self.phase.name == MAIN else f"{self.phase.name}."
         row: dict[str, Any] = {"step": self.done, "train_s": self.timing.train_s}
         row |= {"phase": self.phase.name} if len(self.phases) > 1 else {}
-        row |= {} if found is None else dev_row(found)
+        row |= {} if found is None else evaluation_row(found)
         self.history.append(row | self._running.row(prefix))
         write_metrics(self.folder, self.history)
         log.info("step %d of %d  %s", self.done, self.total, self._running.words(found))

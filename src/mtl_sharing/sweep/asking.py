@@ -133,7 +133,11 @@ class Asker:
     def _noted(
         self, trial: Trial, overrides: list[str], regime: Regime, same_as: int | None
     ) -> Asked:
-        facts = {OVERRIDES: overrides, REGIME: regime.words, IDENTITY: regime.identity}
+        facts: dict[str, Any] = {
+            OVERRIDES: overrides,
+            REGIME: regime.words,
+            IDENTITY: regime.identity,
+        }
         facts |= {} if same_as is None else {SAME_AS: same_as}
         for name, value in facts.items():
             trial.set_user_attr(name, value)

@@ -70,9 +70,7 @@ def print_table(
 def _shown(book: Book, best: FrozenTrial, objectives: Sequence[str]) -> list[FrozenTrial]:
     """The best few, or the Pareto front; the reference last."""
     complete = [
-        t
-        for t in book.trials()
-        if t.state == TrialState.COMPLETE and SAME_AS not in t.user_attrs
+        t for t in book.trials() if t.state == TrialState.COMPLETE and SAME_AS not in t.user_attrs
     ]
     if len(objectives) == 1:
         ranked = sorted(complete, key=lambda t: (-t.values[0], t.number))[:_SHOWN]
@@ -116,9 +114,7 @@ def _share(parameters: float, whole: int | None) -> str:
     return f"{parameters:,.0f}" if whole is None else f"{parameters / whole:.1%}"
 
 
-def _lines(
-    book: Book, best: FrozenTrial, reference: float | None, whole: int | None
-) -> list[str]:
+def _lines(book: Book, best: FrozenTrial, reference: float | None, whole: int | None) -> list[str]:
     counts = {state: sum(t.state == state for t in book.trials()) for state in TrialState}
     told = ", ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
     figures = best.user_attrs["figures"]

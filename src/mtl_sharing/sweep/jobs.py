@@ -100,5 +100,3 @@ def make_jobs(options: SweeperConfig, config: DictConfig, launcher: Launcher) ->
         found = f"{options.n_jobs} with hydra/launcher=basic"
         raise UserError("hydra.sweeper.n_jobs", found, "1, or +cluster=local, or +cluster=slurm")
     return Jobs(launcher, options.n_jobs, inline)
-
-

@@ -67,9 +67,7 @@ def cost_data(rows: Sequence[Row]) -> list[tuple[float, float, str, bool]]:
     return front
 
 
-def history_data(
-    rows: Sequence[Row], objectives: Sequence[str]
-) -> list[tuple[int, float, float]]:
+def history_data(rows: Sequence[Row], objectives: Sequence[str]) -> list[tuple[int, float, float]]:
     """(trial, first objective, best so far) of each complete trial."""
     found, best = [], float("-inf")
     for row in rows:
@@ -101,7 +99,8 @@ def draw_split(
     for state, colour in _COLOURS.items():
         chosen = [(split, value) for split, value, found, _ in data if found == state]
         if chosen:
-            axes.scatter(*zip(*chosen, strict=True), c=colour, label=state.lower(), alpha=0.8)
+            splits, values = zip(*chosen, strict=True)
+            axes.scatter(splits, values, c=colour, label=state.lower(), alpha=0.8)
     if data:
         axes.legend(loc="lower left")
     else:
@@ -132,9 +131,7 @@ def _reference_line(axes: "Axes", reference: float | None) -> None:
                       ha="right", va="bottom", fontsize=8, color="gray")  # fmt: skip
 
 
-def draw_history(
-    axes: "Axes", data: Sequence[tuple[int, float, float]], objective: str
-) -> None:
+def draw_history(axes: "Axes", data: Sequence[tuple[int, float, float]], objective: str) -> None:
     """The objective of each trial and the best up to it."""
     axes.set(title="history", xlabel="trial", ylabel=objective)
     if data:

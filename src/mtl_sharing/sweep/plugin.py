@@ -16,8 +16,10 @@ class RegimeSweeper(Sweeper):
 
     def __init__(self, **options: Any) -> None:
         # Samplers and pruners stay configs: they are made anew where they are used.
-        plain = {
-            name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        plain: dict[str, Any] = {
+            name: OmegaConf.to_container(value, resolve=True)
+            if OmegaConf.is_config(value)
+            else value
             for name, value in options.items()
         }
         self.options = SweeperConfig(**plain)
@@ -26,8 +28,8 @@ class RegimeSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Hydra's call before the sweep."""
-        self.config, self.context = config, hydra_context
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+        self._config, self._context = config, hydra_context
+        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -39,4 +41,4 @@ class RegimeSweeper(Sweeper):
         """
         from mtl_sharing.sweep.start import run_sweep
 
-        run_sweep(self.options, self.config, self.context, self.launcher, arguments)
+        run_sweep(self.options, self._config, self._context, self._launcher, arguments)

@@ -103,5 +103,3 @@ def _outcome(trial: FrozenTrial, reference: float | None) -> str:
     if found.get("memory") is not None:
         words.append(f"memory {found['memory']:.2f}")
     return "  ".join(words)
-
-

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, OmegaConf
 
 PROVIDER = "mtl_sharing"
 # Optuna's samplers and pruners are what a config file may name here, nothing else.
@@ -125,6 +125,7 @@ class SweeperConfig(OptunaSweeperConf):
     """
 
     _target_: str = "mtl_sharing.sweep.plugin.RegimeSweeper"
+    sampler: Any = MISSING
     defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
     direction: Any = None
     study_name: str | None = "sweep"
@@ -132,7 +133,7 @@ class SweeperConfig(OptunaSweeperConf):
     hours: float | None = None
     n_jobs: int = 1
     max_failure_rate: float = 0.3
-    pruner: PrunerConfig = MISSING
+    pruner: Any = MISSING
     objectives: list[str] | None = None
     reference: bool = True
     when: dict[str, str] = field(default_factory=dict)
@@ -165,7 +166,7 @@ def register_sweeper() -> None:
         store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER)
 
 
-def sweeper_of(job: DictConfig) -> SweeperConfig | None:
+def sweeper_of(job: Any) -> SweeperConfig | None:
     """The options of the sweep that a job belongs to; None where another sweeper runs it."""
     if job.sweeper.get("_target_") != SweeperConfig._target_:
         return None

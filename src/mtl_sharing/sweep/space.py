@@ -163,7 +163,9 @@ def make_space(
     known = {name.lstrip("+"): value for name, value in fixed.items()}
     taken = {*known, *found}
     depths = [[name for name in group if name not in taken] for group in options.depths]
-    when = {name: _condition(name, text) for name, text in options.when.items() if name not in known}
+    when = {
+        name: _condition(name, text) for name, text in options.when.items() if name not in known
+    }
     space = Space(_ordered(found, when), when, [g for g in depths if g], layers,
                   {**choices, **known})  # fmt: skip
     if not found and not space.depths:

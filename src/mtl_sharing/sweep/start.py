@@ -104,16 +104,14 @@ def _check_options(options: SweeperConfig, base: Config, objectives: Sequence[st
         raise UserError("hydra.sweeper.study_name", options.study_name, "a name")
     make_sampler(options, 0)
     make_pruner(options)
-    if "Wilcoxon" in options.pruner["_target_"] and not options.seeds:  # type: ignore[index]
+    if "Wilcoxon" in options.pruner["_target_"] and not options.seeds:
         raise UserError("hydra.sweeper.seeds", "[]", "two or more seeds for pruner=wilcoxon")
     if "keep" in objectives and not options.reference and base.score.reference is None:
         raise UserError("hydra.sweeper.reference", "false",
                         "true for score.objective=keep, or score.reference=NUMBER")  # fmt: skip
 
 
-def check_space(
-    space: Space, fixed: Sequence[str], composer: Composer, grid: bool
-) -> list[Regime]:
+def check_space(space: Space, fixed: Sequence[str], composer: Composer, grid: bool) -> list[Regime]:
     """Regimes at the space's corners: every choice and both ends of every range.
 
     Raises:

@@ -40,7 +40,9 @@ def _open(url: str) -> RDBStorage:
     place = place_of(url)
     # Optuna's own lines would say the URL's host and every trial's number once more.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    waits = (
+        {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    )
     try:
         # Two first starts at once may meet while they create the tables: the second finds them.
         return patiently(lambda: RDBStorage(url, engine_kwargs=waits), place)

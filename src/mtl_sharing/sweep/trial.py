@@ -85,7 +85,7 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     """
     job = HydraConfig.get()
     storage = open_storage(options.storage, Path(job.sweep.dir))
-    study_id = storage.get_study_id_from_name(options.study_name)
+    study_id = storage.get_study_id_from_name(str(options.study_name))
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, job.job.num)
     pruner = make_pruner(options)
     trial = Trial(storage, str(options.study_name), trial_id, pruner, not options.seeds)

@@ -64,7 +64,7 @@ def read_verdict(folders: Sequence[Path], score: ScoreConfig) -> Verdict | None:
             reason = result.get("reason") or result.get("pruned", {}).get("reason")
             return Verdict(state, {"train_s": _seconds(result)}, reason)
     found = [_figures(result, score) for result in results if result is not None]
-    figures = {name: _mean([each[name] for each in found]) for name in found[0]}
+    figures: Figures = {name: _mean([each[name] for each in found]) for name in found[0]}
     if not math.isfinite(figures["performance"]):
         return Verdict(TrialState.FAIL, {}, f"its performance is {figures['performance']}")
     return Verdict(TrialState.COMPLETE, figures)
