@@ -58,6 +58,15 @@ def test_time_is_that_of_prediction_where_asked(counted):
     assert result["multipliers"]["time"] == ratio > 1
 
 
+@pytest.mark.parametrize(("plan", "saves"), [("S4", False), ("S2-I2", False), ("F2-S2", True)])
+def test_sharing_alone_saves_no_operation_of_a_training_step(prepared, plan, saves):
+    blueprint, material = prepared("sharing=plan", f"sharing.plan={plan}")
+    both = count_operations(blueprint, material)
+    assert (both.ratio("train") > 1) == saves
+    assert both.ratio("train") >= 1
+    assert both.ratio("predict") > 1
+
+
 def test_separate_models_are_their_own_baseline(counted):
     result = counted("sharing=individual").result
     assert result["multipliers"] == {"memory": 1.0, "time": 1.0}
