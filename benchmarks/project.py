@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from hydra import compose, initialize_config_module
 
-from benchmarks.flops import count_flops
+from benchmarks.flops import count_prediction, count_training
 from benchmarks.records import Load
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.build import make_learner
@@ -55,14 +55,13 @@ def load_of(batches: Mapping[str, LabelledBatch], architecture: Architecture) ->
     return Load(
         examples=sum(len(batch.labels) for batch in batches.values()),
         tokens=sum(map(sum, lengths.values())),
-        flops=count_flops(architecture, lengths, training=True),
+        flops=count_training(architecture, lengths),
     )
 
 
 def prediction_load(text: PackedBatch, architecture: Architecture) -> Load:
     """What every task's prediction on the same text amounts to."""
-    lengths = dict.fromkeys(architecture.plan.tasks, text.lengths)
-    flops = count_flops(architecture, lengths, training=False, same_text=True)
+    flops = count_prediction(architecture, text.lengths)
     return Load(text.sequences, sum(text.lengths), flops)
 
 

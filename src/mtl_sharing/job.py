@@ -20,6 +20,7 @@ from mtl_sharing.material import Material, read_material
 from mtl_sharing.mixing.samplers import RoundRobin
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.checkpoint import random_tower
+from mtl_sharing.operations import count_operations
 from mtl_sharing.outcome import (
     SCHEMA,
     Result,
@@ -188,7 +189,7 @@ def _train_and_score(
     measured = _calibrate(blueprint, plain)
     cost = plan_cost(blueprint.architecture)
     return {
-        **scores(blueprint, found, measured, reference),
+        **scores(blueprint, found, measured, count_operations(blueprint, plain), reference),
         "performance": found.performance,
         "performance_raw_r": found.performance_raw_r,
         "selection": selection_record(chosen),
@@ -228,7 +229,7 @@ def _announce(blueprint: Blueprint, trainer: Trainer) -> None:
 
 def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
     pairs = blueprint.config.score.pairs
-    if not pairs:
+    if not pairs or blueprint.config.score.clock == "flops":
         return None
     architecture, unshared = blueprint.architecture, blueprint.baseline
     log.info("measuring %s and the baseline %s side by side", describe_regime(blueprint),

@@ -9,6 +9,7 @@ import torch
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.parts import LaneShape, PalShape
+from mtl_sharing.operations import BothOperations
 from mtl_sharing.run.evaluate import Evaluation
 from mtl_sharing.score.calibrate import Calibration
 from mtl_sharing.score.cost import plan_cost
@@ -129,12 +130,14 @@ def scores(
     blueprint: Blueprint,
     found: Evaluation,
     measured: Calibration | None,
+    counted: BothOperations,
     reference: float | None,
 ) -> Result:
     """The score, what it is made of, and the objectives that stand beside it.
 
     Args:
-        measured: cost of regime and baseline; None leaves every score null.
+        measured: cost of regime and baseline; None leaves every score null that needs it.
+        counted: operations of both.
         reference: performance of fully trained separate models; None leaves ``kept`` null.
     """
     config = blueprint.config.score
@@ -142,9 +145,9 @@ def scores(
     if blueprint.architecture == blueprint.baseline:
         reference = performance
     kept = None if reference is None else performance / reference
-    weighted = keep = multipliers = baseline = None
-    if measured is not None:
-        multipliers = _multipliers(blueprint, measured)
+    weighted = keep = baseline = None
+    multipliers = _multipliers(blueprint, measured, counted)
+    if multipliers is not None:
         exponents = config.memory_exponent, config.time_exponent
         weighted = weighted_score(performance, multipliers, *exponents)
         keep = (
@@ -152,28 +155,39 @@ def scores(
             if kept is None
             else keep_objective(kept, config.keep, saved_cost(multipliers, *exponents))
         )
-        baseline = _baseline(blueprint, measured)
+        baseline = _baseline(blueprint, measured, counted)
     return {
         "score": weighted,
         "kept": kept,
         "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
         "multipliers": None if multipliers is None else asdict(multipliers),
         "baseline": baseline,
+        "flops": counted.regime.record(),
         "scored_by": asdict(config),
     }
 
 
-def _baseline(blueprint: Blueprint, measured: Calibration) -> Result:
+def _baseline(
+    blueprint: Blueprint, measured: Calibration | None, counted: BothOperations
+) -> Result:
     cost = plan_cost(blueprint.baseline)
     sizes = {"params": cost.summary(), "model_bytes": cost.model_bytes}
-    return {"plan": str(blueprint.baseline.plan)} | sizes | measured.record()
+    found = {"plan": str(blueprint.baseline.plan)} | sizes | {"flops": counted.baseline.record()}
+    return found if measured is None else found | measured.record()
 
 
-def _multipliers(blueprint: Blueprint, measured: Calibration) -> Multipliers:
+def _multipliers(
+    blueprint: Blueprint, measured: Calibration | None, counted: BothOperations
+) -> Multipliers | None:
+    """By the clock of the config; None where that one did not run."""
     config, regime, unshared = blueprint.config.score, blueprint.architecture, blueprint.baseline
+    memory = plan_cost(unshared).model_bytes / plan_cost(regime).model_bytes
+    if config.clock == "flops":
+        return Multipliers(memory, counted.ratio(config.time))
+    if measured is None:
+        return None
     if regime == unshared:
         return Multipliers(1.0, 1.0)
-    memory = plan_cost(unshared).model_bytes / plan_cost(regime).model_bytes
     if config.memory == "peak_train":
         memory = measured.peak_train_bytes[1] / measured.peak_train_bytes[0]
     return Multipliers(memory, measured.ratio(config.time))

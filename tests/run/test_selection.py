@@ -11,8 +11,8 @@ from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.errors import Stopped
 from mtl_sharing.frozen_states import with_frozen_states
 from mtl_sharing.material import read_material
-from mtl_sharing.run.evaluate import evaluate
 from mtl_sharing.run.curves import PANELS, read_curves
+from mtl_sharing.run.evaluate import evaluate
 from mtl_sharing.schedule import make_trainer
 from support import QUICK, load_config
 

@@ -62,13 +62,20 @@ def test_keep_puts_enough_before_too_little_and_cheap_before_dear(k1, m1, t1, k2
 @pytest.mark.parametrize(
     "changes",
     [{"memory": "disk"}, {"time": "eval"}, {"pearson": "squared"}, {"objective": "best"},
-     {"keep": 0.0}, {"keep": 1.01}, {"pairs": -1}],
+     {"keep": 0.0}, {"keep": 1.01}, {"pairs": -1}, {"clock": "sundial"}],
 )  # fmt: skip
 def test_settings_outside_their_choices_are_named(changes):
     (name,) = changes
     with pytest.raises(UserError, match=rf"score\.{name}"):
         check_score(ScoreConfig(**changes))
     check_score(ScoreConfig())
+
+
+def test_a_peak_is_not_counted_in_operations():
+    with pytest.raises(UserError, match=r"score\.memory: .*peak_train.*flops.*measured"):
+        check_score(ScoreConfig(memory="peak_train", clock="flops"))
+    check_score(ScoreConfig(memory="peak_train"))
+    check_score(ScoreConfig(clock="flops"))
 
 
 TASKS = ("sst", "sts")

@@ -41,7 +41,7 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
     if result["baseline"] is not None:
         ratios = result["multipliers"]
         against = f"{result['baseline']['plan']} takes {ratios['memory']:.2f} x the memory"
-        lines.append(("baseline", f"{against} and {ratios['time']:.2f} x the time"))
+        lines.append(("baseline", f"{against} and {ratios['time']:.2f} x the time{_clock(result)}"))
         lines.append(("score", f"{result['score']:.4f}"))
     if result["kept"] is not None:
         lines.append(("kept", f"{result['kept']:.1%} of separate models' performance"))
@@ -55,6 +55,10 @@ def _selection_line(result: Record) -> list[tuple[str, str]]:
         return []
     count = sum(task["examples"] for task in chosen["tasks"].values())
     return [("selection", f"{chosen['performance']:.4f} on {count:,} examples held out of train")]
+
+
+def _clock(result: Record) -> str:
+    return " by FLOPs" if result["scored_by"]["clock"] == "flops" else ""
 
 
 def _rate(times: Record) -> str:

@@ -113,7 +113,7 @@ def _encoder(a: Architecture) -> Iterator[StageCost]:
     for stage in a.stages():
         if not stage.name.startswith("head."):
             count = a.encoder.stage_parameters(stage.name)
-            readers = [_reaching(a, stage.name, group) for group in stage.owners]
+            readers = [reaching(a, stage.name, group) for group in stage.owners]
             yield _planned(stage, tuple(count for _ in stage.owners), readers)
 
 
@@ -144,7 +144,7 @@ def _of_each_task(a: Architecture, name: str, each: Sequence[int]) -> StageCost:
     return StageCost(name, "I", owners, readers, True, tuple(each))
 
 
-def _reaching(a: Architecture, name: str, owners: Sequence[str]) -> list[str]:
+def reaching(a: Architecture, name: str, owners: Sequence[str]) -> list[str]:
     """Those of ``owners`` whose predictions go through this encoder stage."""
     kind, _, number = name.partition(".")
     if kind == "pooler":

@@ -11,7 +11,7 @@ from mtl_sharing.score.settings import ScoreConfig
 _CHOICES = {
     "memory": ("model", "peak_train"),
     "time": ("train", "predict"),
-    "clock": ("measured",),
+    "clock": ("measured", "flops"),
     "pearson": ("unit", "raw"),
     "objective": ("weighted", "keep", "performance"),
 }
@@ -30,6 +30,9 @@ def check_score(config: ScoreConfig) -> None:
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             raise UserError(f"score.{name}", getattr(config, name), one_of(choices))
+    if config.clock == "flops" and config.memory == "peak_train":
+        allowed = "model, or score.clock=measured: a peak can only be measured"
+        raise UserError("score.memory", "peak_train with score.clock=flops", allowed)
     check_above("score.keep", config.keep, 0)
     check_range("score.keep", config.keep, 0, 1)
     check_range("score.pairs", config.pairs, 0)

@@ -11,12 +11,14 @@ class ScoreConfig:
         memory_exponent, time_exponent: of the two ratios; 1 as published, 0 switches one off.
         memory: ``model`` (bytes of all weights) or ``peak_train`` (of a training process).
         time: ``train`` (a training step) or ``predict`` (all tasks on the same text).
-        clock: ``measured`` (seconds).
+        clock: ``measured`` (seconds, side by side) or ``flops`` (floating-point operations, counted
+            from plan and texts: without noise, also beside other runs, and nothing is measured).
         pearson: ``unit`` counts r as (r + 1) / 2, ``raw`` as it is.
         objective: what a sweep maximises: ``weighted``, ``keep`` or ``performance``.
         keep: share of separate models' performance that ``keep`` demands.
         reference: performance of fully trained separate models, or the folder of their run.
-        pairs: interleaved timings of regime and baseline; 0 measures no baseline.
+        pairs: interleaved timings of regime and baseline; 0 measures no baseline. With
+            ``clock=flops`` it says nothing.
     """
 
     memory_exponent: float = 1.0

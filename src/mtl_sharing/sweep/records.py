@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
 from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.run.files import replace_text
 from mtl_sharing.sweep.study import REASON, REFERENCE, REGIME, SAME_AS, Book

@@ -1,0 +1,239 @@
+"""Counts of operations against torch's own counter on built networks."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.model.checkpoint import random_tower
+from mtl_sharing.model.network import Network
+from mtl_sharing.model.parts import LaneShape, PalShape, TaskHead
+from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.score.flops import prediction_flops, training_flops
+from mtl_sharing.score.products import TextSize
+from mtl_sharing.types import PackedBatch
+from support import QUICK, ROOT, architecture_of, load_config
+
+# Distinct primes where the heads allow, so that no two sizes stand for each other.
+SHAPE = EncoderShape(
+    family="bert", layers=12, hidden=21, heads=3, intermediate=31, vocabulary=53, positions=29,
+    position_offset=0, token_types=2, embedding=21, activation="gelu", epsilon=1e-5, pooler=True,
+)  # fmt: skip
+# What no plan's depth matters for is tried with fewer layers: torch's counter takes its time.
+SMALL = replace(SHAPE, layers=4)
+ELECTRA = replace(SMALL, family="electra", embedding=13, pooler=False)
+TASKS = ("sst", "quora", "sts")
+# Of each task equally long, since texts of a task are padded to the longest in attention.
+LENGTHS = {"sst": (5,) * 4, "quora": (11,) * 2, "sts": (7,) * 6}
+TEXT = (17,) * 2
+
+SINGLE = (TaskHead("sst", 5), TaskHead("quora", 2), TaskHead("sts", 3))
+PAIRS = (
+    TaskHead("sst", 5),
+    TaskHead("quora", 1, ("u", "v", "product")),
+    TaskHead("sts", 1, ("u",)),
+)
+LATE = (TaskHead("sst", 5), TaskHead("quora", 2, ("v", "absdiff"), late=True),
+        TaskHead("sts", 1, cosine=True))  # fmt: skip
+HEADS = {"joined": SINGLE, "separate": PAIRS, "late and cosine": LATE}
+POOLINGS = ("pooler", "cls", "mean")
+CHAIN = {"sst": (), "quora": ("sst",), "sts": ("sst", "quora")}
+PLANS = [
+    "S12", "I12", "F12", "T12", "S6-I6", "I6-S6", "F4-S4-I4", "S4-F4-I4", "F4-T4-I4", "EF-S12",
+    "EI-S12", "ES-I12", "S10-G2:quora+sts", "G3:sst+sts-S3-G6:quora+sts", "I3-F6-S3", "S12-PI",
+    "S12-PF", "I12-PS", "F12-PS", "F11-S1", "EF-F1-I1-F10-PF",
+]  # fmt: skip
+
+
+def packed(lengths):
+    tokens = torch.arange(sum(lengths)) % 40 + 7
+    return PackedBatch(tokens, torch.zeros_like(tokens), tuple(lengths))
+
+
+def built(architecture):
+    return Network(architecture, random_tower(architecture.encoder, 3))
+
+
+def one_step(network, lengths):
+    """Operations that torch counts in a forward and a backward pass."""
+    with FlopCounterMode(display=False) as counter:
+        raw = network.train()({task: packed(own) for task, own in lengths.items()})
+        total = torch.stack([one.sum() for one in raw.values()]).sum()
+        if total.requires_grad:
+            total.backward()
+    return counter.get_total_flops()
+
+
+def one_prediction(network, lengths):
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network.eval()(dict.fromkeys(network.architecture.plan.tasks, packed(lengths)))
+    return counter.get_total_flops()
+
+
+def sizes(lengths):
+    return {task: TextSize.of(own) for task, own in lengths.items()}
+
+
+def check(architecture, lengths=None, text=TEXT):
+    """Holds both counts against torch's: all tasks at once, one by one, and on the same text."""
+    lengths = lengths or LENGTHS
+    network = built(architecture)
+    assert sum(training_flops(architecture, sizes(lengths)).values()) == one_step(network, lengths)
+    alone = {task: one_step(network, {task: own}) for task, own in lengths.items()}
+    assert training_flops(architecture, sizes(lengths), together=False) == alone
+    found = prediction_flops(architecture, TextSize.of(text))
+    assert found == one_prediction(network, text) > 0
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_plans(plan):
+    check(architecture_of(SHAPE, plan, SINGLE, depth=1, pooling="pooler"))
+
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("plan", ["S4", "F4", "F1-S1-I2", "S2-G2:quora+sts"])
+def test_pairs(plan, heads):
+    check(architecture_of(SMALL, plan, HEADS[heads], depth=1, pooling="pooler"))
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("plan", ["S4", "F4", "I2-S2"])
+def test_poolings(plan, pooling, depth):
+    check(architecture_of(SMALL, plan, PAIRS, depth=depth, pooling=pooling))
+
+
+@pytest.mark.parametrize("plan", ["S4", "EF-S4", "F1-S2-I1", "I4"])
+def test_embeddings_that_are_narrower_than_the_layers(plan):
+    check(architecture_of(ELECTRA, plan, PAIRS, depth=1))
+
+
+@pytest.mark.parametrize("stack", ["S-S-S", "I-S-S", "S-I-S", "F-S-I", "G:sst+sts-F-F", "T-T-T"])
+@pytest.mark.parametrize("plan", ["S4", "F4"])
+def test_head_stacks(plan, stack):
+    check(architecture_of(SMALL, f"{plan}/{stack}", SINGLE, depth=3, pooling="pooler"))
+
+
+@pytest.mark.parametrize("pooling", [None, "cls"])
+@pytest.mark.parametrize("layers", [{"sst": 0}, {"sst": 1, "quora": 2}, dict.fromkeys(TASKS, 2)])
+@pytest.mark.parametrize("plan", ["S4", "F1-S1-I2", "S2-G2:quora+sts", "I2-S2"])
+def test_heads_that_read_an_inner_layer(plan, layers, pooling):
+    mixed = (replace(SINGLE[0], pooling="mean"), *PAIRS[1:])
+    check(architecture_of(SMALL, plan, mixed, depth=1, head_layers=layers, pooling=pooling))
+
+
+def test_a_shared_head_layer_over_vectors_of_which_some_take_a_gradient():
+    """The head of sst reads a frozen layer; its rows stand beside those of the others."""
+    check(architecture_of(SMALL, "F2-S2/S-F", SINGLE, depth=2, head_layers={"sst": 1}))
+
+
+def test_a_layer_that_some_heads_read_whole():
+    heads = (replace(SINGLE[0], pooling="pooler"), replace(SINGLE[1], pooling="mean"), SINGLE[2])
+    architecture = architecture_of(SMALL, "S4", heads)
+    check(architecture)
+    # Beside a head that reads all tokens, the others' last layer is computed whole as well.
+    together, alone = (
+        training_flops(architecture, sizes(LENGTHS), together=way) for way in (True, False)
+    )
+    assert {task: together[task] > alone[task] for task in TASKS} == {
+        "sst": True, "quora": False, "sts": True
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layers", "projections"), [((0, 1, 2, 3), "shared"), ((1, 2), "own"), ((3,), "shared")]
+)
+@pytest.mark.parametrize("kind", ["attention", "low_rank"])
+@pytest.mark.parametrize("plan", ["S4", "F4", "S2-I2"])
+def test_pals(plan, kind, projections, layers):
+    pals = PalShape(10, 2, kind, "gelu", projections, layers)
+    check(architecture_of(SMALL, plan, PAIRS, depth=1, pals=pals, pooling="pooler"))
+
+
+def test_pals_above_a_layer_that_a_head_reads():
+    pals = PalShape(10, 2, "attention", "gelu", "own", (1, 2, 3))
+    lower = {"sst": 0, "quora": 2}
+    check(architecture_of(SMALL, "F4", PAIRS, depth=1, pals=pals, head_layers=lower))
+
+
+@pytest.mark.parametrize(("plan", "rate"), [("S4", 0.0), ("F4", 0.3), ("I2-S2", 1.0)])
+@pytest.mark.parametrize("fusion", ["concatenation", "attention"])
+@pytest.mark.parametrize("heads", HEADS)
+def test_lanes(plan, heads, fusion, rate):
+    lanes = LaneShape(CHAIN, fusion, rate)
+    parts = {"depth": 2, "lanes": lanes, "pooling": "pooler"}
+    check(architecture_of(SMALL, plan, HEADS[heads], **parts))
+
+
+@pytest.mark.parametrize("stack", ["S-S", "F-I"])
+@pytest.mark.parametrize("fusion", ["concatenation", "attention"])
+def test_lanes_over_a_head_stack_that_is_shared(stack, fusion):
+    upstream = {"sst": (), "quora": ("sst",), "sts": ("quora",)}
+    heads = [TaskHead(task, 3) for task in TASKS]
+    if fusion == "concatenation":
+        stack = stack.replace("S", "I", 1).replace("F", "I")
+    parts = {"depth": 2, "lanes": LaneShape(upstream, fusion), "pooling": "cls"}
+    check(architecture_of(SMALL, f"F2-S2/{stack}", heads, **parts))
+
+
+OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "sharing").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("pairing", ["joined", "separate"])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_of_sharing(option, pairing):
+    words = ["sharing.plan=F1-S1-G1:quora+sts"] if option == "plan" else []
+    words += [f"sharing={option}", f"pairing={pairing}", "encoder.layers=3", "split=1"]
+    blueprint = make_blueprint(load_config(*QUICK, *words))
+    check(blueprint.architecture)
+
+
+def test_the_baseline_of_a_regime_with_parts():
+    words = ("sharing=pals", "encoder.layers=3")
+    check(make_blueprint(load_config(*QUICK, *words)).baseline)
+
+
+def test_no_option_is_forgotten():
+    assert len(OPTIONS) == 11
+
+
+UNEVEN = {"sst": (5, 1, 11, 3), "quora": (2, 13), "sts": (7, 7, 3, 2, 5, 23)}
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_machine_that_pads_attention_does_as_much_as_for_texts_all_as_long(pooling):
+    architecture = architecture_of(SHAPE, "S6-I6", SINGLE, depth=1, pooling=pooling)
+    least = sum(training_flops(architecture, sizes(UNEVEN)).values())
+    padded = {
+        task: TextSize(len(own), sum(own), len(own) * max(own) ** 2) for task, own in UNEVEN.items()
+    }
+    most = sum(training_flops(architecture, padded).values())
+    found = one_step(built(architecture), UNEVEN)
+    if pooling == "mean":
+        assert least < found == most
+    else:
+        # The last layer asks for first tokens alone; a count of those pairs has no padding either.
+        cells = sum(len(own) * max(own) - sum(own) for own in UNEVEN.values())
+        assert least < found == most + 3 * 2 * 2 * cells * SHAPE.hidden
+
+
+def test_counts_grow_with_the_text_as_its_size_says():
+    """Twice the texts is twice the work, so a mean example is the whole set over its number."""
+    architecture = architecture_of(SHAPE, "S6-I6", PAIRS, depth=1, pooling="pooler")
+    once = training_flops(architecture, sizes(LENGTHS))
+    twice = training_flops(architecture, {t: TextSize.of(own * 2) for t, own in LENGTHS.items()})
+    assert twice == {task: 2 * count for task, count in once.items()}
+
+
+def test_a_plan_that_shares_more_takes_no_more_to_predict():
+    counts = [
+        prediction_flops(architecture_of(SHAPE, f"S{n}-I{12 - n}", SINGLE), TextSize.of(TEXT))
+        for n in range(13)
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) == 13
+    # Once its rows have parted, a layer that tasks share has as many to run over as separate ones.
+    late = prediction_flops(architecture_of(SHAPE, "I6-S6", SINGLE), TextSize.of(TEXT))
+    assert late == counts[0]
