@@ -102,7 +102,7 @@ class Asker:
         if not regime.separate:
             found = f"{regime.words}, of sharing=individual with this sweep's settings"
             raise UserError("hydra.sweeper.reference", found,
-                            "false, with score.reference=NUMBER where a reference is needed")  # fmt: skip
+                            "false, or score.reference=NUMBER")  # fmt: skip
         trial = self.book.ask(make_sampler(self.options, 0))
         trial.set_user_attr(REFERENCE, True)
         return self._noted(trial, overrides, regime, None)

@@ -83,8 +83,10 @@ def _returned(found: JobReturn) -> Returned:
 
 
 def _words(error: Any) -> str:
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if isinstance(error, UserError) else f"{type(error).__name__}: {words}"
+    words = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return words
+    return ": ".join(filter(None, [type(error).__name__, words]))
 
 
 def make_jobs(options: SweeperConfig, config: DictConfig, launcher: Launcher) -> Jobs:

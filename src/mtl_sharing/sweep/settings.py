@@ -6,8 +6,10 @@ Without optuna, so that the command line starts fast.
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
@@ -154,16 +156,25 @@ _PRUNERS = {
 }
 
 
+class SweepPresets(SearchPathPlugin):
+    """Finds the configs in ``sweeps/``, from whatever primary config."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Hydra's call before it composes."""
+        search_path.append(PROVIDER, "pkg://mtl_sharing.sweeps")
+
+
 def register_sweeper() -> None:
     """Puts the sweeper in the place of ``hydra/sweeper=optuna``, which it extends."""
     from mtl_sharing.sweep.plugin import RegimeSweeper
 
-    # First, as it stores the config that this one replaces.
+    Plugins.instance().register(SweepPresets)
+    # Before the config below, which replaces the one that upstream's plugin stores.
     Plugins.instance().register(RegimeSweeper)
     store = ConfigStore.instance()
     store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
     for name, node in _PRUNERS.items():
-        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER)
+        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER, replace=True)
 
 
 def sweeper_of(job: Any) -> SweeperConfig | None:
