@@ -227,10 +227,28 @@ def _announce(blueprint: Blueprint, trainer: Trainer) -> None:
     )  # fmt: skip
 
 
+def measure(config: Config, folder: Path, hooks: Hooks = Hooks()) -> Calibration | None:
+    """What the config's regime and separate models cost by the clock, side by side; trains none.
+
+    Args:
+        folder: takes the tokenizer.
+
+    Raises:
+        UserError: a mistake in the config or the data.
+    """
+    blueprint = make_blueprint(config)
+    material = replace(hooks.read(blueprint, folder), tower={})
+    return _measured(blueprint, material, max(1, config.score.pairs))
+
+
 def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
-    pairs = blueprint.config.score.pairs
-    if not pairs or blueprint.config.score.clock == "flops":
+    score = blueprint.config.score
+    if not score.pairs or score.clock == "flops":
         return None
+    return _measured(blueprint, material, score.pairs)
+
+
+def _measured(blueprint: Blueprint, material: Material, pairs: int) -> Calibration | None:
     architecture, unshared = blueprint.architecture, blueprint.baseline
     log.info("measuring %s and the baseline %s side by side", describe_regime(blueprint),
              unshared.plan)  # fmt: skip

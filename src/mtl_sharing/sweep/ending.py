@@ -14,13 +14,18 @@ from mtl_sharing.sweep.records import best_trial, is_reference, rows, write_best
 from mtl_sharing.sweep.regimes import Composer
 from mtl_sharing.sweep.study import OVERRIDES, REGIME, SAME_AS, Book
 from mtl_sharing.sweep.sweep import Sweep
+from mtl_sharing.sweep.winner import Measured, measure_winner, read_measured
 
 log = logging.getLogger(__name__)
 _SHOWN = 5
 
 
-def end_sweep(sweep: Sweep, composer: Composer) -> None:
-    """Writes sweep.csv, best.yaml and sweep.png, and prints the best regimes."""
+def end_sweep(sweep: Sweep, composer: Composer, complete: bool) -> None:
+    """Writes sweep.csv, best.yaml and sweep.png, and prints the best regimes.
+
+    Args:
+        complete: the sweep came to its end; then its winner is measured, too.
+    """
     book, objectives = sweep.book, sweep.objectives
     if not book.trials():
         return
@@ -29,6 +34,9 @@ def end_sweep(sweep: Sweep, composer: Composer) -> None:
     if best is None:
         log.info("no trial has been completed yet")
         return
+    measured = read_measured(book.folder, best.number)
+    if complete and sweep.score.clock == "flops":
+        measured = measure_winner(sweep.jobs, book.folder, best)
     facts = {
         "trial": str(best.number),
         "regime": str(best.user_attrs.get(REGIME)),
@@ -36,7 +44,7 @@ def end_sweep(sweep: Sweep, composer: Composer) -> None:
     }
     write_best(book, composer.standalone(best.user_attrs[OVERRIDES]), facts)
     draw_sweep(book.folder, rows(book, objectives), objectives, reference, book.study)
-    print_table(book, objectives, best, reference)
+    print_table(book, objectives, best, reference, measured)
 
 
 def _kept(trial: FrozenTrial, reference: float | None) -> str:
@@ -47,7 +55,11 @@ def _kept(trial: FrozenTrial, reference: float | None) -> str:
 
 
 def print_table(
-    book: Book, objectives: Sequence[str], best: FrozenTrial, reference: float | None
+    book: Book,
+    objectives: Sequence[str],
+    best: FrozenTrial,
+    reference: float | None,
+    measured: Measured | None,
 ) -> None:
     """The best trials and the reference, a sentence on the best, and where things lie."""
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -63,7 +75,7 @@ def print_table(
     # A file or a pipe has no width to keep to.
     console.print(table, highlight=False, crop=False, width=console.measure(table).maximum)
     console.print()
-    for line in _lines(book, best, reference, whole):
+    for line in _lines(book, best, reference, whole, measured):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -114,17 +126,29 @@ def _share(parameters: float, whole: int | None) -> str:
     return f"{parameters:,.0f}" if whole is None else f"{parameters / whole:.1%}"
 
 
-def _lines(book: Book, best: FrozenTrial, reference: float | None, whole: int | None) -> list[str]:
+def _lines(
+    book: Book,
+    best: FrozenTrial,
+    reference: float | None,
+    whole: int | None,
+    measured: Measured | None,
+) -> list[str]:
     counts = {state: sum(t.state == state for t in book.trials()) for state in TrialState}
     told = ", ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
     figures = best.user_attrs["figures"]
     share = "" if whole is None else f" at {_share(figures['parameters'], whole)} of the parameters"
-    return [
-        f"{'best':<9}{best.user_attrs.get(REGIME)}: {_kept(best, reference)}{share}",
-        f"{'trials':<9}{told}",
-        f"{'sweep':<9}{_short(book.folder)} (sweep.csv, sweep.png)",
-        f"{'train it':<9}mtl-train --config-dir {_short(book.folder)} --config-name best",
+    lines = [("best", f"{best.user_attrs.get(REGIME)}: {_kept(best, reference)}{share}")]
+    if measured is not None:
+        times = measured["time"]
+        words = f"{times['train']:.2f} x the time to train and {times['predict']:.2f} x to predict"
+        lines.append(("measured", f"separate models take {words}"))
+    place = _short(book.folder)
+    lines += [
+        ("trials", told),
+        ("sweep", f"{place} (sweep.csv, sweep.png)"),
+        ("train it", f"mtl-train --config-dir {place} --config-name best"),
     ]
+    return [f"{label:<10}{text}" for label, text in lines]
 
 
 def _short(folder: Path) -> str:

@@ -66,13 +66,15 @@ def run_sweep(
     known = reference_performance(base.score, tuple(regimes[0].blueprint.specs))
     sweep = Sweep(book, asker, jobs, options, base.score, objectives, known, report)
     _announce(book, options, asker)
+    complete = False
     try:
         with report:
             sweep.run()
+        complete = True
     except (Stopped, KeyboardInterrupt):
         raise SweepStopped from None
     finally:
-        end_sweep(sweep, composer)
+        end_sweep(sweep, composer, complete)
 
 
 class _Layers:

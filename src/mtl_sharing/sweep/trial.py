@@ -21,6 +21,8 @@ from mtl_sharing.sweep.reuse import read_once
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import DATABASE_ERRORS, open_storage
 from mtl_sharing.sweep.study import REFERENCE, PerformanceStudy, make_pruner
+from mtl_sharing.sweep.winner import FOLDER as MEASURED
+from mtl_sharing.sweep.winner import run_measurement
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +85,16 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
         UserError, OSError: as a single run does.
         Stopped: asked to stop, with its state saved.
     """
+    _quiet_console()
     job = HydraConfig.get()
+    if folder.name == MEASURED:
+        run_measurement(config, folder, job.job.num)
+        return
     storage = open_storage(options.storage, Path(job.sweep.dir))
     study_id = storage.get_study_id_from_name(str(options.study_name))
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, job.job.num)
     pruner = make_pruner(options)
     trial = Trial(storage, str(options.study_name), trial_id, pruner, not options.seeds)
-    _quiet_console()
     if finished_result(folder):
         return
     try:
