@@ -34,11 +34,11 @@ class Pruned(Exception):
     """A trial ends early, since others do better.
 
     Args:
-        evaluation: number of the evaluation, from 1, that it ends at.
-        performance: found there.
+        evaluation: number of the evaluation, from 1, that it ends at; 0 before the training.
+        performance: found there; None before the training.
     """
 
-    def __init__(self, evaluation: int, performance: float, reason: str) -> None:
+    def __init__(self, evaluation: int, performance: float | None, reason: str) -> None:
         super().__init__(evaluation, performance, reason)
         self.evaluation = evaluation
         self.performance = performance

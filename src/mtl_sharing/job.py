@@ -27,6 +27,7 @@ from mtl_sharing.outcome import (
     describe_regime,
     machine,
     model_config,
+    multipliers,
     parts,
     plan_record,
     scores,
@@ -41,7 +42,7 @@ from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate, timed_text
 from mtl_sharing.score.cost import plan_cost
-from mtl_sharing.score.score import reference_performance
+from mtl_sharing.score.score import Multipliers, reference_performance
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +57,14 @@ class Hooks:
         read: gives the material of a blueprint's run in a folder.
         evaluated: called after each evaluation while training with its number, from 1, and its
             figures; ends the run early by raising Pruned.
+        costed: called before the training with what the regime saves, where the score counts
+            operations; may raise Pruned, too.
         curves: whether curves.png is drawn, which takes as long as some short trainings.
     """
 
     read: Callable[[Blueprint, Path], Material] = read_material
     evaluated: Callable[[int, Evaluation], None] | None = None
+    costed: Callable[[Multipliers], None] | None = None
     curves: bool = True
 
 
@@ -163,6 +167,10 @@ def _train_and_score(
     blueprint: Blueprint, folder: Path, reference: float | None, hooks: Hooks
 ) -> Result:
     plain = hooks.read(blueprint, folder)
+    operations = count_operations(blueprint, plain)
+    known = multipliers(blueprint, None, operations)
+    if hooks.costed is not None and known is not None:
+        hooks.costed(known)
     began = time.perf_counter()
     material = with_frozen_states(blueprint, plain)
     frozen_s = time.perf_counter() - began
@@ -189,7 +197,7 @@ def _train_and_score(
     measured = _calibrate(blueprint, plain)
     cost = plan_cost(blueprint.architecture)
     return {
-        **scores(blueprint, found, measured, count_operations(blueprint, plain), reference),
+        **scores(blueprint, found, measured, operations, reference),
         "performance": found.performance,
         "performance_raw_r": found.performance_raw_r,
         "selection": selection_record(chosen),

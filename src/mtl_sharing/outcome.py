@@ -146,21 +146,21 @@ def scores(
         reference = performance
     kept = None if reference is None else performance / reference
     weighted = keep = baseline = None
-    multipliers = _multipliers(blueprint, measured, counted)
-    if multipliers is not None:
+    saved = multipliers(blueprint, measured, counted)
+    if saved is not None:
         exponents = config.memory_exponent, config.time_exponent
-        weighted = weighted_score(performance, multipliers, *exponents)
+        weighted = weighted_score(performance, saved, *exponents)
         keep = (
             None
             if kept is None
-            else keep_objective(kept, config.keep, saved_cost(multipliers, *exponents))
+            else keep_objective(kept, config.keep, saved_cost(saved, *exponents))
         )
         baseline = _baseline(blueprint, measured, counted)
     return {
         "score": weighted,
         "kept": kept,
         "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
-        "multipliers": None if multipliers is None else asdict(multipliers),
+        "multipliers": None if saved is None else asdict(saved),
         "baseline": baseline,
         "flops": counted.regime.record(),
         "scored_by": asdict(config),
@@ -176,7 +176,7 @@ def _baseline(
     return found if measured is None else found | measured.record()
 
 
-def _multipliers(
+def multipliers(
     blueprint: Blueprint, measured: Calibration | None, counted: BothOperations
 ) -> Multipliers | None:
     """By the clock of the config; None where that one did not run."""

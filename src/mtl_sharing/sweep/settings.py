@@ -16,7 +16,7 @@ from omegaconf import MISSING, OmegaConf
 PROVIDER = "mtl_sharing"
 # Optuna's samplers and pruners are what a config file may name here, nothing else.
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
-PRUNERS = ("optuna.pruners.*",)
+PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.pruning.KeepPruner")
 
 
 @dataclass
@@ -31,6 +31,14 @@ class NoPrunerConfig(PrunerConfig):
     """Every trial runs to its end."""
 
     _target_: str = "optuna.pruners.NopPruner"
+
+
+@dataclass
+class KeepConfig(PrunerConfig):
+    """For ``score.objective=keep``: ends what cannot be the cheapest regime that keeps enough."""
+
+    _target_: str = "mtl_sharing.sweep.pruning.KeepPruner"
+    slack: float = 0.1
 
 
 @dataclass
@@ -147,6 +155,7 @@ class SweeperConfig(OptunaSweeperConf):
 
 _PRUNERS = {
     "none": NoPrunerConfig,
+    "keep": KeepConfig,
     "asha": SuccessiveHalvingConfig,
     "hyperband": HyperbandConfig,
     "median": MedianConfig,

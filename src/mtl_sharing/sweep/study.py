@@ -14,7 +14,8 @@ from hydra.utils import instantiate
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mtl_sharing.errors import UserError
@@ -26,18 +27,30 @@ log = logging.getLogger(__name__)
 MADE_FOR = "made for"
 REFERENCE, SAME_AS, IDENTITY, REASON = "reference", "same as", "identity", "reason"
 OVERRIDES, REGIME, ATTEMPTS = "overrides", "regime", "attempts"
+# What the regime saves, by the score's ratios, where that is known before it trains.
+SAVED = "saved"
 
 
-class PerformanceStudy(optuna.Study):
-    """A study as its pruner sees it: reports are performances, whatever its objectives are.
+class _Performances:
+    """A storage in which every study has one direction: up."""
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """Of the performances that trials report."""
+        return [StudyDirection.MAXIMIZE]
+
+
+def performance_study(name: str, storage: BaseStorage) -> optuna.Study:
+    """A study as its pruner sees it: by the performances reported, whatever its objectives are.
 
     Optuna's pruners refuse a study with several objectives.
     """
-
-    @property
-    def directions(self) -> list[optuna.study.StudyDirection]:
-        """One direction: up."""
-        return [optuna.study.StudyDirection.MAXIMIZE]
+    return optuna.Study(name, _Performances(storage))  # type: ignore[arg-type]
 
 
 def make_pruner(options: SweeperConfig) -> BasePruner:

@@ -26,8 +26,8 @@ from mtl_sharing.sweep.study import (
     REFERENCE,
     SAME_AS,
     Book,
-    PerformanceStudy,
     make_pruner,
+    performance_study,
 )
 from mtl_sharing.sweep.verdict import Verdict, objective_values, read_verdict
 
@@ -202,7 +202,7 @@ class Sweep:
         assert last is not None
         step = flight.seeds[flight.run]
         self.book.storage.set_trial_intermediate_value(trial_id, step, last.figures["performance"])
-        study = PerformanceStudy(self.book.study.study_name, self.book.storage)
+        study = performance_study(self.book.study.study_name, self.book.storage)
         trial = self.book.trial(flight.number)
         if REFERENCE not in trial.user_attrs and make_pruner(self.options).prune(study, trial):
             reason = f"behind after {flight.run + 1} of {len(flight.seeds)} seeds"

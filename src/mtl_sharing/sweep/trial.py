@@ -16,11 +16,13 @@ from mtl_sharing.errors import Pruned
 from mtl_sharing.job import Hooks, finished_result, run_job
 from mtl_sharing.run.evaluate import Evaluation
 from mtl_sharing.run.progress import ConsoleHandler
+from mtl_sharing.score.score import Multipliers, saved_cost
+from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.life import ALIVE, Beating, mark
 from mtl_sharing.sweep.reuse import read_once
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import DATABASE_ERRORS, open_storage
-from mtl_sharing.sweep.study import REFERENCE, PerformanceStudy, make_pruner
+from mtl_sharing.sweep.study import REFERENCE, SAVED, make_pruner, performance_study
 from mtl_sharing.sweep.winner import FOLDER as MEASURED
 from mtl_sharing.sweep.winner import run_measurement
 
@@ -39,6 +41,7 @@ class Trial:
     study_name: str
     trial_id: int
     pruner: BasePruner
+    score: ScoreConfig
     reports: bool
     _attributes: Mapping[str, Any] = field(init=False)
 
@@ -63,7 +66,7 @@ class Trial:
             return
         try:
             self.storage.set_trial_intermediate_value(self.trial_id, number, found.performance)
-            behind = self._attributes.get(REFERENCE) is None and self._is_behind()
+            behind = self._may_end and self._is_behind()
         except UpdateFinishedTrialError:
             raise Pruned(number, found.performance, "the study has ended this trial") from None
         except DATABASE_ERRORS as error:
@@ -73,8 +76,23 @@ class Trial:
         if behind:
             raise Pruned(number, found.performance, f"behind at evaluation {number}")
 
+    def costed(self, found: Multipliers) -> None:
+        """Notes what the regime saves.
+
+        Raises:
+            Pruned: that is too little to win, so that there is nothing to train for.
+        """
+        exponents = self.score.memory_exponent, self.score.time_exponent
+        self.storage.set_trial_user_attr(self.trial_id, SAVED, saved_cost(found, *exponents))
+        if self._may_end and self._is_behind():
+            raise Pruned(0, None, "another keeps enough and costs no more")
+
+    @property
+    def _may_end(self) -> bool:
+        return self.reports and REFERENCE not in self._attributes
+
     def _is_behind(self) -> bool:
-        study = PerformanceStudy(self.study_name, self.storage)
+        study = performance_study(self.study_name, self.storage)
         return self.pruner.prune(study, self.storage.get_trial(self.trial_id))
 
 
@@ -94,12 +112,14 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     study_id = storage.get_study_id_from_name(str(options.study_name))
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, job.job.num)
     pruner = make_pruner(options)
-    trial = Trial(storage, str(options.study_name), trial_id, pruner, not options.seeds)
+    trial = Trial(
+        storage, str(options.study_name), trial_id, pruner, config.score, not options.seeds
+    )
     if finished_result(folder):
         return
     try:
         with Beating(trial.beat):
-            run_job(config, folder, Hooks(read_once, trial.evaluated, curves=False))
+            run_job(config, folder, Hooks(read_once, trial.evaluated, trial.costed, curves=False))
     except Pruned:
         return
     finally:

@@ -1,0 +1,100 @@
+"""The pruner for score.objective=keep, on studies made by hand; Optuna's own through ours."""
+
+import optuna
+import pytest
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.sweep.pruning import KeepPruner
+from mtl_sharing.sweep.study import MADE_FOR, REFERENCE, SAVED, performance_study
+
+CURVE = {1: 0.4, 2: 0.6, 3: 0.7, 4: 0.75, 5: 0.8}
+
+
+def trial(curve=None, value=None, state=TrialState.COMPLETE, **facts):
+    return create_trial(
+        state=state,
+        values=None if value is None else [value],
+        params={"split": 0},
+        distributions={"split": IntDistribution(0, 3)},
+        intermediate_values=curve or {},
+        user_attrs=facts,
+    )
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """With a reference that ends at 0.8, of which 0.9 is to be kept."""
+    made = optuna.create_study(direction="maximize")
+    made.set_user_attr(MADE_FOR, {"settings": {"score": {"keep": 0.9}}})
+    made.add_trial(trial(CURVE, 1.0, **{REFERENCE: True, SAVED: 1.0}))
+    return made
+
+
+def pruned(study, pruner, curve, **facts) -> bool:
+    return pruner.prune(study, trial(curve, state=TrialState.RUNNING, **facts))
+
+
+@pytest.mark.parametrize(("step", "least"), [(1, 0.9 - 0.2 * 0.8), (3, 0.9 - 0.2 * 0.4), (5, 0.9)])
+def test_a_trial_may_lag_by_the_slack_that_is_left(study, step, least):
+    pruner = KeepPruner(slack=0.2)
+    before = {k: v for k, v in CURVE.items() if k < step}
+    assert not pruned(study, pruner, before | {step: CURVE[step] * (least + 1e-6)})
+    assert pruned(study, pruner, before | {step: CURVE[step] * (least - 1e-6)})
+
+
+def test_nothing_is_judged_before_the_reference_or_a_report():
+    bare = optuna.create_study(direction="maximize")
+    bare.set_user_attr(MADE_FOR, {"settings": {"score": {"keep": 0.9}}})
+    assert not pruned(bare, KeepPruner(), {1: 0.0})
+    assert not pruned(bare, KeepPruner(), {})
+
+
+def test_what_costs_no_less_than_a_regime_that_keeps_enough_cannot_win(study):
+    study.add_trial(trial(CURVE, 1.7, **{SAVED: 1.7}))  # keeps enough
+    study.add_trial(trial(CURVE, -0.02, **{SAVED: 2.9}))  # does not
+    pruner = KeepPruner()
+    assert pruned(study, pruner, {}, **{SAVED: 1.7})
+    assert pruned(study, pruner, {}, **{SAVED: 1.2})
+    assert not pruned(study, pruner, {}, **{SAVED: 1.8})
+    assert not pruned(study, pruner, CURVE, **{SAVED: 2.9})
+    assert not pruned(study, pruner, {})
+
+
+def test_a_slack_is_a_share():
+    with pytest.raises(UserError, match="slack"):
+        KeepPruner(slack=1.5)
+
+
+PRUNERS = [
+    optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
+    optuna.pruners.HyperbandPruner(min_resource=1, max_resource=5, reduction_factor=3),
+    optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0),
+    optuna.pruners.PercentilePruner(50.0, n_startup_trials=1, n_warmup_steps=0),
+]
+
+
+@pytest.mark.parametrize("pruner", PRUNERS, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("directions", [["maximize"], ["minimize", "minimize"]])
+def test_optunas_pruners_see_performances_whatever_the_objectives(pruner, directions):
+    """The last of many is ended if it is the worst, and goes on if it is the best."""
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(storage=storage, directions=directions, study_name="a")
+    seen = performance_study("a", storage)
+
+    def ends(value: float) -> bool:
+        asked = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        found = False
+        for step in range(1, 6):
+            storage.set_trial_intermediate_value(asked._trial_id, step, value)
+            if pruner.prune(seen, storage.get_trial(asked._trial_id)):
+                found = True
+                break
+        study.tell(asked, [value] * len(directions))
+        return found
+
+    for number in range(12):
+        ends(0.3 + 0.01 * number)
+    assert [ends(0.01) for _ in range(4)].count(True) >= 3  # Hyperband spares a bracket
+    assert not ends(0.99)
