@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from mtl_sharing.outcome import (
 from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_json
 from mtl_sharing.run.learner import Learner
-from mtl_sharing.run.precision import peak_memory, reset_peak_memory
+from mtl_sharing.run.precision import peak_memory, reset_peak_memory, use_device
 from mtl_sharing.run.records import draw_curves, git_state, versions
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
@@ -60,12 +60,14 @@ class Hooks:
         costed: called before the training with what the regime saves, where the score counts
             operations; may raise Pruned, too.
         curves: whether curves.png is drawn, which takes as long as some short trainings.
+        working: what is entered while this process works in the folder, and no other.
     """
 
     read: Callable[[Blueprint, Path], Material] = read_material
     evaluated: Callable[[int, Evaluation], None] | None = None
     costed: Callable[[Multipliers], None] | None = None
     curves: bool = True
+    working: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 def describe(config: Config, folder: Path) -> Result:
@@ -117,7 +119,7 @@ def run_job(config: Config, folder: Path, hooks: Hooks = Hooks()) -> Result:
         Pruned: a hook ended it early.
         OSError: the folder takes no more.
     """
-    with _sole_use(folder):
+    with _sole_use(folder), hooks.working():
         return _run(config, folder, hooks)
 
 
@@ -125,6 +127,7 @@ def _run(config: Config, folder: Path, hooks: Hooks) -> Result:
     check_range("seed", config.seed, 0, 2**32 - 1)
     torch.manual_seed(config.seed)
     blueprint = make_blueprint(_with_precision_of(config, folder))
+    use_device(blueprint.runtime.device)
     reference = reference_performance(config.score, blueprint.plan.tasks)
     result: Result = {"schema": SCHEMA, "status": "running", "plan": str(blueprint.plan)}
     result |= {"regime": describe_regime(blueprint), "parts": parts(blueprint)}

@@ -22,6 +22,12 @@ MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 _ENTRIES = {"task": TaskConfig(), "sources": SourceConfig(), "phases": PhaseConfig()}
 _ADDED = r"Error merging override \++([\w.]+)=(.*) Invalid type .* not a subclass of (\w+)\..*"
 _UNKNOWN_OPTION = r"Could not find '([\w/]+)/(\w+)' Available options in '[\w/]+': (.*)"
+# Launchers that an extra brings.
+_EXTRAS = {
+    "hydra/launcher/joblib": "parallel",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/launcher/submitit_slurm": "slurm",
+}
 Result = TypeVar("Result")
 
 
@@ -79,6 +85,10 @@ def _config_message(error: Exception) -> str:
     option = re.search(_UNKNOWN_OPTION, words)
     if option:
         group, name, options = option[1], option[2], option[3].split()
+        extra = _EXTRAS.get(f"{group}/{name}")
+        if extra is not None:
+            allowed = f"pip install 'mtl-sharing[{extra}]', or another launcher"
+            return str(UserError(group, f"{name}, which is not installed", allowed))
         return str(UserError(group, name + did_you_mean(name, options), one_of(options)))
     key = re.search(r"Key '([^']+)' (?:is )?not in", words)
     if key:

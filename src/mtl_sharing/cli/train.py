@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from mtl_sharing.cli.failures import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.errors import UserError
+from mtl_sharing.sweep.secret import hide_storage
 from mtl_sharing.sweep.settings import register_sweeper, sweeper_of
 
 # Hydra may call nothing else by a name from a config file.
@@ -104,7 +105,8 @@ def main() -> None:
     logging.raiseExceptions = False
     register()
     register_sweeper()
-    arguments = sys.argv[1:]
+    # A database's URL may hold a password, and Hydra writes down what it was called with.
+    arguments = sys.argv[1:] = hide_storage(sys.argv[1:])
     folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
     resuming = bool(folders) and folders[-1] not in ("", "null")
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import re
 import resource
 import sys
 import time
@@ -21,19 +22,26 @@ _TRIAL_ROWS, _TRIAL_ROUNDS = 512, 7
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` (the GPU where there is one), ``cpu`` or ``cuda``.
+    """``auto`` (the GPU where there is one), ``cpu``, ``cuda``, or a GPU's number: ``cuda:1``.
 
     Raises:
-        UserError: another name, or cuda on a machine without.
+        UserError: another name, or a GPU that is not there.
     """
-    present = torch.cuda.is_available()
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda" if present else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise UserError("trainer.device", name, "auto, cpu, cuda")
-    if name == "cuda" and not present:
-        raise UserError("trainer.device", "cuda, and torch sees no GPU here", "auto, cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError("trainer.device", name, "auto, cpu, cuda, cuda:0 and so on")
+    if name != "cpu" and (torch.device(name).index or 0) >= present:
+        seen = f"{present} GPUs" if present else "no GPU"
+        raise UserError("trainer.device", f"{name}, and torch sees {seen} here", "auto, cpu")
     return torch.device(name)
+
+
+def use_device(device: torch.device) -> None:
+    """Makes one of several GPUs the one that random numbers and names are asked of."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
 
 
 def choose_precision(name: str, device: torch.device, hidden: int) -> str:
@@ -101,7 +109,7 @@ def keep_freed_memory() -> None:
 def reset_peak_memory(device: torch.device) -> None:
     """Starts a new peak: the allocator's on a GPU, the process's on a CPU (Linux only)."""
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(device)
         return
     with contextlib.suppress(OSError, AttributeError):
         # What was freed goes back to the system first, or the next peak would hide in it.
@@ -112,7 +120,7 @@ def reset_peak_memory(device: torch.device) -> None:
 def peak_memory(device: torch.device) -> int:
     """Bytes at the peak since :func:`reset_peak_memory` (since the start where it cannot)."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
+        return torch.cuda.max_memory_allocated(device)
     with contextlib.suppress(OSError):
         status = Path("/proc/self/status").read_text()
         (line,) = [row for row in status.splitlines() if row.startswith("VmHWM")]

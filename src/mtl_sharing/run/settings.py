@@ -58,7 +58,7 @@ class TrainerConfig:
         eval_batch_size: examples of a batch where nothing is learnt.
         patience: evaluations without a better performance before training stops; null never.
         precision: ``auto``, ``fp32`` or ``bf16``.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, or one of several GPUs by its number: ``cuda:1``.
         threads: of a CPU's products; null is one for each core that the process may use.
         debug: show the traceback of an error.
     """

@@ -66,7 +66,7 @@ class Trainer:
     learner: Learner = field(init=False)
     _number: int = field(default=0, init=False)
     _running: Running = field(default_factory=Running, init=False)
-    _stop: bool = field(default=False, init=False)
+    _stop: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.learner = self.phase.make()
@@ -89,13 +89,16 @@ class Trainer:
     def run(self) -> None:
         """Trains to the end and leaves the best weights in the network.
 
+        A signal that asks for the job to be queued again (SIGUSR2, where a launcher listens to
+        it) is handed on to who listened before, once the state is saved.
+
         Raises:
             Stopped: on SIGINT or SIGTERM, once the state is saved.
             UserError: a loss that is no number.
             OSError: the folder takes no more.
         """
         # Only the main thread may handle signals.
-        mine = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        mine = _signals() if threading.current_thread() is threading.main_thread() else ()
         old = {number: signal.signal(number, self._on_signal) for number in mine}
         try:
             with TrainingProgress(self.total, self.done) as progress:
@@ -104,9 +107,15 @@ class Trainer:
                 while self._number + 1 < len(self.phases):
                     self._next_phase()
                     self._train(progress)
+        except Stopped:
+            # What it starts (a queue that ends this process) may send the others.
+            _restore(old)
+            requeue = old.get(REQUEUE) if self._stop == REQUEUE else None
+            if callable(requeue):
+                requeue(REQUEUE, None)
+            raise
         finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+            _restore(old)
         self._take_best()
 
     def _next_phase(self) -> None:
@@ -144,7 +153,7 @@ class Trainer:
             progress.advance(self.done, self.total, self._running.losses, rate)
             if self.step % self.phase.eval_every == 0 or self.step == self.phase.total:
                 self._take_stock()
-            if self._stop:
+            if self._stop is not None:
                 self.save()
                 raise Stopped(str(self.folder))
         if self.phase.judged and self.best == -math.inf:
@@ -157,10 +166,11 @@ class Trainer:
         return self.phase.patience is not None and self.stale >= self.phase.patience
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stop:
+        # A person means a second Ctrl-C; a scheduler may send several of the others.
+        if self._stop is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._stop = True
-        log.info("stopping after this step; once more to stop at once")
+        self._stop = number if number == REQUEUE else self._stop or number
+        log.info("stopping after this step; Ctrl-C to stop at once")
 
     def _take_stock(self) -> None:
         """Evaluates where the phase is judged, and saves the state."""
@@ -227,7 +237,19 @@ class Trainer:
         return True
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What submitit listens to: SLURM sends it some time before a job's time limit.
+REQUEUE = signal.SIGUSR2
+
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """Those that stop a training; the last only where somebody knows what to do then."""
+    stops = signal.SIGINT, signal.SIGTERM
+    return (*stops, REQUEUE) if callable(signal.getsignal(REQUEUE)) else stops
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def save_weights(folder: Path, network: nn.Module) -> None:

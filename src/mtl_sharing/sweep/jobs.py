@@ -11,7 +11,9 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from mtl_sharing.errors import FolderInUse, UserError
+from mtl_sharing.sweep.places import Places, launches_with, make_places, runs_in_the_sweep
 from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.storage import DatabaseGone
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,14 @@ class Jobs:
     Attributes:
         slots: jobs at once.
         inline: each job runs here and now, in the process and thread that starts it.
+        places: what each of the jobs at once gets of this machine.
     """
 
     launcher: Launcher
     slots: int
     inline: bool
+    places: Places = field(default_factory=Places)
+    _slots: dict[int, int] = field(default_factory=dict)
     _tickets: Iterator[int] = field(default_factory=count)
     _returned: dict[int, Returned] = field(default_factory=dict)
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -48,7 +53,7 @@ class Jobs:
     def start(self, number: int, overrides: Sequence[str]) -> int:
         """Begins a trial's job and gives its ticket, at once unless jobs run inline."""
         ticket = next(self._tickets)
-        work = (ticket, number, list(overrides))
+        work = (ticket, number, [*overrides, *self.places.words(self._slot(ticket))])
         if self.inline:
             self._launch(*work)
         else:
@@ -56,10 +61,20 @@ class Jobs:
             threading.Thread(target=self._launch, args=work, daemon=True).start()
         return ticket
 
+    def _slot(self, ticket: int) -> int:
+        """The lowest slot that no job holds; this one does until it returns."""
+        held = {slot for of, slot in self._slots.items() if of not in self._returned}
+        self._slots[ticket] = next(slot for slot in count() if slot not in held)
+        return self._slots[ticket]
+
     def _launch(self, ticket: int, number: int, overrides: list[str]) -> None:
         try:
             (found,) = self.launcher.launch([overrides], initial_job_idx=number)
             returned = _returned(found)
+        except (KeyboardInterrupt, SystemExit) as error:
+            if self.inline:
+                raise
+            returned = Returned(_words(error), lost=True)
         except Exception as error:
             returned = Returned(_words(error), lost=True)
         self._returned[ticket] = returned
@@ -79,7 +94,8 @@ def _returned(found: JobReturn) -> Returned:
     if found.status != JobStatus.FAILED:
         return Returned()
     error = found._return_value
-    return Returned(_words(error), in_use=isinstance(error, FolderInUse))
+    return Returned(_words(error), lost=isinstance(error, DatabaseGone),
+                    in_use=isinstance(error, FolderInUse))  # fmt: skip
 
 
 def _words(error: Any) -> str:
@@ -95,10 +111,12 @@ def make_jobs(options: SweeperConfig, config: DictConfig, launcher: Launcher) ->
     Raises:
         UserError: several at once with a launcher that runs them one after the other.
     """
-    inline = type(launcher).__name__ == "BasicLauncher"
-    if options.n_jobs < 1:
-        raise UserError("hydra.sweeper.n_jobs", options.n_jobs, "1 or more")
+    inline = runs_in_the_sweep(config.hydra.launcher)
     if inline and options.n_jobs > 1:
         found = f"{options.n_jobs} with hydra/launcher=basic"
         raise UserError("hydra.sweeper.n_jobs", found, "1, or +cluster=local, or +cluster=slurm")
-    return Jobs(launcher, options.n_jobs, inline)
+    if launches_with(launcher) == "SlurmLauncher":
+        from mtl_sharing.sweep.slurm import watch_queue
+
+        watch_queue()
+    return Jobs(launcher, options.n_jobs, inline, make_places(config, options.n_jobs))

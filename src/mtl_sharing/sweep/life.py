@@ -5,6 +5,7 @@ a mark into the study every few seconds. A trial whose mark has stood still for 
 its process was killed or its machine is gone. No clocks are compared, only marks.
 """
 
+import math
 import os
 import socket
 import threading
@@ -30,6 +31,14 @@ def mark(beat: int, job: bool) -> dict[str, Any]:
             "job": job}  # fmt: skip
 
 
+def resting() -> dict[str, Any]:
+    """The mark of a trial whose job has ended well or waits for its next turn: of no process.
+
+    It never counts as gone; a sweep that knows the trial keeps it alive.
+    """
+    return {"host": "", "pid": 0, "start": None, "beat": 0, "job": False}
+
+
 def _start(pid: int) -> str | None:
     """When a process began, as the system counts; tells it from a later one of the same number."""
     with suppress(OSError, IndexError):
@@ -51,10 +60,14 @@ def process_is_gone(found: Mapping[str, Any] | None) -> bool:
 
 
 class Watch:
-    """Remembers when each trial's mark was last seen to change."""
+    """Remembers when each trial's mark was last seen to change.
 
-    def __init__(self, grace_s: float) -> None:
-        self._grace = grace_s
+    Args:
+        since: from when on marks could be seen at all, by the monotonic clock.
+    """
+
+    def __init__(self, grace_s: float, since: Callable[[], float] = lambda: -math.inf) -> None:
+        self._grace, self._since = grace_s, since
         self._seen: dict[int, tuple[Any, float]] = {}
 
     def is_lost(self, number: int, found: Mapping[str, Any] | None) -> bool:
@@ -64,7 +77,7 @@ class Watch:
         if number not in self._seen or found != last:
             since = now
             self._seen[number] = found, since
-        return process_is_gone(found) or now - since > self._grace
+        return process_is_gone(found) or now - max(since, self._since()) > self._grace
 
     def forget(self, number: int) -> None:
         """Begins anew with a trial that was taken up again."""

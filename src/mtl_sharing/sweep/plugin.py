@@ -6,30 +6,35 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.places import settle_jobs
+from mtl_sharing.sweep.secret import hide_storage_of
+from mtl_sharing.sweep.settings import sweeper_of
 
 
 class RegimeSweeper(Sweeper):
     """Asks a study for one trial at a time and places each through the Hydra launcher."""
 
     def __init__(self, **options: Any) -> None:
-        # Samplers and pruners stay configs: they are made anew where they are used.
-        plain: dict[str, Any] = {
-            name: OmegaConf.to_container(value, resolve=True)
-            if OmegaConf.is_config(value)
-            else value
-            for name, value in options.items()
-        }
-        self.options = SweeperConfig(**plain)
+        pass  # setup() has the last word on them
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Hydra's call before the sweep."""
-        self._config, self._context = config, hydra_context
-        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
+        """Hydra's call before the sweep.
+
+        Raises:
+            UserError: more jobs at once than the launcher can say.
+        """
+        hide_storage_of(config)
+        settle_jobs(config)
+        # Samplers and pruners stay configs: they are made anew where they are used.
+        options = sweeper_of(config.hydra)
+        assert options is not None
+        self.options = options
+        self.config, self.context = config, hydra_context
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -41,4 +46,5 @@ class RegimeSweeper(Sweeper):
         """
         from mtl_sharing.sweep.start import run_sweep
 
-        run_sweep(self.options, self._config, self._context, self._launcher, arguments)
+        assert self.config is not None
+        run_sweep(self.options, self.config, self.context, self.launcher, arguments)

@@ -47,7 +47,8 @@ def run_sweep(
         SweepStopped: asked to stop; the same command goes on.
     """
     # Each launch would announce itself.
-    logging.getLogger("hydra").setLevel(logging.WARNING)
+    for name in ("hydra", "hydra_plugins"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     composer = Composer(config, context)
     layers = _Layers(composer)
     choices = {name: str(option) for name, option in config.hydra.runtime.choices.items()}

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,8 @@ class Book:
 
     def tell(self, number: int, state: TrialState, values: list[float] | None) -> None:
         """Ends a trial, unless another process has done so."""
-        self.study.tell(number, values, state, skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):  # in between
+            self.study.tell(number, values, state, skip_if_finished=True)
 
 
 def open_book(

@@ -19,6 +19,7 @@ from mtl_sharing.sweep.life import ALIVE, Beating, Watch, mark
 from mtl_sharing.sweep.records import best_trial, write_table
 from mtl_sharing.sweep.report import Report
 from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.storage import LATER_S, back_since, patience
 from mtl_sharing.sweep.study import (
     ATTEMPTS,
     OVERRIDES,
@@ -58,7 +59,7 @@ class Sweep:
     flights: dict[int, Flight] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.watch = Watch(self.options.grace_s)
+        self.watch = Watch(self.options.grace_s, back_since)
 
     def run(self) -> None:
         """Until every trial of the study has ended and no more are wanted.
@@ -84,10 +85,12 @@ class Sweep:
 
     def _beat(self, beat: int) -> None:
         """A sign of life for each trial whose job shows none itself."""
-        for number in list(self.flights):
-            found = self.book.trial(number).user_attrs.get(ALIVE) or {}
-            if not found.get("job"):
-                self.book.note(number, **{ALIVE: mark(beat, job=False)})
+        with patience(0 if beat else LATER_S):  # the next one comes
+            trials = self.book.trials()
+            for number in list(self.flights):
+                found = trials[number].user_attrs.get(ALIVE) or {}
+                if not found.get("job"):
+                    self.book.note(number, **{ALIVE: mark(beat, job=False)})
 
     # Beginning
 
@@ -161,7 +164,8 @@ class Sweep:
             reason = f"lost {losses} times at the same place"
             flight.verdict = Verdict(TrialState.FAIL, {}, reason)
             return
-        self.book.note(flight.number, **{ATTEMPTS: [losses, reports]})
+        # The mark too: until the new job begins, however long it waits, the sweep shows life.
+        self.book.note(flight.number, **{ATTEMPTS: [losses, reports], ALIVE: mark(0, job=False)})
         self._start(flight)
 
     # Ending

@@ -1,7 +1,8 @@
 """A trial's job: reports to the study, is pruned by it, and shows that it is alive."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,25 @@ from optuna.storages import RDBStorage
 
 from mtl_sharing.config import Config
 from mtl_sharing.errors import Pruned
-from mtl_sharing.job import Hooks, finished_result, run_job
+from mtl_sharing.job import Hooks, run_job
 from mtl_sharing.run.evaluate import Evaluation
 from mtl_sharing.run.progress import ConsoleHandler
 from mtl_sharing.score.score import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
-from mtl_sharing.sweep.life import ALIVE, Beating, mark
+from mtl_sharing.sweep.life import ALIVE, Beating, mark, resting
+from mtl_sharing.sweep.places import runs_in_the_sweep
 from mtl_sharing.sweep.reuse import read_once
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.storage import DATABASE_ERRORS, open_storage
+from mtl_sharing.sweep.storage import DATABASE_ERRORS, LATER_S, open_storage, patience
 from mtl_sharing.sweep.study import REFERENCE, SAVED, make_pruner, performance_study
+from mtl_sharing.sweep.verdict import read_verdict
 from mtl_sharing.sweep.winner import FOLDER as MEASURED
 from mtl_sharing.sweep.winner import run_measurement
 
 log = logging.getLogger(__name__)
+
+# How long a training stands still for a database that takes no report.
+_REPORT_S = 20.0
 
 
 @dataclass
@@ -49,12 +55,34 @@ class Trial:
         self._attributes = self.storage.get_trial(self.trial_id).user_attrs
 
     def beat(self, beat: int) -> None:
-        """Shows that the job is alive."""
-        self.storage.set_trial_user_attr(self.trial_id, ALIVE, mark(beat, job=True))
+        """Shows that the job is alive; does not wait for the database, for the next one comes."""
+        with patience(0 if beat else LATER_S):
+            self.storage.set_trial_user_attr(self.trial_id, ALIVE, mark(beat, job=True))
 
-    def leave(self) -> None:
-        """Hands the duty to show life back to the sweep."""
-        self.storage.set_trial_user_attr(self.trial_id, ALIVE, mark(0, job=False))
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Shows life inside, while the trial's folder is held."""
+        stopped = False
+        try:
+            with Beating(self.beat):
+                yield
+        except KeyboardInterrupt:
+            stopped = True
+            raise
+        finally:
+            self.leave(stopped)
+
+    def leave(self, stopped: bool) -> None:
+        """Hands the duty to show life back to the sweep, or leaves a mark that shows none.
+
+        Args:
+            stopped: nobody takes the job up again but the sweep. Otherwise it is over, or waits
+                in a queue for its next turn, where the sweep must take it for no lost one.
+        """
+        found = mark(0, job=True) if stopped else resting()
+        # Over is over: a training is worth more than the mark of its end.
+        with suppress(*DATABASE_ERRORS, UpdateFinishedTrialError), patience(_REPORT_S):
+            self.storage.set_trial_user_attr(self.trial_id, ALIVE, found)
 
     def evaluated(self, number: int, found: Evaluation) -> None:
         """Reports the performance of evaluation ``number``, from 1.
@@ -65,8 +93,9 @@ class Trial:
         if not self.reports:
             return
         try:
-            self.storage.set_trial_intermediate_value(self.trial_id, number, found.performance)
-            behind = self._may_end and self._is_behind()
+            with patience(_REPORT_S):
+                self.storage.set_trial_intermediate_value(self.trial_id, number, found.performance)
+                behind = self._may_end and self._is_behind()
         except UpdateFinishedTrialError:
             raise Pruned(number, found.performance, "the study has ended this trial") from None
         except DATABASE_ERRORS as error:
@@ -101,7 +130,7 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
 
     Raises:
         UserError, OSError: as a single run does.
-        Stopped: asked to stop, with its state saved.
+        Stopped: asked to stop, with its state saved, in the sweep's own process.
     """
     _quiet_console()
     job = HydraConfig.get()
@@ -111,19 +140,22 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     storage = open_storage(options.storage, Path(job.sweep.dir))
     study_id = storage.get_study_id_from_name(str(options.study_name))
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, job.job.num)
-    pruner = make_pruner(options)
     trial = Trial(
-        storage, str(options.study_name), trial_id, pruner, config.score, not options.seeds
-    )
-    if finished_result(folder):
+        storage, str(options.study_name), trial_id, make_pruner(options), config.score,
+        not options.seeds,
+    )  # fmt: skip
+    # A launcher may start a job that another one has done meanwhile.
+    if storage.get_trial(trial_id).state.is_finished() or read_verdict([folder], config.score):
         return
+    hooks = Hooks(read_once, trial.evaluated, trial.costed, curves=False, working=trial.at_work)
     try:
-        with Beating(trial.beat):
-            run_job(config, folder, Hooks(read_once, trial.evaluated, trial.costed, curves=False))
+        run_job(config, folder, hooks)
     except Pruned:
         return
-    finally:
-        trial.leave()
+    except KeyboardInterrupt:
+        # In a process of its own it would take others with it; the sweep looks into the folder.
+        if runs_in_the_sweep(job.launcher):
+            raise
 
 
 def _quiet_console() -> None:
