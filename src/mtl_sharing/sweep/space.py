@@ -4,16 +4,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra_plugins.hydra_optuna_sweeper._impl import (
-    OptunaSweeperImpl,
-    create_params_from_overrides,
+from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+from optuna.distributions import (
+    BaseDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
 )
-from optuna.distributions import BaseDistribution, IntDistribution, distribution_to_json
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.settings import SweeperConfig
 
 Point = dict[str, Any]
+# For a parameter, the overrides that each of its choices stands for.
+Meanings = Mapping[str, Mapping[str, Sequence[str]]]
 Suggest = Callable[[str, BaseDistribution], Any]
 
 
@@ -38,30 +41,40 @@ class Space:
         when: the condition of those that have one.
         depths: groups of keys drawn as numbers of layers that together are at most the encoder's,
             one after the other, so that no draw has to be rejected.
-        layers: the encoder's layers under the values drawn so far.
+        layers: the encoder's layers under the overrides drawn so far.
         fixed: what is the same in every trial: overrides, and the options chosen for groups.
+        meanings: of the parameters that are no keys of the config.
     """
 
     distributions: Mapping[str, BaseDistribution]
     when: Mapping[str, Condition] = field(default_factory=dict)
     depths: Sequence[Sequence[str]] = ()
-    layers: Callable[[Point], int] = lambda point: 12
+    layers: Callable[[Sequence[str]], int] = lambda words: 12
     fixed: Mapping[str, str] = field(default_factory=dict)
+    meanings: Meanings = field(default_factory=dict)
 
     def draw(self, suggest: Suggest) -> Point:
         """One point, each of its values by ``suggest(name, distribution)``."""
         point: Point = {}
         for name, distribution in self.distributions.items():
             if self._applies(name, point):
-                point[name] = suggest(name, distribution)
+                point[name] = _plain(suggest(name, distribution), distribution)
         for group in self.depths:
             self._draw_depths(group, point, suggest)
         return point
 
+    def words(self, point: Point) -> list[str]:
+        """A point as overrides."""
+        words: list[str] = []
+        for name, value in point.items():
+            meanings = self.meanings.get(name)
+            words += [f"{name}={value}"] if meanings is None else meanings[str(value)]
+        return words
+
     def _draw_depths(self, group: Sequence[str], point: Point, suggest: Suggest) -> None:
         open_names = [name for name in group if self._applies(name, point)]
         if open_names:
-            left = self.layers(point)
+            left = self.layers(self.words(point))
             for name in open_names:
                 point[name] = suggest(name, IntDistribution(0, left))
                 left -= point[name]
@@ -105,27 +118,9 @@ class Space:
         return all(_is_discrete(each) for each in self.distributions.values())
 
     def corners(self) -> Iterator[Point]:
-        """Points that together hold every choice and both ends of every range.
-
-        A conditional parameter is met once its condition is among the choices met.
-        """
-        seen: set[tuple[str, Any]] = set()
-        fresh = True
-        while fresh:
-            fresh = False
-
-            def suggest(name: str, distribution: BaseDistribution) -> Any:
-                nonlocal fresh
-                ends = _ends(distribution)
-                new = [value for value in ends if (name, value) not in seen]
-                fresh = fresh or bool(new)
-                value = new[0] if new else ends[0]
-                seen.add((name, value))
-                return value
-
-            point = self.draw(suggest)
-            if fresh:
-                yield point
+        """Points that together hold every choice and both ends of every range, under some
+        condition that lets them be drawn."""
+        return corners_of(self.draw)
 
     def record(self) -> dict[str, Any]:
         """The space as plain values, to tell it from another."""
@@ -133,68 +128,60 @@ class Space:
             "params": {name: distribution_to_json(d) for name, d in self.distributions.items()},
             "when": {name: f"{c.key}={'|'.join(c.values)}" for name, c in self.when.items()},
             "depths": [list(group) for group in self.depths],
+            "stands for": {name: dict(choices) for name, choices in self.meanings.items()},
         }
 
 
-def make_space(
-    options: SweeperConfig,
-    arguments: Sequence[str],
-    choices: Mapping[str, str],
-    layers: Callable[[Point], int],
-) -> tuple[Space, list[str]]:
-    """The space of a sweep's config and command line, and the overrides that every trial has.
+@dataclass
+class _Corners:
+    """Draws one point after the other, each with what no earlier one had.
 
-    Args:
-        arguments: the command line's overrides; they win over the config's.
-        choices: the option composed for each config group.
-
-    Raises:
-        UserError: no parameter at all, one without values, or a condition on none.
+    Attributes:
+        seen: values met, by parameter.
+        open: values under which, when they were last taken, a later parameter had more to show.
     """
-    words = [f"{name}={value}" for name, value in (options.params or {}).items()]
-    given = {word.partition("=")[0].lstrip("+~") for word in arguments}
-    try:
-        found, fixed, deleted = create_params_from_overrides(
-            [word for word in words if word.partition("=")[0] not in given] + list(arguments)
-        )
-    except (ValueError, AssertionError, NotImplementedError) as error:
-        raise UserError("the sweep's space", str(error) or "a range without values",
-                        "choices, ranges and intervals with values") from None  # fmt: skip
-    known = {name.lstrip("+"): value for name, value in fixed.items()}
-    taken = {*known, *found}
-    depths = [[name for name in group if name not in taken] for group in options.depths]
-    when = {name: _condition(name, text) for name, text in options.when.items() if name not in known}
-    space = Space(_ordered(found, when), when, [g for g in depths if g], layers,
-                  {**choices, **known})  # fmt: skip
-    if not found and not space.depths:
-        raise UserError("the sweep's space", "no parameter with several values",
-                        "split=0,3,6, trainer.seed=..., or +sweep=NAME")  # fmt: skip
-    return space, [*(f"{name}={value}" for name, value in fixed.items()), *deleted]
+
+    seen: set[tuple[str, Any]] = field(default_factory=set)
+    open: set[tuple[str, Any]] = field(default_factory=set)
+    taken: list[tuple[str, list[Any], Any]] = field(default_factory=list)
+    fresh: bool = False
+
+    def suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        """A value not met yet, else one that may lead to such, else the first."""
+        ends = _ends(distribution)
+        new = [end for end in ends if (name, end) not in self.seen]
+        value = next(iter([*new, *(end for end in ends if (name, end) in self.open), *ends]))
+        self.fresh = self.fresh or bool(new)
+        self.seen.add((name, value))
+        self.taken.append((name, ends, value))
+        return value
+
+    def close(self) -> bool:
+        """Sees what the point has left open; whether another may bring more."""
+        before, more = len(self.open), False
+        for name, ends, value in reversed(self.taken):
+            (self.open.add if more else self.open.discard)((name, value))
+            more = more or any((name, end) not in self.seen for end in ends)
+        again = self.fresh or len(self.open) < before
+        self.taken, self.fresh = [], False
+        return again
 
 
-def _condition(name: str, text: str) -> Condition:
-    key, equals, values = text.partition("=")
-    if not equals or not values:
-        raise UserError(f"hydra.sweeper.when.{name}", text, "key=value, or key=value|value")
-    return Condition(key.strip(), tuple(value.strip() for value in values.split("|")))
+def corners_of(draw: Callable[[Suggest], Point]) -> Iterator[Point]:
+    """Points by ``draw`` until no choice and no end of a range is left that it offers."""
+    corners = _Corners()
+    while True:
+        point = draw(corners.suggest)
+        if corners.fresh:
+            yield point
+        if not corners.close():
+            return
 
 
-def _ordered(
-    found: Mapping[str, BaseDistribution], when: Mapping[str, Condition]
-) -> dict[str, BaseDistribution]:
-    """A parameter after the one that its condition reads."""
-    ordered: dict[str, BaseDistribution] = {}
-
-    def place(name: str, waiting: tuple[str, ...] = ()) -> None:
-        if name in waiting:
-            raise UserError(f"hydra.sweeper.when.{name}", "a condition on itself", "another key")
-        if name in when and when[name].key in found:
-            place(when[name].key, (*waiting, name))
-        ordered.setdefault(name, found[name])
-
-    for name in found:
-        place(name)
-    return ordered
+def _plain(value: Any, distribution: BaseDistribution) -> Any:
+    """Without the rounding errors of steps: 0.3, not 0.30000000000000004."""
+    stepped = isinstance(distribution, FloatDistribution) and distribution.step is not None
+    return round(value, 12) if stepped else value
 
 
 def _is_discrete(distribution: BaseDistribution) -> bool:
