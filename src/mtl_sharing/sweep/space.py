@@ -89,28 +89,7 @@ class Space:
         Raises:
             UserError: a parameter has no end of values.
         """
-        path: list[int] = []
-        while True:
-            taken: list[tuple[int, int]] = []
-
-            def suggest(
-                name: str,
-                distribution: BaseDistribution,
-                path: list[int] = path,
-                taken: list[tuple[int, int]] = taken,
-            ) -> Any:
-                options = values_of(name, distribution)
-                number = path[len(taken)] if len(taken) < len(path) else 0
-                taken.append((number, len(options)))
-                return options[number]
-
-            yield self.draw(suggest)
-            while taken and taken[-1][0] + 1 == taken[-1][1]:
-                taken.pop()
-            if not taken:
-                return
-            path = [number for number, _ in taken]
-            path[-1] += 1
+        return walk(self.draw, values_of)
 
     @property
     def finite(self) -> bool:
@@ -118,9 +97,36 @@ class Space:
         return all(_is_discrete(each) for each in self.distributions.values())
 
     def corners(self) -> Iterator[Point]:
-        """Points that together hold every choice and both ends of every range, under some
-        condition that lets them be drawn."""
-        return corners_of(self.draw)
+        """Points that together hold every choice and both ends of every range."""
+        seen: set[tuple[str, Any]] = set()
+        ends: set[tuple[str, Any]] = set()
+
+        def options(name: str, distribution: BaseDistribution) -> list[Any]:
+            own = ends_of(distribution)
+            ends.update((name, end) for end in own)
+            if name in deciding:
+                return own if name in depths else _all_or_ends(distribution)
+            return [next((end for end in own if (name, end) not in seen), own[0])]
+
+        depths = {name for group in self.depths for name in group}
+        deciding = depths | {name for name in self.distributions if self._decides(name)}
+        fresh = True
+        while fresh:
+            fresh = False
+            for point in walk(self.draw, options):
+                new = ends.intersection(point.items()) - seen
+                if new:
+                    fresh = True
+                    seen |= new
+                    yield point
+
+    def _decides(self, name: str) -> bool:
+        """Whether a parameter's value changes what others may be."""
+        if any(condition.key == name for condition in self.when.values()):
+            return True
+        meanings = self.meanings.get(name, {"": [name]}).values()
+        words = [word for each in meanings for word in each]
+        return bool(self.depths) and any(word.startswith("encoder") for word in words)
 
     def record(self) -> dict[str, Any]:
         """The space as plain values, to tell it from another."""
@@ -132,50 +138,32 @@ class Space:
         }
 
 
-@dataclass
-class _Corners:
-    """Draws one point after the other, each with what no earlier one had.
-
-    Attributes:
-        seen: values met, by parameter.
-        open: values under which, when they were last taken, a later parameter had more to show.
-    """
-
-    seen: set[tuple[str, Any]] = field(default_factory=set)
-    open: set[tuple[str, Any]] = field(default_factory=set)
-    taken: list[tuple[str, list[Any], Any]] = field(default_factory=list)
-    fresh: bool = False
-
-    def suggest(self, name: str, distribution: BaseDistribution) -> Any:
-        """A value not met yet, else one that may lead to such, else the first."""
-        ends = _ends(distribution)
-        new = [end for end in ends if (name, end) not in self.seen]
-        value = next(iter([*new, *(end for end in ends if (name, end) in self.open), *ends]))
-        self.fresh = self.fresh or bool(new)
-        self.seen.add((name, value))
-        self.taken.append((name, ends, value))
-        return value
-
-    def close(self) -> bool:
-        """Sees what the point has left open; whether another may bring more."""
-        before, more = len(self.open), False
-        for name, ends, value in reversed(self.taken):
-            (self.open.add if more else self.open.discard)((name, value))
-            more = more or any((name, end) not in self.seen for end in ends)
-        again = self.fresh or len(self.open) < before
-        self.taken, self.fresh = [], False
-        return again
-
-
-def corners_of(draw: Callable[[Suggest], Point]) -> Iterator[Point]:
-    """Points by ``draw`` until no choice and no end of a range is left that it offers."""
-    corners = _Corners()
+def walk(
+    draw: Callable[[Suggest], Point], options: Callable[[str, BaseDistribution], Sequence[Any]]
+) -> Iterator[Point]:
+    """Draws every point whose values are among ``options(name, distribution)``."""
+    path: list[int] = []
     while True:
-        point = draw(corners.suggest)
-        if corners.fresh:
-            yield point
-        if not corners.close():
+        taken: list[tuple[int, int]] = []
+
+        def suggest(
+            name: str,
+            distribution: BaseDistribution,
+            path: list[int] = path,
+            taken: list[tuple[int, int]] = taken,
+        ) -> Any:
+            offered = options(name, distribution)
+            number = path[len(taken)] if len(taken) < len(path) else 0
+            taken.append((number, len(offered)))
+            return offered[number]
+
+        yield draw(suggest)
+        while taken and taken[-1][0] + 1 == taken[-1][1]:
+            taken.pop()
+        if not taken:
             return
+        path = [number for number, _ in taken]
+        path[-1] += 1
 
 
 def _plain(value: Any, distribution: BaseDistribution) -> Any:
@@ -205,8 +193,13 @@ def values_of(name: str, distribution: BaseDistribution) -> list[Any]:
         raise UserError(name, distribution, allowed) from None
 
 
-def _ends(distribution: BaseDistribution) -> list[Any]:
+def ends_of(distribution: BaseDistribution) -> list[Any]:
+    """All choices, or both ends of a range."""
     if hasattr(distribution, "choices"):
         return list(distribution.choices)
     low, high = getattr(distribution, "low"), getattr(distribution, "high")  # noqa: B009
     return [low] if low == high else [low, high]
+
+
+def _all_or_ends(distribution: BaseDistribution) -> list[Any]:
+    return values_of("", distribution) if _is_discrete(distribution) else ends_of(distribution)

@@ -14,8 +14,10 @@ from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.config import Config
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, check_range
 from mtl_sharing.score.score import reference_performance
-from mtl_sharing.sweep.asking import FOR_EVERY_TRIAL, Asker, reference_overrides
+from mtl_sharing.sweep.asking import FOR_EVERY_TRIAL, Asker, count_points, reference_overrides
+from mtl_sharing.sweep.dry_run import Plan, describe_sweep
 from mtl_sharing.sweep.ending import end_sweep
+from mtl_sharing.sweep.existing import known_trials
 from mtl_sharing.sweep.jobs import make_jobs
 from mtl_sharing.sweep.regimes import Composer, Regime
 from mtl_sharing.sweep.report import Report
@@ -59,7 +61,12 @@ def run_sweep(
     _check_options(options, base, objectives)
     regimes = check_space(space, fixed, composer, is_grid(options))
     if config.dry_run:
-        return
+        made, folder = made_for(space, objectives, base), sweep_folder(config)
+        trials = known_trials(options, folder, made | {"folder": str(folder)})
+        points = count_points(space)
+        wanted = _wanted(options, points)
+        plan = Plan(options, objectives, folder, space, points, wanted, trials)
+        return describe_sweep(plan, regimes)
     jobs = make_jobs(options, config, launcher)
     book = _book(options, config, space, objectives, base)
     asker = Asker(book, space, options, fixed, composer, _deadline(options, book))
