@@ -165,7 +165,7 @@ def register_sweeper() -> None:
     store = ConfigStore.instance()
     store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
     for name, node in _PRUNERS.items():
-        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER)
+        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER, replace=True)
 
 
 def sweeper_of(job: DictConfig) -> SweeperConfig | None:
