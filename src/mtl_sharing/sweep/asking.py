@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.regimes import Composer, Regime
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.space import Point, Space
+from mtl_sharing.sweep.space import Space
 from mtl_sharing.sweep.study import (
     IDENTITY,
     OVERRIDES,
@@ -121,7 +121,7 @@ class Asker:
 
     def _composed(self, trial: Trial, trials: Sequence[FrozenTrial]) -> Asked:
         point = self.space.draw(trial._suggest)  # takes any distribution; as upstream does
-        overrides = [*self.fixed, *words_of(point), *FOR_EVERY_TRIAL]
+        overrides = [*self.fixed, *self.space.words(point), *FOR_EVERY_TRIAL]
         try:
             regime = self.composer.regime(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -142,11 +142,6 @@ class Asker:
         for name, value in facts.items():
             trial.set_user_attr(name, value)
         return Asked(trial.number, overrides, regime, same_as=same_as)
-
-
-def words_of(point: Point) -> list[str]:
-    """A point as overrides."""
-    return [f"{name}={value}" for name, value in point.items()]
 
 
 def as_key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

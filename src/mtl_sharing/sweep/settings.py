@@ -128,6 +128,8 @@ class SweeperConfig(OptunaSweeperConf):
         when: for a parameter, the choice that it is drawn under, as ``sampler=annealed``; several
             values of it are parted by a bar, as ``sampler=annealed|temperature``.
         depths: lists of keys that are drawn as numbers of layers, together at most the encoder's.
+        stands_for: for a parameter that is no key of the config, the overrides that each of its
+            choices stands for: values that only go together.
         seeds: a trial is one run for each of these; its value is their mean, and the pruner sees
             each as a step.
         retries: how often a trial that was lost (killed, its node gone) is taken up again.
@@ -148,6 +150,7 @@ class SweeperConfig(OptunaSweeperConf):
     reference: bool = True
     when: dict[str, str] = field(default_factory=dict)
     depths: list[list[str]] = field(default_factory=list)
+    stands_for: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     retries: int = 2
     grace_s: float = 60.0

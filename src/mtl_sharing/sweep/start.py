@@ -14,13 +14,16 @@ from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.config import Config
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, check_range
 from mtl_sharing.score.score import reference_performance
-from mtl_sharing.sweep.asking import FOR_EVERY_TRIAL, Asker, reference_overrides, words_of
+from mtl_sharing.sweep.asking import FOR_EVERY_TRIAL, Asker, count_points, reference_overrides
+from mtl_sharing.sweep.dry_run import Plan, describe_sweep
 from mtl_sharing.sweep.ending import end_sweep
+from mtl_sharing.sweep.existing import known_trials
 from mtl_sharing.sweep.jobs import make_jobs
 from mtl_sharing.sweep.regimes import Composer, Regime
 from mtl_sharing.sweep.report import Report
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.space import Point, Space, make_space
+from mtl_sharing.sweep.space import Space
+from mtl_sharing.sweep.space_config import make_space
 from mtl_sharing.sweep.storage import open_storage, patiently, place_of
 from mtl_sharing.sweep.study import Book, is_grid, make_pruner, make_sampler, open_book
 from mtl_sharing.sweep.sweep import Sweep, sweep_folder
@@ -59,7 +62,12 @@ def run_sweep(
     _check_options(options, base, objectives)
     regimes = check_space(space, fixed, composer, is_grid(options))
     if config.dry_run:
-        return
+        made, folder = made_for(space, objectives, base), sweep_folder(config)
+        trials = known_trials(options, folder, made | {"folder": str(folder)})
+        points = count_points(space)
+        wanted = _wanted(options, points)
+        plan = Plan(options, objectives, folder, space, points, wanted, trials)
+        return describe_sweep(plan, regimes)
     jobs = make_jobs(options, config, launcher)
     book = _book(options, config, space, objectives, base)
     asker = Asker(book, space, options, fixed, composer, _deadline(options, book))
@@ -79,19 +87,19 @@ def run_sweep(
 
 
 class _Layers:
-    """The encoder's layers under a point's values; composes once for each encoder."""
+    """The encoder's layers under a point's overrides; composes once for each encoder."""
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
         self.fixed: list[str] = []
         self._known: dict[tuple[str, ...], int] = {}
 
-    def __call__(self, point: Point) -> int:
-        words = tuple(word for word in words_of(point) if word.startswith("encoder"))
-        if words not in self._known:
-            overrides = [*reference_overrides(self.fixed), *words, *FOR_EVERY_TRIAL]
-            self._known[words] = self._composer.regime(overrides).blueprint.shape.layers
-        return self._known[words]
+    def __call__(self, words: Sequence[str]) -> int:
+        found = tuple(word for word in words if word.startswith("encoder"))
+        if found not in self._known:
+            overrides = [*reference_overrides(self.fixed), *found, *FOR_EVERY_TRIAL]
+            self._known[found] = self._composer.regime(overrides).blueprint.shape.layers
+        return self._known[found]
 
 
 def _check_options(options: SweeperConfig, base: Config, objectives: Sequence[str]) -> None:
@@ -124,7 +132,8 @@ def check_space(space: Space, fixed: Sequence[str], composer: Composer, grid: bo
     if grid and not space.finite:
         next(space.points())
     found = [
-        composer.regime([*fixed, *words_of(point), *FOR_EVERY_TRIAL]) for point in space.corners()
+        composer.regime([*fixed, *space.words(point), *FOR_EVERY_TRIAL])
+        for point in space.corners()
     ]
     # What a dry run leaves out, as whether the checkpoint is there and fits.
     make_blueprint(replace(found[0].config, dry_run=False))

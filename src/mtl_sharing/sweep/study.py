@@ -173,11 +173,12 @@ def open_book(
     if found is None:
         study.set_user_attr(MADE_FOR, made_for)
     else:
-        _check_made_for(name, found, made_for)
+        check_made_for(name, found, made_for)
     return Book(study, storage, folder)
 
 
-def _check_made_for(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def check_made_for(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises UserError where a study was made for something else than is wanted."""
     old, new = _flat(found), _flat(wanted)
     differ = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     if differ:

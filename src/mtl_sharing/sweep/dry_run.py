@@ -1,0 +1,220 @@
+"""A sweep's dry run: its space, how many trials, how long, how much memory; starts none."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial
+from rich import get_console
+from rich.table import Table
+
+from mtl_sharing.sweep.forecast import Forecast, forecast, memory_here, most_costly
+from mtl_sharing.sweep.regimes import Regime
+from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.space import Space
+from mtl_sharing.sweep.study import SAME_AS
+
+log = logging.getLogger("mtl_sharing")
+
+# Longer lists of choices are counted.
+_LONGEST = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is going to do.
+
+    Attributes:
+        points: of its space; None for one without end, or with very many.
+        wanted: trials in all; None where only time ends it.
+        trials: those that the study has already.
+    """
+
+    options: SweeperConfig
+    objectives: Sequence[str]
+    folder: Path
+    space: Space
+    points: int | None
+    wanted: int | None
+    trials: Sequence[FrozenTrial]
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended, without those that were answered by an earlier one."""
+        own = [trial for trial in self.trials if SAME_AS not in trial.user_attrs]
+        return sum(trial.state.is_finished() for trial in own)
+
+    @property
+    def left(self) -> int | None:
+        """Trials that are still to be trained."""
+        return None if self.wanted is None else max(0, self.wanted - self.ended)
+
+    @property
+    def left_s(self) -> float | None:
+        """What is left of the sweep's hours; None where it has no such end."""
+        if self.options.hours is None:
+            return None
+        used = sum(trial.user_attrs.get("seconds") or 0.0 for trial in self.trials)
+        return max(0.0, self.options.hours * 3600 - used / self.options.n_jobs)
+
+
+def describe_sweep(plan: Plan, regimes: Sequence[Regime]) -> None:
+    """Prints the space and the number of trials, then measures and prints what they will take.
+
+    Args:
+        regimes: at the corners of the space.
+
+    Raises:
+        UserError: data or a checkpoint that is not there or does not fit.
+    """
+    _print()
+    _print(space_table(plan.space))
+    _print()
+    _print_lines(trial_lines(plan))
+    chosen = most_costly(regimes)
+    with _warnings_only():
+        found = forecast(chosen)
+    device = chosen.blueprint.runtime.device
+    _print_lines(cost_lines(plan, found, memory_here(device)))
+
+
+@contextmanager
+def _warnings_only() -> Iterator[None]:
+    """Each trial's log says what was found in its data."""
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def space_table(space: Space) -> Table:
+    """A row for each parameter."""
+    table = Table("parameter", "values", "drawn where", box=None, header_style="bold",
+                  pad_edge=False)  # fmt: skip
+    rows = {name: words_of(each) for name, each in space.distributions.items()}
+    for group in space.depths:
+        together = "" if len(group) == 1 else f", {len(group)} together at most that"
+        rows |= dict.fromkeys(group, f"0 to {space.layers([])}{together}")
+    for name, values in rows.items():
+        condition = space.when.get(name)
+        where = "" if condition is None else f"{condition.key}={'|'.join(condition.values)}"
+        table.add_row(name, values, where)
+    return table
+
+
+def words_of(distribution: BaseDistribution) -> str:
+    """A parameter's values in words."""
+    if isinstance(distribution, CategoricalDistribution):
+        words = ", ".join(map(str, distribution.choices))
+        return words if len(words) <= _LONGEST else f"{len(distribution.choices)} choices"
+    found = vars(distribution)
+    words = f"{found['low']:g} to {found['high']:g}"
+    if found["log"]:
+        return f"{words}, log-uniform"
+    step = found["step"]
+    return words if step in (None, 1) else f"{words} in steps of {step:g}"
+
+
+def trial_lines(plan: Plan) -> list[tuple[str, str]]:
+    """How many trials, of what."""
+    points = "more points than will be counted, or no end of them"
+    if plan.points is not None:
+        points = f"{plan.points:,} points"
+    return [
+        ("sweep", f"{plan.options.study_name} in {_short(plan.folder)}"),
+        ("objective", ", ".join(plan.objectives)),
+        ("space", points),
+        ("trials", _trials(plan)),
+    ]
+
+
+def _trials(plan: Plan) -> str:
+    words = "without end" if plan.wanted is None else f"{plan.wanted} at most"
+    if plan.wanted is not None and plan.points is not None:
+        words = str(plan.wanted)
+    if plan.options.reference:
+        words += ", the first of them separate models"
+    if plan.trials:
+        left = "" if plan.left is None else f", {plan.left} to go"
+        words += f"; {plan.ended} have ended{left}"
+    return words
+
+
+def cost_lines(plan: Plan, found: Forecast, memory: int) -> list[tuple[str, str]]:
+    """What the trials will take.
+
+    Args:
+        memory: bytes that the machine has.
+    """
+    step, evaluation = _duration(found.step_s), _duration(found.evaluation_s)
+    runs = len(plan.options.seeds) or 1
+    each = found.train_s * runs
+    seeds = f", {runs} seeds" if runs > 1 else ""
+    counts = f"{found.steps:,} steps, {found.evaluations} evaluations{seeds}"
+    return [
+        ("measured", f"{found.regime}, the costliest corner: {step} a step, {evaluation} an "
+                     "evaluation"),
+        ("a trial", f"{_duration(each)} at most: {counts}"),
+        ("time", _time(plan, each)),
+        ("memory", _memory(plan, found, memory)),
+        ("disk", _disk(plan, found, runs)),
+    ]  # fmt: skip
+
+
+def _time(plan: Plan, each: float) -> str:
+    jobs = plan.options.n_jobs
+    at_once = "" if jobs == 1 else f", {jobs} at once as fast as one alone"
+    wanted = None if plan.left is None else -(-plan.left // jobs) * each
+    ends = [end for end in (wanted, plan.left_s) if end is not None]
+    if not ends:
+        return "without end: hydra.sweeper.n_trials or hydra.sweeper.hours ends it"
+    if plan.left_s is not None and plan.left_s == min(ends):
+        return f"{_duration(plan.left_s)}, as hydra.sweeper.hours says"
+    return f"{_duration(min(ends))} for {plan.left} trials, none pruned{at_once}"
+
+
+def _memory(plan: Plan, found: Forecast, memory: int) -> str:
+    needed = found.peak_bytes * plan.options.n_jobs
+    words = f"{_size(found.peak_bytes)} at a trial's peak"
+    if plan.options.n_jobs > 1:
+        words += f", {_size(needed)} for {plan.options.n_jobs} at once"
+    fits = "" if needed <= memory else ": TOO LITTLE"
+    return f"{words}; there are {_size(memory)}{fits}"
+
+
+def _disk(plan: Plan, found: Forecast, runs: int) -> str:
+    weights, checkpoint = _size(found.weight_bytes), _size(found.checkpoint_bytes)
+    words = f"{weights} of weights a trial"
+    if plan.left is not None:
+        words += f", {_size(found.weight_bytes * runs * plan.left)} for all"
+    return f"{words} at most; {checkpoint} of checkpoint while one trains"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+def _short(folder: Path) -> str:
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
+    for label, text in lines:
+        _print(f"{label:<11}{text}")
+
+
+def _print(what: object = "") -> None:
+    get_console().print(what, soft_wrap=isinstance(what, str), highlight=False, markup=False)

@@ -1,0 +1,195 @@
+"""Every sweep preset composes, means what its report says, and none is forgotten."""
+
+import csv
+from itertools import product
+
+import pytest
+
+from mtl_sharing.config import Config
+from mtl_sharing.sweep.asking import count_points
+from mtl_sharing.sweep.study import is_grid, make_pruner, make_sampler
+from mtl_sharing.sweep.verdict import check_objectives
+from support import QUICK, ROOT
+from sweep_spaces import opened
+
+FOLDER = ROOT / "sweeps" / "sweep"
+PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+# Points (None without end), most trials (None as many as points), objective, whether separate
+# models come first. For 12 layers: 13 splits, 91 ways of three depths.
+EXPECTED = {
+    "alpha_schedules": (1 + 1 + 11 + 11 * 11 * 3, 24, ["performance"], False),
+    "fsi": (13 * 14 // 2, 40, ["keep"], True),
+    "hybrid_encoders": (3, None, ["performance"], False),
+    "hybrid_heads": (1 + 3 * 4, None, ["performance"], False),
+    "hybrid_schedules": (7, None, ["performance"], False),
+    "hybrid_splits": (13, None, ["keep"], True),
+    "mops_lr_search": (None, 24, ["performance"], False),
+    "mops_subset": (3 * 3, None, ["keep"], True),
+    "mops_weight_search": (6, None, ["performance"], False),
+    "mops_xyz": (2**3 * 2, None, ["keep"], True),
+    "pals_size": (7, None, ["keep"], True),
+    "pareto": (None, 40, ["performance", "memory", "time"], True),
+    "regimes": (None, 40, ["keep"], True),
+    "split_alpha": (13 * (1 + 1 + 11 + 11 * 11 * 3), 24, ["keep"], True),
+    "split_points": (13, None, ["keep"], True),
+}
+OF_REPORTS = [name for name in PRESETS if name.startswith(("mops", "hybrid"))]
+
+
+def small(name: str) -> list[str]:
+    """The preset on bundled text with the bundled encoder, unless it is about encoders."""
+    encoder = [] if name == "hybrid_encoders" else ["encoder=tiny"]
+    return [f"+sweep={name}", "suite=bundled", *encoder]
+
+
+def listed(name: str, mark: str = "") -> list[str]:
+    """First names in the rows of a document's tables."""
+    lines = (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| `") and mark in line]
+    return sorted(row.split("`")[1] for row in rows if not row.startswith("| `+"))
+
+
+def test_no_preset_is_forgotten():
+    assert len(PRESETS) == 15
+    assert list(EXPECTED) == PRESETS
+    assert listed("systems.md", "(sweep)") == OF_REPORTS
+    assert set(PRESETS) <= set(listed("sweeps.md"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_composes(name):
+    points, trials, objectives, reference = EXPECTED[name]
+    with opened(*small(name)) as sweep:
+        assert sweep.options.study_name == name
+        assert (sweep.options.n_trials, sweep.options.reference) == (trials, reference)
+        assert sweep.objectives == objectives
+        assert is_grid(sweep.options) == (trials is None)
+        check_objectives(sweep.objectives, sweep.config.score)
+        make_sampler(sweep.options, 0)
+        make_pruner(sweep.options)
+        assert count_points(sweep.space) == points
+        if points is not None:
+            found = {tuple(sorted(point.items())) for point in sweep.space.points()}
+            assert len(found) == points
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_corners_make_regimes(name):
+    with opened(*small(name)) as sweep:
+        corners = [sweep.regime(point) for point in sweep.space.corners()]
+        assert len(corners) >= 2
+        if sweep.options.reference:
+            assert sweep.reference().separate
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in OF_REPORTS])
+def test_a_corner_fits_another_encoder(name):
+    """Those of reports are composed on their reports' encoder below."""
+    with opened(f"+sweep={name}", "encoder=minilm_l6") as sweep:
+        *_, last = sweep.space.corners()
+        assert sweep.regime(last).blueprint.plan.depth == 6
+
+
+def configs(name: str) -> list[tuple[str, Config]]:
+    """Plan and config of each of a preset's points, on its report's encoder."""
+    with opened(f"+sweep={name}") as sweep:
+        found = [sweep.regime(point) for point in sweep.space.points()]
+    return [(str(regime.blueprint.plan), regime.config) for regime in found]
+
+
+def with_heads(letter: str, heads: str) -> str:
+    """The plan of one block and a head stack; individual heads go without saying."""
+    return f"{letter}12" if heads == "I-I-I" else f"{letter}12/{heads}"
+
+
+def test_mops_xyz_is_all_head_stacks_in_both_contexts():
+    found = [(plan, config.optimizer.lr) for plan, config in configs("mops_xyz")]
+    stacks = ["-".join(letters) for letters in product("SI", repeat=3)]
+    contexts = (("S", 1e-5), ("F", 1e-3))
+    assert sorted(found) == sorted((with_heads(c, s), lr) for c, lr in contexts for s in stacks)
+
+
+def test_mops_subset_is_every_pair_in_the_regimes_of_two_shared_layers():
+    found = [(plan, config.optimizer.lr) for plan, config in configs("mops_subset")]
+    pairs, stacks = ("quora+sst", "sst+sts", "quora+sts"), ("I-G-G", "G-I-G", "G-G-I")
+    wanted = [f"S12/{stack}".replace("G", f"G:{pair}") for stack in stacks for pair in pairs]
+    assert sorted(found) == sorted((plan, 1e-5) for plan in wanted)
+
+
+def test_mops_subset_with_the_frozen_context_too():
+    words = "hydra.sweeper.params.context='choice(tuned,frozen)'"
+    with opened("+sweep=mops_subset", words) as sweep:
+        found = [sweep.regime(point).config for point in sweep.space.points()]
+    assert sorted(config.optimizer.lr for config in found) == [1e-5] * 9 + [1e-3] * 9
+
+
+def test_mops_weight_search_is_the_reports_weightings():
+    found = [tuple(config.loss.weights[task] for task in ("sst", "quora", "sts"))
+             for _, config in configs("mops_weight_search")]  # fmt: skip
+    assert sorted(found) == sorted([
+        (0.4, 0.4, 0.2), (0.4, 0.2, 0.4), (0.2, 0.4, 0.4),
+        (0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5),
+    ])  # fmt: skip
+
+
+def test_mops_lr_search_is_log_uniform():
+    with opened("+sweep=mops_lr_search") as sweep:
+        (lr,) = sweep.space.distributions.values()
+    assert (lr.low, lr.high, lr.log) == (1e-7, 1e-1, True)
+
+
+def test_hybrid_schedules_are_the_reports():
+    found = [(config.scheduler.name, config.optimizer.weight_decay)
+             for _, config in configs("hybrid_schedules")]  # fmt: skip
+    assert sorted(found) == sorted([
+        ("onecycle", 0), ("cosine", 0), ("cosine", 0.001),
+        ("none", 0), ("none", 0.0001), ("none", 0.001), ("none", 0.01),
+    ])  # fmt: skip
+
+
+def test_hybrid_splits_are_all_numbers_of_shared_layers():
+    plans = [plan for plan, _ in configs("hybrid_splits")]
+    assert plans == ["I12", *(f"S{n}-I{12 - n}" for n in range(1, 12)), "S12"]
+
+
+def test_hybrid_encoders_are_the_reports_three_with_half_shared():
+    found = [(config.encoder.name, plan) for plan, config in configs("hybrid_encoders")]
+    assert found == [("bert_base", "S6-I6"), ("roberta_base", "S6-I6"), ("distilbert", "S3-I3")]
+
+
+def test_widths_of_pals_are_multiples_of_the_heads():
+    for encoder in ("bert_base", "tiny"):
+        with opened("+sweep=pals_size", f"encoder={encoder}") as sweep:
+            found = [sweep.regime(point).blueprint.architecture for point in sweep.space.points()]
+        sizes = [each.pals.size for each in found if each.pals is not None]
+        assert found[0].pals is None
+        assert len(sizes) == len(set(sizes)) == 6
+        assert all(size % found[0].encoder.heads == 0 for size in sizes)
+        assert encoder != "bert_base" or sizes == [48, 96, 144, 204, 324, 384]
+
+
+def test_fsi_fills_the_encoder():
+    with opened(*small("fsi")) as sweep:
+        points = list(sweep.space.points())
+        plans = {str(sweep.regime(point).blueprint.plan) for point in points[::30]}
+        sums = [sum(point.values()) for point in points]
+    assert len(plans) == 4
+    assert set(sums) == set(range(13))
+
+
+TINY = (*(word for word in QUICK if "score" not in word and "train_rows" not in word),
+        "suite.max_train_rows=100", "score.pairs=1", "hydra.sweeper.n_trials=2")  # fmt: skip
+FAST = ("split_points", "mops_xyz")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in PRESETS]
+)
+def test_two_trials_of_a_preset(mtl_train, tmp_path, name):
+    done = mtl_train("-m", *small(name), *TINY)
+    assert done.code == 0, done.err
+    with (tmp_path / "outputs" / "sweeps" / name / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    states = [row["state"] for row in rows if not row["same_as"]]
+    assert len(states) == 2
+    assert set(states) <= {"COMPLETE", "PRUNED"}
