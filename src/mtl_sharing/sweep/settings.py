@@ -186,7 +186,8 @@ def register_sweeper() -> None:
     store = ConfigStore.instance()
     store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
     for name, node in _PRUNERS.items():
-        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER, replace=True)
+        group = "hydra/sweeper/pruner"
+        store.store(name, node, group=group, provider=PROVIDER, replace=True)
 
 
 def sweeper_of(job: Any) -> SweeperConfig | None:

@@ -108,7 +108,10 @@ def place_of(url: str | URL) -> str:
         raise UserError(WHERE, "no URL of a database", _FORMS) from None
     if "@" in (parsed.host or ""):
         raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
-    return parsed.set(username=None, password=None, query={}).render_as_string()
+    bare = URL.create(
+        parsed.drivername, host=parsed.host, port=parsed.port, database=parsed.database
+    )
+    return bare.render_as_string()
 
 
 def patiently(

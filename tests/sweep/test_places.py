@@ -1,0 +1,115 @@
+"""How jobs on one machine share its GPUs and cores, and what SLURM says of jobs elsewhere."""
+
+import pytest
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.run.precision import choose_device
+from mtl_sharing.sweep.jobs import Jobs, Returned
+from mtl_sharing.sweep.places import Places, make_places, runs_in_the_sweep
+from support import QUICK
+
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+
+
+def config(launcher, device="auto", threads=None, n_jobs=3):
+    return OmegaConf.create({
+        "trainer": {"device": device, "threads": threads},
+        "hydra": {"launcher": {"_target_": launcher, "n_jobs": n_jobs}},
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(("launcher", "device", "threads", "jobs", "machine", "expected"), [
+    (JOBLIB, "auto", None, 3, (0, 7), Places(0, 2)),
+    (JOBLIB, "auto", None, 8, (0, 7), Places(0, 1)),
+    (JOBLIB, "auto", None, 1, (0, 7), Places(0, None)),
+    (JOBLIB, "auto", 5, 3, (0, 7), Places(0, None)),
+    (JOBLIB, "auto", None, 2, (2, 7), Places(2, 3)),
+    (JOBLIB, "cuda", None, 2, (2, 7), Places(2, 3)),
+    (JOBLIB, "cpu", None, 2, (2, 7), Places(0, 3)),
+    (JOBLIB, "cuda:1", None, 2, (2, 7), Places(0, 3)),
+    (SLURM, "auto", None, 2, (2, 7), Places()),
+    (BASIC, "auto", None, 1, (2, 7), Places()),
+])  # fmt: skip
+def test_a_machine_is_shared_out(launcher, device, threads, jobs, machine, expected):
+    assert make_places(config(launcher, device, threads), jobs, lambda: machine) == expected
+
+
+@pytest.mark.parametrize(("launcher", "n_jobs", "inside"), [
+    (BASIC, 1, True), (JOBLIB, 1, True), (JOBLIB, 2, False), (SLURM, 1, False),
+])  # fmt: skip
+def test_where_jobs_run(launcher, n_jobs, inside):
+    assert runs_in_the_sweep(config(launcher, n_jobs=n_jobs).hydra.launcher) == inside
+
+
+class _Launcher:
+    """Keeps what it was to launch; a job returns when the test says so."""
+
+    def __init__(self):
+        self.words = []
+
+    def launch(self, job_overrides, initial_job_idx):
+        self.words.append(job_overrides[0])
+        raise RuntimeError("the test tells how jobs return")
+
+
+def test_each_job_at_once_has_a_gpu_of_its_own():
+    launcher = _Launcher()
+    jobs = Jobs(launcher, 2, True, Places(gpus=2, threads=3))
+    first = jobs.start(0, ["split=0"])
+    jobs._returned.clear()  # neither has returned
+    jobs.start(1, ["split=1"])
+    del jobs._returned[first + 1]
+    jobs._returned[first] = Returned()
+    jobs.start(2, ["split=2"])
+    assert launcher.words == [
+        ["split=0", "trainer.device=cuda:0", "trainer.threads=3"],
+        ["split=1", "trainer.device=cuda:1", "trainer.threads=3"],
+        ["split=2", "trainer.device=cuda:0", "trainer.threads=3"],
+    ]
+
+
+@pytest.mark.parametrize(("name", "gpus", "found"), [
+    ("cuda:0", 0, "no GPU"), ("cuda", 0, "no GPU"), ("cuda:2", 2, "2 GPUs"),
+    ("cuda:x", 2, "cuda:x"), ("gpu", 2, "gpu"), ("cuda:", 2, "cuda:"),
+])  # fmt: skip
+def test_a_device_that_is_not_there(monkeypatch, name, gpus, found):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    with pytest.raises(UserError, match=found):
+        choose_device(name)
+
+
+def test_one_of_several_gpus(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert str(choose_device("cuda:1")) == "cuda:1"
+    assert str(choose_device("auto")) == "cuda"
+
+
+@pytest.mark.parametrize(("cluster", "launcher", "extra"), [
+    ("local", "joblib", "parallel"), ("slurm", "submitit_slurm", "slurm"),
+])  # fmt: skip
+def test_a_launcher_that_is_not_installed(mtl_train, monkeypatch, cluster, launcher, extra):
+    mtl_train("--help")  # has Hydra find its plugins
+    options = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.delitem(options, f"{launcher}.yaml")
+    done = mtl_train("-m", "+sweep=split_points", f"+cluster={cluster}", *QUICK)
+    assert done.code == 2
+    assert f"pip install 'mtl-sharing[{extra}]'" in done.err and launcher in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("words", "found"), [
+    (["hydra.sweeper.n_jobs=2"], "basic"), (["hydra.sweeper.n_jobs=-1"], "-1"),
+    (["+cluster=slurm", "hydra.sweeper.n_jobs=-1"], "-1"),
+    (["+cluster=local", "hydra.sweeper.n_jobs=0"], "0"),
+])  # fmt: skip
+def test_a_number_of_jobs_that_nobody_can_run(mtl_train, words, found):
+    done = mtl_train("-m", "+sweep=split_points", *QUICK, "score.objective=performance", *words)
+    assert done.code == 2
+    assert "hydra.sweeper.n_jobs" in done.err and found in done.err
+    assert not list(done.cwd.rglob("result.json"))
