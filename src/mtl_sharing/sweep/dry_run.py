@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 from rich import get_console
 from rich.table import Table
 
+from mtl_sharing.sweep.asking import known_points
 from mtl_sharing.sweep.forecast import Forecast, forecast, memory_here, most_costly
 from mtl_sharing.sweep.regimes import Regime
 from mtl_sharing.sweep.settings import SweeperConfig
@@ -42,15 +43,21 @@ class Plan:
     trials: Sequence[FrozenTrial]
 
     @property
-    def ended(self) -> int:
-        """Trials that have ended, without those that were answered by an earlier one."""
-        own = [trial for trial in self.trials if SAME_AS not in trial.user_attrs]
-        return sum(trial.state.is_finished() for trial in own)
+    def ended(self) -> list[FrozenTrial]:
+        """Trials that have ended."""
+        return [trial for trial in self.trials if trial.state.is_finished()]
 
     @property
     def left(self) -> int | None:
-        """Trials that are still to be trained."""
-        return None if self.wanted is None else max(0, self.wanted - self.ended)
+        """Trials that are still to be trained, at most."""
+        trained = [trial for trial in self.ended if SAME_AS not in trial.user_attrs]
+        bounds = []
+        if self.options.n_trials is not None:
+            bounds.append(self.options.n_trials - len(trained))
+        if self.points is not None:
+            first = self.options.reference and not self.ended
+            bounds.append(self.points - len(known_points(self.ended)) + first)
+        return max(0, min(bounds)) if bounds else None
 
     @property
     def left_s(self) -> float | None:
@@ -65,7 +72,7 @@ def describe_sweep(plan: Plan, regimes: Sequence[Regime]) -> None:
     """Prints the space and the number of trials, then measures and prints what they will take.
 
     Args:
-        regimes: at the corners of the space.
+        regimes: at the corners of the space, and separate models where they come first.
 
     Raises:
         UserError: data or a checkpoint that is not there or does not fit.
@@ -98,8 +105,8 @@ def space_table(space: Space) -> Table:
                   pad_edge=False)  # fmt: skip
     rows = {name: words_of(each) for name, each in space.distributions.items()}
     for group in space.depths:
-        together = "" if len(group) == 1 else f", {len(group)} together at most that"
-        rows |= dict.fromkeys(group, f"0 to {space.layers([])}{together}")
+        together = "" if len(group) == 1 else "what is left of "
+        rows |= dict.fromkeys(group, f"0 to {together}{space.layers([])}")
     for name, values in rows.items():
         condition = space.when.get(name)
         where = "" if condition is None else f"{condition.key}={'|'.join(condition.values)}"
@@ -141,7 +148,7 @@ def _trials(plan: Plan) -> str:
         words += ", the first of them separate models"
     if plan.trials:
         left = "" if plan.left is None else f", {plan.left} to go"
-        words += f"; {plan.ended} have ended{left}"
+        words += f"; {len(plan.ended)} ended{left}"
     return words
 
 
@@ -155,9 +162,9 @@ def cost_lines(plan: Plan, found: Forecast, memory: int) -> list[tuple[str, str]
     runs = len(plan.options.seeds) or 1
     each = found.train_s * runs
     seeds = f", {runs} seeds" if runs > 1 else ""
-    counts = f"{found.steps:,} steps, {found.evaluations} evaluations{seeds}"
+    counts = f"{_count(found.steps, 'step')}, {_count(found.evaluations, 'evaluation')}{seeds}"
     return [
-        ("measured", f"{found.regime}, the costliest corner: {step} a step, {evaluation} an "
+        ("measured", f"{found.regime}, the costliest: {step} a step, {evaluation} an "
                      "evaluation"),
         ("a trial", f"{_duration(each)} at most: {counts}"),
         ("time", _time(plan, each)),
@@ -175,7 +182,7 @@ def _time(plan: Plan, each: float) -> str:
         return "without end: hydra.sweeper.n_trials or hydra.sweeper.hours ends it"
     if plan.left_s is not None and plan.left_s == min(ends):
         return f"{_duration(plan.left_s)}, as hydra.sweeper.hours says"
-    return f"{_duration(min(ends))} for {plan.left} trials, none pruned{at_once}"
+    return f"{_duration(min(ends))} for {_count(plan.left or 0, 'trial')}, none pruned{at_once}"
 
 
 def _memory(plan: Plan, found: Forecast, memory: int) -> str:
@@ -193,6 +200,10 @@ def _disk(plan: Plan, found: Forecast, runs: int) -> str:
     if plan.left is not None:
         words += f", {_size(found.weight_bytes * runs * plan.left)} for all"
     return f"{words} at most; {checkpoint} of checkpoint while one trains"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError
 
 from mtl_sharing.sweep.settings import SweeperConfig
@@ -41,13 +42,17 @@ def _has_studies(url: str) -> bool:
     """Whether a database has optuna's tables, which merely opening a storage would make."""
 
     def look() -> bool:
-        engine = create_engine(url)
+        parsed = make_url(url)
+        if parsed.drivername.startswith("sqlite") and not Path(parsed.database or "").is_file():
+            return False  # looking for tables would make the file
+        engine = create_engine(parsed)
         try:
             return inspect(engine).has_table("studies")
         finally:
             engine.dispose()
 
+    place = place_of(url)
     try:
-        return patiently(look, place_of(url))
+        return patiently(look, place)
     except (ImportError, NoSuchModuleError):
         return True  # opening it says what is missing

@@ -11,7 +11,9 @@ import torch
 
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.build import training_weighting
+from mtl_sharing.data.batches import EncodedTask
 from mtl_sharing.material import Material, read_material
+from mtl_sharing.model.network import Network
 from mtl_sharing.run.evaluate import evaluate
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.phases import Phase
@@ -23,6 +25,8 @@ from mtl_sharing.sweep.regimes import Regime
 _WARM_STEPS = 3
 # Timed steps of each phase: so many, or fewer (never fewer than the least) in so much time.
 _STEPS, _LEAST_STEPS, _MOST_S = 16, 4, 20.0
+# Examples of each task that an evaluation is timed with.
+_EVALUATED = 256
 # Any part of this sequence is spread evenly over 0 to 1.
 _GOLDEN = 0.6180339887498949
 
@@ -70,7 +74,7 @@ def _work(regime: Regime) -> tuple[int, int]:
 
 
 def forecast(regime: Regime) -> Forecast:
-    """Takes the first steps of a training and one evaluation, on the config's own data.
+    """Takes some steps of a training and part of an evaluation, on the config's own data.
 
     Nothing is written, also not to the cache, and no frozen states are taken from there. Weights
     stay as they are: a rate of 0 takes as long as another, and cannot end in NaN.
@@ -94,13 +98,14 @@ def _measured(words: str, blueprint: Blueprint, material: Material) -> Forecast:
     network = blueprint.network(blueprint.architecture, material.tower)
     phases = make_phases(blueprint, material, network)
     training_s = sum(phase.total * _step_s(phase, device) for phase in phases)
-    dev = {n: data.sample(options.eval_examples, 0) for n, data in material.dev.items()}
-    evaluation_s = _seconds(
-        lambda: evaluate(network, dev, blueprint.measures, blueprint.runtime), device
+    whole_s = {name: _evaluation_s(blueprint, network, name, data)
+               for name, data in material.dev.items()}  # fmt: skip
+    evaluation_s = sum(
+        seconds * len(material.dev[name].sample(options.eval_examples, 0)) / len(material.dev[name])
+        for name, seconds in whole_s.items()
     )
     steps = sum(phase.total for phase in phases)
     evaluations = sum(-(-phase.total // phase.eval_every) for phase in phases if phase.judged)
-    whole = sum(map(len, material.dev.values())) / sum(map(len, dev.values()))
     step_s = training_s / max(1, steps)
     cost = plan_cost(blueprint.architecture)
     return Forecast(
@@ -109,7 +114,7 @@ def _measured(words: str, blueprint: Blueprint, material: Material) -> Forecast:
         step_s=step_s,
         evaluations=evaluations,
         evaluation_s=evaluation_s,
-        train_s=training_s + (evaluations + whole) * evaluation_s
+        train_s=training_s + evaluations * evaluation_s + sum(whole_s.values())
         + _scoring_steps(blueprint) * step_s,
         peak_bytes=peak_memory(device),
         weight_bytes=cost.model_bytes,
@@ -132,6 +137,16 @@ def _step_s(phase: Phase, device: torch.device) -> float:
     learner.close()
     counted = times[_WARM_STEPS:]
     return sum(counted) / len(counted)
+
+
+def _evaluation_s(blueprint: Blueprint, network: Network, task: str, data: EncodedTask) -> float:
+    """Seconds for all examples of a task, by some of them."""
+    some = {task: data.sample(_EVALUATED, 0)}
+    seconds = _seconds(
+        lambda: evaluate(network, some, blueprint.measures, blueprint.runtime),
+        blueprint.runtime.device,
+    )
+    return seconds * len(data) / len(some[task])
 
 
 def _update(learner: Learner, step: int, total: int) -> Callable[[], object]:

@@ -67,6 +67,8 @@ def run_sweep(
         points = count_points(space)
         wanted = _wanted(options, points)
         plan = Plan(options, objectives, folder, space, points, wanted, trials)
+        if options.reference:
+            regimes.append(composer.regime([*reference_overrides(fixed), *FOR_EVERY_TRIAL]))
         return describe_sweep(plan, regimes)
     jobs = make_jobs(options, config, launcher)
     book = _book(options, config, space, objectives, base)

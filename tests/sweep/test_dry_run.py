@@ -1,0 +1,190 @@
+"""A sweep's dry run: its figures are those of the trials, and it leaves nothing behind."""
+
+import csv
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from mtl_sharing.sweep.dry_run import Plan, cost_lines, trial_lines, words_of
+from mtl_sharing.sweep.existing import known_trials
+from mtl_sharing.sweep.forecast import Forecast, forecast, most_costly
+from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.space import Space
+from mtl_sharing.sweep.space_config import make_space
+from mtl_sharing.sweep.study import REFERENCE, SAME_AS
+from support import QUICK
+from sweep_spaces import opened
+
+FOUND = Forecast("I12", steps=400, step_s=0.5, evaluations=5, evaluation_s=2.0, train_s=240.0,
+                 peak_bytes=3_000_000_000, weight_bytes=100_000_000,
+                 checkpoint_bytes=300_000_000)  # fmt: skip
+HERE = 8_000_000_000
+TINY = (*(word for word in QUICK if "score" not in word), "score.pairs=1")
+
+
+def plan(points=13, trials=(), **given) -> Plan:
+    options = SweeperConfig(**{"study_name": "mine", "n_trials": None, **given})
+    wanted = [n for n in (options.n_trials, points and points + options.reference) if n]
+    return Plan(options, ["keep"], Path("/none/mine"), Space({}), points,
+                min(wanted, default=None), trials)  # fmt: skip
+
+
+def ended(number, point, **attributes):
+    made = {name: optuna.distributions.IntDistribution(0, 12) for name in point}
+    return optuna.trial.create_trial(
+        params=point, distributions=made, value=0.0, user_attrs={"seconds": 60.0, **attributes}
+    )
+
+
+def cost(made, **changes):
+    return dict(cost_lines(made, replace(FOUND, **changes), HERE))
+
+
+@pytest.mark.parametrize(
+    ("given", "time"),
+    [
+        ({}, "56 min for 14 trials, none pruned"),
+        ({"reference": False}, "52 min for 13 trials, none pruned"),
+        ({"n_trials": 4}, "16 min for 4 trials, none pruned"),
+        ({"n_trials": 5, "n_jobs": 2}, "12 min for 5 trials, none pruned, 2 at once"),
+        ({"n_trials": 4, "seeds": [1, 2, 3]}, "48 min for 4 trials"),
+        ({"hours": 0.5}, "30 min, as hydra.sweeper.hours says"),
+        ({"hours": 3.0}, "56 min for 14 trials"),
+        ({"points": None}, "without end"),
+        ({"points": None, "hours": 3.0}, "3 h 0 min, as hydra.sweeper.hours says"),
+    ],
+)
+def test_time_is_that_of_the_trials_to_go(given, time):
+    assert cost(plan(**given))["time"].startswith(time)
+
+
+def test_what_has_ended_takes_no_more_time():
+    trials = [ended(0, {}, **{REFERENCE: True}), ended(1, {"split": 0}, **{SAME_AS: 0}),
+              ended(2, {"split": 1})]  # fmt: skip
+    made = plan(trials=trials)
+    assert made.left == 11  # of 13 points two are known
+    assert dict(trial_lines(made))["trials"].endswith("3 ended, 11 to go")
+    assert plan(trials=trials, n_trials=10).left == 8  # the answered one is not counted
+    assert cost(plan(trials=trials, hours=1.0))["time"].startswith("44 min for 11 trials")
+    assert cost(plan(trials=trials, hours=0.5))["time"].startswith("27 min, as")
+
+
+def test_memory_says_where_it_is_too_little():
+    assert cost(plan())["memory"] == "3.0 GB at a trial's peak; there are 8.0 GB"
+    three = cost(plan(n_jobs=3))["memory"]
+    assert "9.0 GB for 3 at once; there are 8.0 GB: TOO LITTLE" in three
+
+
+def test_disk():
+    assert cost(plan())["disk"] == (
+        "100.0 MB of weights a trial, 1.4 GB for all at most; 300.0 MB of checkpoint while one "
+        "trains"
+    )
+
+
+@pytest.mark.parametrize(
+    ("param", "words"),
+    [
+        ("choice(linear,cosine)", "linear, cosine"),
+        ("range(0,5)", "0 to 4"),
+        ("range(0,5,2)", "0 to 4 in steps of 2"),
+        ("range(0.0,1.1,0.1)", "0 to 1 in steps of 0.1"),
+        ("tag(log,interval(1e-7,1e-1))", "1e-07 to 0.1, log-uniform"),
+        ("interval(0.0,1.0)", "0 to 1"),
+        (",".join(f"choice{n}" for n in range(20)), "20 choices"),
+    ],
+)
+def test_values_in_words(param, words):
+    space, _ = make_space(SweeperConfig(params={"seed": param}), [], {}, lambda words: 12)
+    assert words_of(space.distributions["seed"]) == words
+
+
+SETTINGS = ("suite.max_train_rows=100", "suite.max_dev_rows=40", "trainer.max_steps=5",
+            "trainer.eval_every=2", "encoder.checkpoint=null", "encoder.layers=2",
+            "score.pairs=0")  # fmt: skip
+
+
+def test_a_forecast_has_the_figures_of_the_run(mtl_train):
+    words = ("split=1", *SETTINGS)
+    with opened("hydra/sweeper=optuna", "seed=0,1", *words) as sweep:
+        found = forecast(sweep.regime({}))
+    done = mtl_train(*words)
+    assert done.code == 0, done.err
+    with (done.folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (found.steps, found.evaluations) == (int(rows[-1]["step"]), len(rows)) == (5, 3)
+    weights = (done.folder / "model.safetensors").stat().st_size
+    checkpoint = (done.folder / "checkpoint" / "last.pt").stat().st_size
+    assert found.weight_bytes == pytest.approx(weights, rel=0.05)
+    assert found.checkpoint_bytes == pytest.approx(checkpoint, rel=0.1)
+    assert found.regime == done.result["regime"]
+    assert found.train_s > 5 * found.step_s > 0
+    assert found.peak_bytes > found.checkpoint_bytes
+
+
+def test_every_phase_counts(mtl_train):
+    with opened("hydra/sweeper=optuna", "seed=0,1", "phases=mlm", "phases.mlm.steps=3",
+                *SETTINGS) as sweep:  # fmt: skip
+        found = forecast(sweep.regime({}))
+    assert (found.steps, found.evaluations) == (8, 3)
+
+
+def test_the_most_costly_regime_trains_most():
+    with opened("+sweep=split_points", "encoder=tiny", "encoder.layers=3") as sweep:
+        regimes = [sweep.regime(point) for point in sweep.space.points()]
+    assert most_costly(regimes).words == "I3"
+
+
+def test_of_equal_weights_the_fuller_step_is_more_costly():
+    words = ("+sweep=alpha_schedules", "encoder=tiny", "encoder.layers=3", "trainer.max_steps=5")
+    with opened(*words) as sweep:
+        regimes = [sweep.regime({"sampler": name}) for name in ("round_robin", "unified")]
+    assert most_costly(regimes).config.sampler.name == "unified"
+
+
+def everything(*folders):
+    return sorted((path, path.stat().st_mtime) for each in folders for path in each.rglob("*"))
+
+
+def test_a_dry_run_leaves_nothing_and_says_what_is_there(mtl_train, tmp_path):
+    cache = Path(os.environ["XDG_CACHE_HOME"])
+    words = ("-m", "+sweep=split_points", *TINY, "encoder.layers=2")
+    before = everything(tmp_path, cache)
+    fresh = mtl_train(*words, "dry_run=true")
+    assert fresh.code == 0, fresh.err
+    assert everything(tmp_path, cache) == before
+    for text in ("split_points in outputs/sweeps/split_points", "3 points", "trials     4, the fir",
+                 "I2, the costliest", "4 steps", "for 4 trials, none pruned"):  # fmt: skip
+        assert text in fresh.out
+    assert mtl_train(*words, "hydra.sweeper.n_trials=2").code == 0
+    before = everything(tmp_path, cache)
+    later = mtl_train(*words, "dry_run=true")
+    assert later.code == 0, later.err
+    assert everything(tmp_path, cache) == before
+    assert "1 to go" in later.out
+    other = mtl_train(*words, "dry_run=true", "optimizer.lr=0.5")
+    assert other.code == 2
+    assert "optimizer.lr" in other.err and "0.5" in other.err
+
+
+def test_an_empty_database_stays_empty(tmp_path):
+    place = tmp_path / "study.db"
+    options = SweeperConfig(storage=f"sqlite:///{place}", study_name="mine")
+    assert known_trials(options, tmp_path, {}) == []
+    assert not place.exists()
+    place.touch()
+    assert known_trials(options, tmp_path, {}) == []
+    assert place.stat().st_size == 0
+
+
+def test_the_trials_of_a_study_are_found(tmp_path):
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'study.db'}", study_name="mine")
+    study.tell(study.ask(), 1.0)
+    study.ask()
+    found = known_trials(SweeperConfig(study_name="mine"), tmp_path, {})
+    assert [trial.state for trial in found] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert known_trials(SweeperConfig(study_name="another"), tmp_path, {}) == []
