@@ -16,7 +16,7 @@ from mtl_sharing.sweep.forecast import Forecast, forecast, memory_here, most_cos
 from mtl_sharing.sweep.regimes import Regime
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space import Space
-from mtl_sharing.sweep.study import SAME_AS
+from mtl_sharing.sweep.study import SAME_AS, SECONDS
 
 log = logging.getLogger("mtl_sharing")
 
@@ -64,7 +64,7 @@ class Plan:
         """What is left of the sweep's hours; None where it has no such end."""
         if self.options.hours is None:
             return None
-        used = sum(trial.user_attrs.get("seconds") or 0.0 for trial in self.trials)
+        used = sum(trial.user_attrs.get(SECONDS) or 0.0 for trial in self.trials)
         return max(0.0, self.options.hours * 3600 - used / self.options.n_jobs)
 
 

@@ -7,36 +7,39 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from rich import get_console
+from rich.console import Console
 from rich.table import Table
 
+from mtl_sharing.sweep.jobs import Jobs
 from mtl_sharing.sweep.plots import draw_sweep
-from mtl_sharing.sweep.records import best_trial, is_reference, rows, write_best, write_table
+from mtl_sharing.sweep.records import best_trial, is_reference, rank, rows, write_best, write_table
 from mtl_sharing.sweep.regimes import Composer
-from mtl_sharing.sweep.study import OVERRIDES, REGIME, SAME_AS, Book
-from mtl_sharing.sweep.sweep import Sweep
+from mtl_sharing.sweep.study import FIGURES, OVERRIDES, REGIME, SAME_AS, Book
+from mtl_sharing.sweep.telling import Teller
 from mtl_sharing.sweep.winner import Measured, measure_winner, read_measured
 
 log = logging.getLogger(__name__)
 _SHOWN = 5
+_WIDE = 200
 
 
-def end_sweep(sweep: Sweep, composer: Composer, complete: bool) -> None:
+def end_sweep(teller: Teller, jobs: Jobs, composer: Composer, complete: bool) -> None:
     """Writes sweep.csv, best.yaml and sweep.png, and prints the best regimes.
 
     Args:
         complete: the sweep came to its end; then its winner is measured, too.
     """
-    book, objectives = sweep.book, sweep.objectives
+    book, objectives = teller.book, teller.objectives
     if not book.trials():
         return
     write_table(book, objectives)
-    best, reference = best_trial(book), sweep.reference_or_none()
+    best, reference = best_trial(book), teller.reference_or_none()
     if best is None:
         log.info("no trial has been completed yet")
         return
     measured = read_measured(book.folder, best.number)
-    if complete and sweep.score.clock == "flops":
-        measured = measure_winner(sweep.jobs, book.folder, best)
+    if complete and teller.score.clock == "flops":
+        measured = measure_winner(jobs, book.folder, best)
     facts = {
         "trial": str(best.number),
         "regime": str(best.user_attrs.get(REGIME)),
@@ -48,7 +51,7 @@ def end_sweep(sweep: Sweep, composer: Composer, complete: bool) -> None:
 
 
 def _kept(trial: FrozenTrial, reference: float | None) -> str:
-    figures = trial.user_attrs["figures"]
+    figures = trial.user_attrs[FIGURES]
     if not reference:
         return f"performance {figures['performance']:.4f}"
     return f"{figures['performance'] / reference:.1%} of separate models' performance"
@@ -65,15 +68,16 @@ def print_table(
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = ("trial", "regime", *objectives, "performance", "dev", "kept", "parameters", "time")
     for name in dict.fromkeys(names):
-        table.add_column(name, justify="left" if name == "regime" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "regime" else "right")
     shown = _shown(book, best, objectives)
     whole = _separate_parameters(book)
     for trial in shown:
         table.add_row(*_cells(trial, objectives, reference, whole).values())
     console = get_console()
     console.print()
-    # A file or a pipe has no width to keep to.
-    console.print(table, highlight=False, crop=False, width=console.measure(table).maximum)
+    if not console.is_terminal:
+        console = Console(width=_WIDE)  # a file or a pipe has no width to keep to
+    console.print(table, highlight=False)
     console.print()
     for line in _lines(book, best, reference, whole, measured):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -85,7 +89,7 @@ def _shown(book: Book, best: FrozenTrial, objectives: Sequence[str]) -> list[Fro
         t for t in book.trials() if t.state == TrialState.COMPLETE and SAME_AS not in t.user_attrs
     ]
     if len(objectives) == 1:
-        ranked = sorted(complete, key=lambda t: (-t.values[0], t.number))[:_SHOWN]
+        ranked = sorted(complete, key=rank, reverse=True)[:_SHOWN]
     else:
         front = {t.number for t in book.study.best_trials}
         ranked = sorted((t for t in complete if t.number in front), key=_performance, reverse=True)
@@ -93,19 +97,19 @@ def _shown(book: Book, best: FrozenTrial, objectives: Sequence[str]) -> list[Fro
 
 
 def _performance(trial: FrozenTrial) -> float:
-    return float(trial.user_attrs["figures"]["performance"])
+    return float(trial.user_attrs[FIGURES]["performance"])
 
 
 def _separate_parameters(book: Book) -> int | None:
     first = book.trials()[0]
-    figures = first.user_attrs.get("figures") or {}
+    figures = first.user_attrs.get(FIGURES) or {}
     return figures.get("parameters") if is_reference(first) else None
 
 
 def _cells(
     trial: FrozenTrial, objectives: Sequence[str], reference: float | None, whole: int | None
 ) -> dict[str, str]:
-    figures: dict[str, Any] = trial.user_attrs["figures"]
+    figures: dict[str, Any] = trial.user_attrs[FIGURES]
     drawn = " ".join(
         f"{name.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in trial.params.items()
@@ -135,7 +139,7 @@ def _lines(
 ) -> list[str]:
     counts = {state: sum(t.state == state for t in book.trials()) for state in TrialState}
     told = ", ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
-    figures = best.user_attrs["figures"]
+    figures = best.user_attrs[FIGURES]
     share = "" if whole is None else f" at {_share(figures['parameters'], whole)} of the parameters"
     lines = [("best", f"{best.user_attrs.get(REGIME)}: {_kept(best, reference)}{share}")]
     if measured is not None:

@@ -12,15 +12,19 @@ from optuna.trial import FrozenTrial, TrialState
 from mtl_sharing.errors import check_range
 from mtl_sharing.sweep.study import MADE_FOR, REFERENCE, SAVED
 
+# Costs of equal plans may differ by as much, from rounding.
+_EQUAL = 1e-9
+
 
 class KeepPruner(BasePruner):
     """Ends a trial that cannot win.
 
     - Before it trains: its cost is known from its plan, and a complete trial that keeps enough
-      costs no more. With ``score.clock=flops`` alone.
-    - While it trains: its performance lies further below the reference's at the same evaluation
-      than ``slack`` allows. With f the share of the training that is done, it must reach
-      ``score.keep - slack * (1 - f)`` of it.
+      costs less. With ``score.clock=flops`` alone.
+    - While it trains: its performance lies too far below another's at the same evaluation. The
+      other is the reference, of which it must keep ``score.keep`` in the end, or a complete trial
+      that keeps enough at the same cost, which it must reach in the end. With f the share of the
+      training that is done, ``slack * (1 - f)`` of the other's performance may be lacking more.
 
     Args:
         slack: what a trial may still make up for.
@@ -36,24 +40,35 @@ class KeepPruner(BasePruner):
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial ends here."""
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return _is_dear(trial, complete) or self._is_behind(study, trial, complete)
-
-    def _is_behind(self, study: Study, trial: FrozenTrial, complete: list[FrozenTrial]) -> bool:
+        rivals = _rivals(trial, complete)
+        if any(rival.values[0] > trial.user_attrs[SAVED] * (1 + _EQUAL) for rival in rivals):
+            return True
         references = [each for each in complete if REFERENCE in each.user_attrs]
-        step = trial.last_step
-        if step is None or not references or step not in references[0].intermediate_values:
+        return any(self._lags(trial, each, _keep(study)) for each in references) or any(
+            self._lags(trial, rival, 1.0) for rival in rivals
+        )
+
+    def _lags(self, trial: FrozenTrial, other: FrozenTrial, share: float) -> bool:
+        """Whether it is too far below this share of the other's performance by now."""
+        step, curve = trial.last_step, other.intermediate_values
+        # One that has come to its end is worth its result.
+        if step is None or step not in curve or step == max(curve):
             return False
-        curve = references[0].intermediate_values
-        keep = study.user_attrs[MADE_FOR]["settings"]["score"]["keep"]
-        least = keep - self._slack * (1 - step / max(curve))
+        least = share - self._slack * (1 - step / max(curve))
         return bool(trial.intermediate_values[step] < least * curve[step])
 
 
-def _is_dear(trial: FrozenTrial, complete: list[FrozenTrial]) -> bool:
-    """Whether a trial that keeps enough costs no more.
+def _keep(study: Study) -> float:
+    return float(study.user_attrs[MADE_FOR]["settings"]["score"]["keep"])
+
+
+def _rivals(trial: FrozenTrial, complete: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The complete trials that keep enough and cost no more.
 
     The objective of such a trial is what it saves, above 0; of others it is what they lack.
     """
     saved = trial.user_attrs.get(SAVED)
-    values = [each.values[0] for each in complete if each.values]
-    return saved is not None and any(value > 0 and value >= saved for value in values)
+    if saved is None:
+        return []
+    least = saved * (1 - _EQUAL)
+    return [each for each in complete if each.values and each.values[0] >= least]

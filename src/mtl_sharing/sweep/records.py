@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.run.files import replace_text
-from mtl_sharing.sweep.study import REASON, REFERENCE, REGIME, SAME_AS, Book
+from mtl_sharing.sweep.study import FIGURES, REASON, REFERENCE, REGIME, SAME_AS, SECONDS, Book
 
 TABLE, BEST = "sweep.csv", "best.yaml"
 Row = dict[str, Any]
@@ -27,10 +27,10 @@ def _row(trial: FrozenTrial, objectives: Sequence[str], folder: Path) -> Row:
     row: Row = {"trial": trial.number, "state": trial.state.name}
     row |= {"regime": attributes.get(REGIME), **trial.params}
     row |= {f"objective/{name}": value for name, value in zip(objectives, values, strict=True)}
-    row |= attributes.get("figures") or {}
+    row |= attributes.get(FIGURES) or {}
     row["evaluations"] = len(trial.intermediate_values)
     row["last_report"] = trial.intermediate_values.get(max(trial.intermediate_values, default=0))
-    row |= {"seconds": attributes.get("seconds"), "same_as": same}
+    row |= {"seconds": attributes.get(SECONDS), "same_as": same}
     row |= {"reason": attributes.get(REASON)}
     return row | {"folder": str(folder / str(trial.number if same is None else same))}
 
@@ -54,12 +54,19 @@ def best_trial(book: Book) -> FrozenTrial | None:
     if not complete:
         return None
     if len(book.study.directions) == 1:
-        return max(complete, key=lambda trial: (trial.values[0], -trial.number))
+        return max(complete, key=rank)
     front = {trial.number for trial in book.study.best_trials}
     return max(
         (trial for trial in complete if trial.number in front),
-        key=lambda trial: trial.user_attrs["figures"]["performance"],
+        key=lambda trial: trial.user_attrs[FIGURES]["performance"],
     )
+
+
+def rank(trial: FrozenTrial) -> tuple[float, float, int]:
+    """Higher for the better of two complete trials; of equal ones the better performer."""
+    performance = trial.user_attrs[FIGURES]["performance"]
+    # Without the rounding errors of equal costs.
+    return float(f"{trial.values[0]:.9g}"), performance, -trial.number
 
 
 def is_reference(trial: FrozenTrial) -> bool:

@@ -9,7 +9,7 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mtl_sharing.run.progress import caption
-from mtl_sharing.sweep.study import REASON, REFERENCE, REGIME
+from mtl_sharing.sweep.study import FIGURES, REASON, REFERENCE, REGIME, SECONDS
 
 log = logging.getLogger(__name__)
 _WORDS = {TrialState.COMPLETE: "", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -84,7 +84,7 @@ def line_of(trial: FrozenTrial, reference: float | None) -> str:
     regime = attributes.get(REGIME, "?") + (" (reference)" if REFERENCE in attributes else "")
     drawn = " ".join(f"{name.rpartition('.')[2]}={_short(v)}" for name, v in trial.params.items())
     words = [f"trial {trial.number}", regime, drawn, _outcome(trial, reference)]
-    seconds = attributes.get("seconds")
+    seconds = attributes.get(SECONDS)
     return "  ".join(filter(None, [*words, "" if seconds is None else f"{seconds:.0f} s"]))
 
 
@@ -93,7 +93,7 @@ def _short(value: object) -> str:
 
 
 def _outcome(trial: FrozenTrial, reference: float | None) -> str:
-    found = trial.user_attrs.get("figures") or {}
+    found = trial.user_attrs.get(FIGURES) or {}
     if trial.state != TrialState.COMPLETE:
         reason = trial.user_attrs.get(REASON)
         return _WORDS.get(trial.state, trial.state.name) + (f": {reason}" if reason else "")

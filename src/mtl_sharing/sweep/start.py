@@ -25,8 +25,9 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space import Space
 from mtl_sharing.sweep.space_config import make_space
 from mtl_sharing.sweep.storage import open_storage, patiently, place_of
-from mtl_sharing.sweep.study import Book, is_grid, make_pruner, make_sampler, open_book
+from mtl_sharing.sweep.study import SECONDS, Book, is_grid, make_pruner, make_sampler, open_book
 from mtl_sharing.sweep.sweep import Sweep, sweep_folder
+from mtl_sharing.sweep.telling import Teller
 from mtl_sharing.sweep.verdict import DIRECTIONS, check_objectives
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ def run_sweep(
     asker = Asker(book, space, options, fixed, composer, _deadline(options, book))
     report = Report(_wanted(options, asker.points), jobs.inline, objectives)
     known = reference_performance(base.score, tuple(regimes[0].blueprint.specs))
-    sweep = Sweep(book, asker, jobs, options, base.score, objectives, known, report)
+    teller = Teller(book, options, base.score, objectives, known, report)
+    sweep = Sweep(book, asker, jobs, teller, options)
     _announce(book, options, asker)
     complete = False
     try:
@@ -85,7 +87,7 @@ def run_sweep(
     except (Stopped, KeyboardInterrupt):
         raise SweepStopped from None
     finally:
-        end_sweep(sweep, composer, complete)
+        end_sweep(teller, jobs, composer, complete)
 
 
 class _Layers:
@@ -178,7 +180,7 @@ def _book(
 def _deadline(options: SweeperConfig, book: Book) -> float:
     if options.hours is None:
         return float("inf")
-    used = sum(trial.user_attrs.get("seconds") or 0.0 for trial in book.trials()) / options.n_jobs
+    used = sum(trial.user_attrs.get(SECONDS) or 0.0 for trial in book.trials()) / options.n_jobs
     return time.monotonic() + max(0.0, options.hours * 3600 - used)
 
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MADE_FOR = "made for"
 REFERENCE, SAME_AS, IDENTITY, REASON = "reference", "same as", "identity", "reason"
 OVERRIDES, REGIME, ATTEMPTS = "overrides", "regime", "attempts"
+FIGURES, SECONDS = "figures", "seconds"
 # What the regime saves, by the score's ratios, where that is known before it trains.
 SAVED = "saved"
 
@@ -150,6 +151,11 @@ class Book:
                 self.storage.set_trial_user_attr(trial_id, name, value)
         except UpdateFinishedTrialError:
             log.debug("trial %d has ended already", number)
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """Adds a value that the pruner sees."""
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        self.storage.set_trial_intermediate_value(trial_id, step, value)
 
     def tell(self, number: int, state: TrialState, values: list[float] | None) -> None:
         """Ends a trial, unless another process has done so."""

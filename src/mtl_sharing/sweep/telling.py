@@ -1,0 +1,112 @@
+"""Tells the study how trials ended, and knows the reference that they are held against."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial, TrialState
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.score.settings import ScoreConfig
+from mtl_sharing.sweep.flights import Flight
+from mtl_sharing.sweep.records import best_trial
+from mtl_sharing.sweep.report import Report
+from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.study import FIGURES, REASON, SAME_AS, SECONDS, Book
+from mtl_sharing.sweep.verdict import Figures, Verdict, objective_values
+
+
+@dataclass
+class Teller:
+    """Ends trials in the study.
+
+    Attributes:
+        objectives: names of what the study optimises.
+        known_reference: performance of separate models, where the config says it.
+    """
+
+    book: Book
+    options: SweeperConfig
+    score: ScoreConfig
+    objectives: Sequence[str]
+    known_reference: float | None
+    report: Report
+
+    def reference(self) -> float | None:
+        """Performance of separate models on what selects, once it is known.
+
+        Raises:
+            UserError: their training failed.
+        """
+        if self.known_reference is not None or not self.options.reference:
+            return self.known_reference
+        first = self.book.trial(0)
+        if first.state == TrialState.FAIL:
+            found = f"trial 0 failed: {first.user_attrs.get(REASON)}"
+            raise UserError("the sweep's reference", found, "separate models that train")
+        figures = self.reference_figures()
+        return None if figures is None else float(figures["performance"])
+
+    def reference_figures(self) -> Figures | None:
+        """Everything known of the reference that the sweep trained; None until it has."""
+        trials = self.book.trials() if self.options.reference else []
+        return trials[0].user_attrs.get(FIGURES) if trials else None
+
+    def reference_or_none(self) -> float | None:
+        """As :meth:`reference`, for a line of output."""
+        try:
+            return self.reference()
+        except UserError:
+            return None
+
+    def tell(self, flight: Flight, verdict: Verdict) -> bool:
+        """Ends a trial; False where its value waits for the reference.
+
+        Raises:
+            UserError: too many trials have failed, or the reference has.
+        """
+        values = None
+        if verdict.state == TrialState.COMPLETE:
+            self.book.note(flight.number, **{FIGURES: verdict.figures})
+            if "keep" in self.objectives and self.reference() is None:
+                return False
+            figures = verdict.figures, self.score, self.reference()
+            values = objective_values(self.objectives, *figures)
+        seconds = round(time.monotonic() - flight.begun, 1)
+        self.book.note(flight.number, **{SECONDS: seconds, REASON: verdict.reason})
+        self.book.tell(flight.number, verdict.state, values)
+        # Nothing is left to go on with.
+        for folder in flight.folders:
+            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        best = best_trial(self.book)
+        better = best is not None and best.number == flight.number
+        self.report.ended(self.book.trial(flight.number), self.reference_or_none(), better)
+        self._check_failures()
+        return True
+
+    def answer(self, flight: Flight, earlier: FrozenTrial) -> bool:
+        """Ends an equal trial as the earlier one has; False where that has not."""
+        if not earlier.state.is_finished():
+            return False
+        facts = {name: earlier.user_attrs.get(name) for name in (FIGURES, REASON)}
+        self.book.note(flight.number, **facts, **{SECONDS: 0.0})
+        for step, value in earlier.intermediate_values.items():
+            self.book.report(flight.number, step, value)
+        values = list(earlier.values) if earlier.state == TrialState.COMPLETE else None
+        self.book.tell(flight.number, earlier.state, values)
+        self.report.answered(flight.number, earlier.number)
+        return True
+
+    def _check_failures(self) -> None:
+        """Raises UserError once more trials have failed than may."""
+        if "keep" in self.objectives:
+            self.reference()
+        trials = [t for t in self.book.trials() if SAME_AS not in t.user_attrs]
+        failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+        wanted = self.report.wanted or max(len(trials), 10)
+        if failed and len(failed) > self.options.max_failure_rate * wanted:
+            last = f"the last, trial {failed[-1].number}: {failed[-1].user_attrs.get(REASON)}"
+            found = f"{len(failed)} failed trials ({last})"
+            allowed = f"{self.options.max_failure_rate:.0%} of {wanted}"
+            raise UserError("hydra.sweeper.max_failure_rate", found, allowed)
