@@ -13,7 +13,7 @@ BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir "$(COURSE_DAT
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow bench bench-quick tiny-weights lint format type clean
+.PHONY: help train test test-slow test-cluster bench bench-quick tiny-weights lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -26,6 +26,11 @@ test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/test_pl
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
 	@$(PYTEST) -m slow
+
+test-cluster: $(VENV)/.dev  ## sweeps on a real SLURM and PostgreSQL; as root it installs both, half an hour
+	@tests/cluster/install.sh
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/cluster \
+		$(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 bench: $(VENV)/.dev  ## this project beside plain training loops, half an hour; see docs/performance.md
 	@$(BENCH)

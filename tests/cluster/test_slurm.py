@@ -72,7 +72,7 @@ def test_a_killed_sweep_goes_on(sweeping: Sweeping):
 def test_a_time_limit_is_no_end(sweeping: Sweeping):
     # SLURM looks every half minute, so the signal comes in the first minute of two.
     limits = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=60")
-    words = ("hydra.sweeper.reference=false", "split=1", "trainer.eval_every=100")
+    words = ("hydra.sweeper.reference=false", "split=1,2", "trainer.eval_every=100")
     steps = 30_000
     sweep = sweeping.start(*words, *limits, f"trainer.max_steps={steps}",
                            "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=1")  # fmt: skip
@@ -88,6 +88,36 @@ def test_a_time_limit_is_no_end(sweeping: Sweeping):
     stopped = int(line.split("after step ")[1].split()[0])
     assert stopped > 0
     assert sweep.poll() is None
+
+
+def test_a_cancelled_and_a_preempted_job_go_on(sweeping: Sweeping):
+    steps = 6000
+    sweep = sweeping.start("hydra.sweeper.reference=false", "split=1,2", "trainer.eval_every=200",
+                           "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=1",
+                           f"trainer.max_steps={steps}")  # fmt: skip
+    folder, slurm = sweeping.place / "0", sweeping.slurm
+
+    def went_on(times: int) -> bool:
+        return sum("going on after step" in line for line in begins(folder)) == times
+
+    wait_until(lambda: sweeping.steps(0) > 0, 120, "a training")
+    (first,) = slurm.running()
+    slurm.call("scancel", first)
+    wait_until(lambda: went_on(1), 120, "a cancelled job that goes on")
+    # As preemption does: the job is told to end, and SLURM and the sweep both start it again.
+    (second,) = slurm.running()
+    slurm.call("scontrol", "requeue", second)
+    wait_until(lambda: went_on(2), 120, "a preempted job that goes on")
+    out = folder.parent / ".submitit" / second / f"{second}_0_log.out"
+    wait_until(lambda: out.read_text().count("Starting with") == 2, 120, "SLURM's own start")
+    sweeping.ends(sweep, 600)
+    check_left(sweeping, 1, steps)
+    assert sweeping.trials()[0].state == TrialState.COMPLETE
+    assert went_on(2) and len(slurm.jobs()) == 3
+    # Stopped where the signal came, not where it was evaluated last.
+    on = [line for line in begins(folder) if "going on" in line]
+    stopped = [int(line.split("after step ")[1].split()[0]) for line in on]
+    assert stopped == sorted(set(stopped)) and any(step % 200 for step in stopped)
 
 
 def test_two_sweeps_at_once_share_a_study(sweeping: Sweeping):

@@ -50,7 +50,7 @@ def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place)
     given = {"command line": url, "variable": "${oc.env:MINE}"}.get(place)
     words = [] if given is None else [f"{KEY}={given}"]
     done = mtl_train("-m", "--config-dir", str(tmp_path / "mine"), "+sweep=mine", *QUICK,
-                     "score.objective=performance", *words)  # fmt: skip
+                     "encoder.layers=1", "score.objective=performance", *words)  # fmt: skip
     assert done.code == 0, done.err
     assert [trial.state.name for trial in optuna.load_study(study_name=None, storage=url).trials] \
         == ["COMPLETE"]  # fmt: skip

@@ -118,7 +118,8 @@ class SweeperConfig(OptunaSweeperConf):
         n_trials: trials to train; those that equal an earlier one are answered, not counted.
             Null leaves it to ``hours``, or to a grid's size.
         hours: no trial begins after so many hours of the sweep, all its starts together.
-        n_jobs: trials in flight at once. Hydra's basic launcher runs one after the other.
+        n_jobs: trials in flight at once. Hydra's basic launcher runs one after the other; -1 with
+            ``+cluster=local`` is one for each GPU, or for each core where there is none.
         max_failure_rate: share of the trials that may fail.
         pruner: ends trials that fall behind.
         objectives: of ``weighted``, ``keep``, ``performance`` (higher is better), ``memory``,
