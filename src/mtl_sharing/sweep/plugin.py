@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import PRUNER_OPTIONS, SweeperConfig
+
+PROVIDER = "mtl_sharing"
 
 
 class RegimeSweeper(Sweeper):
@@ -40,3 +43,13 @@ class RegimeSweeper(Sweeper):
         from mtl_sharing.sweep.start import run_sweep
 
         run_sweep(self.options, self.config, self.context, self.launcher, arguments)
+
+
+def register_sweeper() -> None:
+    """Puts the sweeper in the place of ``hydra/sweeper=optuna``, which it extends."""
+    # First, as it stores the config that this one replaces.
+    Plugins.instance().register(RegimeSweeper)
+    store = ConfigStore.instance()
+    store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
+    for name, node in PRUNER_OPTIONS.items():
+        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER, replace=True)

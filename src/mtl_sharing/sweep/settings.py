@@ -6,12 +6,9 @@ Without optuna, so that the command line starts fast.
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-PROVIDER = "mtl_sharing"
 # Optuna's samplers and pruners are what a config file may name here, nothing else.
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 PRUNERS = ("optuna.pruners.*",)
@@ -145,7 +142,7 @@ class SweeperConfig(OptunaSweeperConf):
     grace_s: float = 60.0
 
 
-_PRUNERS = {
+PRUNER_OPTIONS = {
     "none": NoPrunerConfig,
     "asha": SuccessiveHalvingConfig,
     "hyperband": HyperbandConfig,
@@ -154,18 +151,6 @@ _PRUNERS = {
     "threshold": ThresholdConfig,
     "wilcoxon": WilcoxonConfig,
 }
-
-
-def register_sweeper() -> None:
-    """Puts the sweeper in the place of ``hydra/sweeper=optuna``, which it extends."""
-    from mtl_sharing.sweep.plugin import RegimeSweeper
-
-    # First, as it stores the config that this one replaces.
-    Plugins.instance().register(RegimeSweeper)
-    store = ConfigStore.instance()
-    store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
-    for name, node in _PRUNERS.items():
-        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER, replace=True)
 
 
 def sweeper_of(job: DictConfig) -> SweeperConfig | None:
