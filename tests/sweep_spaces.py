@@ -13,9 +13,9 @@ from hydra.types import HydraContext, RunMode
 
 from mtl_sharing.config import Config, register
 from mtl_sharing.sweep.asking import FOR_EVERY_TRIAL, reference_overrides
-from mtl_sharing.sweep.plugin import RegimeSweeper
+from mtl_sharing.sweep.plugin import RegimeSweeper, register_sweeper
 from mtl_sharing.sweep.regimes import Composer, Regime
-from mtl_sharing.sweep.settings import SweeperConfig, register_sweeper
+from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space import Point, Space
 from mtl_sharing.sweep.space_config import make_space
 from mtl_sharing.sweep.start import _Layers

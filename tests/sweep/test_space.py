@@ -142,6 +142,18 @@ def test_three_depths_that_together_are_the_encoder():
     assert points == [(f, s) for f in range(5) for s in range(5 - f)]
 
 
+@pytest.mark.parametrize("depth", ["1", "1/4"])
+def test_a_fixed_depth_leaves_fewer_to_the_others(depth):
+    space, _ = space_of(options(depths=[["frozen", "shared"]]), f"frozen={depth}")
+    assert list(space.points()) == [{"shared": n} for n in range(4)]
+
+
+def test_a_depth_with_values_of_its_own_leaves_fewer_to_the_others():
+    space, _ = space_of(options(depths=[["frozen", "shared"]]), "shared=1,3")
+    points = [(point["frozen"], point["shared"]) for point in space.points()]
+    assert points == [(f, s) for s in (1, 3) for f in range(5 - s)]
+
+
 def test_what_the_command_line_fixes_is_not_drawn():
     config = options(params={"lr": "choice(1,2)", "seed": "range(0,3)"}, depths=[["split"]])
     space, fixed = space_of(config, "lr=5", "split=3", "+sweep=mine")

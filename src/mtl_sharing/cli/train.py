@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 from mtl_sharing.cli.failures import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.errors import UserError
+from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.secret import hide_storage
-from mtl_sharing.sweep.settings import register_sweeper, sweeper_of
+from mtl_sharing.sweep.settings import sweeper_of
 
 # Hydra may call nothing else by a name from a config file.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]

@@ -106,7 +106,7 @@ def space_table(space: Space) -> Table:
     rows = {name: words_of(each) for name, each in space.distributions.items()}
     for group in space.depths:
         together = "" if len(group) == 1 else "what is left of "
-        rows |= dict.fromkeys(group, f"0 to {together}{space.layers([])}")
+        rows |= dict.fromkeys(space.free(group), f"0 to {together}{space.layers([])}")
     for name, values in rows.items():
         condition = space.when.get(name)
         where = "" if condition is None else f"{condition.key}={'|'.join(condition.values)}"

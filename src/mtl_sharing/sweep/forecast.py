@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
 from mtl_sharing.blueprint import Blueprint, make_blueprint
@@ -17,7 +18,7 @@ from mtl_sharing.model.network import Network
 from mtl_sharing.run.evaluate import evaluate
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.phases import Phase
-from mtl_sharing.run.precision import peak_memory, reset_peak_memory
+from mtl_sharing.run.precision import autocast, peak_memory, reset_peak_memory
 from mtl_sharing.schedule import make_phases
 from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.sweep.regimes import Regime
@@ -142,10 +143,12 @@ def _step_s(phase: Phase, device: torch.device) -> float:
 def _evaluation_s(blueprint: Blueprint, network: Network, task: str, data: EncodedTask) -> float:
     """Seconds for all examples of a task, by some of them."""
     some = {task: data.sample(_EVALUATED, 0)}
-    seconds = _seconds(
-        lambda: evaluate(network, some, blueprint.measures, blueprint.runtime),
-        blueprint.runtime.device,
-    )
+    runtime = blueprint.runtime
+    seconds = _seconds(lambda: evaluate(network, some, blueprint.measures, runtime), runtime.device)
+    # All of the longest texts come in one batch of a whole evaluation: its peak is theirs.
+    longest = np.argsort(data.lengths, kind="stable")[-runtime.evaluation_batch :]
+    with torch.inference_mode(), autocast(runtime.precision, runtime.device):
+        network({task: data.collate(longest).to(runtime.device).text})
     return seconds * len(data) / len(some[task])
 
 

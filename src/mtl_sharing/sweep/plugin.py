@@ -2,15 +2,20 @@
 
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from mtl_sharing.sweep.places import settle_jobs
 from mtl_sharing.sweep.secret import hide_storage_of
-from mtl_sharing.sweep.settings import sweeper_of
+from mtl_sharing.sweep.settings import PRUNER_OPTIONS, SweeperConfig, sweeper_of
+
+PROVIDER = "mtl_sharing"
 
 
 class RegimeSweeper(Sweeper):
@@ -48,3 +53,22 @@ class RegimeSweeper(Sweeper):
 
         assert self.config is not None
         run_sweep(self.options, self.config, self.context, self.launcher, arguments)
+
+
+class SweepPresets(SearchPathPlugin):
+    """Finds the configs in ``sweeps/``, from whatever primary config."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Hydra's call before it composes."""
+        search_path.append(PROVIDER, "pkg://mtl_sharing.sweeps")
+
+
+def register_sweeper() -> None:
+    """Puts the sweeper in the place of ``hydra/sweeper=optuna``, which it extends."""
+    Plugins.instance().register(SweepPresets)
+    # First, as it stores the config that this one replaces.
+    Plugins.instance().register(RegimeSweeper)
+    store = ConfigStore.instance()
+    store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
+    for name, node in PRUNER_OPTIONS.items():
+        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER, replace=True)

@@ -6,14 +6,9 @@ Without optuna, so that the command line starts fast.
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
-PROVIDER = "mtl_sharing"
 # Optuna's samplers and pruners are what a config file may name here, nothing else.
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.pruning.KeepPruner")
@@ -157,7 +152,7 @@ class SweeperConfig(OptunaSweeperConf):
     grace_s: float = 60.0
 
 
-_PRUNERS = {
+PRUNER_OPTIONS = {
     "none": NoPrunerConfig,
     "keep": KeepConfig,
     "asha": SuccessiveHalvingConfig,
@@ -167,28 +162,6 @@ _PRUNERS = {
     "threshold": ThresholdConfig,
     "wilcoxon": WilcoxonConfig,
 }
-
-
-class SweepPresets(SearchPathPlugin):
-    """Finds the configs in ``sweeps/``, from whatever primary config."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Hydra's call before it composes."""
-        search_path.append(PROVIDER, "pkg://mtl_sharing.sweeps")
-
-
-def register_sweeper() -> None:
-    """Puts the sweeper in the place of ``hydra/sweeper=optuna``, which it extends."""
-    from mtl_sharing.sweep.plugin import RegimeSweeper
-
-    Plugins.instance().register(SweepPresets)
-    # Before the config below, which replaces the one that upstream's plugin stores.
-    Plugins.instance().register(RegimeSweeper)
-    store = ConfigStore.instance()
-    store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
-    for name, node in _PRUNERS.items():
-        group = "hydra/sweeper/pruner"
-        store.store(name, node, group=group, provider=PROVIDER, replace=True)
 
 
 def sweeper_of(job: Any) -> SweeperConfig | None:

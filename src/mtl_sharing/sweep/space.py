@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
@@ -72,12 +73,18 @@ class Space:
         return words
 
     def _draw_depths(self, group: Sequence[str], point: Point, suggest: Suggest) -> None:
-        open_names = [name for name in group if self._applies(name, point)]
-        if open_names:
-            left = self.layers(self.words(point))
-            for name in open_names:
-                point[name] = suggest(name, IntDistribution(0, left))
+        drawn = [name for name in self.free(group) if self._applies(name, point)]
+        if drawn:
+            layers = self.layers(self.words(point))
+            known = {**self.fixed, **point}
+            left = layers - sum(_layers(known[name], layers) for name in group if name in known)
+            for name in drawn:
+                point[name] = suggest(name, IntDistribution(0, max(0, left)))
                 left -= point[name]
+
+    def free(self, group: Sequence[str]) -> list[str]:
+        """The depths of a group that are drawn: neither fixed nor a parameter with own values."""
+        return [name for name in group if name not in self.fixed and name not in self.distributions]
 
     def _applies(self, name: str, point: Point) -> bool:
         condition = self.when.get(name)
@@ -108,7 +115,7 @@ class Space:
                 return own if name in depths else _all_or_ends(distribution)
             return [next((end for end in own if (name, end) not in seen), own[0])]
 
-        depths = {name for group in self.depths for name in group}
+        depths = {name for group in self.depths for name in self.free(group)}
         deciding = depths | {name for name in self.distributions if self._decides(name)}
         fresh = True
         while fresh:
@@ -164,6 +171,15 @@ def walk(
             return
         path = [number for number, _ in taken]
         path[-1] += 1
+
+
+def _layers(value: Any, layers: int) -> int:
+    """A depth as it stands or as a share of the encoder's; 0 for what the config will refuse."""
+    text = str(value)
+    try:
+        return int(Fraction(text) * (layers if "/" in text else 1) + Fraction(1, 2))
+    except (ValueError, ZeroDivisionError):
+        return 0
 
 
 def _plain(value: Any, distribution: BaseDistribution) -> Any:

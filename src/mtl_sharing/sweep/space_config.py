@@ -38,12 +38,10 @@ def make_space(
                         "choices, ranges and intervals with values") from None  # fmt: skip
     known = {name.lstrip("+"): value for name, value in fixed.items()}
     meanings = _meanings(options, {**{n: [v] for n, v in known.items()}, **found}, given)
-    taken = {*known, *found}
-    depths = [[name for name in group if name not in taken] for group in options.depths]
     when = {n: _condition(n, text) for n, text in options.when.items() if n not in known}
-    space = Space(_ordered(found, when), when, [g for g in depths if g], layers,
+    space = Space(_ordered(found, when), when, options.depths, layers,
                   {**choices, **known}, meanings)  # fmt: skip
-    if not found and not space.depths:
+    if not found and not any(map(space.free, space.depths)):
         raise UserError("the sweep's space", "no parameter with several values",
                         "split=0,3,6, trainer.seed=..., or +sweep=NAME")  # fmt: skip
     return space, [*space.words(fixed), *deleted]
