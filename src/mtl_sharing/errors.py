@@ -34,13 +34,13 @@ class Pruned(Exception):
     """A trial ends early, since others do better.
 
     Args:
-        evaluation: number of the evaluation, from 1, that it ends at; 0 before the training.
+        percent: of its training that is done.
         performance: found there; None before the training.
     """
 
-    def __init__(self, evaluation: int, performance: float | None, reason: str) -> None:
-        super().__init__(evaluation, performance, reason)
-        self.evaluation = evaluation
+    def __init__(self, percent: int, performance: float | None, reason: str) -> None:
+        super().__init__(percent, performance, reason)
+        self.percent = percent
         self.performance = performance
         self.reason = reason
 

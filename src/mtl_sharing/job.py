@@ -55,8 +55,8 @@ class Hooks:
 
     Attributes:
         read: gives the material of a blueprint's run in a folder.
-        evaluated: called after each evaluation while training with its number, from 1, and its
-            figures; ends the run early by raising Pruned.
+        evaluated: called after each evaluation while training with the share of it that is done
+            and the figures; ends the run early by raising Pruned.
         costed: called before the training with what the regime saves, where the score counts
             operations; may raise Pruned, too.
         curves: whether curves.png is drawn, which takes as long as some short trainings.
@@ -64,7 +64,7 @@ class Hooks:
     """
 
     read: Callable[[Blueprint, Path], Material] = read_material
-    evaluated: Callable[[int, Evaluation], None] | None = None
+    evaluated: Callable[[float, Evaluation], None] | None = None
     costed: Callable[[Multipliers], None] | None = None
     curves: bool = True
     working: Callable[[], AbstractContextManager[object]] = nullcontext

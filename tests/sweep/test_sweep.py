@@ -175,8 +175,8 @@ def test_the_pruner_ends_trials_at_an_evaluation(mtl_train):
     for number in (1, 2):
         result = results()[number]
         assert result["status"] == "pruned"
-        assert result["pruned"]["evaluation"] == 1
-        assert list(study().trials[number].intermediate_values) == [1]
+        assert result["pruned"]["percent"] == 25
+        assert list(study().trials[number].intermediate_values) == [25]
         assert not (FOLDER / str(number) / "checkpoint").exists()
     assert len(study().trials[0].intermediate_values) == 4
 

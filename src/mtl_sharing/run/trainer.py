@@ -42,7 +42,8 @@ class Trainer:
         network: predicts every task; what a phase trains is part of it.
         watched: what the evaluations while training look at, patience and best weights with them.
         split: its name, ``dev`` or ``select``.
-        on_evaluation: called after each evaluation with its number, from 1, and its figures.
+        on_evaluation: called after each evaluation with the share of the training that is done
+            and its figures.
         step: updates of this phase that are done.
         past: updates of the phases before it, which may have ended before their last.
         stale: evaluations of this phase since the best.
@@ -56,7 +57,7 @@ class Trainer:
     runtime: Runtime
     folder: Path
     split: str = "dev"
-    on_evaluation: Callable[[int, Evaluation], None] | None = None
+    on_evaluation: Callable[[float, Evaluation], None] | None = None
     step: int = 0
     past: int = 0
     best: float = -math.inf
@@ -185,7 +186,7 @@ class Trainer:
         self._record(found)
         self.save()
         if found is not None and self.on_evaluation is not None:
-            self.on_evaluation(sum("performance" in row for row in self.history), found)
+            self.on_evaluation(self.done / self.total, found)
 
     def _record(self, found: Evaluation | None) -> None:
         prefix = "" if self.phase.name == MAIN else f"{self.phase.name}."

@@ -16,7 +16,10 @@ PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.pruning.KeepPruner")
 
 @dataclass
 class PrunerConfig:
-    """Any of ``optuna.pruners``; its arguments stand beside ``_target_``."""
+    """Any of ``optuna.pruners``; its arguments stand beside ``_target_``.
+
+    A step, or resource, is a percent of the training.
+    """
 
     _target_: str = MISSING
 
@@ -38,10 +41,10 @@ class KeepConfig(PrunerConfig):
 
 @dataclass
 class SuccessiveHalvingConfig(PrunerConfig):
-    """ASHA: a trial goes on past an evaluation only among the best of its rung."""
+    """ASHA: a trial goes on past 10, 30 and 90% of its training only among the best third there."""
 
     _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
-    min_resource: Any = 1
+    min_resource: Any = 10
     reduction_factor: int = 3
     min_early_stopping_rate: int = 0
     bootstrap_count: int = 0
@@ -49,22 +52,22 @@ class SuccessiveHalvingConfig(PrunerConfig):
 
 @dataclass
 class HyperbandConfig(PrunerConfig):
-    """Several ASHA brackets; ``max_resource`` is the number of evaluations in a training."""
+    """Several ASHA brackets, which begin at 10, 30 or 90% of the training."""
 
     _target_: str = "optuna.pruners.HyperbandPruner"
-    min_resource: int = 1
-    max_resource: Any = 10
+    min_resource: int = 10
+    max_resource: Any = 100
     reduction_factor: int = 3
     bootstrap_count: int = 0
 
 
 @dataclass
 class MedianConfig(PrunerConfig):
-    """Worse than the median of the earlier trials at the same evaluation."""
+    """Worse than the median of the earlier trials at the same share of the training."""
 
     _target_: str = "optuna.pruners.MedianPruner"
     n_startup_trials: int = 5
-    n_warmup_steps: int = 2
+    n_warmup_steps: int = 20
     interval_steps: int = 1
     n_min_trials: int = 1
 
@@ -76,7 +79,7 @@ class PercentileConfig(PrunerConfig):
     _target_: str = "optuna.pruners.PercentilePruner"
     percentile: float = 50.0
     n_startup_trials: int = 5
-    n_warmup_steps: int = 2
+    n_warmup_steps: int = 20
     interval_steps: int = 1
     n_min_trials: int = 1
 

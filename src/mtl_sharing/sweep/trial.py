@@ -84,26 +84,29 @@ class Trial:
         with suppress(*DATABASE_ERRORS, UpdateFinishedTrialError), patience(_REPORT_S):
             self.storage.set_trial_user_attr(self.trial_id, ALIVE, found)
 
-    def evaluated(self, number: int, found: Evaluation) -> None:
-        """Reports the performance of evaluation ``number``, from 1.
+    def evaluated(self, done: float, found: Evaluation) -> None:
+        """Reports the performance at this share of the training, in percent.
+
+        Trials whose samplers take other numbers of steps are compared at the same share.
 
         Raises:
             Pruned: the study's pruner ends the trial here.
         """
         if not self.reports:
             return
+        percent = round(100 * done)
         try:
             with patience(_REPORT_S):
-                self.storage.set_trial_intermediate_value(self.trial_id, number, found.performance)
+                self.storage.set_trial_intermediate_value(self.trial_id, percent, found.performance)
                 behind = self._may_end and self._is_behind()
         except UpdateFinishedTrialError:
-            raise Pruned(number, found.performance, "the study has ended this trial") from None
+            raise Pruned(percent, found.performance, "the study has ended this trial") from None
         except DATABASE_ERRORS as error:
             # A training is worth more than a report.
             log.warning("not reported: %s", str(error).partition("\n")[0])
             return
         if behind:
-            raise Pruned(number, found.performance, f"behind at evaluation {number}")
+            raise Pruned(percent, found.performance, f"behind after {percent}% of the training")
 
     def costed(self, found: Multipliers) -> None:
         """Notes what the regime saves.
