@@ -99,12 +99,16 @@ def _measured(words: str, blueprint: Blueprint, material: Material) -> Forecast:
     network = blueprint.network(blueprint.architecture, material.tower)
     phases = make_phases(blueprint, material, network)
     training_s = sum(phase.total * _step_s(phase, device) for phase in phases)
-    whole_s = {name: _evaluation_s(blueprint, network, name, data)
-               for name, data in material.dev.items()}  # fmt: skip
-    evaluation_s = sum(
-        seconds * len(material.dev[name].sample(options.eval_examples, 0)) / len(material.dev[name])
-        for name, seconds in whole_s.items()
+    dev_s, select_s = (
+        {name: _evaluation_s(blueprint, network, name, data) for name, data in split.items()}
+        for split in (material.dev, material.select)
     )
+    _, watched = material.watched
+    evaluation_s = sum(
+        seconds * len(watched[name].sample(options.eval_examples, 0)) / len(watched[name])
+        for name, seconds in (select_s or dev_s).items()
+    )
+    at_the_end_s = sum(dev_s.values()) + sum(select_s.values())
     steps = sum(phase.total for phase in phases)
     evaluations = sum(-(-phase.total // phase.eval_every) for phase in phases if phase.judged)
     step_s = training_s / max(1, steps)
@@ -115,7 +119,7 @@ def _measured(words: str, blueprint: Blueprint, material: Material) -> Forecast:
         step_s=step_s,
         evaluations=evaluations,
         evaluation_s=evaluation_s,
-        train_s=training_s + evaluations * evaluation_s + sum(whole_s.values())
+        train_s=training_s + evaluations * evaluation_s + at_the_end_s
         + _scoring_steps(blueprint) * step_s,
         peak_bytes=peak_memory(device),
         weight_bytes=cost.model_bytes,
