@@ -40,13 +40,15 @@ hydra: {{sweeper: {{storage: "{url}", n_trials: 1}}}}
 """
 
 
-@pytest.mark.parametrize("place", ["command line", "config file", "variable"])
+@pytest.mark.parametrize("place", ["command line", "config file", "variable", "preset"])
 def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place):
     url = f"sqlite:///{tmp_path / 'whisper.sqlite'}"
     folder = tmp_path / "mine" / "sweep"
     folder.mkdir(parents=True)
-    (folder / "mine.yaml").write_text(_MINE.format(url=url if place == "config file" else "x"))
+    stands_there = {"config file": url, "preset": f"${{oc.env:{VARIABLE},null}}"}.get(place, "x")
+    (folder / "mine.yaml").write_text(_MINE.format(url=stands_there))
     monkeypatch.setenv("MINE", url)
+    monkeypatch.setenv(VARIABLE, url if place == "preset" else "before")
     given = {"command line": url, "variable": "${oc.env:MINE}"}.get(place)
     words = [] if given is None else [f"{KEY}={given}"]
     done = mtl_train("-m", "--config-dir", str(tmp_path / "mine"), "+sweep=mine", *QUICK,
@@ -55,6 +57,7 @@ def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place)
     assert [trial.state.name for trial in optuna.load_study(study_name=None, storage=url).trials] \
         == ["COMPLETE"]  # fmt: skip
     written = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
-    assert any(path.name == "hydra.yaml" for path in written)
+    (saved,) = [path.read_text() for path in written if path.name == "hydra.yaml"]
+    assert f"storage: {'${oc.env:MINE}' if place == 'variable' else STANDS_FOR_IT}" in saved
     assert [path for path in written if b"whisper" in path.read_bytes()] == []
     assert "whisper" not in done.out.replace("study in sqlite:///", "").partition("\n")[2]

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 VARIABLE = "MTL_SHARING_STORAGE"
 KEY = "hydra.sweeper.storage"
 _STANDS_FOR_IT = f"${{oc.env:{VARIABLE}}}"
+_OR_SQLITE = f"${{oc.env:{VARIABLE},null}}"
 _WORD = re.compile(rf"(?P<key>\+{{0,2}}{re.escape(KEY)})=(?P<value>.*)", re.DOTALL)
 
 
@@ -42,11 +43,18 @@ def _is_literal(value: Any) -> bool:
 
 
 def hide_storage_of(config: DictConfig) -> None:
-    """Does the same with a URL from a config file, in ``config`` and what is composed from it."""
+    """Does the same with a URL from a config file, in ``config`` and what is composed from it.
+
+    A preset's "the variable, or else SQLite" loses its second half where the variable is set: a
+    job that did not inherit it would look for its trial in a study of its own.
+    """
     found: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
-    if _is_literal(found.get("storage")):
-        os.environ[VARIABLE] = found["storage"]
-        settle(config, KEY, _STANDS_FOR_IT)
+    storage = found.get("storage")
+    if _is_literal(storage):
+        os.environ[VARIABLE] = storage
+    elif storage != _OR_SQLITE or not os.environ.get(VARIABLE):
+        return
+    settle(config, KEY, _STANDS_FOR_IT)
 
 
 def settle(config: DictConfig, key: str, value: Any) -> None:
