@@ -13,9 +13,9 @@ from hydra.types import HydraContext, RunMode
 
 from mtl_sharing.config import Config, register
 from mtl_sharing.sweep.asking import FOR_EVERY_TRIAL, reference_overrides
-from mtl_sharing.sweep.plugin import RegimeSweeper, register_sweeper
+from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.regimes import Composer, Regime
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import SweeperConfig, sweeper_of
 from mtl_sharing.sweep.space import Point, Space
 from mtl_sharing.sweep.space_config import make_space
 from mtl_sharing.sweep.start import _Layers
@@ -51,8 +51,8 @@ def opened(*words: str) -> Iterator[Opened]:
         loader = GlobalHydra.instance().config_loader()
         composed = loader.load_configuration("train", list(words), RunMode.MULTIRUN)
         HydraConfig.instance().set_config(composed)
-        given = {name: v for name, v in composed.hydra.sweeper.items() if name != "_target_"}
-        options = RegimeSweeper(**given).options
+        options = sweeper_of(composed.hydra)
+        assert options is not None
         composer = Composer(composed, HydraContext(loader, Callbacks()))
         layers = _Layers(composer)
         choices = {name: str(option) for name, option in composed.hydra.runtime.choices.items()}

@@ -182,39 +182,72 @@ def test_the_pruner_ends_trials_at_an_evaluation(mtl_train):
 
 
 def test_several_objectives_are_pruned_by_performance(mtl_train):
-    done = mtl_train(*TPE, "hydra.sweeper.objectives=[performance,memory,time]", "score.pairs=1",
-                     "hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1",
-                     "hydra.sweeper.pruner.n_warmup_steps=0",
-                     "hydra.sweeper.n_trials=6")  # fmt: skip
+    """Beyond the sampler's first random trials, which it learns from."""
+    done = mtl_train(*TPE, "hydra.sweeper.objectives=[performance,memory,time]",
+                     "score.clock=flops", "hydra/sweeper/pruner=threshold",
+                     "hydra.sweeper.pruner.lower=0.35", "hydra.sweeper.n_trials=8",
+                     "hydra.sweeper.sampler.n_startup_trials=2")  # fmt: skip
     assert done.code == 0, done.err
     found = study()
     names = [direction.name for direction in found.directions]
     assert names == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
-    complete = [trial for trial in found.trials if trial.state == TrialState.COMPLETE]
-    assert complete[0].values[1:] == [1.0, 1.0]
-    assert all(trial.intermediate_values for trial in found.trials)
-    assert set(states()) <= {"COMPLETE", "PRUNED"}
+    assert found.trials[0].values[1:] == [1.0, 1.0]
+    assert {"COMPLETE", "PRUNED"} == set(states())
+    for trial in found.trials[1:]:
+        if trial.state == TrialState.PRUNED:
+            assert min(trial.intermediate_values.values()) < 0.35
+
+
+def test_the_best_of_a_cost_is_the_lowest(mtl_train):
+    done = mtl_train(*GRID, "hydra.sweeper.objectives=[memory]", "score.clock=flops")
+    assert done.code == 0, done.err
+    assert "best      S3" in done.out
+    assert "split: 3" in (FOLDER / "best.yaml").read_text()
 
 
 def test_a_trial_over_seeds_is_their_mean(mtl_train):
-    words = (*GRID, "hydra.sweeper.seeds=[3,5]", "score.objective=performance",
+    words = (*GRID, "hydra.sweeper.seeds=[5,3]", "score.objective=performance",
              "hydra.sweeper.n_trials=3")  # fmt: skip
     assert mtl_train(*words).code == 0
     third = FOLDER / "2"
-    found = [json.loads((third / f"seed_{s}" / "result.json").read_text()) for s in (3, 5)]
-    assert [each["seed"] for each in found] == [3, 5]
-    mean = sum(each["performance"] for each in found) / 2
-    assert study().trials[2].value == pytest.approx(mean)
-    assert study().trials[2].intermediate_values == {3: found[0]["performance"]}
+    found = [json.loads((third / f"seed_{s}" / "result.json").read_text()) for s in (5, 3)]
+    assert [each["seed"] for each in found] == [5, 3]
+    each = [result["performance"] for result in found]
+    assert study().trials[2].value == pytest.approx(sum(each) / 2)
+    assert study().trials[2].intermediate_values == {1: each[0], 2: each[1]}
 
 
-def test_wilcoxon_prunes_over_seeds(mtl_train):
-    done = mtl_train(*GRID, "hydra.sweeper.seeds=[1,2,3,4]", "hydra/sweeper/pruner=wilcoxon",
-                     "hydra.sweeper.pruner.p_threshold=0.9", "hydra.sweeper.n_trials=4",
-                     "score.objective=performance")  # fmt: skip
+def test_wilcoxon_prunes_over_seeds(mtl_train, monkeypatch):
+    """A regime that is worse with every seed ends before the last of them."""
+    real = trial_module.run_job
+
+    def run_job(config, folder, hooks):
+        result = real(config, folder, hooks)
+        result["performance"] = 0.9 - 0.2 * config.split + 0.01 * config.seed
+        (folder / "result.json").write_text(json.dumps(result))
+        return result
+
+    monkeypatch.setattr(trial_module, "run_job", run_job)
+    done = mtl_train(*GRID, "hydra.sweeper.seeds=[1,2,3,4,5]", "hydra/sweeper/pruner=wilcoxon",
+                     "hydra.sweeper.n_trials=2", "score.objective=performance",
+                     "hydra.sweeper.reference=false")  # fmt: skip
     assert done.code == 0, done.err
-    assert set(states()) <= {"COMPLETE", "PRUNED"}
-    assert len(study().trials[0].intermediate_values) == 3
+    assert states() == ["COMPLETE", "PRUNED"]
+    assert len(study().trials[0].intermediate_values) == 5
+    assert 2 <= len(study().trials[1].intermediate_values) < 5
+
+
+def test_costs_that_nobody_could_measure_are_a_failed_trial(mtl_train, monkeypatch):
+    monkeypatch.setattr("mtl_sharing.job.calibrate", _out_of_memory)
+    done = mtl_train(*GRID, *KEEP, "hydra.sweeper.reference=false", "score.reference=0.5",
+                     "hydra.sweeper.n_trials=1", "hydra.sweeper.max_failure_rate=1")  # fmt: skip
+    assert done.code == 0, done.err
+    assert states() == ["FAIL"]
+    assert study().trials[0].user_attrs["reason"] == "not measured: memory, time"
+
+
+def _out_of_memory(*args, **named):
+    raise MemoryError
 
 
 # Killed, and two at once
@@ -254,6 +287,32 @@ def test_kill_and_the_same_command_again(tmp_path):
     assert {n: each["plan"] for n, each in results(folder).items()} == {
         0: "I3", 2: "S1-I2", 3: "S2-I1", 4: "S3",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["drawn", "noted"])
+def test_killed_while_it_asks(tmp_path, where):
+    """Between making a trial and saying what it is, before or after its values are drawn."""
+    killing = {
+        "drawn": "Asker._asked = lambda self, trial, trials: os._exit(9) if trials else old(self, trial, trials)",
+        "noted": "Asker._noted = lambda self, *a: os._exit(9) if a[0].number == 2 else noted(self, *a)",
+    }[where]  # fmt: skip
+    code = (
+        "import os, sys\nfrom mtl_sharing.sweep.asking import Asker\n"
+        f"old, noted = Asker._asked, Asker._noted\n{killing}\n"
+        "from mtl_sharing.cli.train import main\nmain()\n"
+    )
+    words = (*GRID, "score.objective=performance")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    killed = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, env=environment,
+                            capture_output=True, check=False)  # fmt: skip
+    assert killed.returncode == 9, killed.stderr
+    folder = tmp_path / FOLDER
+    assert states(folder)[-1] == "RUNNING"
+    process = start(tmp_path, *words)
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out
+    assert states(folder) == ["COMPLETE"] * 5
+    assert [trial.params.get("split") for trial in study(folder).trials] == [None, 0, 1, 2, 3]
 
 
 def test_two_sweeps_share_a_study(tmp_path):
@@ -311,6 +370,14 @@ BAD = {
                  "hydra.sweeper.seeds"),
     "storage": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.storage=nowhere"),
                 "hydra.sweeper.storage"),
+    "trials": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.n_trials=abc"),
+               "hydra.sweeper.n_trials"),
+    "subdir": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweep.subdir=x_${hydra.job.num}"),
+               "hydra.sweep.subdir"),
+    "keep_pruner": (("hydra/sweeper=optuna", "split=0,1", "hydra/sweeper/pruner=keep"),
+                    "hydra/sweeper/pruner"),
+    "search_space": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.custom_search_space=a.b"),
+                     "custom_search_space"),
     "condition": (("hydra/sweeper=optuna", "split=0,1", "+hydra.sweeper.when.split=sampler"),
                   "hydra.sweeper.when.split"),
 }  # fmt: skip
@@ -326,6 +393,40 @@ def test_a_mistake_in_a_sweep_is_told_before_it_starts(mtl_train, name):
     assert told in done.err
     assert "Traceback" not in done.err
     assert not list(FOLDER.glob("[0-9]*"))
+
+
+def test_a_new_study_in_a_used_folder_is_refused(mtl_train):
+    words = (*GRID, "score.objective=performance", "hydra.sweeper.n_trials=1")
+    assert mtl_train(*words, "hydra.sweep.dir=one").code == 0
+    other = mtl_train(*words, "hydra.sweep.dir=one", "hydra.sweeper.study_name=other")
+    assert other.code == 2
+    assert "hydra.sweep.dir" in other.err
+    Path("one/study.db").unlink()
+    assert mtl_train(*words, "hydra.sweep.dir=one").code == 2
+
+
+def test_a_sweep_without_m_is_told(mtl_train):
+    done = mtl_train("+sweep=split_points")
+    assert done.code == 2
+    assert "mtl-train -m +sweep=split_points" in done.err
+
+
+def test_a_reference_from_a_folder_is_read_as_trials_are_judged(mtl_train):
+    held = "suite.select_fraction=0.2"
+    single = mtl_train(*SMALL, "sharing=individual", held, "hydra.run.dir=single")
+    assert single.code == 0, single.err
+    reference = json.loads(Path("single/result.json").read_text())
+    words = (*GRID, "score.objective=keep", "score.clock=flops", "score.reference=single",
+             "hydra.sweeper.reference=false", "hydra.sweeper.n_trials=1")  # fmt: skip
+    done = mtl_train(*words, held)
+    assert done.code == 0, done.err
+    assert "kept 100.0%" in done.out
+    assert reference["selection"]["performance"] != reference["performance"]
+    none_held = mtl_train(*SMALL, "sharing=individual", "hydra.run.dir=whole")
+    assert none_held.code == 0
+    other = mtl_train(*words, held, "score.reference=whole", "hydra.sweeper.study_name=b")
+    assert other.code == 2
+    assert "suite.select_fraction" in other.err
 
 
 def test_a_study_of_another_sweep_is_refused(mtl_train):

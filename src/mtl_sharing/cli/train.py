@@ -72,8 +72,11 @@ def refuse_used_folder(folder: Path) -> None:
 
 def _new(arguments: list[str]) -> None:
     """A run or sweep from the command line's words."""
+    several = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
     for word in arguments:
         key, _, value = word.partition("=")
+        if key in ("+sweep", "+cluster") and not several:
+            raise UserError(word, "no -m before it", f"mtl-train -m {word}")
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))

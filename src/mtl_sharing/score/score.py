@@ -68,11 +68,14 @@ def keep_objective(kept: float, keep: float, saved: float) -> float:
     return saved if kept >= keep else kept - keep
 
 
-def reference_performance(config: ScoreConfig, tasks: Sequence[str]) -> float | None:
+def reference_performance(
+    config: ScoreConfig, tasks: Sequence[str], held_out: bool = False
+) -> float | None:
     """Performance of fully trained separate models, counted as ``score.pearson`` says.
 
     Args:
         tasks: that the reference must have been trained on.
+        held_out: that on what ``suite.select_fraction`` holds out of train, not that on dev.
 
     Raises:
         UserError: ``score.reference`` is neither a number above 0 nor the folder of a finished
@@ -83,22 +86,26 @@ def reference_performance(config: ScoreConfig, tasks: Sequence[str]) -> float | 
     try:
         value = float(config.reference)
     except ValueError:
-        value = _performance_of(Path(config.reference) / "result.json", config.pearson, tasks)
+        value = _performance_of(
+            Path(config.reference) / "result.json", config.pearson, tasks, held_out
+        )
     check_above("score.reference", value, 0)
     return value
 
 
-def _performance_of(path: Path, pearson: str, tasks: Sequence[str]) -> float:
+def _performance_of(path: Path, pearson: str, tasks: Sequence[str], held_out: bool) -> float:
     allowed = (
         "a number, or the folder of a finished run with nothing shared (sharing=individual) on "
         + one_of(tasks)
+        + (" that holds out the same part of train (suite.select_fraction)" if held_out else "")
     )
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         described = f"{result['plan']}, {result['status']}, on {one_of(result.get('tasks', {}))}"
         separate = set(result["plan"]) <= set("I0123456789") and not result.get("parts")
         fits = separate and result["status"] == "finished" and set(result["tasks"]) == set(tasks)
-        value = float(result["performance" if pearson == "unit" else "performance_raw_r"])
+        judged = result["selection"] if held_out else result
+        value = float(judged["performance" if pearson == "unit" else "performance_raw_r"])
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError("score.reference", path.parent, allowed) from None
     if not fits:

@@ -13,20 +13,23 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.regimes import Composer, Regime
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.space import Space
+from mtl_sharing.sweep.space import Point, Space
 from mtl_sharing.sweep.study import (
     IDENTITY,
     OVERRIDES,
-    REFERENCE,
     REGIME,
     SAME_AS,
     Book,
+    drawn_point,
     is_grid,
     make_sampler,
 )
+from mtl_sharing.sweep.views import REFERENCE
 
 # A sampler that answers itself so often in a row has no more to say.
 _SAME_IN_A_ROW = 50
+# After so many in a finite space, the first point that is not known is taken instead.
+_SAME_THEN_NEXT = 3
 # Up to here a space's points are counted, to end where all of them are known.
 MOST_COUNTED = 10_000
 # A sweep computes its objectives itself, over all trials.
@@ -82,9 +85,22 @@ class Asker:
             trials = self.book.trials()
             if not self._goes_on(trials):
                 return None
+            number, fixed = len(trials), None
+            facts: dict[str, Any] = {}
             if self.options.reference and not trials:
-                return self._reference()
-            return self._grid(trials) if is_grid(self.options) else self._drawn(trials)
+                facts = {REFERENCE: True}
+            elif is_grid(self.options) or self._draws_the_same(trials):
+                fixed = self._fresh(trials)
+                if fixed is None:
+                    return None
+            trial = self.book.ask(make_sampler(self.options, number), fixed, **facts)
+            return self._asked(trial, trials)
+
+    def again(self, lost: FrozenTrial) -> Asked:
+        """A trial that was lost between the question and the answer."""
+        sampler = make_sampler(self.options, lost.number)
+        trials = self.book.trials()[: lost.number]
+        return self._asked(self.book.open(lost._trial_id, sampler), trials)
 
     def _goes_on(self, trials: Sequence[FrozenTrial]) -> bool:
         own = [trial for trial in trials if SAME_AS not in trial.user_attrs]
@@ -94,34 +110,26 @@ class Asker:
         if self.points is not None:
             return len(known_points(trials)) < self.points or not trials
         latest = trials[-_SAME_IN_A_ROW:]
-        return len(latest) < _SAME_IN_A_ROW or any(t in own for t in latest)
+        return len(latest) < _SAME_IN_A_ROW or any(SAME_AS not in t.user_attrs for t in latest)
 
-    def _reference(self) -> Asked:
-        overrides = [*reference_overrides(self.fixed), *FOR_EVERY_TRIAL]
-        regime = self.composer.regime(overrides)
-        if not regime.separate:
-            found = f"{regime.words}, of sharing=individual with this sweep's settings"
-            raise UserError("hydra.sweeper.reference", found,
-                            "false, or score.reference=NUMBER")  # fmt: skip
-        trial = self.book.ask(make_sampler(self.options, 0))
-        trial.set_user_attr(REFERENCE, True)
-        return self._noted(trial, overrides, regime, None)
+    def _draws_the_same(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether a sampler of a finite space has lately drawn what is known already."""
+        latest = trials[-_SAME_THEN_NEXT:]
+        same = len(latest) == _SAME_THEN_NEXT and all(SAME_AS in t.user_attrs for t in latest)
+        return same and self.points is not None
 
-    def _grid(self, trials: Sequence[FrozenTrial]) -> Asked | None:
+    def _fresh(self, trials: Sequence[FrozenTrial]) -> Point | None:
+        """The first point that no trial has."""
         known = known_points(trials)
-        fresh = (point for point in self.space.points() if as_key(point) not in known)
-        point = next(fresh, None)
-        if point is None:
-            return None
-        trial = self.book.ask(make_sampler(self.options, len(trials)), point)
-        return self._composed(trial, trials)
+        return next((p for p in self.space.points() if as_key(p) not in known), None)
 
-    def _drawn(self, trials: Sequence[FrozenTrial]) -> Asked:
-        return self._composed(self.book.ask(make_sampler(self.options, len(trials))), trials)
-
-    def _composed(self, trial: Trial, trials: Sequence[FrozenTrial]) -> Asked:
-        point = self.space.draw(trial._suggest)  # takes any distribution; as upstream does
-        overrides = [*self.fixed, *self.space.words(point), *FOR_EVERY_TRIAL]
+    def _asked(self, trial: Trial, trials: Sequence[FrozenTrial]) -> Asked:
+        if REFERENCE in trial.user_attrs:
+            overrides = reference_overrides(self.fixed)
+        else:
+            point = self.space.draw(trial._suggest)  # takes any distribution; as upstream does
+            overrides = [*self.fixed, *self.space.words(point)]
+        overrides = [*overrides, *FOR_EVERY_TRIAL]
         try:
             regime = self.composer.regime(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -134,11 +142,11 @@ class Asker:
         self, trial: Trial, overrides: list[str], regime: Regime, same_as: int | None
     ) -> Asked:
         facts: dict[str, Any] = {
-            OVERRIDES: overrides,
             REGIME: regime.words,
             IDENTITY: regime.identity,
         }
         facts |= {} if same_as is None else {SAME_AS: same_as}
+        facts[OVERRIDES] = overrides  # last: a trial that has them has been answered
         for name, value in facts.items():
             trial.set_user_attr(name, value)
         return Asked(trial.number, overrides, regime, same_as=same_as)
@@ -150,8 +158,9 @@ def as_key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def known_points(trials: Sequence[FrozenTrial]) -> set[tuple[tuple[str, Any], ...]]:
-    """The points of the trials that have one."""
-    return {as_key(trial.params) for trial in trials if REFERENCE not in trial.user_attrs}
+    """The points of the trials that have one; one that was lost before it was drawn has none."""
+    points = [drawn_point(trial) for trial in trials if REFERENCE not in trial.user_attrs]
+    return {as_key(point) for point in points if point}
 
 
 def equal_trial(trials: Sequence[FrozenTrial], identity: str) -> int | None:

@@ -39,7 +39,7 @@ def end_sweep(teller: Teller, jobs: Jobs, composer: Composer, complete: bool) ->
         return
     measured = read_measured(book.folder, best.number)
     if complete and teller.score.clock == "flops":
-        measured = measure_winner(jobs, book.folder, best)
+        measured = measure_winner(jobs, book, best)
     facts = {
         "trial": str(best.number),
         "regime": str(best.user_attrs.get(REGIME)),
@@ -89,7 +89,8 @@ def _shown(book: Book, best: FrozenTrial, objectives: Sequence[str]) -> list[Fro
         t for t in book.trials() if t.state == TrialState.COMPLETE and SAME_AS not in t.user_attrs
     ]
     if len(objectives) == 1:
-        ranked = sorted(complete, key=rank, reverse=True)[:_SHOWN]
+        direction = book.study.direction
+        ranked = sorted(complete, key=lambda t: rank(t, direction), reverse=True)[:_SHOWN]
     else:
         front = {t.number for t in book.study.best_trials}
         ranked = sorted((t for t in complete if t.number in front), key=_performance, reverse=True)

@@ -15,6 +15,7 @@ class Flight:
         seeds: the seed of each of its runs; empty where the one run has the config's.
         ticket: of the job that works on it now.
         same_as: the trial whose end will be this one's, which trains nothing.
+        noted: its figures stand in the study already.
         verdict: how it ended, where the study waits for the reference before it is told.
     """
 
@@ -27,6 +28,7 @@ class Flight:
     verdict: Verdict | None = None
     run: int = 0
     begun: float = 0.0
+    noted: bool = False
 
     @property
     def busy(self) -> bool:

@@ -1,5 +1,6 @@
 """Placing jobs through the Hydra launcher: one after the other, or several at once."""
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from mtl_sharing.errors import FolderInUse, UserError
 from mtl_sharing.sweep.places import Places, launches_with, make_places, runs_in_the_sweep
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import DatabaseGone
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,4 +122,7 @@ def make_jobs(options: SweeperConfig, config: DictConfig, launcher: Launcher) ->
         from mtl_sharing.sweep.slurm import watch_queue
 
         watch_queue()
+        if options.storage is None:
+            log.warning("the study is SQLite in a folder that nodes share: not every such file "
+                        "system can do that; hydra.sweeper.storage names a database")  # fmt: skip
     return Jobs(launcher, options.n_jobs, inline, make_places(config, options.n_jobs))

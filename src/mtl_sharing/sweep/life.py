@@ -79,6 +79,10 @@ class Watch:
             self._seen[number] = found, since
         return process_is_gone(found) or now - max(since, self._since()) > self._grace
 
+    def age(self, number: int) -> float:
+        """Seconds since the mark of a watched trial was seen to change."""
+        return time.monotonic() - self._seen[number][1]
+
     def forget(self, number: int) -> None:
         """Begins anew with a trial that was taken up again."""
         self._seen.pop(number, None)

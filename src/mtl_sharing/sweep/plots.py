@@ -1,5 +1,6 @@
 """sweep.png: performance against cost and split, the search's history, what mattered."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from mtl_sharing.run.files import replace_file
+from mtl_sharing.sweep.verdict import DIRECTIONS, UP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,10 +43,19 @@ def draw_sweep(
 
 
 def split_data(rows: Sequence[Row]) -> list[tuple[int, float, str, str]]:
-    """(split, performance, state, regime) of every trial that has a split and a figure."""
-    found = [(row.get("split"), _performance(row), row["state"], row["regime"]) for row in rows]
-    return [(int(s), p, state, regime) for s, p, state, regime in found
-            if s is not None and p is not None]  # fmt: skip
+    """(layers that all tasks share, performance, state, regime) of every trial with a figure."""
+    found = ((row["regime"], _performance(row), row["state"]) for row in rows)
+    return [
+        (shared_layers(regime), value, state, regime)
+        for regime, value, state in found
+        if regime and value is not None
+    ]
+
+
+def shared_layers(regime: str) -> int:
+    """How many encoder layers of a regime, as in ``F2-S4-I6/S-I + pals 16``, have one copy."""
+    plan = regime.split()[0].partition("/")[0]
+    return sum(int(depth) for depth in re.findall(r"(?:^|-)[FS](\d+)", plan))
 
 
 def _performance(row: Row) -> float | None:
@@ -55,11 +66,13 @@ def _performance(row: Row) -> float | None:
 
 def cost_data(rows: Sequence[Row]) -> list[tuple[float, float, str, bool]]:
     """(parameters in M, performance, regime, on the Pareto front) of each complete trial."""
-    found = sorted(
+    found = [
         (row["parameters"] / 1e6, row["performance"], row["regime"])
         for row in rows
         if row["state"] == "COMPLETE" and row["same_as"] is None
-    )
+    ]
+    # Of equal sizes the best first: the others are behind it.
+    found.sort(key=lambda one: (one[0], -one[1]))
     front, best = [], float("-inf")
     for parameters, performance, regime in found:
         front.append((parameters, performance, regime, performance > best))
@@ -69,11 +82,12 @@ def cost_data(rows: Sequence[Row]) -> list[tuple[float, float, str, bool]]:
 
 def history_data(rows: Sequence[Row], objectives: Sequence[str]) -> list[tuple[int, float, float]]:
     """(trial, first objective, best so far) of each complete trial."""
-    found, best = [], float("-inf")
+    better = max if DIRECTIONS[objectives[0]] == UP else min
+    found: list[tuple[int, float, float]] = []
     for row in rows:
         value = row[f"objective/{objectives[0]}"]
         if value is not None:
-            best = max(best, value)
+            best = better(value, found[-1][2]) if found else value
             found.append((row["trial"], value, best))
     return found
 
@@ -94,8 +108,12 @@ def importance_data(study: optuna.Study) -> dict[str, float]:
 def draw_split(
     axes: "Axes", data: Sequence[tuple[int, float, str, str]], reference: float | None
 ) -> None:
-    """Every trial's performance over its split point."""
-    axes.set(title="performance against split point", xlabel="layers shared", ylabel="performance")
+    """Every trial's performance over the layers that it shares."""
+    axes.set(
+        title="performance against shared layers",
+        xlabel="encoder layers with one copy for all tasks",
+        ylabel="performance",
+    )
     for state, colour in _COLOURS.items():
         chosen = [(split, value) for split, value, found, _ in data if found == state]
         if chosen:
@@ -104,7 +122,7 @@ def draw_split(
     if data:
         axes.legend(loc="lower left")
     else:
-        _say(axes, "no trial has a split")
+        _say(axes, "no trial has been evaluated")
     _reference_line(axes, reference)
 
 

@@ -10,7 +10,8 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import check_range
-from mtl_sharing.sweep.study import MADE_FOR, REFERENCE, SAVED
+from mtl_sharing.sweep.study import MADE_FOR, SAVED
+from mtl_sharing.sweep.views import REFERENCE
 
 # Costs of equal plans may differ by as much, from rounding.
 _EQUAL = 1e-9
@@ -37,11 +38,19 @@ class KeepPruner(BasePruner):
         check_range("hydra.sweeper.pruner.slack", slack, 0, 1)
         self._slack = slack
 
+    def is_too_dear(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether a complete trial that keeps enough costs less."""
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return any(
+            rival.values[0] > trial.user_attrs[SAVED] * (1 + _EQUAL)
+            for rival in _rivals(trial, complete)
+        )
+
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial ends here."""
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         rivals = _rivals(trial, complete)
-        if any(rival.values[0] > trial.user_attrs[SAVED] * (1 + _EQUAL) for rival in rivals):
+        if self.is_too_dear(study, trial):
             return True
         references = [each for each in complete if REFERENCE in each.user_attrs]
         return any(self._lags(trial, each, _keep(study)) for each in references) or any(

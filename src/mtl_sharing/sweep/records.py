@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import OmegaConf
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.run.files import replace_text
-from mtl_sharing.sweep.study import FIGURES, REASON, REFERENCE, REGIME, SAME_AS, SECONDS, Book
+from mtl_sharing.sweep.study import FIGURES, REASON, REGIME, SAME_AS, SECONDS, Book
+from mtl_sharing.sweep.views import REFERENCE
 
 TABLE, BEST = "sweep.csv", "best.yaml"
 Row = dict[str, Any]
@@ -54,7 +56,7 @@ def best_trial(book: Book) -> FrozenTrial | None:
     if not complete:
         return None
     if len(book.study.directions) == 1:
-        return max(complete, key=rank)
+        return max(complete, key=lambda trial: rank(trial, book.study.direction))
     front = {trial.number for trial in book.study.best_trials}
     return max(
         (trial for trial in complete if trial.number in front),
@@ -62,11 +64,12 @@ def best_trial(book: Book) -> FrozenTrial | None:
     )
 
 
-def rank(trial: FrozenTrial) -> tuple[float, float, int]:
+def rank(trial: FrozenTrial, direction: StudyDirection) -> tuple[float, float, int]:
     """Higher for the better of two complete trials; of equal ones the better performer."""
     performance = trial.user_attrs[FIGURES]["performance"]
     # Without the rounding errors of equal costs.
-    return float(f"{trial.values[0]:.9g}"), performance, -trial.number
+    value = float(f"{trial.values[0]:.9g}")
+    return value if direction == StudyDirection.MAXIMIZE else -value, performance, -trial.number
 
 
 def is_reference(trial: FrozenTrial) -> bool:

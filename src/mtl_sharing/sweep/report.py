@@ -9,7 +9,8 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mtl_sharing.run.progress import caption
-from mtl_sharing.sweep.study import FIGURES, REASON, REFERENCE, REGIME, SECONDS
+from mtl_sharing.sweep.study import FIGURES, REASON, REGIME, SECONDS
+from mtl_sharing.sweep.views import REFERENCE
 
 log = logging.getLogger(__name__)
 _WORDS = {TrialState.COMPLETE: "", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -29,6 +30,7 @@ class Report:
     objectives: Sequence[str]
     _best: str = ""
     _counts: dict[TrialState, int] = field(default_factory=dict)
+    _answered: int = 0
     _running: set[int] = field(default_factory=set)
     _bar: Progress | None = None
 
@@ -44,6 +46,13 @@ class Report:
         caption("training")
         if self._bar:
             self._bar.stop()
+
+    def known(self, trials: Sequence[FrozenTrial]) -> None:
+        """What earlier starts of the sweep have done."""
+        for trial in trials:
+            if trial.state.is_finished():
+                self._counts[trial.state] = self._counts.get(trial.state, 0) + 1
+        self._show()
 
     def started(self, number: int) -> None:
         """A trial's job was placed."""
@@ -64,6 +73,8 @@ class Report:
     def answered(self, number: int, earlier: int) -> None:
         """A trial equals an earlier one."""
         log.info("trial %d  equals trial %d", number, earlier)
+        self._answered += 1
+        self._show()
 
     def _summary(self) -> str:
         words = [f"{len(self._running)} running"] if not self.inline else []
@@ -74,7 +85,7 @@ class Report:
 
     def _show(self) -> None:
         if self._bar:
-            done = sum(self._counts.values())
+            done = sum(self._counts.values()) + self._answered
             self._bar.update(self._task, completed=done, description=self._summary())
 
 

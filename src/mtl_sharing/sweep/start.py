@@ -8,11 +8,11 @@ from typing import Any
 
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Stopped, SweepStopped, UserError, check_range
+from mtl_sharing.errors import Stopped, SweepStopped, UserError, check_range, one_of
 from mtl_sharing.score.score import reference_performance
 from mtl_sharing.sweep.asking import FOR_EVERY_TRIAL, Asker, count_points, reference_overrides
 from mtl_sharing.sweep.dry_run import Plan, describe_sweep
@@ -21,10 +21,10 @@ from mtl_sharing.sweep.existing import known_trials
 from mtl_sharing.sweep.jobs import make_jobs
 from mtl_sharing.sweep.regimes import Composer, Regime
 from mtl_sharing.sweep.report import Report
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import KeepConfig, SweeperConfig
 from mtl_sharing.sweep.space import Space
 from mtl_sharing.sweep.space_config import make_space
-from mtl_sharing.sweep.storage import open_storage, patiently, place_of
+from mtl_sharing.sweep.storage import STUDY_FILE, DatabaseGone, open_storage, patiently, place_of
 from mtl_sharing.sweep.study import SECONDS, Book, is_grid, make_pruner, make_sampler, open_book
 from mtl_sharing.sweep.sweep import Sweep, sweep_folder
 from mtl_sharing.sweep.telling import Teller
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 # What of a config two starts of one sweep may have otherwise.
 _FREE = ("resume", "dry_run", "cache")
 _FREE_TRAINER = ("device", "threads", "debug")
+_SUBDIR = "${hydra.job.num}"
 
 
 def run_sweep(
@@ -62,8 +63,13 @@ def run_sweep(
     objectives = list(options.objectives or [config.score.objective])
     _check_options(options, base, objectives)
     regimes = check_space(space, fixed, composer, is_grid(options))
+    if options.reference:
+        _check_reference(composer.regime([*reference_overrides(fixed), *FOR_EVERY_TRIAL]))
+    subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
+    if subdir != _SUBDIR:
+        raise UserError("hydra.sweep.subdir", subdir, f"{_SUBDIR}, a trial's number")
     if config.dry_run:
-        made, folder = made_for(space, objectives, base), sweep_folder(config)
+        made, folder = made_for(options, space, objectives, base), sweep_folder(config)
         trials = known_trials(options, folder, made | {"folder": str(folder)})
         points = count_points(space)
         wanted = _wanted(options, points)
@@ -75,19 +81,25 @@ def run_sweep(
     book = _book(options, config, space, objectives, base)
     asker = Asker(book, space, options, fixed, composer, _deadline(options, book))
     report = Report(_wanted(options, asker.points), jobs.inline, objectives)
-    known = reference_performance(base.score, tuple(regimes[0].blueprint.specs))
+    held = bool(base.suite.select_fraction)
+    known = reference_performance(base.score, tuple(regimes[0].blueprint.specs), held)
     teller = Teller(book, options, base.score, objectives, known, report)
     sweep = Sweep(book, asker, jobs, teller, options)
     _announce(book, options, asker)
-    complete = False
+    complete, readable = False, True
     try:
         with report:
+            report.known(book.trials())
             sweep.run()
         complete = True
     except (Stopped, KeyboardInterrupt):
         raise SweepStopped from None
+    except DatabaseGone:
+        readable = False
+        raise
     finally:
-        end_sweep(teller, jobs, composer, complete)
+        if readable:
+            end_sweep(teller, jobs, composer, complete)
 
 
 class _Layers:
@@ -108,7 +120,13 @@ class _Layers:
 
 def _check_options(options: SweeperConfig, base: Config, objectives: Sequence[str]) -> None:
     check_objectives(objectives, base.score)
+    for name in ("direction", "custom_search_space"):
+        if getattr(options, name) is not None:
+            found, allowed = getattr(options, name), "null; objectives, when and depths say it"
+            raise UserError(f"hydra.sweeper.{name}", found, allowed)
     if options.n_trials is not None:
+        if not isinstance(options.n_trials, int):
+            raise UserError("hydra.sweeper.n_trials", options.n_trials, "a whole number, or null")
         check_range("hydra.sweeper.n_trials", options.n_trials, 1)
     check_range("hydra.sweeper.max_failure_rate", options.max_failure_rate, 0, 1)
     check_range("hydra.sweeper.retries", options.retries, 0)
@@ -121,9 +139,20 @@ def _check_options(options: SweeperConfig, base: Config, objectives: Sequence[st
     make_pruner(options)
     if "Wilcoxon" in options.pruner["_target_"] and not options.seeds:
         raise UserError("hydra.sweeper.seeds", "[]", "two or more seeds for pruner=wilcoxon")
+    keeps = options.pruner["_target_"] == KeepConfig._target_
+    if keeps and (list(objectives) != ["keep"] or options.seeds):
+        found = f"keep with {one_of(objectives)}" + (" over seeds" if options.seeds else "")
+        raise UserError("hydra/sweeper/pruner", found, "keep for score.objective=keep alone")
     if "keep" in objectives and not options.reference and base.score.reference is None:
         raise UserError("hydra.sweeper.reference", "false",
                         "true for score.objective=keep, or score.reference=NUMBER")  # fmt: skip
+
+
+def _check_reference(regime: Regime) -> None:
+    """Raises UserError where nothing of the sweep's own makes the reference separate models."""
+    if not regime.separate:
+        found = f"{regime.words}, of sharing=individual with this sweep's settings"
+        raise UserError("hydra.sweeper.reference", found, "false, or score.reference=NUMBER")
 
 
 def check_space(space: Space, fixed: Sequence[str], composer: Composer, grid: bool) -> list[Regime]:
@@ -151,12 +180,20 @@ def _wanted(options: SweeperConfig, points: int | None) -> int | None:
     return min(found, default=None)
 
 
-def made_for(space: Space, objectives: Sequence[str], base: Config) -> dict[str, Any]:
+def made_for(
+    options: SweeperConfig, space: Space, objectives: Sequence[str], base: Config
+) -> dict[str, Any]:
     """What makes a study this one: trials of another could not be compared."""
     settings = {name: value for name, value in asdict(base).items() if name not in _FREE}
     for name in _FREE_TRAINER:
         del settings["trainer"][name]
-    return {"space": space.record(), "objectives": list(objectives), "settings": settings}
+    return {
+        "space": space.record(),
+        "objectives": list(objectives),
+        "seeds": list(options.seeds),
+        "reference": options.reference,
+        "settings": settings,
+    }
 
 
 def _book(
@@ -170,10 +207,10 @@ def _book(
     folder.mkdir(parents=True, exist_ok=True)
     storage = open_storage(options.storage, folder)
     directions = [DIRECTIONS[name] for name in objectives]
-    wanted = made_for(space, objectives, base) | {"folder": str(folder)}
+    wanted = made_for(options, space, objectives, base) | {"folder": str(folder)}
     return patiently(
         lambda: open_book(storage, str(options.study_name), folder, directions, wanted),
-        place_of(storage.url),
+        STUDY_FILE if options.storage is None else place_of(options.storage),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -65,7 +65,7 @@ def patience(seconds: float) -> Iterator[None]:
         _patience.reset(token)
 
 
-def open_storage(url: str | None, folder: Path) -> RDBStorage:
+def open_storage(url: str | None, folder: Path) -> BaseStorage:
     """The storage of a sweep in ``folder``, the same object for the same place.
 
     It waits for a database that goes away for a while, as long as :func:`patience` says.
@@ -77,7 +77,7 @@ def open_storage(url: str | None, folder: Path) -> RDBStorage:
 
 
 @lru_cache(maxsize=4)
-def _open(url: str) -> RDBStorage:
+def _open(url: str) -> BaseStorage:
     place = place_of(url)
     # Optuna's own lines would say the URL's host and every trial's number once more.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -85,9 +85,11 @@ def _open(url: str) -> RDBStorage:
     waits = sqlite if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
         # Two first starts at once may meet while they create the tables: the second finds them.
-        return patiently(
+        made = patiently(
             lambda: PatientStorage(url, engine_kwargs=waits), place, FIRST_S, lambda error: True
         )
+        # With optuna's own memory of trials that have ended, which are read often.
+        return get_storage(made)
     except (ImportError, NoSuchModuleError) as error:
         found = f"{place}, without a driver for it ({error})"
         raise UserError(WHERE, found, "pip install 'mtl-sharing[postgres]'") from None

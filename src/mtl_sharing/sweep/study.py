@@ -3,9 +3,11 @@
 import fcntl
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +16,25 @@ from hydra.utils import instantiate
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.life import ALIVE, mark
 from mtl_sharing.sweep.settings import PRUNERS, SAMPLERS, SweeperConfig
+from mtl_sharing.sweep.space import Point
+from mtl_sharing.sweep.views import drawn_study
 
 log = logging.getLogger(__name__)
 
 MADE_FOR = "made for"
-REFERENCE, SAME_AS, IDENTITY, REASON = "reference", "same as", "identity", "reason"
+# Where optuna looks for parameters that are not to be drawn.
+_FIXED = "fixed_params"
+SAME_AS, IDENTITY, REASON = "same as", "identity", "reason"
 OVERRIDES, REGIME, ATTEMPTS = "overrides", "regime", "attempts"
 FIGURES, SECONDS = "figures", "seconds"
 # What the regime saves, by the score's ratios, where that is known before it trains.
 SAVED = "saved"
-
-
-class _Performances:
-    """A storage in which every study has one direction: up."""
-
-    def __init__(self, storage: BaseStorage) -> None:
-        self._storage = storage
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """Of the performances that trials report."""
-        return [StudyDirection.MAXIMIZE]
-
-
-def performance_study(name: str, storage: BaseStorage) -> optuna.Study:
-    """A study as its pruner sees it: by the performances reported, whatever its objectives are.
-
-    Optuna's pruners refuse a study with several objectives.
-    """
-    return optuna.Study(name, _Performances(storage))  # type: ignore[arg-type]
 
 
 def make_pruner(options: SweeperConfig) -> BasePruner:
@@ -75,8 +58,11 @@ def make_sampler(options: SweeperConfig, number: int) -> BaseSampler:
     """
     if is_grid(options):
         return RandomSampler(seed=0)  # never asked: a grid's trials have all their values
-    seed = options.sampler.get("seed")
-    given = {} if seed is None else {"seed": seed + number}
+    target, seed = str(options.sampler["_target_"]), options.sampler.get("seed")
+    # A sequence stays one only with its own seed.
+    given = {} if seed is None or target.endswith("QMCSampler") else {"seed": seed + number}
+    if target.endswith("CmaEsSampler") and find_spec("cmaes") is None:
+        raise UserError("hydra/sweeper/sampler", "cmaes, which is not there", "pip install cmaes")
     made: BaseSampler = _made("hydra.sweeper.sampler", options.sampler, SAMPLERS, given)
     return made
 
@@ -108,10 +94,10 @@ class Book:
     """
 
     study: optuna.Study
-    storage: RDBStorage
+    storage: BaseStorage
     folder: Path
 
-    @property
+    @cached_property
     def study_id(self) -> int:
         """Of the study in its storage."""
         return self.storage.get_study_id_from_name(self.study.study_name)
@@ -122,7 +108,10 @@ class Book:
 
     def trial(self, number: int) -> FrozenTrial:
         """One trial as it stands."""
-        return self.trials()[number]
+        return self.storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -134,28 +123,36 @@ class Book:
                 log.debug("this file system has no locks")
             yield
 
-    def ask(self, sampler: BaseSampler, fixed: Mapping[str, Any] | None = None) -> Trial:
-        """A new trial, with a sign of life from the first moment."""
-        if fixed is not None:
-            self.study.enqueue_trial(dict(fixed))
-        self.study.sampler = sampler
-        trial = self.study.ask()
-        trial.set_user_attr(ALIVE, mark(0, job=False))
-        return trial
+    def ask(self, sampler: BaseSampler, fixed: Point | None = None, **facts: Any) -> Trial:
+        """A new trial, made at once with a sign of life and all that decides what it will be.
+
+        Args:
+            fixed: its parameters, where no sampler draws them.
+        """
+        # As optuna.Study.ask, which would leave a moment in which the trial says nothing of itself.
+        made = create_trial(
+            state=TrialState.RUNNING,
+            user_attrs={ALIVE: mark(0, job=False), **facts},
+            system_attrs={} if fixed is None else {_FIXED: dict(fixed)},
+        )
+        trial_id = self.storage.create_new_trial(self.study_id, made)
+        return self.open(trial_id, sampler)
+
+    def open(self, trial_id: int, sampler: BaseSampler) -> Trial:
+        """A running trial, to draw its parameters, or to read those it has drawn already."""
+        return Trial(drawn_study(self.study.study_name, self.storage, sampler), trial_id)
 
     def note(self, number: int, **facts: Any) -> None:
         """Writes facts to a running trial; those of an ended one stay."""
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
         try:
             for name, value in facts.items():
-                self.storage.set_trial_user_attr(trial_id, name, value)
+                self.storage.set_trial_user_attr(self._id(number), name, value)
         except UpdateFinishedTrialError:
             log.debug("trial %d has ended already", number)
 
     def report(self, number: int, step: int, value: float) -> None:
         """Adds a value that the pruner sees."""
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
-        self.storage.set_trial_intermediate_value(trial_id, step, value)
+        self.storage.set_trial_intermediate_value(self._id(number), step, value)
 
     def tell(self, number: int, state: TrialState, values: list[float] | None) -> None:
         """Ends a trial, unless another process has done so."""
@@ -164,7 +161,7 @@ class Book:
 
 
 def open_book(
-    storage: RDBStorage, name: str, folder: Path, directions: list[str], made_for: dict[str, Any]
+    storage: BaseStorage, name: str, folder: Path, directions: list[str], made_for: dict[str, Any]
 ) -> Book:
     """The study ``name``, made where there is none yet.
 
@@ -177,10 +174,24 @@ def open_book(
     )  # fmt: skip
     found = study.user_attrs.get(MADE_FOR)
     if found is None:
+        _check_unused(folder)
         study.set_user_attr(MADE_FOR, made_for)
     else:
         check_made_for(name, found, made_for)
     return Book(study, storage, folder)
+
+
+def _check_unused(folder: Path) -> None:
+    """Raises UserError where trials of another study lie: they would be taken for this one's."""
+    used = sorted(path.name for path in folder.glob("[0-9]*"))
+    if used:
+        found = f"{folder}, with trials that this study does not know ({used[0]})"
+        raise UserError("hydra.sweep.dir", found, "the folder of this study, or a new one")
+
+
+def drawn_point(trial: FrozenTrial) -> Point:
+    """The parameters of a trial, those that it was made with before any was drawn."""
+    return dict(trial.system_attrs.get(_FIXED, trial.params))
 
 
 def check_made_for(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:

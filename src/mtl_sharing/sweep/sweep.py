@@ -12,25 +12,19 @@ from optuna.trial import FrozenTrial, TrialState
 from mtl_sharing.sweep.asking import Asked, Asker
 from mtl_sharing.sweep.flights import Flight
 from mtl_sharing.sweep.jobs import Jobs, Returned
-from mtl_sharing.sweep.life import ALIVE, Beating, Watch, mark
+from mtl_sharing.sweep.life import ALIVE, Beating, Watch, mark, resting
 from mtl_sharing.sweep.records import write_table
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import LATER_S, back_since, patience
-from mtl_sharing.sweep.study import (
-    ATTEMPTS,
-    OVERRIDES,
-    REFERENCE,
-    SAME_AS,
-    Book,
-    make_pruner,
-    performance_study,
-)
+from mtl_sharing.sweep.study import ATTEMPTS, OVERRIDES, SAME_AS, Book, make_pruner
 from mtl_sharing.sweep.telling import Teller
 from mtl_sharing.sweep.verdict import Verdict, read_verdict
+from mtl_sharing.sweep.views import REFERENCE, performance_study
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
+_TOLD_S = 15.0
 
 
 @dataclass
@@ -59,6 +53,7 @@ class Sweep:
             UserError: too many trials failed, or the reference did.
             Stopped: a job here was asked to stop.
         """
+        self.teller.check_failures()
         with Beating(self._beat):
             while True:
                 self._take_up()
@@ -125,21 +120,24 @@ class Sweep:
             if trial.state == TrialState.RUNNING and not mine and self._is_lost(trial):
                 with self.book.alone():
                     now = self.book.trial(trial.number)
-                    if now.user_attrs.get(ALIVE) != trial.user_attrs.get(ALIVE):
+                    same = now.user_attrs.get(ALIVE) == trial.user_attrs.get(ALIVE)
+                    if now.state.is_finished() or not same:
                         continue  # another sweep was faster
                     self.book.note(trial.number, **{ALIVE: mark(0, job=False)})
                 self._resume(trial)
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
-        return self.watch.is_lost(trial.number, trial.user_attrs.get(ALIVE))
+        found = trial.user_attrs.get(ALIVE)
+        # A job that has ended well: whoever started it would have told the study by now.
+        lost = self.watch.is_lost(trial.number, found)
+        return lost or (found == resting() and self.watch.age(trial.number) > _TOLD_S)
 
     def _resume(self, trial: FrozenTrial) -> None:
         flight = self._flight(trial.number, trial.user_attrs.get(OVERRIDES, []))
         flight.same_as = trial.user_attrs.get(SAME_AS)
         self.flights[trial.number] = flight
         if not flight.overrides:
-            # Killed between the question and the answer: nothing was drawn.
-            flight.verdict = Verdict(TrialState.FAIL, {}, "lost before it began")
+            self._begin(self.asker.again(trial))
         elif flight.same_as is None and read_verdict(flight.folders, self.teller.score) is None:
             log.info("trial %d: taken up again", trial.number)
             flight.run = next(i for i in range(len(flight.folders)) if self._open_run(flight, i))
@@ -158,7 +156,7 @@ class Sweep:
         reports = len(trial.intermediate_values)
         before = trial.user_attrs.get(ATTEMPTS) or [0, -1]
         losses = before[0] + 1 if before[1] == reports else 1
-        if losses > self.options.retries + 1:
+        if losses > self.options.retries:
             reason = f"lost {losses} times at the same place"
             flight.verdict = Verdict(TrialState.FAIL, {}, reason)
             return
@@ -197,12 +195,14 @@ class Sweep:
         return self._without_result(flight, returned)
 
     def _next_seed(self, flight: Flight, found: Verdict) -> Verdict | None:
-        if found.state != TrialState.COMPLETE or flight.run + 1 >= len(flight.seeds):
+        if found.state != TrialState.COMPLETE or not flight.seeds:
             return found
         last = read_verdict([flight.folders[flight.run]], self.teller.score)
         assert last is not None
-        step = flight.seeds[flight.run]
-        self.book.report(flight.number, step, last.figures["performance"])
+        # Each seed is a step, by its place: the same one of every trial.
+        self.book.report(flight.number, flight.run + 1, last.figures["performance"])
+        if flight.run + 1 == len(flight.seeds):
+            return found
         study = performance_study(self.book.study.study_name, self.book.storage)
         trial = self.book.trial(flight.number)
         if REFERENCE not in trial.user_attrs and make_pruner(self.options).prune(study, trial):

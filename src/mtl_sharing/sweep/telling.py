@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.flights import Flight
-from mtl_sharing.sweep.records import best_trial
+from mtl_sharing.sweep.records import best_trial, is_reference
 from mtl_sharing.sweep.report import Report
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study import FIGURES, REASON, SAME_AS, SECONDS, Book
-from mtl_sharing.sweep.verdict import Figures, Verdict, objective_values
+from mtl_sharing.sweep.verdict import Figures, Verdict, missing_figures, objective_values
 
 
 @dataclass
@@ -41,7 +41,10 @@ class Teller:
         """
         if self.known_reference is not None or not self.options.reference:
             return self.known_reference
-        first = self.book.trial(0)
+        trials = self.book.trials()
+        if not trials:
+            return None
+        first = trials[0]
         if first.state == TrialState.FAIL:
             found = f"trial 0 failed: {first.user_attrs.get(REASON)}"
             raise UserError("the sweep's reference", found, "separate models that train")
@@ -50,8 +53,8 @@ class Teller:
 
     def reference_figures(self) -> Figures | None:
         """Everything known of the reference that the sweep trained; None until it has."""
-        trials = self.book.trials() if self.options.reference else []
-        return trials[0].user_attrs.get(FIGURES) if trials else None
+        first = self.book.trials()[:1]
+        return first[0].user_attrs.get(FIGURES) if first and is_reference(first[0]) else None
 
     def reference_or_none(self) -> float | None:
         """As :meth:`reference`, for a line of output."""
@@ -68,7 +71,13 @@ class Teller:
         """
         values = None
         if verdict.state == TrialState.COMPLETE:
-            self.book.note(flight.number, **{FIGURES: verdict.figures})
+            missing = missing_figures(self.objectives, verdict.figures)
+            if missing:
+                verdict = Verdict(TrialState.FAIL, {}, f"not measured: {one_of(missing)}")
+        if verdict.state == TrialState.COMPLETE:
+            if not flight.noted:
+                self.book.note(flight.number, **{FIGURES: verdict.figures})
+                flight.noted = True
             if "keep" in self.objectives and self.reference() is None:
                 return False
             figures = verdict.figures, self.score, self.reference()
@@ -82,7 +91,7 @@ class Teller:
         best = best_trial(self.book)
         better = best is not None and best.number == flight.number
         self.report.ended(self.book.trial(flight.number), self.reference_or_none(), better)
-        self._check_failures()
+        self.check_failures()
         return True
 
     def answer(self, flight: Flight, earlier: FrozenTrial) -> bool:
@@ -98,7 +107,7 @@ class Teller:
         self.report.answered(flight.number, earlier.number)
         return True
 
-    def _check_failures(self) -> None:
+    def check_failures(self) -> None:
         """Raises UserError once more trials have failed than may."""
         if "keep" in self.objectives:
             self.reference()

@@ -1,16 +1,18 @@
 """A trial's job: reports to the study, is pruned by it, and shows that it is alive."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import optuna
 from hydra.core.hydra_config import HydraConfig
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 from mtl_sharing.config import Config
 from mtl_sharing.errors import Pruned
@@ -21,11 +23,13 @@ from mtl_sharing.score.score import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.life import ALIVE, Beating, mark, resting
 from mtl_sharing.sweep.places import runs_in_the_sweep
+from mtl_sharing.sweep.pruning import KeepPruner
 from mtl_sharing.sweep.reuse import read_once
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import DATABASE_ERRORS, LATER_S, open_storage, patience
-from mtl_sharing.sweep.study import REFERENCE, SAVED, make_pruner, performance_study
+from mtl_sharing.sweep.study import SAVED, make_pruner
 from mtl_sharing.sweep.verdict import read_verdict
+from mtl_sharing.sweep.views import REFERENCE, performance_study
 from mtl_sharing.sweep.winner import FOLDER as MEASURED
 from mtl_sharing.sweep.winner import run_measurement
 
@@ -43,7 +47,7 @@ class Trial:
         reports: whether evaluations are reported; not where a trial is one run for each seed.
     """
 
-    storage: RDBStorage
+    storage: BaseStorage
     study_name: str
     trial_id: int
     pruner: BasePruner
@@ -92,21 +96,10 @@ class Trial:
         Raises:
             Pruned: the study's pruner ends the trial here.
         """
-        if not self.reports:
-            return
         percent = round(100 * done)
-        try:
-            with patience(_REPORT_S):
-                self.storage.set_trial_intermediate_value(self.trial_id, percent, found.performance)
-                behind = self._may_end and self._is_behind()
-        except UpdateFinishedTrialError:
-            raise Pruned(percent, found.performance, "the study has ended this trial") from None
-        except DATABASE_ERRORS as error:
-            # A training is worth more than a report.
-            log.warning("not reported: %s", str(error).partition("\n")[0])
-            return
-        if behind:
-            raise Pruned(percent, found.performance, f"behind after {percent}% of the training")
+        if self.reports and self._asked(lambda: self._report(percent, found.performance)):
+            reason = f"behind after {percent}% of the training"
+            raise Pruned(percent, found.performance, reason)
 
     def costed(self, found: Multipliers) -> None:
         """Notes what the regime saves.
@@ -115,17 +108,43 @@ class Trial:
             Pruned: that is too little to win, so that there is nothing to train for.
         """
         exponents = self.score.memory_exponent, self.score.time_exponent
-        self.storage.set_trial_user_attr(self.trial_id, SAVED, saved_cost(found, *exponents))
-        if self._may_end and self._is_behind():
-            raise Pruned(0, None, "another keeps enough and costs no more")
+        saved = saved_cost(found, *exponents)
+        if self._asked(lambda: self._note_saved(saved)):
+            raise Pruned(0, None, "another keeps enough and costs less")
+
+    def _asked(self, work: Callable[[], bool]) -> bool:
+        """Whether the study ends the trial; without a study that answers it goes on.
+
+        A training is worth more than a report.
+        """
+        try:
+            with patience(_REPORT_S):
+                return work()
+        except UpdateFinishedTrialError:
+            raise Pruned(0, None, "the study has ended this trial") from None
+        except DATABASE_ERRORS as error:
+            log.warning("not reported: %s", str(error).partition("\n")[0])
+            return False
+
+    def _report(self, percent: int, performance: float) -> bool:
+        self.storage.set_trial_intermediate_value(self.trial_id, percent, performance)
+        return self._may_end and self.pruner.prune(self._study(), self._own())
+
+    def _note_saved(self, saved: float) -> bool:
+        self.storage.set_trial_user_attr(self.trial_id, SAVED, saved)
+        if not isinstance(self.pruner, KeepPruner) or not self._may_end:
+            return False
+        return self.pruner.is_too_dear(self._study(), self._own())
+
+    def _study(self) -> optuna.Study:
+        return performance_study(self.study_name, self.storage)
+
+    def _own(self) -> FrozenTrial:
+        return self.storage.get_trial(self.trial_id)
 
     @property
     def _may_end(self) -> bool:
         return self.reports and REFERENCE not in self._attributes
-
-    def _is_behind(self) -> bool:
-        study = performance_study(self.study_name, self.storage)
-        return self.pruner.prune(study, self.storage.get_trial(self.trial_id))
 
 
 def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:

@@ -91,7 +91,7 @@ def _figures(result: Mapping[str, Any], score: ScoreConfig) -> Figures:
     figures |= {f"dev_{task}": found["value"] for task, found in result["tasks"].items()}
     figures |= {"parameters": result["params"]["total"]}
     figures |= {"memory": _inverse(saved["memory"]), "time": _inverse(saved["time"])}
-    return figures | {"train_s": result["time"]["train_s"]}
+    return figures | {"score": result.get("score"), "train_s": result["time"]["train_s"]}
 
 
 def _inverse(ratio: float | None) -> float | None:
@@ -101,6 +101,13 @@ def _inverse(ratio: float | None) -> float | None:
 def _mean(values: Sequence[float | None]) -> float | None:
     found = [value for value in values if value is not None]
     return fmean(found) if found else None
+
+
+def missing_figures(names: Sequence[str], figures: Figures) -> list[str]:
+    """What these objectives need and nobody could measure."""
+    needed = {"performance": ("performance",), "memory": ("memory",), "time": ("time",)}
+    wanted = [figure for name in names for figure in needed.get(name, ("memory", "time"))]
+    return [figure for figure in dict.fromkeys(wanted) if figures[figure] is None]
 
 
 def objective_values(

@@ -16,7 +16,7 @@ from mtl_sharing.job import Hooks, measure
 from mtl_sharing.run.files import replace_json
 from mtl_sharing.sweep.jobs import Jobs
 from mtl_sharing.sweep.reuse import read_once
-from mtl_sharing.sweep.study import OVERRIDES
+from mtl_sharing.sweep.study import OVERRIDES, Book
 
 log = logging.getLogger(__name__)
 
@@ -25,23 +25,26 @@ _PATIENCE_S = 1800.0
 Measured = dict[str, Any]
 
 
-def measure_winner(jobs: Jobs, folder: Path, best: FrozenTrial) -> Measured | None:
-    """Time of separate models over the winner's, side by side; None where it cannot be had.
+def measure_winner(jobs: Jobs, book: Book, best: FrozenTrial) -> Measured | None:
+    """Time of separate models over the winner's, side by side; None where it cannot be had."""
+    # Of two sweeps that end together the second finds what the first has measured.
+    with book.alone():
+        return read_measured(book.folder, best.number) or _measure(jobs, book.folder, best)
 
-    Args:
-        folder: the sweep's.
-    """
-    known = read_measured(folder, best.number)
-    if known is None:
-        log.info("measuring trial %d and separate models side by side", best.number)
-        words = [*best.user_attrs[OVERRIDES], f"hydra.sweep.subdir={FOLDER}"]
-        ticket, began = jobs.start(best.number, words), time.monotonic()
-        while jobs.returned(ticket) is None and time.monotonic() - began < _PATIENCE_S:
-            if read_measured(folder, best.number) is not None:
-                break
-            jobs.wait(1.0)
-        known = read_measured(folder, best.number)
-    return known
+
+def _measure(jobs: Jobs, folder: Path, best: FrozenTrial) -> Measured | None:
+    log.info("measuring trial %d and separate models side by side", best.number)
+    words = [*best.user_attrs[OVERRIDES], f"hydra.sweep.subdir={FOLDER}"]
+    ticket, began = jobs.start(best.number, words), time.monotonic()
+    found = returned = None
+    while found is None and returned is None and time.monotonic() - began < _PATIENCE_S:
+        jobs.wait(1.0)
+        returned = jobs.returned(ticket)
+        found = read_measured(folder, best.number)
+    if found is None:
+        reason = returned.reason if returned is not None else f"nothing after {_PATIENCE_S:g} s"
+        log.warning("the winner could not be measured: %s", reason or "it does not fit here")
+    return found
 
 
 def read_measured(folder: Path, number: int) -> Measured | None:
