@@ -41,11 +41,11 @@ def test_a_training_loss_ends_with_its_phase():
 def test_dev_figures_run_through():
     lines = [line for line in read_curves(HISTORY).lines if line.panel != TRAINING]
     assert sorted(lines, key=lambda line: (line.panel, line.task)) == [
+        Line(LOSS, "a", ((12, 0.5), (16, 0.25))),
+        Line(LOSS, "b", ((12, 0.75), (16, 0.5))),
         Line(METRIC, "a", ((12, 0.5), (16, 0.75))),
         Line(METRIC, "b", ((12, 0.25), (16, 0.5))),
         Line(METRIC, "performance", ((12, 0.25), (16, 0.25))),
-        Line(LOSS, "a", ((12, 0.5), (16, 0.25))),
-        Line(LOSS, "b", ((12, 0.75), (16, 0.5))),
     ]
 
 

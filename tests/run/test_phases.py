@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import signal
 from dataclasses import fields
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.checks import check_settings
+from mtl_sharing.data.tasks import task_spec
 from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.material import read_material
 from mtl_sharing.run.phases import MAIN
@@ -68,7 +70,7 @@ def test_a_phase_is_looked_at_as_often_as_the_main_training(start, every, wanted
     trainer = start("phases=single_after", "trainer.max_steps=5", "phases.single_after.steps=3",
                     f"trainer.eval_every={every}")  # fmt: skip
     seen = []
-    trainer.on_evaluation = lambda step, _: seen.append(step)
+    trainer.on_evaluation = lambda share, _: seen.append(share * trainer.total)
     trainer.run()
     assert seen == [row["step"] for row in trainer.history] == list(wanted)
 
@@ -187,7 +189,7 @@ def halt_after(trainer, stop):
     class Watched(type(trainer.learner)):
         def update(self, step, total):
             if trainer.done + 1 == stop:
-                trainer._stop = True
+                trainer._stop = signal.SIGTERM
             return super().update(step, total)
 
     enter = trainer._enter
@@ -305,11 +307,12 @@ def test_a_setting_without_effect_is_refused(key, kind):
     value, kinds = SETTINGS[key]
     task = {"task": "quora"} if kind == "ranking" else {}
     config = load_config(*QUICK)
+    specs = {name: task_spec(name, config.task[name]) for name in ("sst", "quora", "sts")}
     config.phases = {"own": PhaseConfig(kind, **task | {key: value})}
     if kind in kinds:
-        check_settings(config, ("sst", "quora", "sts"))
+        check_settings(config, specs)
         return
     with pytest.raises(UserError) as caught:
-        check_settings(config, ("sst", "quora", "sts"))
+        check_settings(config, specs)
     assert caught.value.where == f"phases.own.{key}"
     assert kind in str(caught.value.found) and all(name in caught.value.allowed for name in kinds)

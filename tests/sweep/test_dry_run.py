@@ -15,7 +15,8 @@ from mtl_sharing.sweep.forecast import Forecast, forecast, most_costly
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space import Space
 from mtl_sharing.sweep.space_config import make_space
-from mtl_sharing.sweep.study import REFERENCE, SAME_AS
+from mtl_sharing.sweep.study import SAME_AS
+from mtl_sharing.sweep.views import REFERENCE
 from support import QUICK
 from sweep_spaces import opened
 

@@ -57,7 +57,8 @@ def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place)
     assert [trial.state.name for trial in optuna.load_study(study_name=None, storage=url).trials] \
         == ["COMPLETE"]  # fmt: skip
     written = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
-    (saved,) = [path.read_text() for path in written if path.name == "hydra.yaml"]
-    assert f"storage: {'${oc.env:MINE}' if place == 'variable' else STANDS_FOR_IT}" in saved
+    saved = [path.read_text() for path in written if path.name == "hydra.yaml"]
+    said = f"storage: {'${oc.env:MINE}' if place == 'variable' else STANDS_FOR_IT}"
+    assert len(saved) == 2 and all(said in text for text in saved)  # the trial, the winner
     assert [path for path in written if b"whisper" in path.read_bytes()] == []
     assert "whisper" not in done.out.replace("study in sqlite:///", "").partition("\n")[2]

@@ -73,7 +73,7 @@ def failing(tmp_path):
     study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
     left: list[Exception] = []
 
-    @event.listens_for(storage.engine, "before_cursor_execute")
+    @event.listens_for(storage._backend.engine, "before_cursor_execute")
     def fail(*_: object) -> None:
         if left:
             raise left.pop()
@@ -81,7 +81,7 @@ def failing(tmp_path):
     def fails(times: int, kind: type = OperationalError) -> None:
         left[:] = [kind("select", {}, Exception("the server is gone")) for _ in range(times)]
 
-    return storage, study, fails
+    return storage._backend, study, fails  # without what optuna remembers
 
 
 def test_nothing_is_lost_or_done_twice_by_a_database_that_comes_back(failing, no_pauses, caplog):
