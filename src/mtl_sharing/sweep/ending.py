@@ -45,8 +45,10 @@ def end_sweep(teller: Teller, jobs: Jobs, composer: Composer, complete: bool) ->
         "regime": str(best.user_attrs.get(REGIME)),
         "kept": _kept(best, reference),
     }
-    write_best(book, composer.standalone(best.user_attrs[OVERRIDES]), facts)
-    draw_sweep(book.folder, rows(book, objectives), objectives, reference, book.study)
+    content = composer.standalone(best.user_attrs[OVERRIDES])
+    with book.alone():  # another sweep on this study may end at the same moment
+        write_best(book, content, facts)
+        draw_sweep(book.folder, rows(book, objectives), objectives, reference, book.study)
     print_table(book, objectives, best, reference, measured)
 
 

@@ -43,7 +43,8 @@ def write_table(book: Book, objectives: Sequence[str]) -> None:
     for name in ("trial", "same_as", "evaluations", "parameters"):
         if name in table:
             table[name] = table[name].astype("Int64")
-    replace_text(book.folder / TABLE, table.to_csv(index=False))
+    with book.alone():  # another sweep on this study writes the same file
+        replace_text(book.folder / TABLE, table.to_csv(index=False))
 
 
 def best_trial(book: Book) -> FrozenTrial | None:

@@ -209,7 +209,8 @@ class Sweep:
             reason = f"behind after {flight.run + 1} of {len(flight.seeds)} seeds"
             return Verdict(TrialState.PRUNED, found.figures, reason)
         flight.run += 1
-        self._start(flight)
+        if self._open_run(flight, flight.run):  # not so where an earlier start has done it
+            self._start(flight)
         return None
 
     def _without_result(self, flight: Flight, returned: Returned) -> Verdict | None:
