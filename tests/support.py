@@ -1,6 +1,10 @@
 """What many tests share: where things are, a quick run, and what a command left."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,3 +101,20 @@ def load_config(*overrides: str) -> Config:
     register()
     with initialize_config_module("mtl_sharing.conf"):
         return to_config(compose("train", overrides=["dry_run=true", *overrides]))
+
+
+def start(cwd: Path, *words: str) -> subprocess.Popen:
+    """``mtl-train`` in a process of its own; its stdout has stderr in it."""
+    command = [sys.executable, "-m", "mtl_sharing.cli.train", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=cwd, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+
+
+def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
+    """Until a process has written ``path``."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)

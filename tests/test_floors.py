@@ -12,7 +12,7 @@ import mtl_sharing
 
 ROOT = Path(mtl_sharing.__file__).parent
 FLOORS = (
-    ("errors", "plan", "store", "types"),
+    ("errors", "logs", "plan", "store", "types"),
     ("data", "model"),
     ("objectives", "mixing"),
     ("run", "score"),

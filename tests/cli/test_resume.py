@@ -3,17 +3,15 @@
 import csv
 import fcntl
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from support import QUICK
+from support import QUICK, start, wait_for
 
 STEPS = 60
 # A regime with every part there is.
@@ -23,25 +21,10 @@ WORDS = (*QUICK, *REGIME, f"trainer.max_steps={STEPS}", "trainer.eval_every=5",
          "encoder.dropout=0.1", "sampler=proportional", "hydra.run.dir=run")  # fmt: skip
 
 
-def start(cwd: Path, *words: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "mtl_sharing.cli.train", *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=cwd, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-
-
 def finish(process: subprocess.Popen) -> str:
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, out + err
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out
     return out
-
-
-def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def figures(run: Path) -> list[dict[str, str]]:
@@ -85,10 +68,10 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
     process = start(tmp_path, *WORDS)
     wait_for(tmp_path / "run" / "checkpoint" / "last.pt", process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "resume=" in err
-    assert "Traceback" not in err
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "resume=" in said
+    assert "Traceback" not in said
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
     finish(start(tmp_path, "resume=run"))
     assert figures(tmp_path / "run") == figures(uninterrupted)

@@ -100,7 +100,7 @@ def test_disk():
     ],
 )
 def test_values_in_words(param, words):
-    space, _ = make_space(SweeperConfig(params={"seed": param}), [], {}, lambda words: 12)
+    space, _ = make_space(SweeperConfig(params={"seed": param}), [], {})
     assert words_of(space.distributions["seed"]) == words
 
 

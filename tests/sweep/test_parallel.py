@@ -97,10 +97,12 @@ LONG = ("trainer.max_steps=600", "trainer.eval_every=20")
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_what_runs_and_the_same_command_goes_on(tmp_path):
+@pytest.mark.parametrize("interrupt", [os.killpg, os.kill])
+def test_an_interrupt_saves_what_runs_and_the_same_command_goes_on(tmp_path, interrupt):
+    """A terminal sends Ctrl-C to the sweep and its workers, a script to the sweep alone."""
     process = start(tmp_path, *LONG)
     wait_until(lambda: begun(tmp_path, 2), 120, "two trainings at once")
-    os.killpg(process.pid, signal.SIGINT)
+    interrupt(process.pid, signal.SIGINT)
     ends(tmp_path, process, 130)
     assert "the same command goes on" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)

@@ -6,7 +6,6 @@ from itertools import product
 import pytest
 
 from mtl_sharing.config import Config
-from mtl_sharing.sweep.asking import count_points
 from mtl_sharing.sweep.study import is_grid, make_pruner, make_sampler
 from mtl_sharing.sweep.verdict import check_objectives
 from support import QUICK, ROOT
@@ -62,12 +61,12 @@ def test_a_preset_composes(name):
     with opened(*small(name)) as sweep:
         assert sweep.options.study_name == name
         assert (sweep.options.n_trials, sweep.options.reference) == (trials, reference)
-        assert sweep.objectives == objectives
+        assert list(sweep.objectives) == objectives
         assert is_grid(sweep.options) == (trials is None)
         check_objectives(sweep.objectives, sweep.config.score)
         make_sampler(sweep.options, 0)
         make_pruner(sweep.options)
-        assert count_points(sweep.space) == points
+        assert sweep.points == points
         if points is not None:
             found = {tuple(sorted(point.items())) for point in sweep.space.points()}
             assert len(found) == points
@@ -79,7 +78,7 @@ def test_corners_make_regimes(name):
         corners = [sweep.regime(point) for point in sweep.space.corners()]
         assert len(corners) >= 2
         if sweep.options.reference:
-            assert sweep.reference().separate
+            assert sweep.reference.separate
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name not in OF_REPORTS])

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -14,7 +13,7 @@ import pytest
 
 from mtl_sharing.sweep import trial as trial_module
 from mtl_sharing.sweep.storage import _open as open_once
-from support import QUICK
+from support import QUICK, start, wait_for
 
 SMALL = (*QUICK, "encoder.layers=3", "trainer.eval_every=1")
 GRID = ("-m", *SMALL, "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid",
@@ -249,21 +248,6 @@ def _out_of_memory(*args, **named):
 
 
 # Killed, and two at once
-
-
-def start(cwd: Path, *words: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "mtl_sharing.cli.train", *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=cwd, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-
-
-def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_kill_and_the_same_command_again(tmp_path):

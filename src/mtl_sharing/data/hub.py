@@ -4,13 +4,13 @@ import importlib
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtl_sharing.data.tables import Record, flat
 from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.logs import log_level
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,8 @@ def _fetched(where: str, name: HubName, library: Any) -> Any:
     owner, repository, *part = name.source.split("/")
     log.info("reading %s from the hub", name)
     try:
-        with _quiet("huggingface_hub"):
+        # Its warnings of every attempt are kept back; what it fails with is told once.
+        with log_level("huggingface_hub", logging.ERROR):
             return library.load_dataset(f"{owner}/{repository}", *part, split=name.split)
     except library.exceptions.DatasetNotFoundError:
         found = f"{name}, which the hub does not show"
@@ -138,18 +139,6 @@ def _fetched(where: str, name: HubName, library: Any) -> Any:
     except Exception as error:  # the library lets those of its parts and of its transport through
         found = f"{name}, which cannot be read ({_line(error)})"
         raise UserError(where, found, f"a split of a data set of the hub: {_FORMS}") from None
-
-
-@contextmanager
-def _quiet(library: str) -> Iterator[None]:
-    """Keeps back the library's warnings of every attempt; what it fails with is told once."""
-    logger = logging.getLogger(library)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _records(name: HubName, rows: Any) -> Iterator[Record]:

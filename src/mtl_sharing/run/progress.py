@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Mapping
-from types import TracebackType
 
 from rich import get_console
 from rich.progress import (
@@ -55,12 +54,7 @@ class TrainingProgress:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar:
             self._bar.stop()
 

@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.regimes import Composer, Regime
-from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.space import Point, Space
+from mtl_sharing.sweep.regimes import Regime
+from mtl_sharing.sweep.search import Search
+from mtl_sharing.sweep.space import Point
 from mtl_sharing.sweep.study import (
     IDENTITY,
     OVERRIDES,
@@ -30,10 +30,6 @@ from mtl_sharing.sweep.views import REFERENCE
 _SAME_IN_A_ROW = 50
 # After so many in a finite space, the first point that is not known is taken instead.
 _SAME_THEN_NEXT = 3
-# Up to here a space's points are counted, to end where all of them are known.
-MOST_COUNTED = 10_000
-# A sweep computes its objectives itself, over all trials.
-FOR_EVERY_TRIAL = ("score.objective=performance",)
 
 
 @dataclass(frozen=True)
@@ -53,25 +49,17 @@ class Asked:
     same_as: int | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Asker:
     """Asks the study for trials, within the budget.
 
     Attributes:
-        fixed: overrides that every trial has.
-        deadline: no trial begins after this moment of the monotonic clock.
+        deadline: no trial begins after this moment of the monotonic clock; None has no such end.
     """
 
     book: Book
-    space: Space
-    options: SweeperConfig
-    fixed: Sequence[str]
-    composer: Composer
-    deadline: float = float("inf")
-    points: int | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.points = count_points(self.space)
+    search: Search
+    deadline: float | None = None
 
     def next(self) -> Asked | None:
         """The next trial; None where budget or space are at their end.
@@ -79,7 +67,7 @@ class Asker:
         Raises:
             UserError: a grid over a parameter without end.
         """
-        if time.monotonic() >= self.deadline:
+        if self.deadline is not None and time.monotonic() >= self.deadline:
             return None
         with self.book.alone():
             trials = self.book.trials()
@@ -87,28 +75,30 @@ class Asker:
                 return None
             number, fixed = len(trials), None
             facts: dict[str, Any] = {}
-            if self.options.reference and not trials:
+            if self.search.options.reference and not trials:
                 facts = {REFERENCE: True}
-            elif is_grid(self.options) or self._draws_the_same(trials):
+            elif is_grid(self.search.options) or self._draws_the_same(trials):
                 fixed = self._fresh(trials)
                 if fixed is None:
                     return None
-            trial = self.book.ask(make_sampler(self.options, number), fixed, **facts)
+            trial = self.book.ask(self._sampler(number), fixed, **facts)
             return self._asked(trial, trials)
 
     def again(self, lost: FrozenTrial) -> Asked:
         """A trial that was lost between the question and the answer."""
-        sampler = make_sampler(self.options, lost.number)
         trials = self.book.trials()[: lost.number]
-        return self._asked(self.book.open(lost._trial_id, sampler), trials)
+        return self._asked(self.book.open(lost._trial_id, self._sampler(lost.number)), trials)
+
+    def _sampler(self, number: int) -> BaseSampler:
+        return make_sampler(self.search.options, number)
 
     def _goes_on(self, trials: Sequence[FrozenTrial]) -> bool:
         own = [trial for trial in trials if SAME_AS not in trial.user_attrs]
-        most = self.options.n_trials
+        most, points = self.search.options.n_trials, self.search.points
         if most is not None and len(own) >= most:
             return False
-        if self.points is not None:
-            return len(known_points(trials)) < self.points or not trials
+        if points is not None:
+            return len(known_points(trials)) < points or not trials
         latest = trials[-_SAME_IN_A_ROW:]
         return len(latest) < _SAME_IN_A_ROW or any(SAME_AS not in t.user_attrs for t in latest)
 
@@ -116,22 +106,21 @@ class Asker:
         """Whether a sampler of a finite space has lately drawn what is known already."""
         latest = trials[-_SAME_THEN_NEXT:]
         same = len(latest) == _SAME_THEN_NEXT and all(SAME_AS in t.user_attrs for t in latest)
-        return same and self.points is not None
+        return same and self.search.points is not None
 
     def _fresh(self, trials: Sequence[FrozenTrial]) -> Point | None:
         """The first point that no trial has."""
         known = known_points(trials)
-        return next((p for p in self.space.points() if as_key(p) not in known), None)
+        return next((p for p in self.search.space.points() if as_key(p) not in known), None)
 
     def _asked(self, trial: Trial, trials: Sequence[FrozenTrial]) -> Asked:
         if REFERENCE in trial.user_attrs:
-            overrides = reference_overrides(self.fixed)
+            overrides = self.search.reference_words
         else:
-            point = self.space.draw(trial._suggest)  # takes any distribution; as upstream does
-            overrides = [*self.fixed, *self.space.words(point)]
-        overrides = [*overrides, *FOR_EVERY_TRIAL]
+            # Takes any distribution; as upstream does.
+            overrides = self.search.words(self.search.space.draw(trial._suggest))
         try:
-            regime = self.composer.regime(overrides)
+            regime = self.search.composer.regime(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             reason = " ".join(str(error).split())
             trial.set_user_attr(OVERRIDES, overrides)
@@ -171,17 +160,3 @@ def equal_trial(trials: Sequence[FrozenTrial], identity: str) -> int | None:
         if same and trial.state != TrialState.FAIL:
             return trial.number
     return None
-
-
-def count_points(space: Space) -> int | None:
-    """How many points a space has; None for one without end, or with very many."""
-    if not space.finite:
-        return None
-    counted = sum(1 for _ in islice(space.points(), MOST_COUNTED + 1))
-    return None if counted > MOST_COUNTED else counted
-
-
-def reference_overrides(fixed: Sequence[str]) -> list[str]:
-    """The overrides of separate models: the sweep's own, without those that say what is shared."""
-    kept = [word for word in fixed if not word.lstrip("+~").startswith(("sharing", "split="))]
-    return [*kept, "sharing=individual"]

@@ -1,8 +1,7 @@
 """A sweep's dry run: its space, how many trials, how long, how much memory; starts none."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,11 @@ from optuna.trial import FrozenTrial
 from rich import get_console
 from rich.table import Table
 
+from mtl_sharing.logs import log_level
 from mtl_sharing.sweep.asking import known_points
 from mtl_sharing.sweep.forecast import Forecast, forecast, memory_here, most_costly
 from mtl_sharing.sweep.regimes import Regime
+from mtl_sharing.sweep.search import Search
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space import Space
 from mtl_sharing.sweep.study import SAME_AS, SECONDS
@@ -42,6 +43,12 @@ class Plan:
     wanted: int | None
     trials: Sequence[FrozenTrial]
 
+    @classmethod
+    def of(cls, search: Search, trials: Sequence[FrozenTrial]) -> "Plan":
+        """What a search and the trials known so far come to."""
+        return cls(search.options, search.objectives, search.folder, search.space, search.points,
+                   search.wanted, trials)  # fmt: skip
+
     @property
     def ended(self) -> list[FrozenTrial]:
         """Trials that have ended."""
@@ -61,11 +68,16 @@ class Plan:
 
     @property
     def left_s(self) -> float | None:
-        """What is left of the sweep's hours; None where it has no such end."""
-        if self.options.hours is None:
-            return None
-        used = sum(trial.user_attrs.get(SECONDS) or 0.0 for trial in self.trials)
-        return max(0.0, self.options.hours * 3600 - used / self.options.n_jobs)
+        """What is left of the sweep's hours, in seconds; None where it has no such end."""
+        return hours_left_s(self.options, self.trials)
+
+
+def hours_left_s(options: SweeperConfig, trials: Sequence[FrozenTrial]) -> float | None:
+    """What trials leave of ``hydra.sweeper.hours``, in seconds; None where it has no such end."""
+    if options.hours is None:
+        return None
+    used = sum(trial.user_attrs.get(SECONDS) or 0.0 for trial in trials)
+    return max(0.0, options.hours * 3600 - used / options.n_jobs)
 
 
 def describe_sweep(plan: Plan, regimes: Sequence[Regime]) -> None:
@@ -82,21 +94,11 @@ def describe_sweep(plan: Plan, regimes: Sequence[Regime]) -> None:
     _print()
     _print_lines(trial_lines(plan))
     chosen = most_costly(regimes)
-    with _warnings_only():
+    # Each trial's log says what was found in its data.
+    with log_level("mtl_sharing", logging.WARNING):
         found = forecast(chosen)
     device = chosen.blueprint.runtime.device
     _print_lines(cost_lines(plan, found, memory_here(device)))
-
-
-@contextmanager
-def _warnings_only() -> Iterator[None]:
-    """Each trial's log says what was found in its data."""
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def space_table(space: Space) -> Table:

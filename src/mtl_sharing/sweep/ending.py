@@ -13,7 +13,6 @@ from rich.table import Table
 from mtl_sharing.sweep.jobs import Jobs
 from mtl_sharing.sweep.plots import draw_sweep
 from mtl_sharing.sweep.records import best_trial, is_reference, rank, rows, write_best, write_table
-from mtl_sharing.sweep.regimes import Composer
 from mtl_sharing.sweep.study import FIGURES, OVERRIDES, REGIME, SAME_AS, Book
 from mtl_sharing.sweep.telling import Teller
 from mtl_sharing.sweep.winner import Measured, measure_winner, read_measured
@@ -23,13 +22,14 @@ _SHOWN = 5
 _WIDE = 200
 
 
-def end_sweep(teller: Teller, jobs: Jobs, composer: Composer, complete: bool) -> None:
+def end_sweep(teller: Teller, jobs: Jobs, complete: bool) -> None:
     """Writes sweep.csv, best.yaml and sweep.png, and prints the best regimes.
 
     Args:
         complete: the sweep came to its end; then its winner is measured, too.
     """
-    book, objectives = teller.book, teller.objectives
+    book, search = teller.book, teller.search
+    objectives = search.objectives
     if not book.trials():
         return
     write_table(book, objectives)
@@ -38,14 +38,14 @@ def end_sweep(teller: Teller, jobs: Jobs, composer: Composer, complete: bool) ->
         log.info("no trial has been completed yet")
         return
     measured = read_measured(book.folder, best.number)
-    if complete and teller.score.clock == "flops":
+    if complete and search.config.score.clock == "flops":
         measured = measure_winner(jobs, book, best)
     facts = {
         "trial": str(best.number),
         "regime": str(best.user_attrs.get(REGIME)),
         "kept": _kept(best, reference),
     }
-    content = composer.standalone(best.user_attrs[OVERRIDES])
+    content = search.composer.standalone(best.user_attrs[OVERRIDES])
     with book.alone():  # another sweep on this study may end at the same moment
         write_best(book, content, facts)
         draw_sweep(book.folder, rows(book, objectives), objectives, reference, book.study)

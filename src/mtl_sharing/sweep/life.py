@@ -7,13 +7,13 @@ its process was killed or its machine is gone. No clocks are compared, only mark
 
 import math
 import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 ALIVE = "alive"
@@ -41,8 +41,13 @@ def resting() -> dict[str, Any]:
 
 def _start(pid: int) -> str | None:
     """When a process began, as the system counts; tells it from a later one of the same number."""
+    return _fact(pid, 19)
+
+
+def _fact(pid: int, place: int) -> str | None:
+    """What the system says of a process, by its place after the name; None where it is gone."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[place]
     return None
 
 
@@ -57,6 +62,13 @@ def process_is_gone(found: Mapping[str, Any] | None) -> bool:
     except PermissionError:
         return False
     return found["start"] is not None and _start(found["pid"]) != found["start"]
+
+
+def stop_worker(found: Mapping[str, Any] | None) -> None:
+    """Asks a job to save its state and stop, where a child of this process runs it."""
+    here = found is not None and found["host"] == socket.gethostname()
+    if found is not None and here and _fact(found["pid"], 1) == str(os.getpid()):
+        os.kill(found["pid"], signal.SIGTERM)
 
 
 class Watch:
@@ -101,12 +113,7 @@ class Beating:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
 

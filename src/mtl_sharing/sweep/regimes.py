@@ -3,8 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.config import Config, to_config
+from mtl_sharing.logs import log_level
 from mtl_sharing.outcome import describe_regime, parts
 
 # What makes no other training: how a plan was written, where it runs, how it is scored.
@@ -89,8 +89,9 @@ class Composer:
             UserError: a setting that does not fit.
         """
         config = self.compose(overrides)
-        with _quiet():
-            # As in a dry run: nothing is timed, nothing is asked of the hub.
+        # What a config is warned of is for the trial's own log. As in a dry run nothing is timed,
+        # nothing is asked of the hub.
+        with log_level("mtl_sharing", logging.ERROR):
             blueprint = make_blueprint(replace(config, dry_run=True))
         return Regime(blueprint, identity_of(config, blueprint), describe_regime(blueprint))
 
@@ -126,15 +127,3 @@ def identity_of(config: Config, blueprint: Blueprint) -> str:
     found["parts"] = parts(blueprint)
     text = json.dumps(found, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what a config is warned of for the trial's own log."""
-    log = logging.getLogger("mtl_sharing")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

@@ -1,6 +1,6 @@
 """From the sweeper's options and the command line to the space, and what every trial has."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
@@ -15,7 +15,6 @@ def make_space(
     options: SweeperConfig,
     arguments: Sequence[str],
     choices: Mapping[str, str],
-    layers: Callable[[Sequence[str]], int],
 ) -> tuple[Space, list[str]]:
     """The space of a sweep's config and command line, and the overrides that every trial has.
 
@@ -33,14 +32,15 @@ def make_space(
         found, fixed, deleted = create_params_from_overrides(
             [word for word in words if key_of(word) not in given] + list(arguments)
         )
+    # All that upstream raises for what it cannot make a distribution of.
     except (ValueError, AssertionError, NotImplementedError) as error:
         raise UserError("the sweep's space", str(error) or "a range without values",
                         "choices, ranges and intervals with values") from None  # fmt: skip
     known = {name.lstrip("+"): value for name, value in fixed.items()}
     meanings = _meanings(options, {**{n: [v] for n, v in known.items()}, **found}, given)
     when = {n: _condition(n, text) for n, text in options.when.items() if n not in known}
-    space = Space(_ordered(found, when), when, options.depths, layers,
-                  {**choices, **known}, meanings)  # fmt: skip
+    space = Space(_ordered(found, when), when, options.depths,
+                  fixed={**choices, **known}, meanings=meanings)  # fmt: skip
     if not found and not any(map(space.free, space.depths)):
         raise UserError("the sweep's space", "no parameter with several values",
                         "split=0,3,6, trainer.seed=..., or +sweep=NAME")  # fmt: skip

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,6 @@ def make_sampler(options: SweeperConfig, number: int) -> BaseSampler:
     target, seed = str(options.sampler["_target_"]), options.sampler.get("seed")
     # A sequence stays one only with its own seed.
     given = {} if seed is None or target.endswith("QMCSampler") else {"seed": seed + number}
-    if target.endswith("CmaEsSampler") and find_spec("cmaes") is None:
-        raise UserError("hydra/sweeper/sampler", "cmaes, which is not there", "pip install cmaes")
     made: BaseSampler = _made("hydra.sweeper.sampler", options.sampler, SAMPLERS, given)
     return made
 

@@ -5,14 +5,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.sweep.asking import Asked, Asker
 from mtl_sharing.sweep.flights import Flight
 from mtl_sharing.sweep.jobs import Jobs, Returned
-from mtl_sharing.sweep.life import ALIVE, Beating, Watch, mark, resting
+from mtl_sharing.sweep.life import ALIVE, Beating, Watch, mark, resting, stop_worker
 from mtl_sharing.sweep.records import write_table
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import LATER_S, back_since, patience
@@ -62,6 +61,12 @@ class Sweep:
                 if not self._open():
                     return
                 self.jobs.wait(_LOOK_EVERY_S)
+
+    def stop(self) -> None:
+        """Asks this process's workers to save what they train; jobs of a cluster go on."""
+        trials = self.book.trials()
+        for number in self.flights:
+            stop_worker(trials[number].user_attrs.get(ALIVE))
 
     def _open(self) -> bool:
         """Whether any trial runs, here or elsewhere."""
@@ -138,13 +143,16 @@ class Sweep:
         self.flights[trial.number] = flight
         if not flight.overrides:
             self._begin(self.asker.again(trial))
-        elif flight.same_as is None and read_verdict(flight.folders, self.teller.score) is None:
+        elif flight.same_as is None and self._read(flight.folders) is None:
             log.info("trial %d: taken up again", trial.number)
             flight.run = next(i for i in range(len(flight.folders)) if self._open_run(flight, i))
             self._again(flight)
 
     def _open_run(self, flight: Flight, run: int) -> bool:
-        return read_verdict([flight.folders[run]], self.teller.score) is None
+        return self._read([flight.folders[run]]) is None
+
+    def _read(self, folders: Sequence[Path]) -> Verdict | None:
+        return read_verdict(folders, self.teller.search.config.score)
 
     def _again(self, flight: Flight) -> None:
         """Starts a lost trial once more; fails it where it is lost again and again.
@@ -172,7 +180,7 @@ class Sweep:
         for number in told:
             del self.flights[number]
         if told:
-            write_table(self.book, self.teller.objectives)
+            write_table(self.book, self.teller.search.objectives)
 
     def _ended(self, flight: Flight) -> bool:
         if flight.same_as is not None:
@@ -183,7 +191,7 @@ class Sweep:
 
     def _verdict(self, flight: Flight) -> Verdict | None:
         """How the trial ended; starts what is to be started where it has not."""
-        found = read_verdict(flight.folders[: flight.run + 1], self.teller.score)
+        found = self._read(flight.folders[: flight.run + 1])
         if found is not None:
             return self._next_seed(flight, found)
         returned = None if flight.ticket is None else self.jobs.returned(flight.ticket)
@@ -197,7 +205,7 @@ class Sweep:
     def _next_seed(self, flight: Flight, found: Verdict) -> Verdict | None:
         if found.state != TrialState.COMPLETE or not flight.seeds:
             return found
-        last = read_verdict([flight.folders[flight.run]], self.teller.score)
+        last = self._read([flight.folders[flight.run]])
         assert last is not None
         # Each seed is a step, by its place: the same one of every trial.
         self.book.report(flight.number, flight.run + 1, last.figures["performance"])
@@ -223,8 +231,3 @@ class Sweep:
         else:
             return Verdict(TrialState.FAIL, {}, returned.reason)
         return flight.verdict
-
-
-def sweep_folder(config: Any) -> Path:
-    """Where the sweep's trials lie."""
-    return Path(str(config.hydra.sweep.dir)).absolute()

@@ -2,17 +2,15 @@
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.flights import Flight
 from mtl_sharing.sweep.records import best_trial, is_reference
 from mtl_sharing.sweep.report import Report
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.search import Search
 from mtl_sharing.sweep.study import FIGURES, REASON, SAME_AS, SECONDS, Book
 from mtl_sharing.sweep.verdict import Figures, Verdict, missing_figures, objective_values
 
@@ -22,14 +20,11 @@ class Teller:
     """Ends trials in the study.
 
     Attributes:
-        objectives: names of what the study optimises.
         known_reference: performance of separate models, where the config says it.
     """
 
     book: Book
-    options: SweeperConfig
-    score: ScoreConfig
-    objectives: Sequence[str]
+    search: Search
     known_reference: float | None
     report: Report
 
@@ -39,7 +34,7 @@ class Teller:
         Raises:
             UserError: their training failed.
         """
-        if self.known_reference is not None or not self.options.reference:
+        if self.known_reference is not None or not self.search.options.reference:
             return self.known_reference
         trials = self.book.trials()
         if not trials:
@@ -71,17 +66,17 @@ class Teller:
         """
         values = None
         if verdict.state == TrialState.COMPLETE:
-            missing = missing_figures(self.objectives, verdict.figures)
+            missing = missing_figures(self.search.objectives, verdict.figures)
             if missing:
                 verdict = Verdict(TrialState.FAIL, {}, f"not measured: {one_of(missing)}")
         if verdict.state == TrialState.COMPLETE:
             if not flight.noted:
                 self.book.note(flight.number, **{FIGURES: verdict.figures})
                 flight.noted = True
-            if "keep" in self.objectives and self.reference() is None:
+            if "keep" in self.search.objectives and self.reference() is None:
                 return False
-            figures = verdict.figures, self.score, self.reference()
-            values = objective_values(self.objectives, *figures)
+            figures = verdict.figures, self.search.config.score, self.reference()
+            values = objective_values(self.search.objectives, *figures)
         seconds = round(time.monotonic() - flight.begun, 1)
         self.book.note(flight.number, **{SECONDS: seconds, REASON: verdict.reason})
         self.book.tell(flight.number, verdict.state, values)
@@ -109,13 +104,13 @@ class Teller:
 
     def check_failures(self) -> None:
         """Raises UserError once more trials have failed than may."""
-        if "keep" in self.objectives:
+        if "keep" in self.search.objectives:
             self.reference()
         trials = [t for t in self.book.trials() if SAME_AS not in t.user_attrs]
         failed = [trial for trial in trials if trial.state == TrialState.FAIL]
         wanted = self.report.wanted or max(len(trials), 10)
-        if failed and len(failed) > self.options.max_failure_rate * wanted:
+        if failed and len(failed) > self.search.options.max_failure_rate * wanted:
             last = f"the last, trial {failed[-1].number}: {failed[-1].user_attrs.get(REASON)}"
             found = f"{len(failed)} failed trials ({last})"
-            allowed = f"{self.options.max_failure_rate:.0%} of {wanted}"
+            allowed = f"{self.search.options.max_failure_rate:.0%} of {wanted}"
             raise UserError("hydra.sweeper.max_failure_rate", found, allowed)

@@ -1,0 +1,95 @@
+"""Mistakes in a sweep's settings are told before a trial begins."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+from omegaconf import DictConfig, OmegaConf
+
+from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.errors import UserError, check_range, one_of
+from mtl_sharing.sweep.regimes import Regime
+from mtl_sharing.sweep.search import Search
+from mtl_sharing.sweep.settings import KeepConfig, SweeperConfig
+from mtl_sharing.sweep.study import is_grid, make_pruner, make_sampler
+from mtl_sharing.sweep.verdict import check_objectives
+
+_SUBDIR = "${hydra.job.num}"
+
+
+def check_search(search: Search, config: DictConfig) -> list[Regime]:
+    """Checks everything that can be known before a trial begins.
+
+    Args:
+        config: the sweep's, with Hydra's own part.
+
+    Returns:
+        The regimes at the space's corners.
+
+    Raises:
+        UserError: naming the first setting that does not fit.
+    """
+    check_objectives(search.objectives, search.config.score)
+    _check_options(search.options)
+    _check_pruner(search)
+    _check_reference(search)
+    sweep: dict[str, str] = OmegaConf.to_container(config.hydra.sweep, resolve=False)  # type: ignore[assignment]
+    if sweep["subdir"] != _SUBDIR:
+        raise UserError("hydra.sweep.subdir", sweep["subdir"], f"{_SUBDIR}, a trial's number")
+    return _check_space(search)
+
+
+def _check_options(options: SweeperConfig) -> None:
+    for name in ("direction", "custom_search_space"):
+        if getattr(options, name) is not None:
+            found, allowed = getattr(options, name), "null; objectives, when and depths say it"
+            raise UserError(f"hydra.sweeper.{name}", found, allowed)
+    if options.n_trials is not None:
+        if not isinstance(options.n_trials, int):
+            raise UserError("hydra.sweeper.n_trials", options.n_trials, "a whole number, or null")
+        check_range("hydra.sweeper.n_trials", options.n_trials, 1)
+    check_range("hydra.sweeper.max_failure_rate", options.max_failure_rate, 0, 1)
+    check_range("hydra.sweeper.retries", options.retries, 0)
+    check_range("hydra.sweeper.grace_s", options.grace_s, 10)
+    check_range("hydra.sweeper.hours", options.hours or 0.0, 0)
+    if not options.study_name:
+        raise UserError("hydra.sweeper.study_name", options.study_name, "a name")
+    make_sampler(options, 0)
+    if str(options.sampler["_target_"]).endswith("CmaEsSampler") and find_spec("cmaes") is None:
+        raise UserError("hydra/sweeper/sampler", "cmaes, which is not there", "pip install cmaes")
+
+
+def _check_pruner(search: Search) -> None:
+    options, objectives = search.options, search.objectives
+    make_pruner(options)
+    target = options.pruner["_target_"]
+    if target.endswith("WilcoxonPruner") and not options.seeds:
+        raise UserError("hydra.sweeper.seeds", "[]", "two or more seeds for pruner=wilcoxon")
+    if target == KeepConfig._target_ and (objectives != ("keep",) or options.seeds):
+        found = f"keep with {one_of(objectives)}" + (" over seeds" if options.seeds else "")
+        raise UserError("hydra/sweeper/pruner", found, "keep for score.objective=keep alone")
+
+
+def _check_reference(search: Search) -> None:
+    where, given = "hydra.sweeper.reference", search.config.score.reference
+    if search.options.reference:
+        if not search.reference.separate:
+            found = f"{search.reference.words}, of sharing=individual with this sweep's settings"
+            raise UserError(where, found, "false, or score.reference=NUMBER")
+    elif "keep" in search.objectives and given is None:
+        allowed = "true for score.objective=keep, or score.reference=NUMBER"
+        raise UserError(where, "false", allowed)
+
+
+def _check_space(search: Search) -> list[Regime]:
+    """Regimes at the space's corners: every choice and both ends of every range.
+
+    Raises:
+        UserError: one of them does not fit, as a split above the encoder's layers; or a grid
+            over a parameter without end.
+    """
+    if is_grid(search.options) and not search.space.finite:
+        next(search.space.points())
+    found = [search.regime(point) for point in search.space.corners()]
+    # What a dry run leaves out, as whether the checkpoint is there and fits.
+    make_blueprint(replace(found[0].config, dry_run=False))
+    return found
