@@ -140,8 +140,6 @@ def _lines(
     whole: int | None,
     measured: Measured | None,
 ) -> list[str]:
-    counts = {state: sum(t.state == state for t in book.trials()) for state in TrialState}
-    told = ", ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
     figures = best.user_attrs[FIGURES]
     share = "" if whole is None else f" at {_share(figures['parameters'], whole)} of the parameters"
     lines = [("best", f"{best.user_attrs.get(REGIME)}: {_kept(best, reference)}{share}")]
@@ -151,11 +149,19 @@ def _lines(
         lines.append(("measured", f"separate models take {words}"))
     place = _short(book.folder)
     lines += [
-        ("trials", told),
+        ("trials", _counts(book.trials())),
         ("sweep", f"{place} (sweep.csv, sweep.png)"),
         ("train it", f"mtl-train --config-dir {place} --config-name best"),
     ]
     return [f"{label:<10}{text}" for label, text in lines]
+
+
+def _counts(trials: Sequence[FrozenTrial]) -> str:
+    """How many ended in which way; those answered by an earlier one apart."""
+    trained = [trial.state for trial in trials if SAME_AS not in trial.user_attrs]
+    words = [f"{trained.count(s)} {s.name.lower()}" for s in TrialState if s in trained]
+    equal = len(trials) - len(trained)
+    return ", ".join(words) + (f"; {equal} more equal to earlier ones" if equal else "")
 
 
 def _short(folder: Path) -> str:

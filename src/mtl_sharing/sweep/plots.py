@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PICTURE = "sweep.png"
-_COLOURS = {"COMPLETE": "tab:blue", "PRUNED": "tab:orange", "FAIL": "tab:red"}
+# Of a failed trial nothing is known to draw.
+_COLOURS = {"COMPLETE": "tab:blue", "PRUNED": "tab:orange"}
+_NAMES = {"COMPLETE": "complete", "PRUNED": "pruned: at its last evaluation"}
 Row = dict[str, Any]
 
 
@@ -38,8 +40,15 @@ def draw_sweep(
     draw_cost(axes[0][1], cost_data(rows), reference)
     draw_history(axes[1][0], history_data(rows, objectives), objectives[0])
     draw_importance(axes[1][1], importance_data(study))
-    figure.suptitle(f"{study.study_name}: {len(rows)} trials")
+    figure.suptitle(title_of(study.study_name, rows))
     replace_file(folder / PICTURE, lambda path: figure.savefig(path, dpi=110, format="png"))
+
+
+def title_of(name: str, rows: Sequence[Row]) -> str:
+    """The sweep's name, and how many trials it trained."""
+    equal = sum(row["same_as"] is not None for row in rows)
+    answered = f", {equal} more drawn equal to them" if equal else ""
+    return f"{name}: {len(rows) - equal} trials{answered}"
 
 
 def split_data(rows: Sequence[Row]) -> list[tuple[int, float, str, str]]:
@@ -118,7 +127,7 @@ def draw_split(
         chosen = [(split, value) for split, value, found, _ in data if found == state]
         if chosen:
             splits, values = zip(*chosen, strict=True)
-            axes.scatter(splits, values, c=colour, label=state.lower(), alpha=0.8)
+            axes.scatter(splits, values, c=colour, label=_NAMES[state], alpha=0.8)
     if data:
         axes.legend(loc="lower left")
     else:
