@@ -4,6 +4,7 @@ import csv
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -30,8 +31,10 @@ TINY = (*(word for word in QUICK if "score" not in word), "score.pairs=1")
 def plan(points=13, trials=(), **given) -> Plan:
     options = SweeperConfig(**{"study_name": "mine", "n_trials": None, **given})
     wanted = [n for n in (options.n_trials, points and points + options.reference) if n]
-    return Plan(options, ["keep"], Path("/none/mine"), Space({}), points,
-                min(wanted, default=None), trials)  # fmt: skip
+    search = SimpleNamespace(options=options, objectives=("keep",), folder=Path("/none/mine"),
+                             space=Space({}), points=points,
+                             wanted=min(wanted, default=None))  # fmt: skip
+    return Plan(search, trials)
 
 
 def ended(number, point, **attributes):

@@ -111,3 +111,21 @@ def test_an_interrupt_saves_what_runs_and_the_same_command_goes_on(tmp_path, int
     assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE] * 4
     again = [text for text in logs(tmp_path).values() if "going on after step" in text]
     assert len(again) == 2
+
+
+@pytest.mark.slow
+def test_an_interrupt_before_any_training_stops_the_workers(tmp_path):
+    process = start(tmp_path, "trainer.max_steps=100000", "trainer.eval_every=100000")
+    wait_until(lambda: len(workers(tmp_path)) == 2, 120, "two workers")
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 130, said(tmp_path)
+    wait_until(lambda: not workers(tmp_path), 30, "the end of the workers")
+
+
+@pytest.mark.slow
+def test_too_many_failures_stop_the_trials_beside(tmp_path):
+    process = start(tmp_path, "trainer.max_steps=100000", "trainer.eval_every=100000",
+                    "optimizer.lr=1e-3,1e30", "hydra.sweeper.max_failure_rate=0")  # fmt: skip
+    assert process.wait(180) == 2, said(tmp_path)
+    assert "max_failure_rate" in said(tmp_path)
+    wait_until(lambda: not workers(tmp_path), 30, "the end of the workers")

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 
 import optuna
 import pytest
@@ -59,6 +60,20 @@ def test_a_database_that_nobody_runs(mtl_train, silent_port, no_pauses, caplog):
         assert SECRET not in words and "ann" not in words.replace("cannot", "")
     written = [path for path in done.cwd.rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in path.read_bytes() for path in written)
+
+
+def test_a_host_that_says_nothing_is_not_waited_for(monkeypatch, tmp_path):
+    """It takes connections and never answers, as behind some firewalls."""
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr(places, "FIRST_S", 1.0)
+    monkeypatch.setattr(places, "_CONNECT_S", 2)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen(16)
+        began = time.monotonic()
+        with pytest.raises(DatabaseGone):
+            open_storage(f"postgresql+psycopg://a@127.0.0.1:{mute.getsockname()[1]}/s", tmp_path)
+    assert time.monotonic() - began < 20
 
 
 def test_a_driver_that_is_not_installed_is_named(tmp_path):

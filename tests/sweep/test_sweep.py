@@ -11,6 +11,7 @@ import optuna
 import pandas as pd
 import pytest
 
+from mtl_sharing.errors import Stopped
 from mtl_sharing.sweep import trial as trial_module
 from mtl_sharing.sweep.storage import _open as open_once
 from support import QUICK, start, wait_for
@@ -81,6 +82,41 @@ def test_the_best_trains_again_by_its_file(mtl_train):
     result = json.loads(Path("again/result.json").read_text())
     assert result["plan"] == best[1]["plan"]
     assert result["performance"] == best[1]["performance"]
+
+
+def test_the_best_trains_again_with_an_option_of_ones_own(mtl_train, tmp_path):
+    mine = tmp_path / "mine" / "encoder"
+    mine.mkdir(parents=True)
+    (mine / "own.yaml").write_text("defaults: [tiny, _self_]\nname: own\ncheckpoint: null\n")
+    words = (*GRID, "--config-dir", "mine", "encoder=own", *KEEP[:1], "score.clock=flops",
+             "suite.select_fraction=0.2", "hydra.sweeper.n_trials=2")  # fmt: skip
+    done = mtl_train(*words)
+    assert done.code == 0, done.err
+    again = mtl_train("--config-dir", FOLDER, "--config-name", "best", "hydra.run.dir=again")
+    assert again.code == 0, again.err
+    result = json.loads(Path("again/result.json").read_text())
+    assert result["scored_by"]["objective"] == "keep"
+    number = next(n for n, each in results().items() if each["plan"] == result["plan"])
+    assert result["tasks"] == results()[number]["tasks"]
+    # What is said to be kept is on dev, which chose nothing.
+    reference = results()[0]["performance"]
+    assert f"{result['performance'] / reference:.1%} of separate models' performance" in done.out
+    assert result["kept"] == pytest.approx(result["performance"] / reference)
+
+
+def test_a_trial_that_is_stopped_again_and_again_is_no_lost_one(mtl_train, monkeypatch):
+    real, stops = trial_module.run_job, iter(range(4))
+
+    def run_job(config, folder, hooks):
+        if next(stops, None) is not None:
+            raise Stopped(str(folder))
+        return real(config, folder, hooks)
+
+    monkeypatch.setattr(trial_module, "run_job", run_job)
+    words = (*GRID, "score.objective=performance", "hydra.sweeper.n_trials=1")
+    codes = [mtl_train(*words).code for _ in range(5)]
+    assert codes == [130, 130, 130, 130, 0]
+    assert states() == ["COMPLETE"]
 
 
 def test_the_same_command_again_trains_nothing(mtl_train):
@@ -356,6 +392,17 @@ BAD = {
                "hydra.sweeper.n_trials"),
     "subdir": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweep.subdir=x_${hydra.job.num}"),
                "hydra.sweep.subdir"),
+    "equal_seeds": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.seeds=[3,3]"),
+                    "different whole numbers"),
+    "one_seed": (("hydra/sweeper=optuna", "split=0,1", "hydra/sweeper/pruner=wilcoxon",
+                  "hydra.sweeper.seeds=[3]"), "two or more"),
+    "seeds_twice": (("hydra/sweeper=optuna", "seed=1,2", "hydra.sweeper.seeds=[3,4]"),
+                    "seed drawn as well"),
+    "percents_over_seeds": (("hydra/sweeper=optuna", "split=0,1", "hydra/sweeper/pruner=asha",
+                             "hydra.sweeper.seeds=[3,4]"), "wilcoxon, threshold or none"),
+    "nothing_drawn": (("+sweep=alpha_schedules", "sampler=unified"), "none is drawn"),
+    "dry_run_too": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.n_jobs=2",
+                     "dry_run=true"), "+cluster=local"),
     "keep_pruner": (("hydra/sweeper=optuna", "split=0,1", "hydra/sweeper/pruner=keep"),
                     "hydra/sweeper/pruner"),
     "search_space": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.custom_search_space=a.b"),
@@ -374,6 +421,17 @@ def test_a_mistake_in_a_sweep_is_told_before_it_starts(mtl_train, name):
     assert done.code == 2, done.out + done.err
     assert told in done.err
     assert "Traceback" not in done.err
+    assert not list(FOLDER.glob("[0-9]*"))
+
+
+def test_a_study_that_is_none_of_ours_is_refused(mtl_train):
+    FOLDER.mkdir(parents=True)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{FOLDER}/study.db")
+    optuna.create_study(storage=storage, study_name="sweep").ask()
+    storage.engine.dispose()
+    done = mtl_train(*GRID, "score.objective=performance")
+    assert done.code == 2
+    assert "hydra.sweeper.study_name" in done.err
     assert not list(FOLDER.glob("[0-9]*"))
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from rich import get_console
 from rich.table import Table
 
+from mtl_sharing.run.files import short_path
+
 Record = dict[str, Any]
 
 
@@ -23,7 +25,7 @@ def print_result(result: Record, folder: Path) -> None:
     _print()
     for label, text in _result_lines(result):
         _print(f"{label:<13}{text}")
-    _print(f"{'run':<13}{_short(folder)}")
+    _print(f"{'run':<13}{short_path(folder)}")
 
 
 def _result_lines(result: Record) -> list[tuple[str, str]]:
@@ -82,7 +84,7 @@ def print_plan(record: Record, folder: Path) -> None:
     _print()
     for label, text in _plan_lines(record):
         _print(f"{label:<16}{text}")
-    _print(f"{'plan.json':<16}{_short(folder)}")
+    _print(f"{'plan.json':<16}{short_path(folder)}")
 
 
 def _copy_of(task: str, owners: list[list[str]]) -> str:
@@ -143,12 +145,6 @@ def _part_lines(record: Record) -> list[tuple[str, str]]:
         each = [f"{len(parts['tags'][key])} {kind}" for kind, key in kinds if parts["tags"][key]]
         lines.append(("tags", f"{' and '.join(each)} by {parts['tags']['pipeline']}"))
     return lines
-
-
-def _short(folder: Path) -> str:
-    """The folder as seen from here, where it lies below."""
-    here = Path.cwd()
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
 def _print(what: object = "") -> None:

@@ -38,6 +38,12 @@ def _write(write: Callable[[Path], object], temporary: Path, path: Path) -> None
         raise OSError(errno.EIO, f"a failed write ({reason})", str(path)) from error
 
 
+def short_path(path: Path) -> Path:
+    """As seen from here, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def replace_text(path: Path, text: str) -> None:
     """Replaces a text file at once."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -68,6 +68,7 @@ class Trainer:
     _number: int = field(default=0, init=False)
     _running: Running = field(default_factory=Running, init=False)
     _stop: int | None = field(default=None, init=False)
+    _stopped_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self.learner = self.phase.make()
@@ -167,8 +168,11 @@ class Trainer:
         return self.phase.patience is not None and self.stale >= self.phase.patience
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # A person means a second Ctrl-C; a scheduler may send several of the others.
-        if self._stop is not None and number == signal.SIGINT:
+        # A person means a second Ctrl-C; a scheduler may send several of the others, and what
+        # started this process may hand on the terminal's own.
+        if self._stop is None:
+            self._stopped_at = time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - self._stopped_at > _ONE_PRESS_S:
             raise KeyboardInterrupt
         self._stop = number if number == REQUEUE else self._stop or number
         log.info("stopping after this step; Ctrl-C to stop at once")
@@ -238,6 +242,8 @@ class Trainer:
         return True
 
 
+# Two interrupts so close together are one.
+_ONE_PRESS_S = 1.0
 # What submitit listens to: SLURM sends it some time before a job's time limit.
 REQUEUE = signal.SIGUSR2
 

@@ -13,16 +13,20 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.regimes import Regime
 from mtl_sharing.sweep.search import Search
+from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space import Point
 from mtl_sharing.sweep.study import (
     IDENTITY,
     OVERRIDES,
     REGIME,
     SAME_AS,
+    SECONDS,
     Book,
     drawn_point,
     is_grid,
+    is_reference,
     make_sampler,
+    trained,
 )
 from mtl_sharing.sweep.views import REFERENCE
 
@@ -93,19 +97,18 @@ class Asker:
         return make_sampler(self.search.options, number)
 
     def _goes_on(self, trials: Sequence[FrozenTrial]) -> bool:
-        own = [trial for trial in trials if SAME_AS not in trial.user_attrs]
         most, points = self.search.options.n_trials, self.search.points
-        if most is not None and len(own) >= most:
+        if most is not None and len(trained(trials)) >= most:
             return False
         if points is not None:
             return len(known_points(trials)) < points or not trials
         latest = trials[-_SAME_IN_A_ROW:]
-        return len(latest) < _SAME_IN_A_ROW or any(SAME_AS not in t.user_attrs for t in latest)
+        return len(latest) < _SAME_IN_A_ROW or bool(trained(latest))
 
     def _draws_the_same(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether a sampler of a finite space has lately drawn what is known already."""
         latest = trials[-_SAME_THEN_NEXT:]
-        same = len(latest) == _SAME_THEN_NEXT and all(SAME_AS in t.user_attrs for t in latest)
+        same = len(latest) == _SAME_THEN_NEXT and not trained(latest)
         return same and self.search.points is not None
 
     def _fresh(self, trials: Sequence[FrozenTrial]) -> Point | None:
@@ -114,7 +117,7 @@ class Asker:
         return next((p for p in self.search.space.points() if as_key(p) not in known), None)
 
     def _asked(self, trial: Trial, trials: Sequence[FrozenTrial]) -> Asked:
-        if REFERENCE in trial.user_attrs:
+        if is_reference(trial):
             overrides = self.search.reference_words
         else:
             # Takes any distribution; as upstream does.
@@ -148,15 +151,21 @@ def as_key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 def known_points(trials: Sequence[FrozenTrial]) -> set[tuple[tuple[str, Any], ...]]:
     """The points of the trials that have one; one that was lost before it was drawn has none."""
-    points = [drawn_point(trial) for trial in trials if REFERENCE not in trial.user_attrs]
+    points = [drawn_point(trial) for trial in trials if not is_reference(trial)]
     return {as_key(point) for point in points if point}
 
 
 def equal_trial(trials: Sequence[FrozenTrial], identity: str) -> int | None:
     """The earliest trial that trains the same and was not lost."""
-    for trial in trials:
-        attributes = trial.user_attrs
-        same = attributes.get(IDENTITY) == identity and SAME_AS not in attributes
-        if same and trial.state != TrialState.FAIL:
+    for trial in trained(trials):
+        if trial.user_attrs.get(IDENTITY) == identity and trial.state != TrialState.FAIL:
             return trial.number
     return None
+
+
+def hours_left_s(options: SweeperConfig, trials: Sequence[FrozenTrial]) -> float | None:
+    """What trials leave of ``hydra.sweeper.hours``, in seconds; None where it has no such end."""
+    if options.hours is None:
+        return None
+    used = sum(trial.user_attrs.get(SECONDS) or 0.0 for trial in trials)
+    return max(0.0, options.hours * 3600 - used / options.n_jobs)

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from importlib.util import find_spec
 
-from omegaconf import DictConfig, OmegaConf
-
 from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.errors import UserError, check_range, one_of
 from mtl_sharing.sweep.regimes import Regime
@@ -13,14 +11,16 @@ from mtl_sharing.sweep.settings import KeepConfig, SweeperConfig
 from mtl_sharing.sweep.study import is_grid, make_pruner, make_sampler
 from mtl_sharing.sweep.verdict import check_objectives
 
+# Pruners whose settings are percents of a training; over seeds a report is a whole training.
+_BY_PERCENT = ("SuccessiveHalvingPruner", "HyperbandPruner", "MedianPruner", "PercentilePruner")
 _SUBDIR = "${hydra.job.num}"
 
 
-def check_search(search: Search, config: DictConfig) -> list[Regime]:
+def check_search(search: Search, subdir: str) -> list[Regime]:
     """Checks everything that can be known before a trial begins.
 
     Args:
-        config: the sweep's, with Hydra's own part.
+        subdir: ``hydra.sweep.subdir``, as it is written.
 
     Returns:
         The regimes at the space's corners.
@@ -30,11 +30,11 @@ def check_search(search: Search, config: DictConfig) -> list[Regime]:
     """
     check_objectives(search.objectives, search.config.score)
     _check_options(search.options)
+    _check_seeds(search)
     _check_pruner(search)
     _check_reference(search)
-    sweep: dict[str, str] = OmegaConf.to_container(config.hydra.sweep, resolve=False)  # type: ignore[assignment]
-    if sweep["subdir"] != _SUBDIR:
-        raise UserError("hydra.sweep.subdir", sweep["subdir"], f"{_SUBDIR}, a trial's number")
+    if subdir != _SUBDIR:
+        raise UserError("hydra.sweep.subdir", subdir, f"{_SUBDIR}, a trial's number")
     return _check_space(search)
 
 
@@ -58,12 +58,25 @@ def _check_options(options: SweeperConfig) -> None:
         raise UserError("hydra/sweeper/sampler", "cmaes, which is not there", "pip install cmaes")
 
 
+def _check_seeds(search: Search) -> None:
+    where, seeds = "hydra.sweeper.seeds", list(search.options.seeds)
+    if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
+        raise UserError(where, seeds, "different whole numbers, 0 or more")
+    if seeds and "seed" in search.space.distributions:
+        raise UserError(where, f"{seeds} and seed drawn as well", "one of the two")
+
+
 def _check_pruner(search: Search) -> None:
     options, objectives = search.options, search.objectives
     make_pruner(options)
     target = options.pruner["_target_"]
-    if target.endswith("WilcoxonPruner") and not options.seeds:
-        raise UserError("hydra.sweeper.seeds", "[]", "two or more seeds for pruner=wilcoxon")
+    name = target.rpartition(".")[2]
+    if name == "WilcoxonPruner" and len(options.seeds) < 2:
+        allowed = "two or more seeds for pruner=wilcoxon"
+        raise UserError("hydra.sweeper.seeds", list(options.seeds), allowed)
+    if name in _BY_PERCENT and options.seeds:
+        found = f"{name} over seeds, which counts in percent of a training"
+        raise UserError("hydra/sweeper/pruner", found, "wilcoxon, threshold or none")
     if target == KeepConfig._target_ and (objectives != ("keep",) or options.seeds):
         found = f"keep with {one_of(objectives)}" + (" over seeds" if options.seeds else "")
         raise UserError("hydra/sweeper/pruner", found, "keep for score.objective=keep alone")
@@ -90,6 +103,9 @@ def _check_space(search: Search) -> list[Regime]:
     if is_grid(search.options) and not search.space.finite:
         next(search.space.points())
     found = [search.regime(point) for point in search.space.corners()]
+    if not found:
+        none = "parameters of which none is drawn with these settings"
+        raise UserError("the sweep's space", none, "a parameter whose condition holds")
     # What a dry run leaves out, as whether the checkpoint is there and fits.
     make_blueprint(replace(found[0].config, dry_run=False))
     return found

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
@@ -11,13 +10,14 @@ from rich import get_console
 from rich.table import Table
 
 from mtl_sharing.logs import log_level
-from mtl_sharing.sweep.asking import known_points
+from mtl_sharing.run.files import short_path
+from mtl_sharing.sweep.asking import hours_left_s, known_points
 from mtl_sharing.sweep.forecast import Forecast, forecast, memory_here, most_costly
 from mtl_sharing.sweep.regimes import Regime
 from mtl_sharing.sweep.search import Search
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space import Space
-from mtl_sharing.sweep.study import SAME_AS, SECONDS
+from mtl_sharing.sweep.study import trained
 
 log = logging.getLogger("mtl_sharing")
 
@@ -30,24 +30,16 @@ class Plan:
     """What a sweep is going to do.
 
     Attributes:
-        points: of its space; None for one without end, or with very many.
-        wanted: trials in all; None where only time ends it.
         trials: those that the study has already.
     """
 
-    options: SweeperConfig
-    objectives: Sequence[str]
-    folder: Path
-    space: Space
-    points: int | None
-    wanted: int | None
+    search: Search
     trials: Sequence[FrozenTrial]
 
-    @classmethod
-    def of(cls, search: Search, trials: Sequence[FrozenTrial]) -> "Plan":
-        """What a search and the trials known so far come to."""
-        return cls(search.options, search.objectives, search.folder, search.space, search.points,
-                   search.wanted, trials)  # fmt: skip
+    @property
+    def options(self) -> SweeperConfig:
+        """The sweeper's."""
+        return self.search.options
 
     @property
     def ended(self) -> list[FrozenTrial]:
@@ -57,27 +49,18 @@ class Plan:
     @property
     def left(self) -> int | None:
         """Trials that are still to be trained, at most."""
-        trained = [trial for trial in self.ended if SAME_AS not in trial.user_attrs]
-        bounds = []
+        bounds, points = [], self.search.points
         if self.options.n_trials is not None:
-            bounds.append(self.options.n_trials - len(trained))
-        if self.points is not None:
+            bounds.append(self.options.n_trials - len(trained(self.ended)))
+        if points is not None:
             first = self.options.reference and not self.ended
-            bounds.append(self.points - len(known_points(self.ended)) + first)
+            bounds.append(points - len(known_points(self.ended)) + first)
         return max(0, min(bounds)) if bounds else None
 
     @property
     def left_s(self) -> float | None:
         """What is left of the sweep's hours, in seconds; None where it has no such end."""
         return hours_left_s(self.options, self.trials)
-
-
-def hours_left_s(options: SweeperConfig, trials: Sequence[FrozenTrial]) -> float | None:
-    """What trials leave of ``hydra.sweeper.hours``, in seconds; None where it has no such end."""
-    if options.hours is None:
-        return None
-    used = sum(trial.user_attrs.get(SECONDS) or 0.0 for trial in trials)
-    return max(0.0, options.hours * 3600 - used / options.n_jobs)
 
 
 def describe_sweep(plan: Plan, regimes: Sequence[Regime]) -> None:
@@ -90,7 +73,7 @@ def describe_sweep(plan: Plan, regimes: Sequence[Regime]) -> None:
         UserError: data or a checkpoint that is not there or does not fit.
     """
     _print()
-    _print(space_table(plan.space))
+    _print(space_table(plan.search.space))
     _print()
     _print_lines(trial_lines(plan))
     chosen = most_costly(regimes)
@@ -132,20 +115,21 @@ def words_of(distribution: BaseDistribution) -> str:
 def trial_lines(plan: Plan) -> list[tuple[str, str]]:
     """How many trials, of what."""
     points = "more points than will be counted, or no end of them"
-    if plan.points is not None:
-        points = f"{plan.points:,} points"
+    if plan.search.points is not None:
+        points = f"{plan.search.points:,} points"
     return [
-        ("sweep", f"{plan.options.study_name} in {_short(plan.folder)}"),
-        ("objective", ", ".join(plan.objectives)),
+        ("sweep", f"{plan.options.study_name} in {short_path(plan.search.folder)}"),
+        ("objective", ", ".join(plan.search.objectives)),
         ("space", points),
         ("trials", _trials(plan)),
     ]
 
 
 def _trials(plan: Plan) -> str:
-    words = "without end" if plan.wanted is None else f"{plan.wanted} at most"
-    if plan.wanted is not None and plan.points is not None:
-        words = str(plan.wanted)
+    wanted = plan.search.wanted
+    words = "without end" if wanted is None else f"{wanted} at most"
+    if wanted is not None and plan.search.points is not None:
+        words = str(wanted)
     if plan.options.reference:
         words += ", the first of them separate models"
     if plan.trials:
@@ -217,11 +201,6 @@ def _duration(seconds: float) -> str:
 
 def _size(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
-
-
-def _short(folder: Path) -> str:
-    here = Path.cwd()
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
 def _print_lines(lines: Sequence[tuple[str, str]]) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -10,10 +9,11 @@ from rich import get_console
 from rich.console import Console
 from rich.table import Table
 
+from mtl_sharing.run.files import short_path
 from mtl_sharing.sweep.jobs import Jobs
 from mtl_sharing.sweep.plots import draw_sweep
-from mtl_sharing.sweep.records import best_trial, is_reference, rank, rows, write_best, write_table
-from mtl_sharing.sweep.study import FIGURES, OVERRIDES, REGIME, SAME_AS, Book
+from mtl_sharing.sweep.records import best_trial, rank, rows, write_best, write_table
+from mtl_sharing.sweep.study import FIGURES, OVERRIDES, REGIME, Book, is_reference, trained
 from mtl_sharing.sweep.telling import Teller
 from mtl_sharing.sweep.winner import Measured, measure_winner, read_measured
 
@@ -33,7 +33,7 @@ def end_sweep(teller: Teller, jobs: Jobs, complete: bool) -> None:
     if not book.trials():
         return
     write_table(book, objectives)
-    best, reference = best_trial(book), teller.reference_or_none()
+    best, reference = best_trial(book), teller.dev_reference()
     if best is None:
         log.info("no trial has been completed yet")
         return
@@ -45,18 +45,19 @@ def end_sweep(teller: Teller, jobs: Jobs, complete: bool) -> None:
         "regime": str(best.user_attrs.get(REGIME)),
         "kept": _kept(best, reference),
     }
-    content = search.composer.standalone(best.user_attrs[OVERRIDES])
+    content = search.standalone(best.user_attrs[OVERRIDES], reference)
     with book.alone():  # another sweep on this study may end at the same moment
         write_best(book, content, facts)
-        draw_sweep(book.folder, rows(book, objectives), objectives, reference, book.study)
+        drawn = teller.selecting_reference()
+        draw_sweep(book.folder, rows(book, objectives), objectives, drawn, book.study)
     print_table(book, objectives, best, reference, measured)
 
 
 def _kept(trial: FrozenTrial, reference: float | None) -> str:
     figures = trial.user_attrs[FIGURES]
     if not reference:
-        return f"performance {figures['performance']:.4f}"
-    return f"{figures['performance'] / reference:.1%} of separate models' performance"
+        return f"performance {figures['dev_performance']:.4f}"
+    return f"{figures['dev_performance'] / reference:.1%} of separate models' performance on dev"
 
 
 def print_table(
@@ -87,9 +88,7 @@ def print_table(
 
 def _shown(book: Book, best: FrozenTrial, objectives: Sequence[str]) -> list[FrozenTrial]:
     """The best few, or the Pareto front; the reference last."""
-    complete = [
-        t for t in book.trials() if t.state == TrialState.COMPLETE and SAME_AS not in t.user_attrs
-    ]
+    complete = [t for t in trained(book.trials()) if t.state == TrialState.COMPLETE]
     if len(objectives) == 1:
         direction = book.study.direction
         ranked = sorted(complete, key=lambda t: rank(t, direction), reverse=True)[:_SHOWN]
@@ -123,7 +122,7 @@ def _cells(
     cells |= {name: f"{v:.3f}" for name, v in zip(objectives, trial.values, strict=True)}
     cells["performance"] = f"{figures['performance']:.4f}"
     cells["dev"] = f"{figures['dev_performance']:.4f}"
-    cells["kept"] = f"{figures['performance'] / reference:.1%}" if reference else "-"
+    cells["kept"] = f"{figures['dev_performance'] / reference:.1%}" if reference else "-"
     cells["parameters"] = _share(figures["parameters"], whole)
     cells["time"] = "-" if figures["time"] is None else f"{figures['time']:.2f}"
     return cells
@@ -147,7 +146,7 @@ def _lines(
         times = measured["time"]
         words = f"{times['train']:.2f} x the time to train and {times['predict']:.2f} x to predict"
         lines.append(("measured", f"separate models take {words}"))
-    place = _short(book.folder)
+    place = short_path(book.folder)
     lines += [
         ("trials", _counts(book.trials())),
         ("sweep", f"{place} (sweep.csv, sweep.png)"),
@@ -158,12 +157,7 @@ def _lines(
 
 def _counts(trials: Sequence[FrozenTrial]) -> str:
     """How many ended in which way; those answered by an earlier one apart."""
-    trained = [trial.state for trial in trials if SAME_AS not in trial.user_attrs]
-    words = [f"{trained.count(s)} {s.name.lower()}" for s in TrialState if s in trained]
-    equal = len(trials) - len(trained)
+    states = [trial.state for trial in trained(trials)]
+    words = [f"{states.count(s)} {s.name.lower()}" for s in TrialState if s in states]
+    equal = len(trials) - len(states)
     return ", ".join(words) + (f"; {equal} more equal to earlier ones" if equal else "")
-
-
-def _short(folder: Path) -> str:
-    here = Path.cwd()
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)

@@ -10,7 +10,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError
 
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.storage import STUDY_FILE, open_storage, patiently, place_of
+from mtl_sharing.sweep.storage import (
+    STUDY_FILE,
+    engine_arguments,
+    open_storage,
+    patiently,
+    place_of,
+)
 from mtl_sharing.sweep.study import MADE_FOR, check_made_for
 
 
@@ -45,7 +51,7 @@ def _has_studies(url: str) -> bool:
         parsed = make_url(url)
         if parsed.drivername.startswith("sqlite") and not Path(parsed.database or "").is_file():
             return False  # looking for tables would make the file
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, **engine_arguments(parsed))
         try:
             return inspect(engine).has_table("studies")
         finally:

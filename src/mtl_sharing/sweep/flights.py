@@ -1,5 +1,6 @@
 """A trial in flight: its runs, one or one for each seed."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class Flight:
         same_as: the trial whose end will be this one's, which trains nothing.
         noted: its figures stand in the study already.
         verdict: how it ended, where the study waits for the reference before it is told.
+        begun, ended: by the monotonic clock.
+        before_s: seconds that earlier starts of the sweep gave it.
     """
 
     number: int
@@ -28,7 +31,15 @@ class Flight:
     verdict: Verdict | None = None
     run: int = 0
     begun: float = 0.0
+    ended: float | None = None
+    before_s: float = 0.0
     noted: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """That the trial has taken, over all starts of the sweep."""
+        end = time.monotonic() if self.ended is None else self.ended
+        return round(self.before_s + end - self.begun, 1)
 
     @property
     def busy(self) -> bool:

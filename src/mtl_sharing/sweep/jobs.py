@@ -1,8 +1,12 @@
 """Placing jobs through the Hydra launcher: one after the other, or several at once."""
 
 import logging
+import multiprocessing
+import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -86,6 +90,16 @@ class Jobs:
     def returned(self, ticket: int) -> Returned | None:
         """How a job returned; None while it runs."""
         return self._returned.get(ticket)
+
+    def stop(self) -> None:
+        """Has this machine's workers save what they train; jobs of a cluster go on.
+
+        They get what Ctrl-C sends to all processes of a terminal.
+        """
+        for worker in multiprocessing.active_children():
+            if worker.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGINT)
 
     def wait(self, seconds: float) -> None:
         """Until a job returns, at most so long."""

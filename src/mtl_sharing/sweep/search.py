@@ -56,6 +56,16 @@ class Search:
         """
         return self.composer.regime(self.words(point))
 
+    def standalone(self, words: Sequence[str], reference: float | None) -> dict[str, Any]:
+        """A config file that trains what a trial with these overrides does, by its own.
+
+        Args:
+            reference: performance of separate models on dev, where it is known.
+        """
+        own = [word for word in words if word not in _FOR_EVERY_TRIAL]
+        known = [] if reference is None else [f"score.reference={reference!r}"]
+        return self.composer.standalone([*own, *known])
+
     @property
     def reference_words(self) -> list[str]:
         """The overrides of separate models: the sweep's own, less those of what is shared."""

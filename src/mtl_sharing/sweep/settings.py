@@ -36,7 +36,7 @@ class KeepConfig(PrunerConfig):
     """For ``score.objective=keep``: ends what cannot be the cheapest regime that keeps enough."""
 
     _target_: str = "mtl_sharing.sweep.pruning.KeepPruner"
-    slack: float = 0.1
+    slack: float = 0.2
 
 
 @dataclass

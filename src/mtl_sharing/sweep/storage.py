@@ -33,6 +33,8 @@ STUDY_FILE = "study.db"
 WHERE = "hydra.sweeper.storage"
 # How long a first answer is waited for, and one in the middle of a sweep.
 FIRST_S, LATER_S = 8.0, 300.0
+# Of PostgreSQL: until a connection stands, and until one that says nothing is given up.
+_CONNECT_S, _SILENT_S = 5, 10
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _ALLOWED = "the URL of a database that runs and lets this user in, or null for SQLite"
 _FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
@@ -81,12 +83,11 @@ def _open(url: str) -> BaseStorage:
     place = place_of(url)
     # Optuna's own lines would say the URL's host and every trial's number once more.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sqlite = {"connect_args": {"timeout": 60}}
-    waits = sqlite if url.startswith("sqlite") else {"pool_pre_ping": True}
+    arguments = engine_arguments(url)
     try:
         # Two first starts at once may meet while they create the tables: the second finds them.
         made = patiently(
-            lambda: PatientStorage(url, engine_kwargs=waits), place, FIRST_S, lambda error: True
+            lambda: PatientStorage(url, engine_kwargs=arguments), place, FIRST_S, lambda error: True
         )
         # With optuna's own memory of trials that have ended, which are read often.
         return get_storage(made)
@@ -95,6 +96,23 @@ def _open(url: str) -> BaseStorage:
         raise UserError(WHERE, found, "pip install 'mtl-sharing[postgres]'") from None
     except RuntimeError as error:
         raise UserError(WHERE, f"{place}: {error}", "a study of this version of optuna") from None
+
+
+def engine_arguments(url: str | URL) -> dict[str, Any]:
+    """How long one attempt waits: for SQLite's lock, or for a host that says nothing."""
+    driver = make_url(url).drivername
+    if driver.startswith("sqlite"):
+        return {"connect_args": {"timeout": 60}}
+    if driver not in ("postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
+        return {"pool_pre_ping": True}
+    waits = {
+        "connect_timeout": _CONNECT_S,
+        "tcp_user_timeout": 1000 * _SILENT_S,
+        "keepalives_idle": _SILENT_S,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    return {"pool_pre_ping": True, "connect_args": waits}
 
 
 def place_of(url: str | URL) -> str:
@@ -132,14 +150,16 @@ def patiently(
     Raises:
         DatabaseGone: it does not answer at all.
     """
-    left, pause = _patience.get() if seconds is None else seconds, _FIRST_PAUSE_S
-    told = False
+    wait, pause = _patience.get() if seconds is None else seconds, _FIRST_PAUSE_S
+    end, paused, told = time.monotonic() + wait, 0.0, False
     while True:
         try:
             result = _without_warnings(work)
         except (SQLAlchemyError, StorageInternalError) as error:
             if not (again or passes)(error):
                 raise
+            # By the clock, since an attempt may take its time, and by the pauses.
+            left = min(end - time.monotonic(), wait - paused)
             if left <= 0:
                 found = f"{place}: {_reason(error)}"
                 raise DatabaseGone(WHERE, found, _ALLOWED) from None
@@ -153,7 +173,7 @@ def patiently(
                 _back = time.monotonic()
             return result
         time.sleep(min(pause, left))
-        left, pause = left - pause, min(2 * pause, _LONGEST_PAUSE_S)
+        paused, pause = paused + min(pause, left), min(2 * pause, _LONGEST_PAUSE_S)
 
 
 def _without_warnings(work: Callable[[], Result]) -> Result:

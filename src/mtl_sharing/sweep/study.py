@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.life import ALIVE, mark
 from mtl_sharing.sweep.settings import PRUNERS, SAMPLERS, SweeperConfig
 from mtl_sharing.sweep.space import Point
-from mtl_sharing.sweep.views import drawn_study
+from mtl_sharing.sweep.views import REFERENCE, drawn_study
 
 log = logging.getLogger(__name__)
 
@@ -111,13 +111,13 @@ class Book:
         return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """No other sweep in this folder asks for or takes up a trial meanwhile."""
-        with (self.folder / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError:
-                log.debug("this file system has no locks")
+    def alone(self, what: str = "") -> Iterator[None]:
+        """No other sweep in this folder asks for or takes up a trial meanwhile.
+
+        Args:
+            what: another thing that only one sweep may do at a time.
+        """
+        with _alone(self.folder, what):
             yield
 
     def ask(self, sampler: BaseSampler, fixed: Point | None = None, **facts: Any) -> Trial:
@@ -166,24 +166,48 @@ def open_book(
         UserError: it was made for another space, other objectives or settings, or works in
             another folder.
     """
-    study = optuna.create_study(
-        storage=storage, study_name=name, directions=directions, load_if_exists=True  # type: ignore[arg-type]
-    )  # fmt: skip
-    found = study.user_attrs.get(MADE_FOR)
-    if found is None:
-        _check_unused(folder)
-        study.set_user_attr(MADE_FOR, made_for)
-    else:
-        check_made_for(name, found, made_for)
+    with _alone(folder):  # two first starts: the second finds what the first has made
+        study = optuna.create_study(
+            storage=storage, study_name=name, directions=directions, load_if_exists=True  # type: ignore[arg-type]
+        )  # fmt: skip
+        found = study.user_attrs.get(MADE_FOR)
+        if found is None:
+            _check_unused(name, study, folder)
+            study.set_user_attr(MADE_FOR, made_for)
+        else:
+            check_made_for(name, found, made_for)
     return Book(study, storage, folder)
 
 
-def _check_unused(folder: Path) -> None:
-    """Raises UserError where trials of another study lie: they would be taken for this one's."""
+@contextmanager
+def _alone(folder: Path, what: str = "") -> Iterator[None]:
+    with (folder / f".{what}lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            log.debug("this file system has no locks")
+        yield
+
+
+def _check_unused(name: str, study: optuna.Study, folder: Path) -> None:
+    """Raises UserError where study or folder have trials that this project's sweep did not make."""
+    if study.get_trials(deepcopy=False):
+        found = f"{name}, a study with trials that no sweep of mtl-sharing has made"
+        raise UserError("hydra.sweeper.study_name", found, "a name that no other study has")
     used = sorted(path.name for path in folder.glob("[0-9]*"))
     if used:
         found = f"{folder}, with trials that this study does not know ({used[0]})"
         raise UserError("hydra.sweep.dir", found, "the folder of this study, or a new one")
+
+
+def is_reference(trial: FrozenTrial | Trial) -> bool:
+    """Whether it is the trial of separate models."""
+    return REFERENCE in trial.user_attrs
+
+
+def trained(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that are trained themselves: they are no answer by an earlier one that is equal."""
+    return [trial for trial in trials if SAME_AS not in trial.user_attrs]
 
 
 def drawn_point(trial: FrozenTrial) -> Point:

@@ -11,14 +11,22 @@ from optuna.trial import FrozenTrial, TrialState
 from mtl_sharing.sweep.asking import Asked, Asker
 from mtl_sharing.sweep.flights import Flight
 from mtl_sharing.sweep.jobs import Jobs, Returned
-from mtl_sharing.sweep.life import ALIVE, Beating, Watch, mark, resting, stop_worker
+from mtl_sharing.sweep.life import ALIVE, Beating, Watch, mark, resting
 from mtl_sharing.sweep.records import write_table
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import LATER_S, back_since, patience
-from mtl_sharing.sweep.study import ATTEMPTS, OVERRIDES, SAME_AS, Book, make_pruner
+from mtl_sharing.sweep.study import (
+    ATTEMPTS,
+    OVERRIDES,
+    SAME_AS,
+    SECONDS,
+    Book,
+    is_reference,
+    make_pruner,
+)
 from mtl_sharing.sweep.telling import Teller
 from mtl_sharing.sweep.verdict import Verdict, read_verdict
-from mtl_sharing.sweep.views import REFERENCE, performance_study
+from mtl_sharing.sweep.views import performance_study
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +70,6 @@ class Sweep:
                     return
                 self.jobs.wait(_LOOK_EVERY_S)
 
-    def stop(self) -> None:
-        """Asks this process's workers to save what they train; jobs of a cluster go on."""
-        trials = self.book.trials()
-        for number in self.flights:
-            stop_worker(trials[number].user_attrs.get(ALIVE))
-
     def _open(self) -> bool:
         """Whether any trial runs, here or elsewhere."""
         return bool(self.flights) or any(
@@ -75,13 +77,13 @@ class Sweep:
         )
 
     def _beat(self, beat: int) -> None:
-        """A sign of life for each trial whose job shows none itself."""
+        """A sign of life for each trial whose job shows none itself, and the time of all."""
         with patience(0 if beat else LATER_S):  # the next one comes
             trials = self.book.trials()
-            for number in list(self.flights):
+            for number, flight in list(self.flights.items()):
                 found = trials[number].user_attrs.get(ALIVE) or {}
-                if not found.get("job"):
-                    self.book.note(number, **{ALIVE: mark(beat, job=False)})
+                alive = {} if found.get("job") else {ALIVE: mark(beat, job=False)}
+                self.book.note(number, **{SECONDS: flight.seconds}, **alive)
 
     # Beginning
 
@@ -113,23 +115,27 @@ class Sweep:
 
     def _reference(self) -> list[str]:
         """What separate models reach on dev, once known, so that a trial's result can say it."""
-        figures = self.teller.reference_figures()
-        if figures is None or self.teller.known_reference is not None:
-            return []
-        return [f"score.reference={figures['dev_performance']!r}"]
+        found = self.teller.dev_reference()
+        given = self.teller.known.selecting is not None
+        return [] if found is None or given else [f"score.reference={found!r}"]
 
     def _take_up(self) -> None:
         """Takes over the running trials that nobody works on any more."""
         for trial in self.book.trials():
             mine = trial.number in self.flights
-            if trial.state == TrialState.RUNNING and not mine and self._is_lost(trial):
-                with self.book.alone():
-                    now = self.book.trial(trial.number)
-                    same = now.user_attrs.get(ALIVE) == trial.user_attrs.get(ALIVE)
-                    if now.state.is_finished() or not same:
-                        continue  # another sweep was faster
-                    self.book.note(trial.number, **{ALIVE: mark(0, job=False)})
+            lost = trial.state == TrialState.RUNNING and not mine and self._is_lost(trial)
+            if lost and self._claim(trial):
                 self._resume(trial)
+
+    def _claim(self, trial: FrozenTrial) -> bool:
+        """Makes this start responsible for a lost trial; False where another one was faster."""
+        with self.book.alone():
+            now = self.book.trial(trial.number)
+            same = now.user_attrs.get(ALIVE) == trial.user_attrs.get(ALIVE)
+            if now.state.is_finished() or not same:
+                return False
+            self.book.note(trial.number, **{ALIVE: mark(0, job=False)})
+        return True
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
         found = trial.user_attrs.get(ALIVE)
@@ -140,13 +146,14 @@ class Sweep:
     def _resume(self, trial: FrozenTrial) -> None:
         flight = self._flight(trial.number, trial.user_attrs.get(OVERRIDES, []))
         flight.same_as = trial.user_attrs.get(SAME_AS)
+        flight.before_s = trial.user_attrs.get(SECONDS) or 0.0
         self.flights[trial.number] = flight
         if not flight.overrides:
             self._begin(self.asker.again(trial))
-        elif flight.same_as is None and self._read(flight.folders) is None:
+        elif flight.same_as is None and self._open_run(flight, 0):
+            # Not counted as a loss: whoever stopped the sweep meant no harm to the trial.
             log.info("trial %d: taken up again", trial.number)
-            flight.run = next(i for i in range(len(flight.folders)) if self._open_run(flight, i))
-            self._again(flight)
+            self._start(flight)
 
     def _open_run(self, flight: Flight, run: int) -> bool:
         return self._read([flight.folders[run]]) is None
@@ -187,6 +194,8 @@ class Sweep:
             return self.teller.answer(flight, self.book.trial(flight.same_as))
         if flight.verdict is None:
             flight.verdict = self._verdict(flight)
+            if flight.verdict is not None:
+                flight.ended = time.monotonic()
         return flight.verdict is not None and self.teller.tell(flight, flight.verdict)
 
     def _verdict(self, flight: Flight) -> Verdict | None:
@@ -196,7 +205,8 @@ class Sweep:
             return self._next_seed(flight, found)
         returned = None if flight.ticket is None else self.jobs.returned(flight.ticket)
         if returned is None:
-            if self._is_lost(self.book.trial(flight.number)):
+            trial = self.book.trial(flight.number)
+            if self._is_lost(trial) and self._claim(trial):
                 log.warning("trial %d: no sign of life; starting it again", flight.number)
                 self._again(flight)
             return flight.verdict
@@ -213,7 +223,7 @@ class Sweep:
             return found
         study = performance_study(self.book.study.study_name, self.book.storage)
         trial = self.book.trial(flight.number)
-        if REFERENCE not in trial.user_attrs and make_pruner(self.options).prune(study, trial):
+        if not is_reference(trial) and make_pruner(self.options).prune(study, trial):
             reason = f"behind after {flight.run + 1} of {len(flight.seeds)} seeds"
             return Verdict(TrialState.PRUNED, found.figures, reason)
         flight.run += 1

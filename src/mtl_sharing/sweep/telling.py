@@ -1,31 +1,39 @@
 """Tells the study how trials ended, and knows the reference that they are held against."""
 
 import shutil
-import time
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.sweep.flights import Flight
-from mtl_sharing.sweep.records import best_trial, is_reference
+from mtl_sharing.sweep.records import best_trial
 from mtl_sharing.sweep.report import Report
 from mtl_sharing.sweep.search import Search
-from mtl_sharing.sweep.study import FIGURES, REASON, SAME_AS, SECONDS, Book
+from mtl_sharing.sweep.study import FIGURES, REASON, SECONDS, Book, is_reference, trained
 from mtl_sharing.sweep.verdict import Figures, Verdict, missing_figures, objective_values
+
+
+@dataclass(frozen=True)
+class Known:
+    """Performance of separate models, where the config says it.
+
+    Attributes:
+        selecting: on what selects: what is held out of train, or dev.
+        dev: on dev.
+    """
+
+    selecting: float | None = None
+    dev: float | None = None
 
 
 @dataclass
 class Teller:
-    """Ends trials in the study.
-
-    Attributes:
-        known_reference: performance of separate models, where the config says it.
-    """
+    """Ends trials in the study."""
 
     book: Book
     search: Search
-    known_reference: float | None
+    known: Known
     report: Report
 
     def reference(self) -> float | None:
@@ -34,15 +42,16 @@ class Teller:
         Raises:
             UserError: their training failed.
         """
-        if self.known_reference is not None or not self.search.options.reference:
-            return self.known_reference
+        if self.known.selecting is not None or not self.search.options.reference:
+            return self.known.selecting
         trials = self.book.trials()
         if not trials:
             return None
         first = trials[0]
         if first.state == TrialState.FAIL:
             found = f"trial 0 failed: {first.user_attrs.get(REASON)}"
-            raise UserError("the sweep's reference", found, "separate models that train")
+            allowed = "separate models that train; begin anew with hydra.sweeper.study_name=NAME"
+            raise UserError("the sweep's reference", found, allowed)
         figures = self.reference_figures()
         return None if figures is None else float(figures["performance"])
 
@@ -51,12 +60,17 @@ class Teller:
         first = self.book.trials()[:1]
         return first[0].user_attrs.get(FIGURES) if first and is_reference(first[0]) else None
 
-    def reference_or_none(self) -> float | None:
-        """As :meth:`reference`, for a line of output."""
+    def selecting_reference(self) -> float | None:
+        """As :meth:`reference`, for a picture; None where it has failed, too."""
         try:
             return self.reference()
         except UserError:
             return None
+
+    def dev_reference(self) -> float | None:
+        """Performance of separate models on dev, which is what is reported; None until known."""
+        figures = self.reference_figures()
+        return self.known.dev if figures is None else float(figures["dev_performance"])
 
     def tell(self, flight: Flight, verdict: Verdict) -> bool:
         """Ends a trial; False where its value waits for the reference.
@@ -77,15 +91,14 @@ class Teller:
                 return False
             figures = verdict.figures, self.search.config.score, self.reference()
             values = objective_values(self.search.objectives, *figures)
-        seconds = round(time.monotonic() - flight.begun, 1)
-        self.book.note(flight.number, **{SECONDS: seconds, REASON: verdict.reason})
+        self.book.note(flight.number, **{SECONDS: flight.seconds, REASON: verdict.reason})
         self.book.tell(flight.number, verdict.state, values)
         # Nothing is left to go on with.
         for folder in flight.folders:
             shutil.rmtree(folder / "checkpoint", ignore_errors=True)
         best = best_trial(self.book)
         better = best is not None and best.number == flight.number
-        self.report.ended(self.book.trial(flight.number), self.reference_or_none(), better)
+        self.report.ended(self.book.trial(flight.number), self.dev_reference(), better)
         self.check_failures()
         return True
 
@@ -106,7 +119,7 @@ class Teller:
         """Raises UserError once more trials have failed than may."""
         if "keep" in self.search.objectives:
             self.reference()
-        trials = [t for t in self.book.trials() if SAME_AS not in t.user_attrs]
+        trials = trained(self.book.trials())
         failed = [trial for trial in trials if trial.state == TrialState.FAIL]
         wanted = self.report.wanted or max(len(trials), 10)
         if failed and len(failed) > self.search.options.max_failure_rate * wanted:

@@ -28,7 +28,7 @@ Measured = dict[str, Any]
 def measure_winner(jobs: Jobs, book: Book, best: FrozenTrial) -> Measured | None:
     """Time of separate models over the winner's, side by side; None where it cannot be had."""
     # Of two sweeps that end together the second finds what the first has measured.
-    with book.alone():
+    with book.alone("measuring."):
         return read_measured(book.folder, best.number) or _measure(jobs, book.folder, best)
 
 
