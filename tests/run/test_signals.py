@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from mtl_sharing.run import trainer
 from mtl_sharing.run.learner import Learner
 from support import QUICK
 
@@ -69,6 +70,7 @@ def test_a_run_is_queued_again_with_its_state_saved(mtl_train, send_at, queue, s
 
 @pytest.mark.parametrize("sent", [
     [signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM],
+    [signal.SIGINT, signal.SIGINT],  # a terminal's, and the same handed on by a sweep
 ])  # fmt: skip
 def test_a_scheduler_that_insists_does_not_cost_the_state(mtl_train, send_at, queue, sent):
     send_at(4, *sent)
@@ -79,7 +81,8 @@ def test_a_scheduler_that_insists_does_not_cost_the_state(mtl_train, send_at, qu
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_ctrl_c_stops_at_once(mtl_train, send_at, first):
+def test_a_second_ctrl_c_stops_at_once(mtl_train, send_at, first, monkeypatch):
+    monkeypatch.setattr(trainer, "_ONE_PRESS_S", -1.0)  # as if some time had passed
     send_at(4, first, signal.SIGINT)
     done = mtl_train(*WORDS)
     assert done.code == 130 and "stopped at once" in done.err

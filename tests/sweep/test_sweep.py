@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.errors import Stopped
+from mtl_sharing.sweep import life
 from mtl_sharing.sweep import trial as trial_module
 from mtl_sharing.sweep.storage import _open as open_once
 from support import QUICK, start, wait_for
@@ -113,6 +114,7 @@ def test_a_trial_that_is_stopped_again_and_again_is_no_lost_one(mtl_train, monke
         return real(config, folder, hooks)
 
     monkeypatch.setattr(trial_module, "run_job", run_job)
+    monkeypatch.setattr(life, "process_is_gone", lambda found: True)  # as in other processes
     words = (*GRID, "score.objective=performance", "hydra.sweeper.n_trials=1")
     codes = [mtl_train(*words).code for _ in range(5)]
     assert codes == [130, 130, 130, 130, 0]
