@@ -165,7 +165,7 @@ def draw_history(axes: "Axes", data: Sequence[tuple[int, float, float]], objecti
         trials, values, best = zip(*data, strict=True)
         axes.scatter(trials, values, c="tab:blue")
         axes.step(trials, best, where="post", c="tab:green", label="best so far")
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper left")
 
 
 def draw_importance(axes: "Axes", data: dict[str, float]) -> None:
