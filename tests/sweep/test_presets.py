@@ -35,6 +35,14 @@ EXPECTED = {
 OF_REPORTS = [name for name in PRESETS if name.startswith(("mops", "hybrid"))]
 
 
+FAST = ("split_points", "mops_xyz")
+
+
+def _mostly_slow(*fast: str) -> list:
+    """All presets, of which only these are tested every time."""
+    return [n if n in fast else pytest.param(n, marks=pytest.mark.slow) for n in PRESETS]
+
+
 def small(name: str) -> list[str]:
     """The preset on bundled text with the bundled encoder, unless it is about encoders."""
     encoder = [] if name == "hybrid_encoders" else ["encoder=tiny"]
@@ -72,7 +80,7 @@ def test_a_preset_composes(name):
             assert len(found) == points
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", _mostly_slow(*FAST, "regimes", "alpha_schedules"))
 def test_corners_make_regimes(name):
     with opened(*small(name)) as sweep:
         corners = [sweep.regime(point) for point in sweep.space.corners()]
@@ -178,12 +186,9 @@ def test_fsi_fills_the_encoder():
 
 TINY = (*(word for word in QUICK if "score" not in word and "train_rows" not in word),
         "suite.max_train_rows=100", "score.pairs=1", "hydra.sweeper.n_trials=2")  # fmt: skip
-FAST = ("split_points", "mops_xyz")
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in PRESETS]
-)
+@pytest.mark.parametrize("name", _mostly_slow(*FAST))
 def test_two_trials_of_a_preset(mtl_train, tmp_path, name):
     done = mtl_train("-m", *small(name), *TINY)
     assert done.code == 0, done.err

@@ -41,7 +41,7 @@ def results(folder: Path = FOLDER) -> dict[int, dict]:
     }
 
 
-def test_a_grid_visits_every_split_once(mtl_train):
+def test_a_grid_visits_every_split_once_and_holds_it_against_the_first_trial(mtl_train):
     done = mtl_train(*GRID, *KEEP)
     assert done.code == 0, done.err
     trials = study().trials
@@ -60,11 +60,6 @@ def test_a_grid_visits_every_split_once(mtl_train):
     assert table["performance"][2] == found[2]["performance"]
     assert (FOLDER / "sweep.png").stat().st_size > 10_000
     assert "best" in done.out
-
-
-def test_the_objective_keep_is_held_against_the_first_trial(mtl_train):
-    assert mtl_train(*GRID, *KEEP).code == 0
-    found, trials = results(), study().trials
     reference = found[0]["performance"]
     for trial in trials[2:]:
         result = found[trial.number]
@@ -73,16 +68,6 @@ def test_the_objective_keep_is_held_against_the_first_trial(mtl_train):
         wanted = kept - 0.99 if kept < 0.99 else ratios["memory"] * ratios["time"]
         assert trial.value == pytest.approx(wanted)
     assert trials[0].value == 1.0
-
-
-def test_the_best_trains_again_by_its_file(mtl_train):
-    assert mtl_train(*GRID, "score.objective=performance").code == 0
-    best = max(results().items(), key=lambda item: (item[1]["performance"], -item[0]))
-    again = mtl_train("--config-dir", FOLDER, "--config-name", "best", "hydra.run.dir=again")
-    assert again.code == 0, again.err
-    result = json.loads(Path("again/result.json").read_text())
-    assert result["plan"] == best[1]["plan"]
-    assert result["performance"] == best[1]["performance"]
 
 
 def test_the_best_trains_again_with_an_option_of_ones_own(mtl_train, tmp_path):
@@ -121,7 +106,7 @@ def test_a_trial_that_is_stopped_again_and_again_is_no_lost_one(mtl_train, monke
     assert states() == ["COMPLETE"]
 
 
-def test_the_same_command_again_trains_nothing(mtl_train):
+def test_the_same_command_again_trains_nothing_and_the_best_again_by_its_file(mtl_train):
     words = (*GRID, "score.objective=performance")
     assert mtl_train(*words).code == 0
     before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
@@ -129,6 +114,12 @@ def test_the_same_command_again_trains_nothing(mtl_train):
     assert again.code == 0, again.err
     assert before == {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
     assert len(study().trials) == 5
+    best = max(results().items(), key=lambda item: (item[1]["performance"], -item[0]))
+    trained = mtl_train("--config-dir", FOLDER, "--config-name", "best", "hydra.run.dir=again")
+    assert trained.code == 0, trained.err
+    result = json.loads(Path("again/result.json").read_text())
+    assert result["plan"] == best[1]["plan"]
+    assert result["performance"] == best[1]["performance"]
 
 
 def test_a_sweep_that_was_stopped_draws_what_it_would_have_drawn(mtl_train):
