@@ -113,7 +113,7 @@ def test_a_cancelled_and_a_preempted_job_go_on(sweeping: Sweeping):
     sweeping.ends(sweep, 600)
     check_left(sweeping, 1, steps)
     assert sweeping.trials()[0].state == TrialState.COMPLETE
-    assert went_on(2) and len(slurm.jobs()) == 3
+    assert went_on(2) and len(slurm.jobs()) == 4  # the last one measures the winner
     # Stopped where the signal came, not where it was evaluated last.
     on = [line for line in begins(folder) if "going on" in line]
     stopped = [int(line.split("after step ")[1].split()[0]) for line in on]
