@@ -37,6 +37,7 @@ from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_json
 from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory, use_device
+from mtl_sharing.run.predictions import write_predictions
 from mtl_sharing.run.records import draw_curves, git_state, versions
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
@@ -190,6 +191,7 @@ def _train_and_score(
     peak = peak_memory(trainer.runtime.device)
     log.info("evaluating on all of dev")
     found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
+    write_predictions(folder, found.answers, material.dev_examples)
     chosen = _selection(trainer, material)
     if hooks.curves:
         draw_curves(

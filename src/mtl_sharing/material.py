@@ -1,7 +1,7 @@
 """Reads what a blueprint names: examples, tokenizer, starting weights; and says what it found."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Material:
         vocabulary: the tokenizer's, where a phase hides tokens.
         pairs: positive training pairs of the tasks that a phase ranks, by task.
         select: what was held out of train to choose by; empty where dev serves for that.
+        dev_examples: the dev examples as they were read, before any cleaning.
     """
 
     train: Mapping[str, EncodedTask]
@@ -56,6 +57,7 @@ class Material:
     vocabulary: Vocabulary | None = None
     pairs: Mapping[str, EncodedTask] = field(default_factory=dict)
     select: Mapping[str, EncodedTask] = field(default_factory=dict)
+    dev_examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
 
     @property
     def watched(self) -> tuple[str, Mapping[str, EncodedTask]]:
@@ -71,6 +73,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
     """
     read = {name: _read(blueprint, spec) for name, spec in blueprint.specs.items()}
     _hold_out(blueprint, read)
+    as_read = {name: splits["dev"].examples for name, splits in read.items()}
     cache = blueprint.config.cache
     store = make_store(cache) if cache.tokens else None
     uncleaned = _clean(blueprint, read, store)
@@ -95,6 +98,7 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
         _vocabulary(blueprint, tokenizer),
         _pairs(blueprint, train, tokenizer),
         select=held,
+        dev_examples=as_read,
     )
 
 

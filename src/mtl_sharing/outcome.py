@@ -110,7 +110,11 @@ def _tower_parameters(blueprint: Blueprint) -> int:
 
 
 def model_config(blueprint: Blueprint) -> Result:
-    """The content of config.json, beside model.safetensors: what its weights belong to."""
+    """The content of config.json, beside model.safetensors: what its weights belong to.
+
+    With ``settings``, the whole config, the three files model.safetensors, config.json and
+    tokenizer.json are all that it takes to build the network again.
+    """
     architecture = blueprint.architecture
     return {
         "schema": SCHEMA,
@@ -123,6 +127,7 @@ def model_config(blueprint: Blueprint) -> Result:
         "head": asdict(architecture.head),
         "precision": blueprint.runtime.precision,
         "max_length": blueprint.config.suite.max_length,
+        "settings": asdict(blueprint.config),
     }
 
 

@@ -24,7 +24,7 @@ def test_a_run_leaves_everything_that_the_contract_names(mtl_train):
     names = {path.name for path in done.folder.iterdir()}
     assert names >= {
         ".hydra", "plan.json", "result.json", "metrics.csv", "curves.png", "model.safetensors",
-        "config.json", "tokenizer.json", "checkpoint", "train.log",
+        "config.json", "tokenizer.json", "checkpoint", "train.log", "predictions.parquet",
     }  # fmt: skip
     result = done.result
     assert set(result) >= CONTRACT

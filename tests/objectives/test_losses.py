@@ -120,3 +120,24 @@ def test_a_score_counts_as_its_nearest_class(label):
 def test_classes_of_a_score_need_whole_ends():
     with pytest.raises(UserError, match=r"labels 0 to 4\.5; allowed: whole numbers"):
         objective("expected_class", "regression", high=4.5)
+
+
+def probabilities(found, raw):
+    return [[round(float(p), 6) for p in row] for row in found.probabilities(torch.tensor(raw))]
+
+
+def test_probabilities_of_classes():
+    classes = objective("cross_entropy", "classes")
+    assert probabilities(classes, [[math.log(2), 0.0, 0.0]]) == [[0.5, 0.25, 0.25]]
+    binary = objective("bce", "binary", classes=2)
+    upper = round(sigmoid(1.5), 6)
+    assert probabilities(binary, [[1.5]]) == [[pytest.approx(1 - upper, abs=1e-6), upper]]
+    # A squared error's raw number is its probability, as far as it can be one.
+    squared = objective("mse", "binary", classes=2)
+    assert probabilities(squared, [[0.75], [-3.0], [4.0]]) == [[0.25, 0.75], [1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("name", ["mse", "scaled_cosine", "sigmoid_cosine", "expected_class"])
+def test_values_have_no_probabilities(name):
+    found = objective(name, "regression")
+    assert found.probabilities(torch.zeros(2, found.outputs)) is None

@@ -36,6 +36,10 @@ class Objective(Protocol):
         """Raw outputs (E, K) to predictions (E,): a class number, or a value in label units."""
         ...
 
+    def probabilities(self, raw: Tensor) -> Tensor | None:
+        """Raw outputs (E, K) to the probability of each class (E, C); None for values."""
+        ...
+
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """How far two raw outputs (E, K) differ, either way round, a scalar, mean over examples.
 
@@ -61,6 +65,10 @@ class CrossEntropy:
         """The likeliest class."""
         return raw.argmax(dim=1)
 
+    def probabilities(self, raw: Tensor) -> Tensor | None:
+        """The softmax."""
+        return raw.softmax(dim=1)
+
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """See :class:`Objective`."""
         p, q = one.log_softmax(dim=1), other.log_softmax(dim=1)
@@ -84,6 +92,10 @@ class BinaryCrossEntropy:
     def predict(self, raw: Tensor) -> Tensor:
         """Class 1 where its probability is above a half."""
         return (raw[:, 0] > 0).long()
+
+    def probabilities(self, raw: Tensor) -> Tensor | None:
+        """Of class 0 and of class 1, the sigmoid of the logit."""
+        return torch.stack([(-raw[:, 0]).sigmoid(), raw[:, 0].sigmoid()], dim=1)
 
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """See :class:`Objective`."""
@@ -115,6 +127,13 @@ class SquaredError:
         """The raw number; for binary labels (``whole``) the nearer of the two classes."""
         return (raw[:, 0] > self.bias).long() if self.whole else raw[:, 0]
 
+    def probabilities(self, raw: Tensor) -> Tensor | None:
+        """For binary labels the raw number, as far as it is a probability; None for values."""
+        if not self.whole:
+            return None
+        upper = ((raw[:, 0] - self.low) / (self.high - self.low)).clamp(0, 1)
+        return torch.stack([1 - upper, upper], dim=1)
+
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """See :class:`Objective`."""
         return F.mse_loss(one, other)
@@ -144,6 +163,10 @@ class CosineError:
         """The value in label units."""
         share = torch.sigmoid(raw[:, 0]) if self.sigmoid else (raw[:, 0] + 1) / 2
         return self.low + share * (self.high - self.low)
+
+    def probabilities(self, raw: Tensor) -> Tensor | None:
+        """None: it gives values."""
+        return None
 
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """See :class:`Objective`."""
@@ -176,6 +199,10 @@ class ExpectedClass:
         """The expected value of the classes' probabilities."""
         values = torch.arange(self.outputs, device=raw.device) + self.low
         return raw.softmax(dim=1) @ values.to(raw.dtype)
+
+    def probabilities(self, raw: Tensor) -> Tensor | None:
+        """None: its classes are only a way to a value."""
+        return None
 
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """See :class:`Objective`."""

@@ -75,6 +75,10 @@ class RankedPairs:
         first, second = self._embeddings(raw)
         return self.scale * (first * second).sum(dim=1)
 
+    def probabilities(self, raw: Tensor) -> Tensor | None:
+        """None: a score is a value."""
+        return None
+
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """How far the answers to "which second text?" differ, as for classes."""
         return CrossEntropy(len(one)).divergence(self.scores(one), self.scores(other))

@@ -1,13 +1,14 @@
 """Predictions of a network over whole splits, and what they are worth."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mtl_sharing.data.batches import EncodedTask, evaluation_batches
 from mtl_sharing.errors import UserError
@@ -34,16 +35,34 @@ class TaskMeasure:
     classes: int
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a network says of a task's examples.
+
+    Attributes:
+        values: predictions in label units, float64, shape (E,).
+        probability: of the predicted class, float64, shape (E,); None for a regression.
+        error: how far off each is, float64, shape (E,): one minus the probability of the true
+            class, or the distance to the true value; NaN where no label is known.
+    """
+
+    values: NDArray[np.float64]
+    probability: NDArray[np.float64] | None
+    error: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Figures of all tasks: ``tasks[name]`` holds metric, value, floor, examples and the rest.
 
     Attributes:
         split: name of what they were taken on, ``dev`` or ``select``.
+        answers: of each task, what the figures were taken from.
     """
 
     tasks: Mapping[str, dict[str, Any]]
     split: str = "dev"
+    answers: Mapping[str, Answers] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def performance(self) -> float:
@@ -74,18 +93,43 @@ def check_finite(what: str, value: float, when: str) -> None:
 
 def predict(
     network: Network, task: str, data: EncodedTask, measure: TaskMeasure, runtime: Runtime
-) -> tuple[NDArray[np.float64], float]:
-    """Predictions in label units, shape (examples,), and the mean loss."""
+) -> tuple[Answers, float]:
+    """What the network says of every example, and the mean loss."""
     network.eval()
-    predicted, loss = np.zeros(len(data)), 0.0
+    parts, loss, order = [], 0.0, []
     # One autocast around all batches casts each weight once.
     with torch.inference_mode(), autocast(runtime.precision, runtime.device):
         for rows, batch in evaluation_batches(data, runtime.evaluation_batch):
             moved = batch.to(runtime.device)
             raw = network({task: moved.text})[task]
-            predicted[rows] = measure.objective.predict(raw).double().cpu().numpy()
+            parts.append(answers_of(measure.objective, raw, data.labels[rows]))
+            order.append(rows)
             loss += float(measure.objective.loss(raw, moved.labels)) * len(rows)
-    return predicted, loss / len(data)
+    return _in_order(parts, np.concatenate(order)), loss / len(data)
+
+
+def answers_of(objective: Objective, raw: Tensor, labels: NDArray[np.float64]) -> Answers:
+    """Raw outputs (E, K) read by the task's objective; labels (E,) are NaN where unknown."""
+    values = objective.predict(raw).double().cpu().numpy()
+    classes = objective.probabilities(raw.float())
+    if classes is None:
+        return Answers(values, None, np.abs(values - labels))
+    found, rows = classes.double().cpu().numpy(), np.arange(len(labels))
+    known = ~np.isnan(labels)
+    error = np.full(len(labels), np.nan)
+    error[known] = 1 - found[rows[known], labels[known].astype(int)]
+    return Answers(values, found[rows, values.astype(int)], error)
+
+
+def _in_order(parts: Sequence[Answers], order: NDArray[np.int64]) -> Answers:
+    """Batches of answers as one, by the examples' own order."""
+    place = np.argsort(order)
+    probabilities = [part.probability for part in parts if part.probability is not None]
+    return Answers(
+        np.concatenate([part.values for part in parts])[place],
+        np.concatenate(probabilities)[place] if probabilities else None,
+        np.concatenate([part.error for part in parts])[place],
+    )
 
 
 def evaluate(
@@ -101,11 +145,12 @@ def evaluate(
         splits: each task's examples.
         split: what these are called.
     """
-    tasks = {}
+    tasks, answers = {}, {}
     for name, data in splits.items():
         measure = measures[name]
-        predicted, loss = predict(network, name, data, measure, runtime)
+        answers[name], loss = predict(network, name, data, measure, runtime)
         check_finite(f"loss of task {name}", loss, f"on {split}")
+        predicted = answers[name].values
         figures = task_metrics(measure.kind, predicted, data.labels, measure.classes)
         tasks[name] = {
             "metric": measure.metric,
@@ -115,4 +160,4 @@ def evaluate(
             "loss": loss,
             **figures,
         }
-    return Evaluation(tasks, split)
+    return Evaluation(tasks, split, answers)
