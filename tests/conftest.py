@@ -25,8 +25,16 @@ def _cache_of_the_tests(tmp_path_factory) -> Iterator[None]:
 
 
 @pytest.fixture
-def mtl_train(tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Outcome]]:
+def pictures() -> None:
+    """For a test of what a run draws, which :func:`mtl_train` leaves out: a quarter of its time."""
+
+
+@pytest.fixture
+def mtl_train(request, tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Outcome]]:
     """``mtl-train`` with the given words, in a folder of its own."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("mtl_sharing.job.draw_curves", lambda *arguments: None)
+        monkeypatch.setattr("mtl_sharing.sweep.ending.draw_sweep", lambda *arguments: None)
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

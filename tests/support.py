@@ -9,8 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 import torch
 from hydra import compose, initialize_config_module
+from hydra._internal.core_plugins.importlib_resources_config_source import (
+    ImportlibResourcesConfigSource,
+)
 
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.model.architecture import Architecture
@@ -111,10 +115,25 @@ def start(cwd: Path, *words: str) -> subprocess.Popen:
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
 
 
-def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
+def wait_for(path: Path, process: subprocess.Popen, seconds: float = 600) -> None:
     """Until a process has written ``path``."""
     end = time.monotonic() + seconds
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+class _Unopened:
+    """A config file that an interrupt reaches before it is open."""
+
+    def open(self, **named: str) -> None:
+        raise KeyboardInterrupt
+
+
+def interrupt_reading(patch: pytest.MonkeyPatch) -> None:
+    """Has Ctrl-C come whenever Hydra opens a config file; its ``finally`` makes another error."""
+    read = ImportlibResourcesConfigSource._read_config
+    patch.setattr(
+        ImportlibResourcesConfigSource, "_read_config", lambda self, file: read(self, _Unopened())
+    )

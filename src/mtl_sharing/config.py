@@ -3,7 +3,9 @@
 Imports no torch, so that ``mtl-train --help`` answers at once.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -127,12 +129,23 @@ class Config:
     cache: CacheConfig = field(default_factory=CacheConfig)
 
 
-def register() -> None:
-    """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused."""
-    schema = OmegaConf.structured(Config)
+@cache
+def _schema() -> Any:
+    """The dataclasses as OmegaConf's nodes; whoever reads them takes a copy."""
+    return OmegaConf.structured(Config)
+
+
+@cache
+def _open_schema() -> Any:
+    schema = deepcopy(_schema())
     for name in _OWN_KEYS:
         OmegaConf.set_struct(OmegaConf.select(schema, name), False)
-    ConfigStore.instance().store(name=ROOT_NAME, node=schema, replace=True)
+    return schema
+
+
+def register() -> None:
+    """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused."""
+    ConfigStore.instance().store(name=ROOT_NAME, node=_open_schema(), replace=True)
 
 
 def to_config(values: DictConfig) -> Config:
@@ -143,7 +156,7 @@ def to_config(values: DictConfig) -> Config:
     """
     # Through plain values: a key added to a node that is typed already would pass unseen.
     plain = OmegaConf.create(OmegaConf.to_container(values, resolve=True, throw_on_missing=True))
-    merged: Any = OmegaConf.merge(OmegaConf.structured(Config), plain)
+    merged: Any = OmegaConf.merge(_schema(), plain)
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     return config

@@ -56,6 +56,17 @@ class Stopped(KeyboardInterrupt):
     """
 
 
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is an interrupt, or what somebody's clearing up has made of one.
+
+    Hydra closes a config file in a ``finally`` that an interrupt can reach before the file is
+    open; what comes out is an UnboundLocalError in the interrupt's place.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def check_range(where: str, value: float, low: float, high: float = math.inf) -> None:
     """Raises UserError unless ``low <= value <= high`` and the value is finite."""
     if not (low <= value <= high and math.isfinite(value)):

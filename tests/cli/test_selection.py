@@ -11,6 +11,7 @@ HELD = "suite.select_fraction=0.2"
 SOURCE = "columns: {text: '0', label: '1'}\nformat: {header: false}\ntrain: [more.csv]\n"
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_run_reports_dev_and_beside_it_what_it_was_chosen_by(mtl_train):
     done = mtl_train(*QUICK, HELD, "trainer.eval_examples=5", "score.pairs=1")
     assert done.code == 0, done.err

@@ -18,6 +18,7 @@ CONTRACT = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_run_leaves_everything_that_the_contract_names(mtl_train):
     done = mtl_train(*QUICK, "score.pairs=1", "sharing=hybrid", "split=6")
     assert done.code == 0, done.err
@@ -251,6 +252,7 @@ def test_an_installed_copy_carries_its_configs(tmp_path):
     assert wanted <= names
 
 
+@pytest.mark.usefixtures("pictures")
 def test_no_steps_evaluate_the_encoder_as_it_is(mtl_train):
     done = mtl_train(*QUICK, "trainer.max_steps=0")
     assert done.code == 0, done.err

@@ -15,5 +15,8 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     exit 0
 fi
 echo "installing ${missing[*]}"
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+# Another apt-get may be at work.
+WAIT=(-o DPkg::Lock::Timeout=300)
+apt-get update -qq "${WAIT[@]}"
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${WAIT[@]}" \
+    --no-install-recommends "${missing[@]}"

@@ -14,10 +14,18 @@ from omegaconf.errors import OmegaConfBaseException
 from mtl_sharing.config import Config
 from mtl_sharing.data.sources import SourceConfig
 from mtl_sharing.data.tasks import TaskConfig
-from mtl_sharing.errors import Stopped, SweepStopped, UserError, did_you_mean, one_of
+from mtl_sharing.errors import (
+    Stopped,
+    SweepStopped,
+    UserError,
+    did_you_mean,
+    is_interrupt,
+    one_of,
+)
 from mtl_sharing.run.settings import PhaseConfig
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
+_AT_ONCE = "stopped at once; the last checkpoint stands"
 # Their keys are names of the user's own, and every entry has the same fields.
 _ENTRIES = {"task": TaskConfig(), "sources": SourceConfig(), "phases": PhaseConfig()}
 _ADDED = r"Error merging override \++([\w.]+)=(.*) Invalid type .* not a subclass of (\w+)\..*"
@@ -51,7 +59,7 @@ def exit_on_failure(work: Callable[[], Result], debug: bool) -> Result:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(READER_GONE)
     except KeyboardInterrupt:
-        code, message = INTERRUPTED, "stopped at once; the last checkpoint stands"
+        code, message = INTERRUPTED, _AT_ONCE
     except Exception as error:
         code, words = explain(error)
         if words is None:
@@ -76,7 +84,7 @@ def explain(error: Exception) -> tuple[int, str | None]:
         allowed = "a place that exists, can be written and has room"
         place = error.filename or "the output folder"
         return MISTAKE, str(UserError(str(place), error.strerror or error, allowed))
-    return 1, None
+    return (INTERRUPTED, _AT_ONCE) if is_interrupt(error) else (1, None)
 
 
 def _config_message(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Figures of merit of one task's predictions (scikit-learn and scipy)."""
 
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,13 @@ def correlation(name: str, predicted: Values, labels: Values) -> float:
 
 def floor(metric: str, kind: str, labels: Values, classes: int) -> float:
     """What the best constant answer gets in ``metric``."""
-    if metric in CORRELATIONS:
-        return 0.0
+    return 0.0 if metric in CORRELATIONS else _floor(metric, kind, labels.tobytes(), classes)
+
+
+# Every evaluation of a run asks for the floors of the same labels.
+@lru_cache(maxsize=32)
+def _floor(metric: str, kind: str, content: bytes, classes: int) -> float:
+    labels = np.frombuffer(content)
     answers = np.unique(labels)
     constant = [np.full(len(labels), answer) for answer in answers]
     return max(float(task_metrics(kind, c, labels, classes)[metric]) for c in constant)

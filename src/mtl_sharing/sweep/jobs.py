@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from mtl_sharing.errors import FolderInUse, UserError
+from mtl_sharing.errors import FolderInUse, UserError, is_interrupt
 from mtl_sharing.sweep.places import Places, launches_with, make_places, runs_in_the_sweep
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.storage import DatabaseGone
@@ -78,11 +78,9 @@ class Jobs:
         try:
             (found,) = self.launcher.launch([overrides], initial_job_idx=number)
             returned = _returned(found)
-        except (KeyboardInterrupt, SystemExit) as error:
-            if self.inline:
+        except (KeyboardInterrupt, SystemExit, Exception) as error:
+            if self.inline and (isinstance(error, SystemExit) or is_interrupt(error)):
                 raise
-            returned = Returned(_words(error), lost=True)
-        except Exception as error:
             returned = Returned(_words(error), lost=True)
         self._returned[ticket] = returned
         self._wake.set()

@@ -12,7 +12,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from mtl_sharing.errors import SweepStopped
+from mtl_sharing.errors import SweepStopped, UserError, is_interrupt
 from mtl_sharing.score.score import reference_performance
 from mtl_sharing.sweep.asking import Asker, hours_left_s
 from mtl_sharing.sweep.checks import check_search
@@ -109,10 +109,12 @@ def _run(search: Search, jobs: Jobs, known: Known) -> None:
             report.known(book.trials())
             sweep.run()
         complete = True
-    except KeyboardInterrupt:
-        raise SweepStopped from None
-    except DatabaseGone:
-        readable = False
+    except (DatabaseGone, UserError) as error:
+        readable = not isinstance(error, DatabaseGone)
+        raise
+    except (KeyboardInterrupt, Exception) as error:
+        if is_interrupt(error):
+            raise SweepStopped from None
         raise
     finally:
         if not complete:
