@@ -13,7 +13,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.errors import SweepStopped
-from mtl_sharing.score.score import reference_performance
+from mtl_sharing.score.reference import reference_performance
 from mtl_sharing.sweep.asking import Asker, hours_left_s
 from mtl_sharing.sweep.checks import check_search
 from mtl_sharing.sweep.dry_run import Plan, describe_sweep
