@@ -123,13 +123,19 @@ def training_weighting(blueprint: Blueprint) -> Weighting:
 
 def training_steps(blueprint: Blueprint, material: Material) -> int:
     """Updates of the whole training."""
-    options, sampler = blueprint.config.trainer, blueprint.config.sampler
+    options = blueprint.config.trainer
     if options.max_steps is not None:
         return options.max_steps
+    return max(1, round(options.epochs * epoch_steps(blueprint, material)))
+
+
+def epoch_steps(blueprint: Blueprint, material: Material) -> float:
+    """Updates of an epoch, as ``trainer.epochs`` counts them; ``trainer.max_steps`` aside."""
+    options, sampler = blueprint.config.trainer, blueprint.config.sampler
+    if options.steps_per_epoch is not None:
+        return options.steps_per_epoch
     sizes = training_sizes(blueprint, material)
-    drawn = epoch_draws(sampler.name, sizes, _batch_sizes(blueprint, sizes))
-    each = options.steps_per_epoch or drawn / options.accumulation
-    return max(1, round(options.epochs * each))
+    return epoch_draws(sampler.name, sizes, _batch_sizes(blueprint, sizes)) / options.accumulation
 
 
 def training_sizes(blueprint: Blueprint, material: Material) -> dict[str, int]:

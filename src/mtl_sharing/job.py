@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
+from mtl_sharing.baselines import find_baselines, keep_own, own_key, remove_own
 from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.build import make_learner, training_sizes
+from mtl_sharing.build import epoch_steps, make_learner, training_sizes
 from mtl_sharing.config import Config
 from mtl_sharing.errors import FolderInUse, Pruned, check_range
 from mtl_sharing.frozen_states import with_frozen_states
@@ -32,6 +33,7 @@ from mtl_sharing.outcome import (
     plan_record,
     scores,
     selection_record,
+    times,
 )
 from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_json
@@ -43,7 +45,8 @@ from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate, timed_text
 from mtl_sharing.score.cost import plan_cost
-from mtl_sharing.score.score import Multipliers, reference_performance
+from mtl_sharing.score.reference import SEPARATE, Reference, read_reference
+from mtl_sharing.score.score import Multipliers
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class Hooks:
         costed: called before the training with what the regime saves, where the score counts
             operations; may raise Pruned, too.
         curves: whether curves.png is drawn, which takes as long as some short trainings.
+        keeps: whether a run of separate models is kept as the baseline of others.
         working: what is entered while this process works in the folder, and no other.
     """
 
@@ -68,6 +72,7 @@ class Hooks:
     evaluated: Callable[[float, Evaluation], None] | None = None
     costed: Callable[[Multipliers], None] | None = None
     curves: bool = True
+    keeps: bool = True
     working: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
@@ -129,16 +134,17 @@ def _run(config: Config, folder: Path, hooks: Hooks) -> Result:
     torch.manual_seed(config.seed)
     blueprint = make_blueprint(_with_precision_of(config, folder))
     use_device(blueprint.runtime.device)
-    reference = reference_performance(config.score, blueprint.plan.tasks)
+    given = read_reference(config.score, blueprint.plan.tasks)
     result: Result = {"schema": SCHEMA, "status": "running", "plan": str(blueprint.plan)}
     result |= {"regime": describe_regime(blueprint), "parts": parts(blueprint)}
     result["seed"] = config.seed
     try:
         replace_json(folder / "plan.json", plan_record(blueprint))
         replace_json(folder / RESULT, result)
-        figures = _train_and_score(blueprint, folder, reference, hooks)
+        figures = _train_and_score(blueprint, folder, given, hooks)
         finished = result | figures | {"status": "finished"}
         replace_json(folder / RESULT, finished)
+        remove_own(folder)
     except KeyboardInterrupt:
         replace_json(folder / RESULT, result | {"status": "stopped"})
         raise
@@ -168,13 +174,17 @@ def _record_failure(folder: Path, result: Result, error: Exception) -> None:
 
 
 def _train_and_score(
-    blueprint: Blueprint, folder: Path, reference: float | None, hooks: Hooks
+    blueprint: Blueprint, folder: Path, given: Reference | None, hooks: Hooks
 ) -> Result:
     plain = hooks.read(blueprint, folder)
+    # Before anything trains: a run that goes on must find the precision that it began with.
+    replace_json(folder / "config.json", model_config(blueprint))
     operations = count_operations(blueprint, plain)
     known = multipliers(blueprint, None, operations)
     if hooks.costed is not None and known is not None:
         hooks.costed(known)
+    references = _references(blueprint, plain, folder, given)
+    key = own_key(blueprint, plain, folder) if hooks.keeps else None
     began = time.perf_counter()
     material = with_frozen_states(blueprint, plain)
     frozen_s = time.perf_counter() - began
@@ -184,7 +194,6 @@ def _train_and_score(
     plain, material = replace(plain, tower={}), replace(material, tower={})
     if trainer.restore():
         log.info("going on after step %d of %d", trainer.done, trainer.total)
-    replace_json(folder / "config.json", model_config(blueprint))
     _announce(blueprint, trainer)
     reset_peak_memory(blueprint.runtime.device)
     trainer.run()
@@ -201,26 +210,35 @@ def _train_and_score(
     del trainer
     measured = _calibrate(blueprint, plain)
     cost = plan_cost(blueprint.architecture)
-    return {
-        **scores(blueprint, found, measured, operations, reference),
+    result = {
+        **scores(blueprint, found, measured, operations, references),
         "performance": found.performance,
         "performance_raw_r": found.performance_raw_r,
         "selection": selection_record(chosen),
         "tasks": {name: task | dict(material.facts[name]) for name, task in found.tasks.items()},
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": peak},
-        "time": {
-            "train_s": timing.train_s,
-            "phases_s": timing.phases_s,
-            "frozen_s": frozen_s,
-            "step_s": timing.step_s,
-            "examples_per_s": timing.examples_per_s,
-            "predict_all_s": measured.seconds("predict", baseline=False) if measured else None,
-        },
+        "time": times(timing, epoch_steps(blueprint, plain), frozen_s, measured),
         "machine": machine(blueprint),
         "versions": versions(),
         "git": git_state(Path.cwd()),
     }
+    if key is not None:
+        keep_own(blueprint, key, folder, {"plan": str(blueprint.plan), **result})
+    return result
+
+
+def _references(
+    blueprint: Blueprint, material: Material, folder: Path, given: Reference | None
+) -> dict[str, Reference]:
+    """What the run is held against: separate models as the config gives them, or made here."""
+
+    def train(config: Config, place: Path) -> Result:
+        hooks = Hooks(lambda *_: replace(material), curves=False, keeps=False)
+        return finished_result(place) or run_job(config, place, hooks)
+
+    known = {} if given is None else {SEPARATE: given}
+    return known | find_baselines(blueprint, material, folder, train)
 
 
 def _selection(trainer: Trainer, material: Material) -> Evaluation | None:

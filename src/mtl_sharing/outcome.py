@@ -1,6 +1,7 @@
 """What a run writes about itself: the contents of plan.json, config.json and result.json."""
 
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,11 @@ from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.parts import LaneShape, PalShape
 from mtl_sharing.operations import BothOperations
 from mtl_sharing.run.evaluate import Evaluation
+from mtl_sharing.run.phases import Timing
 from mtl_sharing.score.calibrate import Calibration
+from mtl_sharing.score.changes import task_changes
 from mtl_sharing.score.cost import plan_cost
+from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference
 from mtl_sharing.score.score import Multipliers, keep_objective, saved_cost, weighted_score
 
 SCHEMA = 1
@@ -136,19 +140,22 @@ def scores(
     found: Evaluation,
     measured: Calibration | None,
     counted: BothOperations,
-    reference: float | None,
+    references: Mapping[str, Reference],
 ) -> Result:
     """The score, what it is made of, and the objectives that stand beside it.
 
     Args:
         measured: cost of regime and baseline; None leaves every score null that needs it.
         counted: operations of both.
-        reference: performance of fully trained separate models; None leaves ``kept`` null.
+        references: separate models, fully trained, without which ``kept`` is null, and others, by
+            what they are.
     """
     config = blueprint.config.score
     performance = found.performance if config.pearson == "unit" else found.performance_raw_r
+    separate = references.get(SEPARATE)
+    reference = None if separate is None else separate.performance
     if blueprint.architecture == blueprint.baseline:
-        reference = performance
+        separate, reference = None, performance
     kept = None if reference is None else performance / reference
     weighted = keep = baseline = None
     saved = multipliers(blueprint, measured, counted)
@@ -164,11 +171,23 @@ def scores(
     return {
         "score": weighted,
         "kept": kept,
+        **_held_against({SEPARATE: separate, UNTUNED: references.get(UNTUNED)}, found),
         "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
         "multipliers": None if saved is None else asdict(saved),
         "baseline": baseline,
         "flops": counted.regime.record(),
         "scored_by": asdict(config),
+    }
+
+
+def _held_against(references: Mapping[str, Reference | None], found: Evaluation) -> Result:
+    """Where the figures of each baseline come from, and by how many percent the run's differ."""
+    known = {name: each for name, each in references.items() if each is not None and each.tasks}
+    given = {name: None if r is None else r.record() for name, r in references.items()}
+    return {
+        "reference": given[SEPARATE],
+        "untuned": given[UNTUNED],
+        "against": {name: task_changes(found.tasks, each.tasks) for name, each in known.items()},
     }
 
 
@@ -196,6 +215,27 @@ def multipliers(
     if config.memory == "peak_train":
         memory = measured.peak_train_bytes[1] / measured.peak_train_bytes[0]
     return Multipliers(memory, measured.ratio(config.time))
+
+
+def times(
+    timing: Timing, epoch_steps: float, frozen_s: float, measured: Calibration | None
+) -> Result:
+    """The ``time`` node of result.json, in seconds.
+
+    Args:
+        epoch_steps: updates of an epoch, which ``epoch_s`` takes at ``step_s`` each.
+        frozen_s: for the states of frozen layers.
+    """
+    return {
+        "train_s": timing.train_s,
+        "phases_s": timing.phases_s,
+        "frozen_s": frozen_s,
+        "step_s": timing.step_s,
+        "epoch_steps": epoch_steps,
+        "epoch_s": None if timing.step_s is None else timing.step_s * epoch_steps,
+        "examples_per_s": timing.examples_per_s,
+        "predict_all_s": measured.seconds("predict", baseline=False) if measured else None,
+    }
 
 
 def selection_record(found: Evaluation | None) -> Result | None:

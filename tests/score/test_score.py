@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl_sharing.errors import UserError
+from mtl_sharing.score.reference import reference_performance
 from mtl_sharing.score.score import (
     Multipliers,
     check_score,
     keep_objective,
-    reference_performance,
     saved_cost,
     weighted_score,
 )

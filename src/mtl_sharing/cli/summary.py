@@ -23,6 +23,9 @@ def print_result(result: Record, folder: Path) -> None:
     _print()
     _print(table)
     _print()
+    if result.get("against"):
+        _print(_changes(result))
+        _print()
     for label, text in _result_lines(result):
         _print(f"{label:<13}{text}")
     _print(f"{'run':<13}{short_path(folder)}")
@@ -48,6 +51,27 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
     if result["kept"] is not None:
         lines.append(("kept", f"{result['kept']:.1%} of separate models' performance"))
     return lines
+
+
+# What the baselines in a result are called.
+_BASELINES = {"separate": "separate models", "untuned": "the untuned encoder"}
+
+
+def _changes(result: Record) -> Table:
+    """By how many percent each task's figures differ from every baseline's."""
+    table = Table("change against", "task", box=None, header_style="bold", pad_edge=False)
+    for name in ("precision", "recall", "f1", "metric"):
+        table.add_column(name, justify="right")
+    for baseline, tasks in result["against"].items():
+        for number, (task, changes) in enumerate(tasks.items()):
+            shown = [_percent(changes[f]) for f in ("precision", "recall", "f1")]
+            shown.append(_percent(changes[result["tasks"][task]["metric"]]))
+            table.add_row("" if number else _BASELINES[baseline], task, *shown)
+    return table
+
+
+def _percent(change: float | None) -> str:
+    return "-" if change is None else f"{change:+.1f}%"
 
 
 def _selection_line(result: Record) -> list[tuple[str, str]]:

@@ -30,10 +30,11 @@ class ConsoleHandler(logging.Handler):
         get_console().print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
 
-def caption(words: str) -> None:
-    """Names the trainings from here on."""
+def caption(words: str) -> str:
+    """Names the trainings from here on; what they were called before."""
     global _caption
-    _caption = words
+    before, _caption = _caption, words
+    return before
 
 
 class TrainingProgress:

@@ -1,9 +1,6 @@
 """The weighted performance score, and the objective that stands beside it."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mtl_sharing.errors import UserError, check_above, check_range, one_of
 from mtl_sharing.score.settings import ScoreConfig
@@ -66,48 +63,3 @@ def keep_objective(kept: float, keep: float, saved: float) -> float:
         saved: the score's two ratios, multiplied.
     """
     return saved if kept >= keep else kept - keep
-
-
-def reference_performance(
-    config: ScoreConfig, tasks: Sequence[str], held_out: bool = False
-) -> float | None:
-    """Performance of fully trained separate models, counted as ``score.pearson`` says.
-
-    Args:
-        tasks: that the reference must have been trained on.
-        held_out: that on what ``suite.select_fraction`` holds out of train, not that on dev.
-
-    Raises:
-        UserError: ``score.reference`` is neither a number above 0 nor the folder of a finished
-            run of separate models on these tasks.
-    """
-    if config.reference is None:
-        return None
-    try:
-        value = float(config.reference)
-    except ValueError:
-        value = _performance_of(
-            Path(config.reference) / "result.json", config.pearson, tasks, held_out
-        )
-    check_above("score.reference", value, 0)
-    return value
-
-
-def _performance_of(path: Path, pearson: str, tasks: Sequence[str], held_out: bool) -> float:
-    allowed = (
-        "a number, or the folder of a finished run with nothing shared (sharing=individual) on "
-        + one_of(tasks)
-        + (" that holds out the same part of train (suite.select_fraction)" if held_out else "")
-    )
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        described = f"{result['plan']}, {result['status']}, on {one_of(result.get('tasks', {}))}"
-        separate = set(result["plan"]) <= set("I0123456789") and not result.get("parts")
-        fits = separate and result["status"] == "finished" and set(result["tasks"]) == set(tasks)
-        judged = result["selection"] if held_out else result
-        value = float(judged["performance" if pearson == "unit" else "performance_raw_r"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError("score.reference", path.parent, allowed) from None
-    if not fits:
-        raise UserError("score.reference", f"{path.parent} ({described})", allowed)
-    return value

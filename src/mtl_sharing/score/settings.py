@@ -16,7 +16,10 @@ class ScoreConfig:
         pearson: ``unit`` counts r as (r + 1) / 2, ``raw`` as it is.
         objective: what a sweep maximises: ``weighted``, ``keep`` or ``performance``.
         keep: share of separate models' performance that ``keep`` demands.
-        reference: performance of fully trained separate models, or the folder of their run.
+        reference: performance of fully trained separate models, or the folder of their run;
+            ``separate`` trains them once for this data, encoder and settings, and later runs of
+            any regime find what they reached.
+        untuned: hold the run against the encoder as it is, too, evaluated once like these.
         pairs: interleaved timings of regime and baseline; 0 measures no baseline. With
             ``clock=flops`` it says nothing.
     """
@@ -30,4 +33,5 @@ class ScoreConfig:
     objective: str = "weighted"
     keep: float = 0.99
     reference: str | None = None
+    untuned: bool = False
     pairs: int = 5

@@ -69,10 +69,13 @@ class ArrayStore:
             self._space.give_up(error)
 
     @contextmanager
-    def exclusive(self, kind: str, key: str, verify: bool = True) -> Iterator[Workplace]:
+    def exclusive(
+        self, kind: str, key: str, verify: bool = True, wait: bool = True
+    ) -> Iterator[Workplace]:
         """The entry, or a folder in which this process alone may make it.
 
-        Waits while another process makes the same entry, then has theirs. Work that is left
+        Waits while another process makes the same entry, then has theirs; without ``wait`` there
+        is neither entry nor folder then. Work that is left
         unpublished, by a kill or an error, is found as it was at the next try, unless its room
         was needed or a day has passed.
         """
@@ -82,9 +85,12 @@ class ArrayStore:
             if entry is None and self._space.writable:
                 path = self._space.path / f"{WORKING}{name}"
                 try:
-                    folder = stack.enter_context(working_folder(path, partial(_waiting, name)))
+                    waiting = partial(_waiting, name) if wait else _leave
+                    folder = stack.enter_context(working_folder(path, waiting))
                     # Another process may have made it in between.
                     entry = self.open(kind, key, verify)
+                except _Held:
+                    pass
                 except OSError as error:
                     self._space.give_up(error)
             place = Workplace(self._space, name, entry, folder, partial(self.open, kind, key))
@@ -103,14 +109,26 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return stat.st_ino, stat.st_ctime_ns
 
 
-def make_store(config: CacheConfig) -> ArrayStore | None:
-    """The store that the config names; None, with a warning, where the user has no home."""
+def make_store(config: CacheConfig, below: str = "") -> ArrayStore | None:
+    """The store that the config names; None, with a warning, where the user has no home.
+
+    Args:
+        below: a folder in it with a store of its own, under the same bound.
+    """
     try:
         folder = cache_folder(config)
     except RuntimeError as error:
         log.warning("going on without a cache: %s", error)
         return None
-    return ArrayStore(folder, int(config.max_gb * 1e9))
+    return ArrayStore(folder / below, int(config.max_gb * 1e9))
+
+
+class _Held(Exception):
+    """Another process makes the entry."""
+
+
+def _leave() -> None:
+    raise _Held
 
 
 def _waiting(name: str) -> None:

@@ -98,7 +98,8 @@ def _items(folder: Path, own: Path) -> Iterator[_Item]:
 
 
 def _item(path: Path) -> _Item:
-    stats = {file.name: file.stat() for file in os.scandir(path)}
+    # What a training leaves has folders of its own.
+    stats = {str(file.relative_to(path)): file.stat() for file in path.rglob("*")}
     size = sum(stat.st_size for stat in stats.values())
     if is_entry(path.name) and RECORD in stats:
         return _Item(path, size, stats[RECORD].st_mtime)

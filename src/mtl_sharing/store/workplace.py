@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -80,7 +81,7 @@ class Workplace:
     ) -> Entry | None:
         """Makes the entry of ``arrays`` and those that ``array`` gave, and opens it.
 
-        Other files in the folder are removed. Where another process was first, theirs stays.
+        Other files and folders in it are removed. Where another process was first, theirs stays.
 
         Args:
             about: what the arrays were made from, in words, and what else belongs to them; it
@@ -109,7 +110,7 @@ class Workplace:
         kept = {LOCK, *(array_path(folder, name).name for name in self._names)}
         for file in folder.iterdir():
             if file.name not in kept:
-                file.unlink()
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
         size = folder_bytes(folder) + sum(array.nbytes for array in arrays.values())
         if not self._space.make_room(size + _RECORD_BYTES, folder):
             return False

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.errors import UserError, check_range, one_of
+from mtl_sharing.score.reference import SEPARATE
 from mtl_sharing.sweep.regimes import Regime
 from mtl_sharing.sweep.search import Search
 from mtl_sharing.sweep.settings import KeepConfig, SweeperConfig
@@ -84,6 +85,11 @@ def _check_pruner(search: Search) -> None:
 
 def _check_reference(search: Search) -> None:
     where, given = "hydra.sweeper.reference", search.config.score.reference
+    if given == SEPARATE:
+        allowed = f"null, as a sweep trains separate models first ({where}=true), or a number"
+        raise UserError(
+            "score.reference", f"{given} in a sweep", f"{allowed} or the folder of a run"
+        )
     if search.options.reference:
         if not search.reference.separate:
             found = f"{search.reference.words}, of sharing=individual with this sweep's settings"

@@ -1,0 +1,102 @@
+"""What a run is held against: separate models, as ``score.reference`` names them, and others."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtl_sharing.errors import UserError, check_above, one_of
+from mtl_sharing.score.settings import ScoreConfig
+
+SEPARATE, UNTUNED = "separate", "untuned"
+"""Separate models, fully trained; the encoder as it is, under heads that have learnt nothing."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Figures that a run is held against.
+
+    Attributes:
+        kind: ``number`` or ``run``, which the user names; ``separate`` or ``untuned``, which the
+            project makes.
+        performance: counted as ``score.pearson`` says.
+        tasks: figures of each task, as in result.json; none where only a number is known.
+        folder: where they lie.
+        key: a digest of all that decided them, where the project made them.
+    """
+
+    kind: str
+    performance: float
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folder: str | None = None
+    key: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """What result.json says of where the figures come from."""
+        return {
+            "kind": self.kind,
+            "performance": self.performance,
+            "folder": self.folder,
+            "key": self.key,
+        }
+
+
+def performance_of(figures: Mapping[str, Any], pearson: str) -> float:
+    """The performance in a result, or a part of one, counted as ``score.pearson`` says."""
+    return float(figures["performance" if pearson == "unit" else "performance_raw_r"])
+
+
+def reference_performance(
+    config: ScoreConfig, tasks: Sequence[str], held_out: bool = False
+) -> float | None:
+    """The performance in :func:`read_reference`."""
+    found = read_reference(config, tasks, held_out)
+    return None if found is None else found.performance
+
+
+def read_reference(
+    config: ScoreConfig, tasks: Sequence[str], held_out: bool = False
+) -> Reference | None:
+    """Fully trained separate models, where ``score.reference`` gives their figures.
+
+    Args:
+        tasks: that the reference must have been trained on.
+        held_out: that on what ``suite.select_fraction`` holds out of train, not that on dev.
+
+    Returns:
+        None where the config names none, or has the project make it (``separate``).
+
+    Raises:
+        UserError: ``score.reference`` is neither of these, nor a number above 0, nor the folder
+            of a finished run of separate models on these tasks.
+    """
+    if config.reference is None or config.reference == SEPARATE:
+        return None
+    try:
+        found = Reference("number", float(config.reference))
+    except ValueError:
+        found = _of_run(Path(config.reference), config.pearson, tasks, held_out)
+    check_above("score.reference", found.performance, 0)
+    return found
+
+
+def _of_run(folder: Path, pearson: str, tasks: Sequence[str], held_out: bool) -> Reference:
+    allowed = (
+        f"a number, {SEPARATE}, "
+        "or the folder of a finished run with nothing shared (sharing=individual) on "
+        + one_of(tasks)
+        + (" that holds out the same part of train (suite.select_fraction)" if held_out else "")
+    )
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        described = f"{result['plan']}, {result['status']}, on {one_of(result.get('tasks', {}))}"
+        separate = set(result["plan"]) <= set("I0123456789") and not result.get("parts")
+        fits = separate and result["status"] == "finished" and set(result["tasks"]) == set(tasks)
+        judged = result["selection"] if held_out else result
+        found = Reference("run", performance_of(judged, pearson), result["tasks"], str(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError("score.reference", folder, allowed) from None
+    if not fits:
+        raise UserError("score.reference", f"{folder} ({described})", allowed)
+    return found
