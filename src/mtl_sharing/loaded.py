@@ -2,10 +2,11 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import OmegaConf
@@ -15,13 +16,17 @@ from tokenizers import Tokenizer
 from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.config import Config, to_config
 from mtl_sharing.data.tokenizing import check_vocabulary, load_tokenizer
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, check_known, check_range, one_of
 from mtl_sharing.logs import log_level
 from mtl_sharing.material import TOKENIZER
 from mtl_sharing.model.checkpoint import check_weights, read_weights
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import SHAPE_FIELDS
+from mtl_sharing.predictor import Predictor, readable
 from mtl_sharing.run.trainer import WEIGHTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,75 @@ class LoadedRun:
     def tasks(self) -> tuple[str, ...]:
         """The names of its tasks, in the plan's order."""
         return self.blueprint.plan.tasks
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Predicts rows of texts as arrays."""
+        return Predictor(self.blueprint, self.network, self.tokenizer)
+
+    def predict(
+        self,
+        texts: Sequence[str | None],
+        text_pairs: Sequence[str | None] | None = None,
+        tasks: Sequence[str] | None = None,
+        batch_size: int | None = None,
+    ) -> "pd.DataFrame":
+        """What the run's tasks say of texts, all in one pass of the layers that they share.
+
+        Args:
+            texts: the texts, or the first ones of pairs.
+            text_pairs: the second ones, as many.
+            tasks: some of the run's; None takes all that the texts are enough for, which are
+                those of single texts where there are no pairs.
+            batch_size: rows of a batch; None takes the run's ``trainer.eval_batch_size``.
+
+        Returns:
+            A row for each text. For each task a column of its name: the label's name where the
+            task has names, else the class number (Int64), or a value in label units (float64);
+            and for classes ``<task>_probability``, of the predicted class. Missing where the row
+            has no text that the task reads.
+
+        Raises:
+            UserError: a task that the run has not, or that needs pairs where there are none, or
+                texts that are no lists of equal length.
+        """
+        import pandas as pd
+
+        _check_texts(texts, text_pairs)
+        chosen = self._tasks(tasks, text_pairs is not None)
+        size = self.blueprint.runtime.evaluation_batch if batch_size is None else batch_size
+        check_range("batch_size", size, 1)
+        columns = {}
+        for name, answers in self.predictor.predict(texts, text_pairs, chosen, size).items():
+            spec = self.blueprint.specs[name]
+            kind = "float64" if spec.kind == "regression" else "str" if spec.labels else "Int64"
+            columns[name] = pd.Series(readable(spec, answers), dtype=kind)
+            if answers.probability is not None:
+                columns[f"{name}_probability"] = pd.Series(answers.probability)
+        return pd.DataFrame(columns)
+
+    def _tasks(self, wanted: Sequence[str] | None, pairs: bool) -> tuple[str, ...]:
+        specs = self.blueprint.specs
+        for name in wanted or ():
+            check_known("tasks", name, self.tasks)
+            if specs[name].is_pair and not pairs:
+                raise UserError("text_pairs", "none", f"second texts, for task {name}")
+        if wanted is not None:
+            return tuple(dict.fromkeys(wanted))
+        chosen = tuple(name for name in self.tasks if pairs or not specs[name].is_pair)
+        if not chosen:
+            raise UserError("text_pairs", "none", f"second texts, for {one_of(self.tasks)}")
+        return chosen
+
+
+def _check_texts(texts: Sequence[str | None], text_pairs: Sequence[str | None] | None) -> None:
+    for name, given in (("texts", texts), ("text_pairs", text_pairs)):
+        if isinstance(given, str):
+            raise UserError(name, "one text", "a list of texts")
+    if text_pairs is not None and len(text_pairs) != len(texts):
+        raise UserError(
+            "text_pairs", f"{len(text_pairs)} texts", f"{len(texts)}, one for each text"
+        )
 
 
 def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
