@@ -12,7 +12,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from mtl_sharing.errors import SweepStopped, is_interrupt
+from mtl_sharing.errors import SweepStopped, UserError, is_interrupt
 from mtl_sharing.score.reference import reference_performance
 from mtl_sharing.sweep.asking import Asker, hours_left_s
 from mtl_sharing.sweep.checks import check_search
