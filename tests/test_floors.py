@@ -17,7 +17,7 @@ FLOORS = (
     ("objectives", "mixing"),
     ("run", "score"),
     ("config", "regime", "task_heads", "blueprint", "material", "build", "frozen_states",
-     "outcome", "checks", "schedule", "operations", "job"),
+     "outcome", "tracked", "checks", "schedule", "operations", "job"),
     ("cli", "sweep", "report"),
 )  # fmt: skip
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -39,11 +39,13 @@ from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory, use_device
 from mtl_sharing.run.predictions import write_predictions
 from mtl_sharing.run.records import draw_curves, git_state, versions
+from mtl_sharing.run.trackers import Trackers, tracking
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate, timed_text
 from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.score.score import Multipliers, reference_performance
+from mtl_sharing.tracked import final_figures, tracked_run
 
 log = logging.getLogger(__name__)
 
@@ -136,9 +138,11 @@ def _run(config: Config, folder: Path, hooks: Hooks) -> Result:
     try:
         replace_json(folder / "plan.json", plan_record(blueprint))
         replace_json(folder / RESULT, result)
-        figures = _train_and_score(blueprint, folder, reference, hooks)
-        finished = result | figures | {"status": "finished"}
-        replace_json(folder / RESULT, finished)
+        with tracking(config.tracker, lambda: tracked_run(blueprint, folder)) as trackers:
+            figures = _train_and_score(blueprint, folder, reference, hooks, trackers)
+            finished = result | figures | {"status": "finished"}
+            replace_json(folder / RESULT, finished)
+            trackers.conclude(final_figures(finished))
     except KeyboardInterrupt:
         replace_json(folder / RESULT, result | {"status": "stopped"})
         raise
@@ -168,7 +172,11 @@ def _record_failure(folder: Path, result: Result, error: Exception) -> None:
 
 
 def _train_and_score(
-    blueprint: Blueprint, folder: Path, reference: float | None, hooks: Hooks
+    blueprint: Blueprint,
+    folder: Path,
+    reference: float | None,
+    hooks: Hooks,
+    trackers: Trackers,
 ) -> Result:
     plain = hooks.read(blueprint, folder)
     operations = count_operations(blueprint, plain)
@@ -179,12 +187,13 @@ def _train_and_score(
     material = with_frozen_states(blueprint, plain)
     frozen_s = time.perf_counter() - began
     trainer = make_trainer(blueprint, material, folder)
-    trainer.on_evaluation = hooks.evaluated
+    trainer.on_evaluation, trainer.on_row = hooks.evaluated, trackers.add
     # The network has copies of its own.
     plain, material = replace(plain, tower={}), replace(material, tower={})
     if trainer.restore():
         log.info("going on after step %d of %d", trainer.done, trainer.total)
     replace_json(folder / "config.json", model_config(blueprint))
+    trackers.begin(trainer.history)
     _announce(blueprint, trainer)
     reset_peak_memory(blueprint.runtime.device)
     trainer.run()
