@@ -17,7 +17,8 @@ FLOORS = (
     ("objectives", "mixing"),
     ("run", "score"),
     ("config", "regime", "task_heads", "blueprint", "material", "build", "frozen_states",
-     "outcome", "tracked", "checks", "schedule", "operations", "job"),
+     "outcome", "tracked", "checks", "schedule", "operations", "job",
+     "encoding", "reading", "predictor", "loaded"),
     ("cli", "sweep", "report"),
 )  # fmt: skip
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

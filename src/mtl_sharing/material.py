@@ -1,7 +1,7 @@
 """Reads what a blueprint names: examples, tokenizer, starting weights; and says what it found."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,33 +9,24 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mtl_sharing.blueprint import Blueprint
-from mtl_sharing.data.batches import EncodedTask, encode_examples
-from mtl_sharing.data.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
-from mtl_sharing.data.cleaning import Cleaning
-from mtl_sharing.data.examples import (
-    Example,
-    LoadedExamples,
-    SourceCount,
-    load_examples,
-    shared_texts,
-)
+from mtl_sharing.data.batches import EncodedTask
+from mtl_sharing.data.examples import Example, LoadedExamples, SourceCount, shared_texts
 from mtl_sharing.data.masking import Vocabulary
 from mtl_sharing.data.positive_pairs import encode_positive_pairs
 from mtl_sharing.data.selection import hold_out, split_held
-from mtl_sharing.data.tag_cache import TaggedEncoding
 from mtl_sharing.data.tasks import TaskSpec
-from mtl_sharing.data.token_cache import TokenCache
-from mtl_sharing.data.tokenizing import check_vocabulary, encode, load_tokenizer, train_tokenizer
-from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.data.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer
+from mtl_sharing.encoding import Examples, clean_splits, encode_splits
+from mtl_sharing.errors import one_of
 from mtl_sharing.model.checkpoint import Tower, load_tower, random_tower
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
+from mtl_sharing.reading import read_split
 from mtl_sharing.run.files import replace_text
-from mtl_sharing.store.arrays import ArrayStore, make_store
+from mtl_sharing.store.arrays import make_store
 
 log = logging.getLogger(__name__)
 
 TOKENIZER = "tokenizer.json"
-Examples = Mapping[str, list[Example]]
 
 
 @dataclass(frozen=True)
@@ -76,13 +67,14 @@ def read_material(blueprint: Blueprint, folder: Path) -> Material:
     as_read = {name: splits["dev"].examples for name, splits in read.items()}
     cache = blueprint.config.cache
     store = make_store(cache) if cache.tokens else None
-    uncleaned = _clean(blueprint, read, store)
+    uncleaned = clean_splits(blueprint, read, store)
     train, dev, select = (
         {name: splits[split].examples for name, splits in read.items() if split in splits}
         for split in ("train", "dev", "select")
     )
     tokenizer = _tokenizer(blueprint, train, folder)
-    encoded_train, encoded_dev, held = _encode(blueprint, (train, dev, select), tokenizer, store)
+    splits_read = train, dev, select
+    encoded_train, encoded_dev, held = encode_splits(blueprint, splits_read, tokenizer, store)
     facts = {}
     for name, splits in read.items():
         data = encoded_train[name], encoded_dev[name], held.get(name)
@@ -124,16 +116,7 @@ def _pairs(blueprint: Blueprint, train: Examples, tokenizer: Tokenizer) -> dict[
 def _read(blueprint: Blueprint, spec: TaskSpec) -> dict[str, LoadedExamples]:
     suite, data_dir = blueprint.config.suite, blueprint.config.data_dir
     limits = {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
-    if not (spec.train or spec.dev or spec.test or spec.sources):
-        return {s: LoadedExamples(_generated(blueprint, spec, s)[:n]) for s, n in limits.items()}
-    place = None if data_dir is None else Path(data_dir)
-    loaded = {}
-    for split, limit in limits.items():
-        loaded[split] = load_examples(spec, split, place, suite.on_bad_row, limit)
-        if loaded[split].bad_rows:
-            words = loaded[split].bad_rows, "; ".join(loaded[split].first_bad)
-            log.warning("%s %s: %d rows skipped (%s)", spec.name, split, *words)
-    return loaded
+    return {s: read_split(spec, s, suite, data_dir, limit) for s, limit in limits.items()}
 
 
 def _hold_out(blueprint: Blueprint, read: Mapping[str, dict[str, LoadedExamples]]) -> None:
@@ -146,50 +129,6 @@ def _hold_out(blueprint: Blueprint, read: Mapping[str, dict[str, LoadedExamples]
         held = hold_out({name: s["train"].examples for name, s in read.items()}, fraction)
         for name, splits in read.items():
             splits.update(split_held(splits["train"], held[name]))
-
-
-def _clean(
-    blueprint: Blueprint,
-    read: Mapping[str, dict[str, LoadedExamples]],
-    store: ArrayStore | None,
-) -> dict[str, dict[str, int]]:
-    """Cleans all texts in place, where asked; gives each task's facts about it."""
-    suite = blueprint.config.suite
-    if not suite.clean:
-        return {}
-    cleaning, facts = Cleaning(tuple(suite.clean), suite.lemmatizer, store), {}
-    for name, splits in read.items():
-        kept = 0
-        for split, loaded in splits.items():
-            examples, left = cleaning.examples(loaded.examples)
-            splits[split] = replace(loaded, examples=examples)
-            kept += left
-        facts[name] = {"uncleaned_texts": kept}
-        if kept:
-            words = "%s: %d texts stay as they are, since nothing of them is left by %s"
-            log.warning(words, name, kept, "+".join(suite.clean))
-    return facts
-
-
-def _generated(blueprint: Blueprint, spec: TaskSpec, split: str) -> list[Example]:
-    if spec.name not in BUNDLED_TASKS:
-        allowed = f"file names; only {one_of(BUNDLED_TASKS)} can be generated"
-        raise UserError(f"task.{spec.name}.{split}", "no files", allowed)
-    _check_generated(spec)
-    suite = blueprint.config.suite
-    return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)
-
-
-def _check_generated(spec: TaskSpec) -> None:
-    """A generated task keeps the kind and the labels that its text was written for."""
-    kind, classes, limits = BUNDLED_LABELS[spec.name]
-    where = f"task.{spec.name}"
-    if spec.kind != kind:
-        raise UserError(f"{where}.kind", spec.kind, f"{kind}, or files of your own")
-    if spec.classes is not None and spec.classes < classes:
-        raise UserError(f"{where}.classes", spec.classes, f"{classes} or more")
-    if spec.low is not None and spec.high is not None and limits != (spec.low, spec.high):
-        raise UserError(f"{where}.range", [spec.low, spec.high], f"{list(limits)}")
 
 
 def _tokenizer(blueprint: Blueprint, train: Examples, folder: Path) -> Tokenizer:
@@ -211,30 +150,6 @@ def _tokenizer(blueprint: Blueprint, train: Examples, folder: Path) -> Tokenizer
 def _texts(examples: Examples) -> list[str]:
     both = [(e.text, e.text_pair) for rows in examples.values() for e in rows]
     return [text for pair in both for text in pair if text is not None]
-
-
-def _encode(
-    blueprint: Blueprint,
-    splits: Iterable[Examples],
-    tokenizer: Tokenizer,
-    store: ArrayStore | None,
-) -> list[dict[str, EncodedTask]]:
-    config = blueprint.config
-    cache = None if store is None else TokenCache(store)
-    plain = encode if cache is None else cache.encode
-    tagged = None if blueprint.tags is None else TaggedEncoding(plain, blueprint.tags, store)
-    how = plain if tagged is None else tagged.encode
-
-    def encoded(name: str, rows: list[Example]) -> EncodedTask:
-        whole, joined = blueprint.specs[name].kind != "regression", blueprint.joined[name]
-        return encode_examples(rows, tokenizer, config.suite.max_length, joined, whole, how)
-
-    found = [{name: encoded(name, rows) for name, rows in split.items()} for split in splits]
-    if cache is not None and cache.found:
-        log.info("tokens of %d of %d lists of texts from the cache", cache.found, cache.asked)
-    if tagged is not None:
-        tagged.check()
-    return found
 
 
 def _tower(blueprint: Blueprint) -> Tower:

@@ -9,6 +9,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.model.heads import check_features, cosine, pair_features
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.parts import HeadShape, TaskHead
+from mtl_sharing.types import PackedBatch
 from support import architecture_of, perturb
 
 TASKS = ("a", "b", "c")
@@ -140,6 +141,38 @@ def test_tasks_with_the_same_batch_are_predicted_as_with_equal_ones(build, make_
     wanted = network({task: make_batch(LENGTHS) for task in TASKS})
     for task in TASKS:
         torch.testing.assert_close(found[task], wanted[task])
+
+
+MEETING = (
+    TaskHead("a", 5),
+    TaskHead("b", 1, features=("u", "v", "product")),
+    TaskHead("c", 1, cosine=True),
+)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+@pytest.mark.parametrize("plan", ["S3", "I3", "S1-I2", "I2-S1", "S1-G1:a+b-G1:b+c", "T3"])
+def test_the_texts_of_pairs_may_be_two_batches_that_others_read(build, make_batch, plan, pooling):
+    network = build(plan, MEETING, pooling=pooling)
+    first, second = make_batch((5, 1, 11)), make_batch((5, 2, 3))
+    tokens = torch.cat([first.tokens, second.tokens])
+    types = torch.cat([first.token_types, second.token_types])
+    both = PackedBatch(tokens, types, first.lengths + second.lengths)
+    found = network({"a": (first,), "b": (first, second), "c": (first, second)})
+    for task, text in (("a", first), ("b", both), ("c", both)):
+        close(found[task], network({task: text})[task])
+
+
+def test_noise_finds_its_text_among_several(build, make_batch):
+    network = build("S3", MEETING)
+    first, second = make_batch((5, 1, 11)), make_batch((5, 2, 3))
+    wide = network.encoder.shape.hidden
+    first = replace(first, noise=torch.randn(17, wide, dtype=torch.float64))
+    second = replace(second, noise=torch.randn(10, wide, dtype=torch.float64))
+    found = network({"a": first, "b": (first, second)})
+    close(found["a"], network({"a": first})["a"])
+    close(found["b"], network({"b": (first, second)})["b"])
+    assert not torch.allclose(found["a"], network({"a": replace(first, noise=None)})["a"])
 
 
 def test_some_of_the_tasks_may_be_run(build, make_batch):

@@ -169,7 +169,7 @@ def test_only_frozen_stages_run_without_dropout(make_shape, make_tower, batches,
     shape = make_shape(layers=4)
     encoder = PlannedEncoder(shape, SharingPlan.parse(plan, TASKS), make_tower(shape)).train()
     torch.manual_seed(0)
-    rows = _token_rows(batches)
+    rows = _token_rows({task: (text,) for task, text in batches.items()})
     for stage in stages(encoder):
         first, second = stage(rows), stage(rows)
         same = [torch.equal(x.values, y.values) for x, y in zip(first, second, strict=True)]

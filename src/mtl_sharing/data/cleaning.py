@@ -64,14 +64,20 @@ class Cleaning:
         Raises:
             UserError: a pipeline that cannot be loaded, or that gives no lemmas.
         """
-        texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
-        clean = self._cleaned(texts)
-        kept = sum(not text.strip() for text in clean)
-        left = iter([new if new.strip() else old for new, old in zip(clean, texts, strict=True)])
+        clean, kept = self.texts(
+            [text for e in examples for text in (e.text, e.text_pair) if text is not None]
+        )
+        left = iter(clean)
         return [
             replace(e, text=next(left), text_pair=None if e.text_pair is None else next(left))
             for e in examples
         ], kept
+
+    def texts(self, texts: list[str]) -> tuple[list[str], int]:
+        """Clean texts, and how many stay as they were, as :meth:`examples` says."""
+        clean = self._cleaned(texts)
+        kept = sum(not text.strip() for text in clean)
+        return [new if new.strip() else old for new, old in zip(clean, texts, strict=True)], kept
 
     def _cleaned(self, texts: list[str]) -> list[str]:
         for name in self.steps:

@@ -9,9 +9,8 @@ from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.heads import Heads
 from mtl_sharing.model.lanes import upstream_outputs
 from mtl_sharing.model.layers import VectorNorm
-from mtl_sharing.model.planned import PlannedEncoder, first_tokens, mean_tokens
+from mtl_sharing.model.planned import Given, PlannedEncoder, first_tokens, mean_tokens
 from mtl_sharing.model.routing import JoinedRow, StageCopies, of_tasks, row_of_each
-from mtl_sharing.types import PackedBatch
 
 
 class Network(nn.Module):
@@ -46,11 +45,13 @@ class Network(nn.Module):
         heads = architecture.heads
         self._first_only = frozenset(head.name for head in heads if head.pooling != "mean")
 
-    def forward(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+    def forward(self, batches: Mapping[str, Given]) -> dict[str, Tensor]:
         """Raw outputs (E, K) of each task in ``batches``, in float32.
 
         A batch for a task with ``features`` or ``cosine`` holds all first texts, then all second
-        ones. Give several tasks the same batch object to predict them all in one pass.
+        ones; they may also be given as two batches. Give several tasks the same batch object to
+        predict them all in one pass: a task of single texts may so be given the first texts that
+        a task of pairs reads.
         """
         rows = self._pool(self.encoder(batches, self._first_only))
         if self.norm is not None:
@@ -109,7 +110,7 @@ class HeadsOnly(nn.Module):
         self.network.encoder.eval()
         return self
 
-    def forward(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+    def forward(self, batches: Mapping[str, Given]) -> dict[str, Tensor]:
         """See :meth:`Network.forward`."""
         outputs: dict[str, Tensor] = self.network(batches)
         return outputs

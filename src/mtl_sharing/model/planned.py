@@ -18,6 +18,10 @@ from mtl_sharing.model.shape import EncoderShape
 from mtl_sharing.plan import SharingPlan, Stage
 from mtl_sharing.types import PackedBatch
 
+Parts = tuple[PackedBatch, ...]
+Given = PackedBatch | Parts
+"""What a task reads: a batch, or several that count as one."""
+
 
 class PlannedEncoder(nn.Module):
     """One tower for each task, with the stages that the plan shares held once.
@@ -63,22 +67,24 @@ class PlannedEncoder(nn.Module):
         self.pals = Pals(pals, shape, plan.tasks, self.read, start) if pals is not None else None
 
     def forward(
-        self, batches: Mapping[str, PackedBatch], first_only: Collection[str] = ()
+        self, batches: Mapping[str, Given], first_only: Collection[str] = ()
     ) -> list[JoinedRow]:
         """Hidden states of each task's text at the layer that the task reads, by default the last.
 
         Tasks that are given the same batch object are run together wherever they share.
 
         Args:
-            batches: packed text for any of the plan's tasks.
+            batches: packed text for any of the plan's tasks; several batches of a task count as
+                one, laid end to end.
             first_only: tasks that read no token but the first of each sequence. Where only such
                 tasks share their last layer, it gives rows (B, H) for them.
 
         Returns:
             Rows (N, H), joined as the last stage left them; see :meth:`hidden` for one task's.
         """
-        fresh = {task: text for task, text in batches.items() if text.states is None}
-        known = _state_rows({task: text for task, text in batches.items() if task not in fresh})
+        texts = {task: parts_of(given) for task, given in batches.items()}
+        fresh = {task: parts for task, parts in texts.items() if parts[0].states is None}
+        known = _state_rows({task: parts for task, parts in texts.items() if task not in fresh})
         rows = [
             _disturbed(row, fresh) for row in self.embeddings(_token_rows(fresh, self.shape.tagged))
         ]
@@ -110,7 +116,7 @@ class PlannedEncoder(nn.Module):
 
         return run
 
-    def hidden(self, batches: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+    def hidden(self, batches: Mapping[str, Given]) -> dict[str, Tensor]:
         """What :meth:`forward` gives, parted: states of each task, shape (N, H)."""
         return by_task(self(batches), batches)
 
@@ -143,7 +149,12 @@ def _planned_stage(stage: Stage, shape: EncoderShape, tower: Tower | None) -> St
     return copies.requires_grad_(stage.trains)
 
 
-def _token_rows(batches: Mapping[str, PackedBatch], tagged: bool = False) -> list[JoinedRow]:
+def parts_of(given: Given) -> tuple[PackedBatch, ...]:
+    """The batches that a task is given, one or several."""
+    return (given,) if isinstance(given, PackedBatch) else given
+
+
+def _token_rows(batches: Mapping[str, Parts], tagged: bool = False) -> list[JoinedRow]:
     """Token ids and types of every text, and its tags where they are read."""
 
     def values(text: PackedBatch) -> Tensor:
@@ -156,14 +167,18 @@ def _token_rows(batches: Mapping[str, PackedBatch], tagged: bool = False) -> lis
     return _text_rows(batches, values)
 
 
-def _state_rows(batches: Mapping[str, PackedBatch]) -> list[JoinedRow]:
+def _state_rows(batches: Mapping[str, Parts]) -> list[JoinedRow]:
     """The states that came with every text."""
     return _text_rows(batches, lambda text: cast(Tensor, text.states).float())
 
 
-def _disturbed(row: JoinedRow, texts: Mapping[str, PackedBatch]) -> JoinedRow:
+def _disturbed(row: JoinedRow, texts: Mapping[str, Parts]) -> JoinedRow:
     """The row with the noise that its texts bring, all of them or none."""
-    noise = [texts[stream.tasks[0]].noise for stream in row.streams]
+    noise = []
+    for number, stream in enumerate(row.streams):
+        task = stream.tasks[0]
+        before = sum(task in other.tasks for other in row.streams[:number])
+        noise.append(texts[task][before].noise)
     known = [one for one in noise if one is not None]
     return JoinedRow(row.streams, row.values + torch.cat(known)) if known else row
 
@@ -180,13 +195,14 @@ def _in_order(
 
 
 def _text_rows(
-    batches: Mapping[str, PackedBatch], values_of: Callable[[PackedBatch], Tensor]
+    batches: Mapping[str, Parts], values_of: Callable[[PackedBatch], Tensor]
 ) -> list[JoinedRow]:
     """A row for each text, given once with all the tasks that read it."""
     readers: dict[int, list[str]] = {}
-    texts = {id(text): text for text in batches.values()}
-    for task, text in batches.items():
-        readers.setdefault(id(text), []).append(task)
+    texts = {id(text): text for parts in batches.values() for text in parts}
+    for task, parts in batches.items():
+        for text in parts:
+            readers.setdefault(id(text), []).append(task)
     rows = []
     for key, text in texts.items():
         layout = SequenceLayout.of(text.lengths, text.tokens.device)

@@ -1,0 +1,40 @@
+"""Runs to predict with, each trained once."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mtl_sharing.job import Hooks, run_job
+from support import QUICK, load_config
+
+
+@pytest.fixture(scope="session")
+def train(tmp_path_factory) -> Callable[..., Path]:
+    """The folder of a finished run with these words beside ``QUICK``; equal words train once."""
+    done: dict[tuple[str, ...], Path] = {}
+
+    def make(*words: str) -> Path:
+        if words not in done:
+            done[words] = tmp_path_factory.mktemp("run")
+            config = replace(load_config(*QUICK, *words), dry_run=False)
+            run_job(config, done[words], Hooks(curves=False))
+        return done[words]
+
+    return make
+
+
+@pytest.fixture
+def moved(train, tmp_path) -> Callable[..., Path]:
+    """Such a run's three files alone, in another place."""
+
+    def make(*words: str) -> Path:
+        folder = tmp_path / "moved"
+        folder.mkdir()
+        for name in ("model.safetensors", "config.json", "tokenizer.json"):
+            shutil.copy(train(*words) / name, folder / name)
+        return folder
+
+    return make
