@@ -17,7 +17,7 @@ FLOORS = (
     ("objectives", "mixing"),
     ("run", "score"),
     ("config", "regime", "task_heads", "blueprint", "material", "build", "frozen_states",
-     "outcome", "baseline_key", "baselines", "checks", "schedule", "operations", "job",
+     "outcome", "baseline_key", "baselines", "tracked", "checks", "schedule", "operations", "job",
      "encoding", "reading", "predictor", "loaded"),
     ("cli", "sweep", "report"),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from mtl_sharing.material import Material
 from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
 from mtl_sharing.run.records import versions
-from mtl_sharing.run.settings import TrainerConfig
+from mtl_sharing.run.settings import TrackerConfig, TrainerConfig
 from mtl_sharing.score.reference import UNTUNED
 from mtl_sharing.score.settings import ScoreConfig
 
@@ -28,7 +28,7 @@ from mtl_sharing.score.settings import ScoreConfig
 # and weights by their content, not by the names of their files. Every other key counts, also one
 # that is new.
 LEFT_OUT: Mapping[str, tuple[str, ...]] = {
-    "": ("split", "data_dir", "resume", "dry_run", "sharing", "score", "cache"),
+    "": ("split", "data_dir", "resume", "dry_run", "sharing", "score", "cache", "tracker"),
     "encoder": ("name", "checkpoint", "tokenizer"),
     "suite": ("name", "pretrained", "tasks"),
     "trainer": ("precision", "device", "threads", "debug"),
@@ -49,6 +49,7 @@ def baseline_config(kind: str, blueprint: Blueprint) -> Config:
     precision = blueprint.runtime.precision
     own = replace(
         config, split=Config.split, resume=None, dry_run=False, score=ScoreConfig(pairs=0),
+        tracker=TrackerConfig(),
         sharing=SharingConfig(name="individual", plan=f"I{layers}"),
         trainer=replace(config.trainer, precision=precision),
     )  # fmt: skip

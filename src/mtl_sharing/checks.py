@@ -24,6 +24,7 @@ from mtl_sharing.objectives.weighting import check_weighting
 from mtl_sharing.run.optimizer import check_optimizer, rate_factor
 from mtl_sharing.run.phases import MAIN
 from mtl_sharing.run.settings import KINDS_WITH, PHASE_KINDS, PhaseConfig, TrainerConfig
+from mtl_sharing.run.trackers import check_trackers
 from mtl_sharing.score.score import check_score
 from mtl_sharing.store.settings import check_cache
 
@@ -43,6 +44,7 @@ def check_settings(config: Config, specs: Mapping[str, TaskSpec]) -> None:
     _check_suite(config.suite)
     _check_phases(config.phases, specs)
     _check_trainer(config.trainer)
+    check_trackers(config.tracker)
 
 
 def check_reference(config: Config, separate: bool) -> None:

@@ -21,6 +21,7 @@ from mtl_sharing.run.settings import (
     OptimizerConfig,
     PhaseConfig,
     SchedulerConfig,
+    TrackerConfig,
     TrainerConfig,
 )
 from mtl_sharing.score.settings import ScoreConfig
@@ -125,6 +126,7 @@ class Config:
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     phases: dict[str, PhaseConfig] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
 

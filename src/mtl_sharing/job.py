@@ -41,12 +41,14 @@ from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory, use_device
 from mtl_sharing.run.predictions import write_predictions
 from mtl_sharing.run.records import draw_curves, git_state, versions
+from mtl_sharing.run.trackers import Trackers, tracking
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
 from mtl_sharing.score.calibrate import Calibration, calibrate, timed_text
 from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.score.reference import SEPARATE, Reference, read_reference
 from mtl_sharing.score.score import Multipliers
+from mtl_sharing.tracked import final_figures, tracked_run
 
 log = logging.getLogger(__name__)
 
@@ -141,9 +143,11 @@ def _run(config: Config, folder: Path, hooks: Hooks) -> Result:
     try:
         replace_json(folder / "plan.json", plan_record(blueprint))
         replace_json(folder / RESULT, result)
-        figures = _train_and_score(blueprint, folder, given, hooks)
-        finished = result | figures | {"status": "finished"}
-        replace_json(folder / RESULT, finished)
+        with tracking(config.tracker, lambda: tracked_run(blueprint, folder)) as trackers:
+            figures = _train_and_score(blueprint, folder, given, hooks, trackers)
+            finished = result | figures | {"status": "finished"}
+            replace_json(folder / RESULT, finished)
+            trackers.conclude(final_figures(finished))
         remove_own(folder)
     except KeyboardInterrupt:
         replace_json(folder / RESULT, result | {"status": "stopped"})
@@ -174,7 +178,11 @@ def _record_failure(folder: Path, result: Result, error: Exception) -> None:
 
 
 def _train_and_score(
-    blueprint: Blueprint, folder: Path, given: Reference | None, hooks: Hooks
+    blueprint: Blueprint,
+    folder: Path,
+    given: Reference | None,
+    hooks: Hooks,
+    trackers: Trackers,
 ) -> Result:
     plain = hooks.read(blueprint, folder)
     # Before anything trains: a run that goes on must find the precision that it began with.
@@ -189,11 +197,12 @@ def _train_and_score(
     material = with_frozen_states(blueprint, plain)
     frozen_s = time.perf_counter() - began
     trainer = make_trainer(blueprint, material, folder)
-    trainer.on_evaluation = hooks.evaluated
+    trainer.on_evaluation, trainer.on_row = hooks.evaluated, trackers.add
     # The network has copies of its own.
     plain, material = replace(plain, tower={}), replace(material, tower={})
     if trainer.restore():
         log.info("going on after step %d of %d", trainer.done, trainer.total)
+    trackers.begin(trainer.history)
     _announce(blueprint, trainer)
     reset_peak_memory(blueprint.runtime.device)
     trainer.run()

@@ -42,6 +42,7 @@ class Trainer:
         network: predicts every task; what a phase trains is part of it.
         watched: what the evaluations while training look at, patience and best weights with them.
         split: its name, ``dev`` or ``select``.
+        on_row: called with each row of metrics.csv once the checkpoint holds it.
         on_evaluation: called after each evaluation with the share of the training that is done
             and its figures.
         step: updates of this phase that are done.
@@ -57,6 +58,7 @@ class Trainer:
     runtime: Runtime
     folder: Path
     split: str = "dev"
+    on_row: Callable[[Mapping[str, Any]], None] | None = None
     on_evaluation: Callable[[float, Evaluation], None] | None = None
     step: int = 0
     past: int = 0
@@ -189,6 +191,8 @@ class Trainer:
                 save_weights(self.folder, self.network)
         self._record(found)
         self.save()
+        if self.on_row is not None:
+            self.on_row(self.history[-1])
         if found is not None and self.on_evaluation is not None:
             self.on_evaluation(self.done / self.total, found)
 

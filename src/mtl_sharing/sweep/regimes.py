@@ -16,8 +16,9 @@ from mtl_sharing.config import Config, to_config
 from mtl_sharing.logs import log_level
 from mtl_sharing.outcome import describe_regime, parts
 
-# What makes no other training: how a plan was written, where it runs, how it is scored.
-_ASIDE = ("split", "sharing", "resume", "dry_run", "score", "cache")
+# What makes no other training: how a plan was written, where it runs, how it is scored, who is
+# told of it.
+_ASIDE = ("split", "sharing", "resume", "dry_run", "score", "cache", "tracker")
 _ASIDE_TRAINER = ("device", "threads", "debug")
 
 
