@@ -57,11 +57,11 @@ def summarize(values: Sequence[float], seed: int = 0, interval: bool = True) -> 
         return Summary(len(found), mean, 0.0, mean, mean)
     from scipy.stats import bootstrap
 
-    interval = bootstrap(
+    limits = bootstrap(
         (found,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
-    return Summary(len(found), mean, deviation, float(interval.low), float(interval.high))
+    return Summary(len(found), mean, deviation, float(limits.low), float(limits.high))
 
 
 def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
