@@ -1,0 +1,198 @@
+"""The page of a report: sections of tables, figures and texts as one HTML file on its own."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# More rows than these are in the table's file alone.
+MOST_ROWS = 100
+# Longer texts are cut on the page; files have them whole.
+MOST_LETTERS = 700
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell.
+
+    Attributes:
+        number: aligned to the right.
+        order: what sorts it; empty for its text.
+        shade: 0 to 1, how strong the cell's background is.
+        strong: a row's or table's outstanding value.
+    """
+
+    text: str
+    number: bool = False
+    order: str = ""
+    shade: float = 0.0
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table as the page shows it.
+
+    Attributes:
+        rows: those that are shown, of ``count``.
+        file: its file beside the page, without the ending; empty where there is none.
+        wide: columns whose texts are long and wrap.
+        row_heads: the first cell of a row names it.
+    """
+
+    caption: str
+    columns: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    count: int
+    file: str = ""
+    wide: frozenset[int] = frozenset()
+    row_heads: bool = True
+    kind: str = field(default="table", init=False)
+
+    @property
+    def cut(self) -> int:
+        """Rows that are left out on the page."""
+        return self.count - len(self.rows)
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A figure as the page shows it.
+
+    Attributes:
+        name: its file beside the page is ``figures/<name>.svg``.
+        alt: what it shows, for those who do not see it.
+        caption: how many runs, and what marks and bars mean.
+    """
+
+    name: str
+    svg: str
+    alt: str
+    caption: str
+    kind: str = field(default="figure", init=False)
+
+    @property
+    def source(self) -> str:
+        """The picture as a data URI."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A list of sentences."""
+
+    lines: tuple[str, ...]
+    kind: str = field(default="sentences", init=False)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Small tables side by side."""
+
+    tables: tuple[TableView, ...]
+    note: str = ""
+    kind: str = field(default="grid", init=False)
+
+
+Block = TableView | FigureView | Sentences | Grid
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading.
+
+    Attributes:
+        name: its anchor.
+        intro: a sentence or two on how to read it.
+    """
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+    intro: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the page shows.
+
+    Attributes:
+        facts: label and text of what was read and when.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+    files: tuple[str, ...] = ()
+
+
+def render(page: Page) -> str:
+    """The page as HTML: it loads nothing, and its policy forbids all scripts but its own few lines.
+
+    All texts are escaped: what stands in a data set is shown, never interpreted.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    script, style = _template("page.js"), _template("page.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return environment.get_template("page.html").render(
+        page=page, style=Markup(style), script=Markup(script), script_digest=digest
+    )
+
+
+def _template(name: str) -> str:
+    return (resources.files("mtl_sharing.report.template") / name).read_text(encoding="utf-8")
+
+
+def table_view(
+    texts: "pd.DataFrame",
+    caption: str,
+    file: str = "",
+    numbers: Sequence[str] = (),
+    wide: Sequence[str] = (),
+    order: "pd.DataFrame | None" = None,
+    most: int = MOST_ROWS,
+) -> TableView:
+    """A table of texts as the page shows it, cut at ``most`` rows.
+
+    Args:
+        texts: a text for each cell.
+        numbers: columns that are aligned to the right.
+        wide: columns whose texts wrap.
+        order: the values that the texts were made from, which sort the rows.
+    """
+    names = [str(name) for name in texts.columns]
+    right = set(numbers)
+    shown = texts.head(most)
+    values = None if order is None else order.head(most)
+    rows = tuple(
+        tuple(
+            Cell(cut(str(text)), name in right, _order(values, row, column))
+            for column, (name, text) in enumerate(zip(names, line, strict=True))
+        )
+        for row, line in enumerate(shown.itertuples(index=False, name=None))
+    )
+    columns = tuple(Cell(name, name in right) for name in names)
+    places = frozenset(place for place, name in enumerate(names) if name in set(wide))
+    return TableView(caption, columns, rows, len(texts), file, places)
+
+
+def _order(values: "pd.DataFrame | None", row: int, column: int) -> str:
+    value = None if values is None else values.iat[row, column]
+    return repr(float(value)) if isinstance(value, (int, float)) and value == value else ""
+
+
+def cut(text: str, most: int = MOST_LETTERS) -> str:
+    """A text of at most ``most`` letters, which says how many it lost."""
+    lost = len(text) - most
+    return text if lost <= 0 else f"{text[:most]} … ({lost:,} more characters)"
