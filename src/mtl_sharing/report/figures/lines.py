@@ -15,6 +15,7 @@ from mtl_sharing.report.figures.style import (
     Looks,
     add_legend,
     choose_looks,
+    entry,
     group_handles,
     panels,
     wrap,
@@ -89,13 +90,11 @@ def draw_curves(shown: Sequence[Panel], looks: Looks, x_label: str, columns: int
 
 
 def _draw_runs(axes: "Axes", lines: Sequence[Line], looks: Looks) -> None:
-    counts: dict[str, int] = defaultdict(int)
     for line in lines:
-        counts[line.group] += 1
         look = looks.of(line.group)
         short = thinned(line)
-        style = {"lw": 0.7, "alpha": 0.5, "zorder": 1 if look is OTHER else 2}
-        axes.plot(short.x, short.y, color=look.colour, **style)
+        layer = 1 if look is OTHER else 2
+        axes.plot(short.x, short.y, color=look.colour, lw=0.7, alpha=0.5, zorder=layer)
     for line in means(lines):
         look = looks.of(line.group)
         if look is not OTHER:
@@ -134,8 +133,6 @@ def mean_at(line: Line) -> dict[float, float]:
 
 def draw_schedules(lines: Sequence[Line]) -> "Figure":
     """Alpha over the epochs, a line for each schedule."""
-    from matplotlib.lines import Line2D
-
     figure, (axes,) = panels(1, 1, 2.6)
     for place, line in enumerate(lines):
         look = _schedule_look(place)
@@ -143,11 +140,10 @@ def draw_schedules(lines: Sequence[Line]) -> "Figure":
         axes.plot(line.x, line.y, look.dash, color=look.colour, marker=look.mark, ms=4, alpha=0.9)
     axes.set(xlabel="epoch", ylabel="alpha", ylim=(-0.05, 1.05))
     _whole_numbers(axes)
-    add_legend(figure, [
-        Line2D([], [], color=look.colour, marker=look.mark, linestyle=look.dash,
-               label=wrap(line.group))
-        for line, look in zip(lines, map(_schedule_look, range(len(lines))), strict=True)
-    ])  # fmt: skip
+    handles = [
+        entry(wrap(line.group), _schedule_look(k), line=True) for k, line in enumerate(lines)
+    ]
+    add_legend(figure, handles)
     return figure
 
 
@@ -187,19 +183,17 @@ def draw_history(
         trials: (number, objective) by state.
         best: (number, best objective so far).
     """
-    from matplotlib.lines import Line2D
-
     figure, (axes,) = panels(1, 1, 2.6)
     handles = []
     for place, (state, points) in enumerate(trials.items()):
         look = Look(COLOURS[place % len(COLOURS)], MARKS[place % len(MARKS)])
-        axes.scatter(*zip(*points, strict=True), s=22, c=look.colour, marker=look.mark, zorder=3)
-        handles.append(
-            Line2D([], [], color=look.colour, marker=look.mark, linestyle="none", label=state)
-        )
+        numbers, values = zip(*points, strict=True)
+        axes.scatter(numbers, values, s=22, c=look.colour, marker=look.mark, zorder=3)
+        handles.append(entry(state, look, line=False))
     if best:
-        axes.step(*zip(*best, strict=True), where="post", color="#777777", lw=1.2)
-        handles.append(Line2D([], [], color="#777777", lw=1.2, label="best so far"))
+        numbers, values = zip(*best, strict=True)
+        axes.step(numbers, values, where="post", color="#777777", lw=1.2)
+        handles.append(entry("best so far", Look("#777777", ""), line=True))
     axes.set(xlabel="trial", ylabel=y_label)
     _whole_numbers(axes)
     add_legend(figure, handles)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 # Okabe and Ito (2008), without the yellow, which is hard to see on white: told apart under the
 # common kinds of colour blindness.
@@ -84,7 +85,7 @@ def drawing() -> Iterator[None]:
     """
     import matplotlib as mpl
 
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "mtl-sharing",
         "text.parse_math": False,
@@ -149,7 +150,7 @@ def wrap(label: str, letters: int = _LABEL_LETTERS, lines: int = _LABEL_LINES) -
     return "\n".join(parts) or label
 
 
-def add_legend(figure: "Figure", handles: Sequence[Any], extra_height: bool = True) -> None:
+def add_legend(figure: "Figure", handles: Sequence["Line2D"]) -> None:
     """A legend below the figure, which grows by as much; in as many columns as fit."""
     if not handles:
         return
@@ -158,31 +159,37 @@ def add_legend(figure: "Figure", handles: Sequence[Any], extra_height: bool = Tr
     columns = max(1, min(len(names), LEGEND_LETTERS // (longest + 6)))
     lines = [1 + name.count("\n") for name in names]
     rows = -(-len(names) // columns)
-    if extra_height:
-        tall = sum(sorted(lines, reverse=True)[:rows])
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(width, height + 0.17 * tall + 0.12)
+    tall = sum(sorted(lines, reverse=True)[:rows])
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.17 * tall + 0.12)
     figure.legend(handles=handles, loc="outside lower left", ncols=columns)
 
 
-def group_handles(looks: Looks, shown: Sequence[str], lines: bool) -> list[Any]:
+def entry(label: str, look: Look, line: bool) -> "Line2D":
+    """A legend's entry.
+
+    Args:
+        line: the mark stands on a line.
+    """
+    from matplotlib.lines import Line2D
+
+    style: Any = look.dash if line else "none"
+    return Line2D([], [], color=look.colour, marker=look.mark, linestyle=style, label=label)
+
+
+def group_handles(looks: Looks, shown: Sequence[str], lines: bool) -> list["Line2D"]:
     """Legend entries of the named groups that a figure shows, and of the others together.
 
     Args:
         shown: labels of the groups in the figure.
         lines: the groups are lines, not marks.
     """
-    from matplotlib.lines import Line2D
-
-    def entry(look: Look, label: str) -> Line2D:
-        style = look.dash if lines else "none"
-        return Line2D([], [], color=look.colour, marker=look.mark, linestyle=style, label=label)
-
     known = set(shown)
-    found = [entry(look, wrap(name)) for name, look in looks.named.items() if name in known]
+    found = [entry(wrap(name), look, lines) for name, look in looks.named.items() if name in known]
     others = len(known - set(looks.named))
     if others:
-        found.append(entry(OTHER, "1 other group" if others == 1 else f"{others} other groups"))
+        words = "1 other group" if others == 1 else f"{others} other groups"
+        found.append(entry(words, OTHER, lines))
     return found
 
 
