@@ -1,0 +1,296 @@
+"""Runs as their folders tell them: finished, running, failed or damaged."""
+
+import fcntl
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl_sharing.report.folders import Place, find_places
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FINISHED, RUNNING, STOPPED = "finished", "running", "stopped"
+FAILED, PRUNED, UNREADABLE = "failed", "pruned", "unreadable"
+STATUSES = (FINISHED, RUNNING, STOPPED, FAILED, PRUNED, UNREADABLE)
+_SCHEMA = 1
+_PREDICTIONS = "predictions.parquet"
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run.
+
+    Attributes:
+        folder: where it lies.
+        name: its path below the folder that all runs of the report have in common.
+        status: one of :data:`STATUSES`.
+        why: the reason of a status other than finished or running; else empty.
+        sweep: name of its sweep, or None.
+        trial: its number there, or None.
+        result: the content of result.json; empty where that cannot be read.
+        troubles: files that proved damaged when they were read, with what is wrong. Files are
+            read when they are first asked for.
+    """
+
+    folder: Path
+    name: str
+    status: str
+    why: str = ""
+    sweep: str | None = None
+    trial: int | None = None
+    result: Record = field(default_factory=dict, repr=False)
+    troubles: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every figure is there."""
+        return self.status == FINISHED
+
+    @property
+    def plan(self) -> str:
+        """The canonical plan; ``?`` where it is not known."""
+        return str(self.result.get("plan", "?"))
+
+    @property
+    def regime(self) -> str:
+        """The plan with its parts; ``?`` where it is not known."""
+        return str(self.result.get("regime", self.plan))
+
+    @property
+    def seed(self) -> int | None:
+        """The seed; None where it is not known."""
+        found = self.result.get("seed", self.settings.get("seed"))
+        return found if isinstance(found, int) else None
+
+    @cached_property
+    def settings(self) -> Record:
+        """The whole config, nested; empty where it cannot be read.
+
+        From config.json, or for a run that ended before it wrote one, from Hydra's own files.
+        """
+        path = self.folder / "config.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8")).get("settings")
+        except FileNotFoundError:
+            return self._composed()
+        except (OSError, ValueError, AttributeError) as error:
+            self._damaged(path.name, error)
+            return self._composed()
+        return found if isinstance(found, dict) else self._composed()
+
+    def _composed(self) -> Record:
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
+
+        path = self.folder / ".hydra" / "config.yaml"
+        try:
+            found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+            self._damaged(".hydra/config.yaml", error)
+            return {}
+        return {str(k): v for k, v in found.items()} if isinstance(found, dict) else {}
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """metrics.csv, a row for each evaluation; empty where there is none or it is damaged."""
+        import pandas as pd
+
+        path = self.folder / "metrics.csv"
+        try:
+            text = path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:
+                self.troubles.append(f"{path.name}: the last line is cut and was left out")
+            found = pd.read_csv(io.StringIO(whole)) if whole else pd.DataFrame()
+            numbers = found.drop(columns="phase", errors="ignore")
+            if numbers.select_dtypes("number").shape != numbers.shape:
+                raise ValueError("a figure that is no number")
+            if whole and "step" not in found:
+                raise ValueError("no column step")
+        except FileNotFoundError:
+            return pd.DataFrame()
+        except (OSError, ValueError) as error:
+            self._damaged(path.name, error)
+            return pd.DataFrame()
+        return found
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether predictions.parquet is there, damaged or not."""
+        return (self.folder / _PREDICTIONS).is_file()
+
+    @property
+    def predictions(self) -> "pd.DataFrame | None":
+        """All of predictions.parquet, read anew at each call; None as :meth:`read_predictions`."""
+        return self.read_predictions(None)
+
+    def read_predictions(self, columns: Sequence[str] | None) -> "pd.DataFrame | None":
+        """Some columns of predictions.parquet; None where it is not there or damaged.
+
+        Args:
+            columns: task, id, text, text_pair, label, prediction, probability, error (see
+                ``run/predictions.py``); None for all.
+        """
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        wanted = None if columns is None else list(columns)
+        try:
+            table = parquet.read_table(self.folder / _PREDICTIONS, columns=wanted)
+            missing = set(wanted or ()) - set(table.column_names)
+            if missing:
+                raise ValueError(f"no column {', '.join(sorted(missing))}")
+            found: pd.DataFrame = table.to_pandas()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, pa.ArrowException) as error:
+            self._damaged(_PREDICTIONS, error)
+            return None
+        return found
+
+    def _damaged(self, file: str, error: Exception) -> None:
+        trouble = f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}"
+        if trouble not in self.troubles:
+            self.troubles.append(trouble)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that a report leaves out, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found.
+
+    Attributes:
+        runs: every run, whatever became of it, in the order of their names.
+        left_out: folders that are no runs or could not be searched. What single runs lack stands
+            with them (``tables.left_out`` has it all together).
+    """
+
+    runs: tuple[Run, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def finished(self) -> tuple[Run, ...]:
+        """The runs that have all their figures."""
+        return tuple(run for run in self.runs if run.finished)
+
+
+def read_runs(paths: Iterable[Path | str]) -> Reading:
+    """Reads every run at or below the paths: folders of runs, of sweeps, or above them.
+
+    A damaged run is listed with what is wrong. Other files than result.json are read when they
+    are first asked for.
+
+    Raises:
+        UserError: a path that is no folder, or has no run in it.
+    """
+    places, closed = find_places(paths)
+    left_out = [LeftOut(str(folder), why) for folder, why in closed]
+    runs = []
+    for place in places:
+        run = _read(place)
+        if run.status == UNREADABLE and run.settings.get("dry_run") is True:
+            left_out.append(LeftOut(run.name, "a dry run, which trains nothing"))
+        else:
+            runs.append(run)
+    return Reading(tuple(runs), tuple(left_out))
+
+
+def _read(place: Place) -> Run:
+    def run(status: str, why: str = "", result: Record | None = None) -> Run:
+        return Run(place.folder, place.name, status, why, place.sweep, place.trial, result or {})
+
+    try:
+        result = json.loads((place.folder / "result.json").read_text(encoding="utf-8"))
+        trouble = _trouble(result)
+    except FileNotFoundError:
+        if _held(place.folder):
+            return run(RUNNING)
+        return run(UNREADABLE, "no result.json: it ended before its training began")
+    except (OSError, ValueError) as error:
+        return run(UNREADABLE, f"result.json: {error}")
+    if trouble:
+        return run(UNREADABLE, f"result.json: {trouble}", result if _is_record(result) else None)
+    status = result["status"]
+    if status == RUNNING and not _held(place.folder):
+        return run(STOPPED, "lost: its process is gone", result)
+    return run(status, _why(status, result), result)
+
+
+def _why(status: str, result: Record) -> str:
+    if status == FAILED:
+        return str(result.get("reason", "no reason given"))
+    if status == PRUNED:
+        found = result.get("pruned")
+        return str(found.get("reason")) if isinstance(found, dict) else "no reason given"
+    return "asked to stop" if status == STOPPED else ""
+
+
+def _trouble(result: Any) -> str | None:
+    """What result.json lacks to be one; None where nothing."""
+    if not _is_record(result):
+        return "no object"
+    if result.get("schema") != _SCHEMA:
+        return f"schema {result.get('schema')}, where {_SCHEMA} is read"
+    known = (FINISHED, RUNNING, STOPPED, FAILED, PRUNED)
+    if result.get("status") not in known:
+        return f"status {result.get('status')!r}"
+    if result["status"] != FINISHED:
+        return None
+    missing = [name for name in _NEEDED if not _has(result, name)]
+    tasks = result.get("tasks")
+    if _is_record(tasks) and not all(map(_is_task, tasks.values())):
+        missing.append("a task's metric and value")
+    return f"no {', '.join(missing)}" if missing else None
+
+
+# Every figure that the tables cannot do without, by its path, with what it is.
+_NEEDED = {
+    "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
+    "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
+}  # fmt: skip
+
+
+def _has(result: Record, name: str) -> bool:
+    found: Any = result
+    for key in name.split("."):
+        found = found.get(key) if _is_record(found) else None
+    return isinstance(found, _NEEDED[name]) and found != {}
+
+
+def _is_task(task: Any) -> bool:
+    named = _is_record(task) and isinstance(task.get("metric"), str)
+    return named and isinstance(task.get("value"), Real)
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _held(folder: Path) -> bool:
+    """Whether a process works in the folder, as ``job`` marks it; True where none can tell."""
+    try:
+        with (folder / ".lock").open("rb") as file:
+            # Shared, and for a moment: a run that would begin here is hardly met.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
