@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -65,13 +65,14 @@ class FigureView:
     """A figure as the page shows it.
 
     Attributes:
-        name: its file beside the page is ``figures/<name>.svg``.
+        name: its files beside the page are ``figures/<name>.<kind>``.
+        files: its content by kind; ``svg`` is what the page shows.
         alt: what it shows, for those who do not see it.
         caption: how many runs, and what marks and bars mean.
     """
 
     name: str
-    svg: str
+    files: Mapping[str, bytes] = field(repr=False)
     alt: str
     caption: str
     kind: str = field(default="figure", init=False)
@@ -79,7 +80,7 @@ class FigureView:
     @property
     def source(self) -> str:
         """The picture as a data URI."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode("ascii")
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.files['svg']).decode('ascii')}"
 
 
 @dataclass(frozen=True)

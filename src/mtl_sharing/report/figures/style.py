@@ -1,4 +1,4 @@
-"""How every figure of a report looks: one colour and mark for each group, sizes, SVG as text."""
+"""How every figure of a report looks: one colour and mark for each group, sizes, files of it."""
 
 import io
 import textwrap
@@ -45,11 +45,9 @@ class Looks:
 
     Attributes:
         named: in the legend's order; a group that is not in it looks like :data:`OTHER`.
-        others: how many groups there are beside them.
     """
 
     named: Mapping[str, Look]
-    others: int = 0
 
     def of(self, group: str) -> Look:
         """The look of a group."""
@@ -60,15 +58,13 @@ def choose_looks(groups: Sequence[str], first: Sequence[str] = (), named: int = 
     """Gives the groups their looks.
 
     Args:
-        groups: labels of all groups, the most telling first.
-        first: groups that are named whatever their place, such as those on a Pareto front.
+        groups: labels of all groups, in the legend's order.
+        first: those that are named rather than others, the most telling first.
         named: how many get a colour.
     """
-    wanted = list(dict.fromkeys((*first, *groups)))[:named]
+    wanted = set(list(dict.fromkeys((*first, *groups)))[:named])
     chosen = [group for group in groups if group in wanted]
-    return Looks(
-        {group: _look(place) for place, group in enumerate(chosen)}, len(set(groups)) - len(chosen)
-    )
+    return Looks({group: _look(place) for place, group in enumerate(chosen)})
 
 
 def _look(place: int) -> Look:
@@ -188,13 +184,14 @@ def group_handles(looks: Looks, shown: Sequence[str], lines: bool) -> list["Line
     found = [entry(wrap(name), look, lines) for name, look in looks.named.items() if name in known]
     others = len(known - set(looks.named))
     if others:
-        words = "1 other group" if others == 1 else f"{others} other groups"
-        found.append(entry(words, OTHER, lines))
+        found.append(entry("1 other" if others == 1 else f"{others} others", OTHER, lines))
     return found
 
 
-def to_svg(figure: "Figure") -> str:
-    """The figure as SVG; equal figures give equal text."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+def rendered(figure: "Figure", kind: str) -> bytes:
+    """The figure as a file of a kind (``svg``, ``png``, ``pdf``); equal figures give equal bytes."""
+    # What says when and by what a file was made.
+    dated = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, dpi=160, metadata=dated[kind])
+    return content.getvalue()
