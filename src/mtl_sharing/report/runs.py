@@ -14,6 +14,7 @@ from mtl_sharing.report.folders import Place, find_places
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 FINISHED, RUNNING, STOPPED = "finished", "running", "stopped"
 FAILED, PRUNED, UNREADABLE = "failed", "pruned", "unreadable"
@@ -141,6 +142,11 @@ class Run:
             columns: task, id, text, text_pair, label, prediction, probability, error (see
                 ``run/predictions.py``); None for all.
         """
+        table = self.predictions_table(columns)
+        return None if table is None else table.to_pandas()
+
+    def predictions_table(self, columns: Sequence[str] | None) -> "pa.Table | None":
+        """As :meth:`read_predictions`, as Arrow has it."""
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -150,13 +156,12 @@ class Run:
             missing = set(wanted or ()) - set(table.column_names)
             if missing:
                 raise ValueError(f"no column {', '.join(sorted(missing))}")
-            found: pd.DataFrame = table.to_pandas()
         except FileNotFoundError:
             return None
         except (OSError, ValueError, pa.ArrowException) as error:
             self._damaged(_PREDICTIONS, error)
             return None
-        return found
+        return table
 
     def _damaged(self, file: str, error: Exception) -> None:
         trouble = f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}"

@@ -27,11 +27,15 @@ def task_metrics(kind: str, predicted: Values, labels: Values, classes: int) -> 
     names = list(range(classes))
     if kind == "regression":
         found = {name: correlation(name, predicted, labels) for name in CORRELATIONS}
-        low, high = np.floor(labels.min()), np.ceil(labels.max())
-        predicted = np.clip(np.floor(predicted + 0.5), low, high)
-        labels = np.floor(labels + 0.5)
+        predicted, labels = whole_classes(predicted, labels)
         names = [int(value) for value in np.unique(labels)]
     return found | _class_metrics(predicted, labels, names)
+
+
+def whole_classes(predicted: Values, labels: Values) -> tuple[Values, Values]:
+    """A regression's predictions and labels rounded to whole classes, within the labels' range."""
+    low, high = np.floor(labels.min()), np.ceil(labels.max())
+    return np.clip(np.floor(predicted + 0.5), low, high), np.floor(labels + 0.5)
 
 
 def _class_metrics(predicted: Values, labels: Values, names: list[int]) -> dict[str, Any]:
