@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from numbers import Real
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -158,39 +159,37 @@ def _template(name: str) -> str:
 def table_view(
     texts: "pd.DataFrame",
     caption: str,
-    file: str = "",
-    numbers: Sequence[str] = (),
-    wide: Sequence[str] = (),
-    order: "pd.DataFrame | None" = None,
-    most: int = MOST_ROWS,
+    file: str,
+    numbers: Sequence[str],
+    wide: Sequence[str],
+    values: "pd.DataFrame",
+    count: int,
 ) -> TableView:
-    """A table of texts as the page shows it, cut at ``most`` rows.
+    """A table of texts as the page shows it.
 
     Args:
         texts: a text for each cell.
         numbers: columns that are aligned to the right.
         wide: columns whose texts wrap.
-        order: the values that the texts were made from, which sort the rows.
+        values: what the texts were made from, which sorts the rows.
+        count: rows of the whole table.
     """
     names = [str(name) for name in texts.columns]
-    right = set(numbers)
-    shown = texts.head(most)
-    values = None if order is None else order.head(most)
+    right = [name in set(numbers) for name in names]
     rows = tuple(
         tuple(
-            Cell(cut(str(text)), name in right, _order(values, row, column))
-            for column, (name, text) in enumerate(zip(names, line, strict=True))
+            Cell(cut(str(text)), right[column], _order(values.iat[row, column]))
+            for column, text in enumerate(line)
         )
-        for row, line in enumerate(shown.itertuples(index=False, name=None))
+        for row, line in enumerate(texts.itertuples(index=False, name=None))
     )
-    columns = tuple(Cell(name, name in right) for name in names)
+    columns = tuple(Cell(name, number) for name, number in zip(names, right, strict=True))
     places = frozenset(place for place, name in enumerate(names) if name in set(wide))
-    return TableView(caption, columns, rows, len(texts), file, places)
+    return TableView(caption, columns, rows, count, file, places, row_heads=0 not in places)
 
 
-def _order(values: "pd.DataFrame | None", row: int, column: int) -> str:
-    value = None if values is None else values.iat[row, column]
-    return repr(float(value)) if isinstance(value, (int, float)) and value == value else ""
+def _order(value: object) -> str:
+    return repr(float(value)) if isinstance(value, Real) and value == value else ""
 
 
 def cut(text: str, most: int = MOST_LETTERS) -> str:

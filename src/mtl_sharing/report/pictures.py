@@ -114,7 +114,7 @@ class Pictures:
             LOSS: ("curves_losses", "Losses of the evaluations"),
             TRAINING: ("curves_training_losses", "Training losses"),
         }
-        found = []
+        found: list[FigureView] = []
         for kind, (name, title) in titles.items():
             panels = curve_panels(curves, kind)
             if panels:

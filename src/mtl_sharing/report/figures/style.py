@@ -189,7 +189,7 @@ def group_handles(looks: Looks, shown: Sequence[str], lines: bool) -> list["Line
 
 
 def rendered(figure: "Figure", kind: str) -> bytes:
-    """The figure as a file of a kind (``svg``, ``png``, ``pdf``); equal figures give equal bytes."""
+    """The figure as an ``svg``, ``png`` or ``pdf`` file; equal figures give equal bytes."""
     # What says when and by what a file was made.
     dated = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
     content = io.BytesIO()
