@@ -116,8 +116,8 @@ class Run:
             numbers = found.drop(columns="phase", errors="ignore")
             if numbers.select_dtypes("number").shape != numbers.shape:
                 raise ValueError("a figure that is no number")
-            if whole and "step" not in found:
-                raise ValueError("no column step")
+            if whole and ("step" not in found or found["step"].isna().any()):
+                raise ValueError("a row without its step")
         except FileNotFoundError:
             return pd.DataFrame()
         except (OSError, ValueError) as error:

@@ -34,7 +34,7 @@ class Summary:
     high: float | None = None
 
 
-def summarize(values: Sequence[float], seed: int = 0) -> Summary:
+def summarize(values: Sequence[float], seed: int = 0, interval: bool = True) -> Summary:
     """Mean, standard deviation, and the percentile bootstrap's 95% interval of the mean.
 
     The interval resamples the values (Efron 1979), so it speaks of other seeds on the same
@@ -42,6 +42,7 @@ def summarize(values: Sequence[float], seed: int = 0) -> Summary:
 
     Args:
         seed: of the resampling.
+        interval: whether it is wanted; of hundreds of figures it takes seconds.
     """
     found = np.asarray(values, dtype=np.float64)
     if not len(found):
@@ -50,17 +51,17 @@ def summarize(values: Sequence[float], seed: int = 0) -> Summary:
     if len(found) == 1:
         return Summary(1, mean)
     deviation = float(found.std(ddof=1))
-    if len(found) < FEWEST:
+    if len(found) < FEWEST or not interval:
         return Summary(len(found), mean, deviation)
     if np.ptp(found) == 0:
         return Summary(len(found), mean, 0.0, mean, mean)
     from scipy.stats import bootstrap
 
-    interval = bootstrap(
+    limits = bootstrap(
         (found,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
-    return Summary(len(found), mean, deviation, float(interval.low), float(interval.high))
+    return Summary(len(found), mean, deviation, float(limits.low), float(limits.high))
 
 
 def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

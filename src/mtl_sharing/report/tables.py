@@ -38,9 +38,10 @@ def over_seeds(group: Group, value: Callable[[Run], float | None]) -> dict[int, 
     return {seed: sum(values) / len(values) for seed, values in found.items()}
 
 
-def summary_of(group: Group, path: str) -> Summary:
+def summary_of(group: Group, path: str, interval: bool = False) -> Summary:
     """A figure of result.json over the group's seeds, by its dotted path."""
-    return summarize(list(over_seeds(group, lambda run: figure(run.result, path)).values()))
+    values = over_seeds(group, lambda run: figure(run.result, path)).values()
+    return summarize(list(values), interval=interval)
 
 
 def performance(run: Run) -> float:
@@ -60,7 +61,7 @@ def kept(group: Group, baseline: Group | None) -> Summary:
     pairs = [own[seed] / base[seed] for seed in own if base.get(seed)]
     if pairs:
         return summarize(pairs)
-    return summary_of(group, "kept")
+    return summary_of(group, "kept", True)
 
 
 def comparison_table(groups: Sequence[Group]) -> "pd.DataFrame":
@@ -73,7 +74,7 @@ def _comparison_row(group: Group, baseline: Group | None) -> Row:
     for task in group.tasks:
         metric = group.runs[0].result["tasks"][task]["metric"]
         row |= _spread(f"{task} {metric}", summary_of(group, f"tasks.{task}.value"))
-    row |= _spread("performance", summary_of(group, "performance"), interval=True)
+    row |= _spread("performance", summary_of(group, "performance", True), interval=True)
     row |= _spread("kept %", _scaled(kept(group, baseline), 100), interval=True)
     total, base = summary_of(group, "params.total").mean, baseline_parameters(group, baseline)
     row |= {"parameters": total, "parameters %": 100 * total / base if total and base else None}
@@ -123,7 +124,8 @@ def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Ro
 
 def _change(group: Group, baseline: Group, path: str) -> Summary:
     own, base = (over_seeds(g, lambda run: figure(run.result, path)) for g in (group, baseline))
-    return summarize([100 * (own[s] / base[s] - 1) for s in own if base.get(s)])
+    changes = [100 * (own[s] / base[s] - 1) for s in own if base.get(s)]
+    return summarize(changes, interval=False)
 
 
 def by_class_table(groups: Sequence[Group]) -> "pd.DataFrame":
