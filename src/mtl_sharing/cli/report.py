@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # More groups than these are in the files alone.
 _MOST_LINES = 20
+_LABEL = 26
 _HELP = """\
 Reads every run at or below the folders, in whatever state, and writes
   report.html   everything on one page that opens offline
@@ -68,7 +69,7 @@ def _print(found: "Written") -> None:
     from mtl_sharing.run.files import short_path
 
     console = get_console()
-    console.print(_table(found.comparison))
+    console.print(_table(found.comparison, console.width))
     rest = len(found.comparison) - _MOST_LINES
     lines = [f"and {rest:,} more"] * (rest > 0)
     lines += ["", *found.headlines[:_MOST_LINES], "", *map(str, map(short_path, found.places))]
@@ -76,15 +77,17 @@ def _print(found: "Written") -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _table(comparison: "pd.DataFrame") -> object:
-    """The first columns of the comparison that a terminal has room for."""
+def _table(comparison: "pd.DataFrame", width: int) -> object:
+    """As many columns of the comparison as a terminal has room for, the telling ones first."""
     from rich.table import Table
     from rich.text import Text
 
     from mtl_sharing.report.writing import shown
 
-    texts = shown(comparison.head(_MOST_LINES))
-    names = [str(name) for name in texts if name not in ("memory saved x", "time saved x", "train s")]
+    # The intervals are on the page.
+    ends = [name for name in comparison if str(name).endswith((" low", " high"))]
+    texts = shown(comparison.drop(columns=ends).head(_MOST_LINES))
+    names = _fitting(texts, width)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
         words = name == "group"
@@ -93,3 +96,17 @@ def _table(comparison: "pd.DataFrame") -> object:
     for row in texts[names].itertuples(index=False, name=None):
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
+    """The columns that fit beside each other, in the table's order."""
+    first = ("group", "seeds", "performance", "kept %", "parameters %", "score")
+    every = [str(name) for name in texts]
+    chosen: list[str] = []
+    for name in dict.fromkeys((*(n for n in first if n in every), *every)):
+        longest = max(len(name), *texts[name].map(len))
+        # A label is folded where it must be.
+        width -= 2 + (min(longest, _LABEL) if name == "group" else longest)
+        if width >= 0 or name == "group":
+            chosen.append(name)
+    return sorted(chosen, key=every.index)

@@ -26,6 +26,7 @@ class Cell:
         order: what sorts it; empty for its text.
         shade: 0 to 1, how strong the cell's background is.
         strong: a row's or table's outstanding value.
+        same: the cell above says the same, so it is hidden as long as the rows are in this order.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Cell:
     order: str = ""
     shade: float = 0.0
     strong: bool = False
+    same: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class TableView:
         rows: those that are shown, of ``count``.
         file: its file beside the page, without the ending; empty where there is none.
         wide: columns whose texts are long and wrap.
+        labels: columns with labels of groups.
         row_heads: the first cell of a row names it.
     """
 
@@ -52,6 +55,7 @@ class TableView:
     count: int
     file: str = ""
     wide: frozenset[int] = frozenset()
+    labels: frozenset[int] = frozenset()
     row_heads: bool = True
     kind: str = field(default="table", init=False)
 
@@ -162,6 +166,7 @@ def table_view(
     file: str,
     numbers: Sequence[str],
     wide: Sequence[str],
+    labels: Sequence[str],
     values: "pd.DataFrame",
     count: int,
 ) -> TableView:
@@ -171,21 +176,30 @@ def table_view(
         texts: a text for each cell.
         numbers: columns that are aligned to the right.
         wide: columns whose texts wrap.
+        labels: columns of labels, said once where rows below each other have the same.
         values: what the texts were made from, which sorts the rows.
         count: rows of the whole table.
     """
     names = [str(name) for name in texts.columns]
-    right = [name in set(numbers) for name in names]
-    rows = tuple(
-        tuple(
-            Cell(cut(str(text)), right[column], _order(values.iat[row, column]))
-            for column, text in enumerate(line)
-        )
-        for row, line in enumerate(texts.itertuples(index=False, name=None))
+    right, wrapped, named = (_places(names, some) for some in (numbers, wide, labels))
+    rows: list[tuple[Cell, ...]] = []
+    above: tuple[str, ...] = ("",) * len(names)
+    for row, line in enumerate(texts.itertuples(index=False, name=None)):
+        same = [place in named and line[: place + 1] == above[: place + 1]
+                for place in range(len(line))]  # fmt: skip
+        rows.append(tuple(
+            Cell(cut(text), place in right, _order(values.iat[row, place]), same=same[place])
+            for place, text in enumerate(line)
+        ))  # fmt: skip
+        above = line
+    columns = tuple(Cell(name, place in right) for place, name in enumerate(names))
+    return TableView(
+        caption, columns, tuple(rows), count, file, wrapped, named, row_heads=0 not in wrapped
     )
-    columns = tuple(Cell(name, number) for name, number in zip(names, right, strict=True))
-    places = frozenset(place for place, name in enumerate(names) if name in set(wide))
-    return TableView(caption, columns, rows, count, file, places, row_heads=0 not in places)
+
+
+def _places(names: Sequence[str], some: Sequence[str]) -> frozenset[int]:
+    return frozenset(place for place, name in enumerate(names) if name in set(some))
 
 
 def _order(value: object) -> str:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _MOST_SCHEDULES = 12
 _THIN = (
-    "A thin line is a run, a thick one the mean of a group's runs where all of them have a value"
+    "A thin line is a run, a thick one the mean of a group's runs where all of them have a value."
 )
 Kinds = Sequence[str]
 
@@ -110,8 +110,8 @@ class Pictures:
         """Figures and losses over the steps; none where no run was evaluated."""
         curves = training_curves(self.runs, self.groups)
         titles = {
-            METRIC: ("curves_metrics", "Figures of the evaluations"),
-            LOSS: ("curves_losses", "Losses of the evaluations"),
+            METRIC: ("curves_metrics", "Performance and metrics"),
+            LOSS: ("curves_losses", "Losses on what is evaluated"),
             TRAINING: ("curves_training_losses", "Training losses"),
         }
         found: list[FigureView] = []
@@ -121,7 +121,7 @@ class Pictures:
                 runs = len({curve.run for curve in curves if curve.line.panel == kind})
                 caption = f"{title}, {counted(runs, 'run')}. {_THIN}"
                 alt = f"{title} over the steps: {_listed(panel.title for panel in panels)}"
-                columns = 2 if kind == METRIC else 3
+                columns = 3 if len(panels) != 4 else 2
                 found.append(self._view(name, alt, caption, self._curves(panels, columns)))
         return found
 
@@ -198,15 +198,21 @@ def split_panels(curves: Iterable[SplitCurve]) -> list[Panel]:
     return [Panel(title, tuple(found)) for title, found in lines.items()]
 
 
-def curve_panels(curves: Iterable[TrainingCurve], kind: str) -> list[Panel]:
+def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> list[Panel]:
     """A panel for each task, the performance first; a run's phases are joined into one line."""
     points: dict[str, dict[tuple[str, str], list[tuple[int, float]]]] = {}
+    # In the order of the evaluations, not of what trained first.
+    tasks = {task: place for place, task in enumerate(dict.fromkeys(
+        curve.line.task for curve in curves if curve.line.panel != TRAINING
+    ))}  # fmt: skip
     for curve in curves:
         if curve.line.panel == kind:
             metric = curve.metric if kind == METRIC and curve.metric else ""
             panel = points.setdefault(f"{curve.line.task} {metric}".strip(), {})
             panel.setdefault((curve.label, curve.run), []).extend(curve.line.points)
-    titles = sorted(points, key=lambda title: title != PERFORMANCE)
+    titles = sorted(
+        points, key=lambda title: (title != PERFORMANCE, tasks.get(title.split()[0], 0))
+    )
     return [
         Panel(title, tuple(_joined(label, found) for (label, _), found in points[title].items()))
         for title in titles

@@ -19,6 +19,7 @@ from mtl_sharing.report.page import (
 )
 from mtl_sharing.report.pictures import Pictures, counted
 from mtl_sharing.report.runs import STATUSES, Run
+from mtl_sharing.report.tables import FIGURES
 from mtl_sharing.report.writing import shown
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 MOST_HEADLINES = 12
 MOST_CONFUSIONS = 4
 MOST_PAGE_EXAMPLES = 10
+# Of tables that have several rows for each group.
+MOST_LONG_ROWS = 60
 _WIDE = ("text", "text_pair", "note", "why", "what")
+_LABELS = ("group", "against", "task")
 
 
 def sections(contents: Contents, pictures: Pictures) -> list[Section]:
@@ -35,7 +39,8 @@ def sections(contents: Contents, pictures: Pictures) -> list[Section]:
     made = [*_figures(contents, pictures), *_detail(contents), *_sweeps(contents, pictures)]
     found = [section for section in made if section.blocks]
     absent = [section for section in made if not section.blocks]
-    return [*found, _all_runs(contents), _left_out(contents, absent)]
+    found.append(_all_runs(contents))
+    return [*found, _left_out(contents, found, absent)]
 
 
 def _figures(contents: Contents, pictures: Pictures) -> Iterator[Section]:
@@ -56,9 +61,11 @@ def _figures(contents: Contents, pictures: Pictures) -> Iterator[Section]:
 
 
 def _detail(contents: Contents) -> Iterator[Section]:
-    yield Section("tests", "Paired tests", _table(contents, "tests"))
-    scores = (*_table(contents, "precision_recall_f1"), *_table(contents, "classes"))
-    yield Section("classes", "Precision, recall and F1", scores)
+    yield Section("tests", "Paired tests", _table(contents, "tests", MOST_LONG_ROWS))
+    scores = contents.tables.get("precision_recall_f1")
+    views = () if scores is None else (_view(_by_task(scores.frame), scores.note, scores.name),)
+    classes = _table(contents, "classes", MOST_LONG_ROWS)
+    yield Section("classes", "Precision, recall and F1", (*views, *classes))
     yield Section("confusion", "Confusion", tuple(_confusions(contents)))
     yield Section("examples", "Worst examples", tuple(_examples(contents)))
     yield Section("cost", "Cost", _table(contents, "cost"))
@@ -98,19 +105,20 @@ _WHY_ABSENT = {
 }
 
 
-def _left_out(contents: Contents, absent: Sequence[Section]) -> Section:
+def _left_out(contents: Contents, made: Sequence[Section], absent: Sequence[Section]) -> Section:
     lines = [f"Section “{section.title}”: {_WHY_ABSENT[section.name]}." for section in absent]
     hidden = len(contents.groups) - len(contents.shown)
     if hidden:
         lines.append(f"{counted(hidden, 'group')} without a colour, single examples and confusions"
                      f" of their own: those of {len(contents.shown)} are told.")  # fmt: skip
     cut = [
-        (table.title, len(table.frame))
-        for table in contents.tables.values()
-        if len(table.frame) > MOST_ROWS and table.name not in ("examples", "confusion")
+        (section.title, view)
+        for section in made
+        for view in section.blocks
+        if isinstance(view, TableView) and view.cut
     ]
-    lines += [f"Table “{title}”: {MOST_ROWS} of {rows:,} rows are on the page; its file has all."
-              for title, rows in cut]  # fmt: skip
+    lines += [f"{view.cut:,} of {view.count:,} rows of “{title}”: the table's file has them."
+              for title, view in cut]  # fmt: skip
     found = contents.left_out()
     table = () if found is None else (_view(found.frame, found.note, found.name),)
     if not lines and not table:
@@ -126,18 +134,38 @@ def status_counts(runs: Sequence[Run]) -> str:
     return f"{counted(len(runs), 'run')}: {', '.join(words)}"
 
 
-def _table(contents: Contents, name: str) -> tuple[TableView, ...]:
+def _table(contents: Contents, name: str, most: int = MOST_ROWS) -> tuple[TableView, ...]:
     """The table of this name; none where it has no row."""
     found = contents.tables.get(name)
-    return () if found is None else (_view(found.frame, found.note, found.name),)
+    return () if found is None else (_view(found.frame, found.note, found.name, most),)
 
 
-def _view(frame: "pd.DataFrame", caption: str, file: str = "", count: int = 0) -> TableView:
-    head = frame.head(MOST_ROWS)
+def _view(frame: "pd.DataFrame", caption: str, file: str = "", most: int = MOST_ROWS) -> TableView:
+    head = frame.head(most)
     texts = shown(head)
     numbers = [str(name) for name in texts if head[name].dtype.kind in "iuf"]
     values = head[list(texts.columns)]
-    return table_view(texts, caption, file, numbers, _WIDE, values, count or len(frame))
+    return table_view(texts, caption, file, numbers, _WIDE, _LABELS, values, len(frame))
+
+
+def _by_task(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The table of precision, recall and F1 with a row for each group and task."""
+    import pandas as pd
+
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    for row in frame.to_dict("records"):
+        group, task, figure = row.pop("group"), row.pop("task"), row.pop("figure")
+        found = rows.setdefault((group, task), {"group": group, "task": task})
+        if figure not in FIGURES:
+            found["metric"], figure = figure, "metric value"
+        found |= {f"{figure}{str(name).removeprefix('value')}": v for name, v in row.items()}
+    whole = pd.DataFrame([
+        {name.replace("against", " against"): value for name, value in row.items()}
+        for row in rows.values()
+    ])  # fmt: skip
+    later = [name for name in whole if " against" in str(name)]
+    first = ["group", "task", "metric"]
+    return whole[[*first, *(n for n in whole if n not in (*first, *later)), *later]]
 
 
 def _confusions(contents: Contents) -> Iterator[Block]:
@@ -188,7 +216,7 @@ def _examples(contents: Contents) -> Iterator[Block]:
         for task, rows in chosen.groupby("task", sort=False):
             seen = rows.drop(columns=["group", "task", "id"]).dropna(axis="columns", how="all")
             head = seen.head(MOST_PAGE_EXAMPLES)
-            yield _view(head, f"{task}. {words}", name, len(head))
+            yield _view(head, f"{task}. {words}", name)
 
 
 def figures_of(found: Sequence[Section]) -> list[FigureView]:

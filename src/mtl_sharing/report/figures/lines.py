@@ -78,12 +78,10 @@ def means(lines: Sequence[Line]) -> list[Line]:
 
 def draw_curves(shown: Sequence[Panel], looks: Looks, x_label: str, columns: int) -> "Figure":
     """Small multiples: each run as a thin line, the mean of a group's runs as a thick one."""
-    figure, axes = panels(len(shown), columns)
+    figure, axes = panels(len(shown), columns, x_label=x_label)
     for one, panel in zip(axes, shown, strict=True):
         _draw_runs(one, panel.lines, looks)
         one.set(title=panel.title)
-    for one in axes[-min(columns, len(axes)) :]:
-        one.set_xlabel(x_label)
     groups = [line.group for panel in shown for line in panel.lines]
     add_legend(figure, group_handles(looks, groups, lines=True))
     return figure
@@ -103,11 +101,11 @@ def _draw_runs(axes: "Axes", lines: Sequence[Line], looks: Looks) -> None:
             axes.plot(short.x, short.y, look.dash, color=look.colour, marker=mark, ms=3.5, zorder=3)
 
 
-def draw_splits(shown: Sequence[Panel], columns: int = 2) -> "Figure":
+def draw_splits(shown: Sequence[Panel], columns: int = 3) -> "Figure":
     """Every run as a point over its split, the mean at each split as a line."""
     series = list(dict.fromkeys(line.group for panel in shown for line in panel.lines))
     looks = choose_looks(series)
-    figure, axes = panels(len(shown), columns)
+    figure, axes = panels(len(shown), columns, x_label="encoder layers that all tasks share")
     for one, panel in zip(axes, shown, strict=True):
         for line in panel.lines:
             look = looks.of(line.group)
@@ -116,8 +114,6 @@ def draw_splits(shown: Sequence[Panel], columns: int = 2) -> "Figure":
             one.plot(list(middle), list(middle.values()), look.dash, color=look.colour)
         one.set(title=panel.title)
         _whole_numbers(one)
-    for one in axes[-min(columns, len(axes)) :]:
-        one.set_xlabel("encoder layers that all tasks share")
     if len(series) > 1:
         add_legend(figure, group_handles(looks, series, lines=True))
     return figure
@@ -154,14 +150,14 @@ def _schedule_look(place: int) -> Look:
 
 
 def draw_cosines(
-    shown: Sequence[Panel], stages: Sequence[str], looks: Looks, columns: int = 2
+    shown: Sequence[Panel], stages: Sequence[str], looks: Looks, columns: int = 3
 ) -> "Figure":
     """The cosine of two tasks' gradients at each shared stage; ``x`` counts the stages."""
-    figure, axes = panels(len(shown), columns, 2.4)
+    figure, axes = panels(len(shown), columns, 2.5, "stage")
     for one, panel in zip(axes, shown, strict=True):
         one.axhline(0, color="#999999", lw=0.8)
         _draw_runs(one, panel.lines, looks)
-        one.set(title=panel.title, ylabel="cosine")
+        one.set(title=panel.title)
         one.set_xticks(range(len(stages)), _short_stages(stages), rotation=90)
     groups = [line.group for panel in shown for line in panel.lines]
     add_legend(figure, group_handles(looks, groups, lines=True))

@@ -23,8 +23,8 @@ INK, GRID = "#222222", "#E4E4E4"
 # Groups with a colour of their own; the rest are grey, and the legend counts them.
 NAMED = 12
 WIDTH = 7.4  # inches
-LEGEND_LETTERS = 88
-_LABEL_LETTERS, _LABEL_LINES = 56, 2
+LEGEND_LETTERS = 120
+_LABEL_LETTERS, _LABEL_LINES = 52, 3
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def new_figure(height: float, width: float = WIDTH) -> "Figure":
     return figure
 
 
-def panels(count: int, columns: int, height: float = 2.3) -> tuple["Figure", list["Axes"]]:
+def panels(
+    count: int, columns: int, height: float = 2.3, x_label: str = ""
+) -> tuple["Figure", list["Axes"]]:
     """A figure with ``count`` panels in rows of ``columns``; ``height`` is a row's in inches."""
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
@@ -133,10 +135,9 @@ def panels(count: int, columns: int, height: float = 2.3) -> tuple["Figure", lis
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel().tolist()
     for empty in axes[count:]:
         empty.remove()
-    for number, one in enumerate(axes[:count]):
-        # A panel with an empty place below it ends its column, and so bears the numbers.
-        if number + columns >= count:
-            one.tick_params(labelbottom=True)
+    for one in axes[:count]:
+        one.tick_params(labelbottom=True)
+    figure.supxlabel(x_label, fontsize=9)
     return figure, axes[:count]
 
 

@@ -87,7 +87,10 @@ def _draw_point(axes: "Axes", point: TradeOff, unit: float, looks: Looks) -> Non
 
 
 def _name_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit: float) -> None:
-    """Writes the names of the front beside its points, each where it covers nothing."""
+    """Writes the regimes of the front beside its points, each where it covers nothing.
+
+    The rest of a group's label stands in the legend.
+    """
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     taken = [_around(axes, p.parameters / unit, p.interval or (p.mean, p.mean)) for p in points]
@@ -95,7 +98,7 @@ def _name_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit
     for point in sorted((p for p in points if p.front), key=lambda p: -p.mean):
         for x, y, horizontal, vertical in _PLACES:
             text = axes.annotate(
-                wrap(point.group, _NAME_LETTERS, 2), (point.parameters / unit, point.mean),
+                _short(point.group), (point.parameters / unit, point.mean),
                 xytext=(x, y), textcoords="offset points", ha=horizontal, va=vertical,
                 fontsize=8, linespacing=1.1, zorder=6, annotation_clip=False,
             )  # fmt: skip
@@ -104,6 +107,10 @@ def _name_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit
                 taken.append(box)
                 break
             text.remove()
+
+
+def _short(group: str) -> str:
+    return wrap(group.partition("  ")[0], _NAME_LETTERS, 2)
 
 
 def _around(axes: "Axes", x: float, y: tuple[float, float], reach: float = 1.5) -> "Bbox":

@@ -22,6 +22,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         return up ? found : -found;
       });
       body.append(...rows);
+      table.classList.add("sorted");
     });
   });
 }
