@@ -1,0 +1,112 @@
+"""``mtl-report``: one page over any mix of runs and sweeps."""
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mtl_sharing.report.write import Written
+
+# More groups than these are in the files alone.
+_MOST_LINES = 20
+_LABEL = 26
+_HELP = """\
+Reads every run at or below the folders, in whatever state, and writes
+  report.html   everything on one page that opens offline
+  tables/       each table as CSV, Markdown and LaTeX
+  figures/      each figure as SVG
+"""
+
+
+def main() -> None:
+    """The console script."""
+    options = _parser().parse_args()
+    # Here, not above: --help must not wait for them.
+    from mtl_sharing.cli.failures import exit_on_failure
+
+    exit_on_failure(lambda: _report(options), options.debug, "mtl-report")
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "mtl-report", description=_HELP, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", metavar="DIR", type=Path,
+                        help="a run, a sweep, or a folder above them")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR",
+                        help="where the report goes (default: report)")  # fmt: skip
+    parser.add_argument("--title", help="stands over the page")
+    parser.add_argument("--formats", metavar="A,B", help=(
+        "what to write: html; csv, md, tex for tables; svg, png, pdf for figures"
+        " (default: html,csv,md,tex,svg)"))  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
+    return parser
+
+
+def _report(options: Namespace) -> None:
+    from rich import get_console
+
+    from mtl_sharing.errors import check_known
+    from mtl_sharing.report.write import DEFAULT_FORMATS, FORMATS, write_report
+
+    formats: Sequence[str] = DEFAULT_FORMATS
+    if options.formats is not None:
+        formats = [word.strip() for word in options.formats.split(",")]
+        for name in formats:
+            check_known("--formats", name, FORMATS)
+    with get_console().status("reading runs") as status:
+        found = write_report(options.folders, options.out, options.title, formats, status.update)
+    _print(found)
+
+
+def _print(found: "Written") -> None:
+    """The groups, what they come to, and where to look."""
+    from rich import get_console
+
+    from mtl_sharing.run.files import short_path
+
+    console = get_console()
+    console.print(_table(found.comparison, console.width))
+    rest = len(found.comparison) - _MOST_LINES
+    lines = [f"and {rest:,} more"] * (rest > 0)
+    lines += ["", *found.headlines[:_MOST_LINES], "", *map(str, map(short_path, found.places))]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _table(comparison: "pd.DataFrame", width: int) -> object:
+    """As many columns of the comparison as a terminal has room for, the telling ones first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from mtl_sharing.report.writing import shown
+
+    # The intervals are on the page.
+    ends = [name for name in comparison if str(name).endswith((" low", " high"))]
+    texts = shown(comparison.drop(columns=ends).head(_MOST_LINES))
+    names = _fitting(texts, width)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in names:
+        words = name == "group"
+        table.add_column(Text(name), justify="left" if words else "right", no_wrap=not words,
+                         overflow="fold" if words else "ellipsis")  # fmt: skip
+    for row in texts[names].itertuples(index=False, name=None):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
+    """The columns that fit beside each other, in the table's order."""
+    first = ("group", "seeds", "performance", "kept %", "parameters %", "score")
+    every = [str(name) for name in texts]
+    chosen: list[str] = []
+    for name in dict.fromkeys((*(n for n in first if n in every), *every)):
+        longest = max(len(name), *texts[name].map(len))
+        # A label is folded where it must be.
+        width -= 2 + (min(longest, _LABEL) if name == "group" else longest)
+        if width >= 0 or name == "group":
+            chosen.append(name)
+    return sorted(chosen, key=every.index)

@@ -1,0 +1,124 @@
+"""What a report says beside its tables: single examples, confusions, the course of sweeps."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mtl_sharing.report.collecting import Collected, Table
+from mtl_sharing.report.evidence import Evidence
+from mtl_sharing.report.examples import Confusion, confusions, parting_examples, worst_examples
+from mtl_sharing.report.groups import Group, baseline_of
+from mtl_sharing.report.runs import Reading
+from mtl_sharing.report.sweeps import Course, read_courses
+from mtl_sharing.report.tables import left_out_table, summary_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Worst examples of each group and task in the file.
+MOST_EXAMPLES = 20
+_FIRST = ["group", "task"]
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """Everything that a report says.
+
+    Attributes:
+        shown: groups whose single examples and confusions are told: of many the telling ones.
+        best: the group with the highest mean performance.
+        tables: those collected, and examples and confusions; only those with a row.
+        confusions: of the groups shown.
+        courses: of the sweeps.
+    """
+
+    reading: Reading
+    collected: Collected
+    shown: Sequence[Group]
+    best: Group
+    tables: dict[str, Table]
+    confusions: tuple[Confusion, ...]
+    courses: tuple[Course, ...]
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """All groups."""
+        return self.collected.groups
+
+    def left_out(self) -> Table | None:
+        """What could not be used, and why; ask last: files are known damaged once they are read."""
+        frame = left_out_table(self.reading, self.groups)
+        note = "What figures and tables lack, and why."
+        return Table("left_out", "Left out", frame, note) if len(frame) else None
+
+
+def gather(reading: Reading, collected: Collected, named: Sequence[str]) -> Contents:
+    """Adds single examples, confusions and sweeps to what was collected.
+
+    Args:
+        named: labels of the groups whose single examples are told.
+    """
+    groups, evidence = collected.groups, collected.evidence
+    shown = [group for group in groups if group.label in set(named)]
+    best = max(groups, key=lambda group: summary_of(group, "performance").mean or 0.0)
+    found = tuple(each for group in shown for each in confusions(group, evidence))
+    courses, unread = read_courses(reading.runs)
+    added = [
+        Table("confusion", "Confusion", _confusion_table(found),
+              "Examples by label and prediction, summed over seeds."),
+        Table("examples", "Worst examples", _worst(shown, evidence),
+              "The largest mean errors over seeds."),
+        Table("parting_examples", "Where groups part", _parting(best, groups, evidence),
+              "What separate models have right and the best group has wrong."),
+    ]  # fmt: skip
+    tables = {table.name: table for table in (*collected.tables, *added) if len(table.frame)}
+    tables.pop("left_out", None)
+    reading = Reading(reading.runs, (*reading.left_out, *unread))
+    return Contents(reading, collected, shown, best, tables, found, tuple(courses))
+
+
+def _confusion_table(found: Sequence[Confusion]) -> "pd.DataFrame":
+    """A row for each pair of label and prediction."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {"group": each.label, "task": each.task, "label": label, "prediction": prediction,
+         "examples": int(each.counts[row, column]), "seeds": each.seeds}
+        for each in found
+        for row, label in enumerate(each.classes)
+        for column, prediction in enumerate(each.classes)
+    )  # fmt: skip
+
+
+def _worst(groups: Sequence[Group], evidence: Evidence) -> "pd.DataFrame":
+    """The worst examples of every group and task."""
+
+    def frames() -> "Iterator[pd.DataFrame]":
+        for group in groups:
+            for task in group.tasks:
+                found = worst_examples(group, task, evidence, MOST_EXAMPLES)
+                if found is not None:
+                    yield found.assign(group=group.label, task=task)
+
+    return _together(list(frames()))
+
+
+def _parting(best: Group, groups: Sequence[Group], evidence: Evidence) -> "pd.DataFrame":
+    """What the baseline has right and the best group wrong; empty where these are one."""
+    baseline = baseline_of(best, groups)
+    if baseline is None or baseline is best:
+        return _together([])
+    found = [(task, parting_examples(baseline, best, task, evidence)) for task in best.tasks]
+    return _together([
+        each.rename(columns={"other prediction": f"prediction of {best.label}"})
+        .assign(group=baseline.label, task=task)
+        for task, each in found if each is not None
+    ])  # fmt: skip
+
+
+def _together(found: "list[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    whole = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    rest = [name for name in whole if name not in _FIRST]
+    return whole[[*_FIRST, *rest]] if found else whole

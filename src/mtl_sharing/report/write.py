@@ -1,0 +1,130 @@
+"""Writing a report: the page, its tables and its figures, each file at once under its name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtl_sharing import __version__
+from mtl_sharing.errors import UserError
+from mtl_sharing.report.collecting import collect
+from mtl_sharing.report.contents import Contents, gather
+from mtl_sharing.report.groups import make_groups
+from mtl_sharing.report.page import FigureView, Page, Section, render
+from mtl_sharing.report.pictures import Pictures, looks_of
+from mtl_sharing.report.runs import Reading, read_runs
+from mtl_sharing.report.sections import figures_of, sections, status_counts
+from mtl_sharing.report.writing import FORMATS as TABLE_FORMATS
+from mtl_sharing.report.writing import write_tables
+from mtl_sharing.run.files import replace_file, replace_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAGE, TABLES, FIGURES = "report.html", "tables", "figures"
+FIGURE_FORMATS = ("svg", "png", "pdf")
+FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
+DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report came to.
+
+    Attributes:
+        comparison: the table of the groups.
+        places: what was written: the page, and the folders of tables and figures.
+    """
+
+    comparison: "pd.DataFrame"
+    headlines: Sequence[str]
+    places: tuple[Path, ...]
+
+
+def write_report(
+    paths: Sequence[Path],
+    out: Path,
+    title: str | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    tell: Callable[[str], object] = lambda words: None,
+) -> Written:
+    """Reads every run at or below the paths and writes the report into ``out``.
+
+    Args:
+        title: None for one that names the paths.
+        formats: some of :data:`FORMATS`.
+        tell: hears what is being done.
+
+    Raises:
+        UserError: a path without runs, no finished run, or an ``out`` that is a file.
+        OSError: ``out`` cannot be written; no final name holds half a file.
+    """
+    tell("reading runs")
+    reading = read_runs(paths)
+    groups = make_groups(reading.runs)
+    if not groups:
+        found = f"{status_counts(reading.runs)}" if reading.runs else "no run"
+        raise UserError(_listed(paths), found, "at least one finished run")
+    if out.exists() and not out.is_dir():
+        raise UserError("--out", f"{out}, a file", "a folder, or the name of a new one")
+    out.mkdir(parents=True, exist_ok=True)
+    tell("comparing groups")
+    looks = looks_of(groups)
+    contents = gather(reading, collect(reading), list(looks.named))
+    tell("drawing figures")
+    kinds = list(dict.fromkeys(["svg", *(kind for kind in formats if kind in FIGURE_FORMATS)]))
+    found_sections = sections(contents, Pictures(groups, reading.runs, looks, kinds))
+    tell("writing")
+    places = _write(contents, found_sections, out, formats)
+    if "html" in formats:
+        page = Page(
+            title or f"Report of {_listed(paths)}", _facts(paths, reading, contents),
+            tuple(found_sections), tuple(kind for kind in TABLE_FORMATS if kind in formats),
+        )  # fmt: skip
+        replace_text(out / PAGE, render(page))
+        places.insert(0, out / PAGE)
+    comparison = contents.tables["comparison"].frame
+    return Written(comparison, contents.collected.headlines, tuple(places))
+
+
+def _write(
+    contents: Contents, found: Sequence[Section], out: Path, formats: Sequence[str]
+) -> list[Path]:
+    """Writes tables and figures; the folders that hold them."""
+    places = []
+    table_kinds = [kind for kind in TABLE_FORMATS if kind in formats]
+    if table_kinds:
+        last = contents.left_out()
+        tables = {**contents.tables, **({last.name: last} if last else {})}
+        write_tables(out / TABLES, {n: t.frame for n, t in tables.items()}, table_kinds)
+        places.append(out / TABLES)
+    figure_kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
+    for figure in figures_of(found):
+        for kind in figure_kinds:
+            _write_figure(out / FIGURES / f"{figure.name}.{kind}", figure, kind)
+    return [*places, *([out / FIGURES] if figure_kinds else [])]
+
+
+def _write_figure(path: Path, figure: FigureView, kind: str) -> None:
+    replace_file(path, lambda temporary: temporary.write_bytes(figure.files[kind]))
+
+
+def _facts(
+    paths: Sequence[Path], reading: Reading, contents: Contents
+) -> tuple[tuple[str, str], ...]:
+    """What stands under the title."""
+    written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z").strip()
+    sweeps = {run.sweep for run in reading.runs if run.sweep}
+    several = f"; {len(sweeps)} sweeps" if len(sweeps) > 1 else "; 1 sweep" if sweeps else ""
+    finished = sum(len(group.runs) for group in contents.groups)
+    return (
+        ("written", f"{written}, by mtl-sharing {__version__}"),
+        ("read", _listed(paths)),
+        ("found", f"{status_counts(reading.runs)}{several}"),
+        ("compared", f"{len(contents.groups)} groups of {finished} finished runs"),
+    )
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
