@@ -3,15 +3,18 @@
 import json
 import signal
 import time
+from itertools import count
 
 import pytest
 
 from baseline_runs import SEPARATE, Run
-from support import QUICK, start, wait_for
+from mtl_sharing.run.learner import Learner
+from support import QUICK, start
 
-# Trains for a second or two, so that it can be interrupted; slower than the run itself.
+# Trains for a second or two, so that it can be interrupted.
 LONG = (*QUICK, "encoder.layers=2", "encoder.dropout=0.1", "trainer.max_steps=60",
-        "trainer.eval_every=5", "sampler=proportional", "cache.folder=cache", SEPARATE)  # fmt: skip
+        "trainer.eval_every=5", "sampler=proportional", "cache.folder=cache",
+        "trainer.threads=1", SEPARATE)  # fmt: skip
 TRAINING, ANEW = "training separate models once", "separate models anew"
 
 
@@ -61,27 +64,63 @@ def test_another_run_goes_on_with_a_killed_training(tmp_path, uninterrupted):
     assert names == {"separate"}
 
 
-def test_ctrl_c_in_the_baseline_names_the_run(tmp_path, uninterrupted):
-    process, _ = in_training(tmp_path, "hydra.run.dir=run")
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "mtl-train resume=" in said and said.strip().endswith("/run")
-    assert "Traceback" not in said
+@pytest.fixture
+def disturb(monkeypatch):
+    """Has something happen before an update, counted over all trainings of this process."""
+
+    def at(number, what):
+        counts, update = count(1), Learner.update
+
+        def disturbed(self, step, total):
+            if next(counts) == number:
+                what()
+            return update(self, step, total)
+
+        monkeypatch.setattr(Learner, "update", disturbed)
+
+    return at
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing of the project's catches it."""
+
+
+def kill():
+    raise Killed
+
+
+def test_ctrl_c_in_the_baseline_names_the_run(mtl_train, tmp_path, disturb, uninterrupted):
+    disturb(33, lambda: signal.raise_signal(signal.SIGINT))
+    done = mtl_train(*LONG, "hydra.run.dir=run")
+    assert done.code == 130
+    assert f"go on with: mtl-train resume={tmp_path / 'run'}\n" in done.err
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
-    said = finish(start(tmp_path, "resume=run"))
-    assert "going on after step" in said
+    again = mtl_train("resume=run")
+    assert again.code == 0 and "going on after step 33 of 60" in again.out
     assert without_place(Run(tmp_path / "run")) == without_place(uninterrupted)
 
 
-def test_a_run_killed_after_its_baseline_ends_the_same(tmp_path, uninterrupted):
-    process = start(tmp_path, *LONG, "hydra.run.dir=run")
-    wait_for(tmp_path / "run" / "checkpoint" / "last.pt", process)
-    process.kill()
-    process.communicate()
-    said = finish(start(tmp_path, "resume=run"))
-    assert TRAINING not in said
+def test_a_run_lost_after_its_baseline_ends_the_same(mtl_train, tmp_path, disturb, uninterrupted):
+    disturb(60 + 33, kill)
+    with pytest.raises(Killed):
+        mtl_train(*LONG, "hydra.run.dir=run")
+    again = mtl_train("resume=run")
+    assert again.code == 0 and TRAINING not in again.out
+    assert "going on after step 30 of 60" in again.out
     assert without_place(Run(tmp_path / "run")) == without_place(uninterrupted)
+
+
+def test_what_was_left_and_cannot_be_read_is_trained_anew(
+    mtl_train, tmp_path, disturb, uninterrupted
+):
+    disturb(33, kill)
+    with pytest.raises(Killed):
+        mtl_train(*LONG, "hydra.run.dir=run")
+    (left,) = tmp_path.glob("cache/baselines/.work-*/run/checkpoint/last.pt")
+    left.write_bytes(b"no checkpoint")
+    other = mtl_train(*LONG, "hydra.run.dir=other")
+    assert other.code == 0 and (other.out + other.err).count(ANEW) == 1
+    assert without_place(Run(tmp_path / "other")) == without_place(uninterrupted)
 
 
 def test_of_two_that_want_it_at_once_one_trains(tmp_path, uninterrupted):
@@ -94,16 +133,6 @@ def test_of_two_that_want_it_at_once_one_trains(tmp_path, uninterrupted):
     found = [Run(tmp_path / name).result["reference"] for name in ("run", "other")]
     assert found[0] == found[1]
     assert without_place(Run(tmp_path / "run")) == without_place(uninterrupted)
-
-
-def test_what_was_left_and_cannot_be_read_is_trained_anew(tmp_path, uninterrupted):
-    process, left = in_training(tmp_path, "hydra.run.dir=run")
-    process.kill()
-    process.communicate()
-    (left / "checkpoint" / "last.pt").write_bytes(b"no checkpoint")
-    said = finish(start(tmp_path, *LONG, "hydra.run.dir=other"))
-    assert said.count(ANEW) == 1
-    assert without_place(Run(tmp_path / "other")) == without_place(uninterrupted)
 
 
 def test_a_damaged_record_is_made_again_with_one_warning(train, trained, tmp_path):
