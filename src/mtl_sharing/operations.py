@@ -24,11 +24,13 @@ class Operations:
             for each task that trains.
         train_per_example: their mean, each task weighing as its batch is large.
         predict_all: of all tasks' predictions on the text that ``time.predict_all_s`` is of.
+        predict_per_text: the mean of that over its texts, of which a pair has two.
     """
 
     train_by_task: Mapping[str, float]
     train_per_example: float
     predict_all: int
+    predict_per_text: float
 
     def record(self) -> dict[str, Any]:
         """The ``flops`` node of result.json."""
@@ -36,6 +38,7 @@ class Operations:
             "train_per_example": self.train_per_example,
             "train_by_task": dict(self.train_by_task),
             "predict_all": self.predict_all,
+            "predict_per_text": self.predict_per_text,
         }
 
 
@@ -71,7 +74,8 @@ def count_operations(blueprint: Blueprint, material: Material) -> BothOperations
         each = {task: totals[task] / examples[task] for task in counted}
         step = sum(each[task] * batches[task] for task in counted)
         per_example = step / sum(batches.values())
-        return Operations(each, per_example, prediction_flops(architecture, read))
+        predicted = prediction_flops(architecture, read)
+        return Operations(each, per_example, predicted, predicted / read.sequences)
 
     return BothOperations(of(blueprint.architecture), of(blueprint.baseline))
 

@@ -13,7 +13,8 @@ from support import QUICK, ROOT
 
 CONTRACT = {
     "schema", "plan", "regime", "parts", "seed", "score", "performance", "performance_raw_r",
-    "kept", "tasks", "params", "memory", "time", "baseline", "multipliers", "versions", "git",
+    "kept", "reference", "untuned", "against", "tasks", "params", "memory", "time", "baseline",
+    "multipliers", "versions", "git",
     "status",
 }  # fmt: skip
 
@@ -33,10 +34,23 @@ def test_a_run_leaves_everything_that_the_contract_names(mtl_train):
     assert result["plan"] == "S6-I6"
     assert set(result["tasks"]) == {"sst", "quora", "sts"}
     assert result["tasks"]["sts"]["metric"] == "pearson"
-    times = {"train_s", "phases_s", "frozen_s", "step_s", "examples_per_s", "predict_all_s"}
+    times = {"train_s", "phases_s", "frozen_s", "step_s", "epoch_steps", "epoch_s",
+             "examples_per_s", "predict_all_s"}  # fmt: skip
     assert set(result["time"]) == times
     assert "sst" in done.out
     assert str(done.folder.relative_to(done.cwd)) in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [((), 120 / 12), (("trainer.accumulation=2",), 5), (("trainer.steps_per_epoch=7",), 7),
+     (("sampler=sqrt", "task.sst.batch_size=8"), 5 + 10 + 10)],
+)  # fmt: skip
+def test_an_epoch_takes_its_steps_whatever_ends_the_training(mtl_train, words, steps):
+    """40 examples of each of three tasks, in batches of 4."""
+    times = mtl_train(*QUICK, "encoder.layers=1", "trainer.max_steps=13", *words).result["time"]
+    assert times["epoch_steps"] == steps
+    assert times["epoch_s"] == times["step_s"] * steps > 0
 
 
 def test_the_score_is_performance_times_what_is_saved(mtl_train):

@@ -132,7 +132,9 @@ def test_predictions_are_of_the_text_that_a_measurement_reads(prepared):
     lengths = timed_text(material.dev).lengths
     assert len(lengths) == 3 * 2 * 32 - 32  # 32 of each task, two texts a pair
     wanted = prediction_flops(blueprint.baseline, TextSize.of(lengths))
-    assert count_operations(blueprint, material).baseline.predict_all == wanted
+    found = count_operations(blueprint, material).baseline
+    assert found.predict_all == wanted
+    assert found.predict_per_text == wanted / 160
 
 
 MIXED = ("head.pooling=cls", "task.sst.layer=1")

@@ -74,6 +74,17 @@ def test_who_comes_second_waits_and_has_what_the_first_made(tmp_path, caplog):
     assert names_in(tmp_path) == {f"{KIND}-{key_of('one')}"}
 
 
+def test_who_does_not_wait_has_nothing(tmp_path, caplog):
+    process, store = holder(tmp_path), store_in(tmp_path)
+    with store.exclusive(KIND, key_of("one"), wait=False) as place:
+        assert place.entry is None and place.folder is None
+        assert place.publish(ABOUT, ARRAYS) is None
+    process.communicate("publish\n")
+    with store.exclusive(KIND, key_of("one"), wait=False) as place:
+        assert place.entry is not None
+    assert not caplog.records
+
+
 def test_who_waits_goes_on_with_the_work_of_a_process_that_was_killed(tmp_path, caplog):
     caplog.set_level("INFO")
     process = holder(tmp_path)
