@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from cluster.services import processes_with, wait_until
 from mtl_sharing.run.threads import usable_cores
-from support import QUICK
+from support import QUICK, hear_interrupts
 
 COMMAND = Path(sys.executable).with_name("mtl-train")
 WORDS = ("-m", "+sweep=split_points", "+cluster=local", "hydra.sweeper.n_jobs=2", *QUICK,
@@ -27,7 +27,8 @@ def start(folder, *words):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "SWEEP_OF": str(folder)}
     with (folder / "console").open("ab") as console:
         return subprocess.Popen([COMMAND, *WORDS, *words], cwd=folder, env=environment,
-                                stdout=console, stderr=console, start_new_session=True)  # fmt: skip
+                                stdout=console, stderr=console, start_new_session=True,
+                                preexec_fn=hear_interrupts)  # fmt: skip
 
 
 def trials(folder):
