@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -112,7 +113,13 @@ def start(cwd: Path, *words: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "mtl_sharing.cli.train", *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=cwd, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            preexec_fn=hear_interrupts)  # fmt: skip
+
+
+def hear_interrupts() -> None:
+    """For a child that is to be interrupted: what a shell starts with ``&`` ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for(path: Path, process: subprocess.Popen, seconds: float = 600) -> None:

@@ -31,6 +31,7 @@ SlurmctldPort={ports[0]}
 SlurmdParameters=config_overrides
 SlurmdTimeout=15
 KillWait=15
+MinJobAge=86400
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none

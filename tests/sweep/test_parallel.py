@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from cluster.services import processes_with, wait_until
 from mtl_sharing.run.threads import usable_cores
-from support import QUICK
+from support import QUICK, hear_interrupts
 
 COMMAND = Path(sys.executable).with_name("mtl-train")
 WORDS = ("-m", "+sweep=split_points", "+cluster=local", "hydra.sweeper.n_jobs=2", *QUICK,
@@ -27,7 +27,8 @@ def start(folder, *words):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "SWEEP_OF": str(folder)}
     with (folder / "console").open("ab") as console:
         return subprocess.Popen([COMMAND, *WORDS, *words], cwd=folder, env=environment,
-                                stdout=console, stderr=console, start_new_session=True)  # fmt: skip
+                                stdout=console, stderr=console, start_new_session=True,
+                                preexec_fn=hear_interrupts)  # fmt: skip
 
 
 def trials(folder):
@@ -50,7 +51,7 @@ def said(folder):
 
 
 def ends(folder, process, code=0):
-    assert process.wait(300) == code, said(folder)
+    assert process.wait(900) == code, said(folder)
 
 
 def logs(folder):
@@ -85,7 +86,7 @@ def test_trials_run_side_by_side(tmp_path):
 @pytest.mark.slow
 def test_a_killed_worker_costs_no_trial(tmp_path):
     process = start(tmp_path, "trainer.max_steps=400")
-    wait_until(lambda: begun(tmp_path, 2), 120, "two trainings at once")
+    wait_until(lambda: begun(tmp_path, 2), 600, "two trainings at once")
     os.kill(workers(tmp_path)[0], signal.SIGKILL)
     ends(tmp_path, process)
     assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE] * 4
@@ -101,12 +102,12 @@ LONG = ("trainer.max_steps=600", "trainer.eval_every=20")
 def test_an_interrupt_saves_what_runs_and_the_same_command_goes_on(tmp_path, interrupt):
     """A terminal sends Ctrl-C to the sweep and its workers, a script to the sweep alone."""
     process = start(tmp_path, *LONG)
-    wait_until(lambda: begun(tmp_path, 2), 120, "two trainings at once")
+    wait_until(lambda: begun(tmp_path, 2), 600, "two trainings at once")
     interrupt(process.pid, signal.SIGINT)
     ends(tmp_path, process, 130)
     assert "the same command goes on" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)
-    wait_until(lambda: not workers(tmp_path), 30, "the end of the workers")
+    wait_until(lambda: not workers(tmp_path), 120, "the end of the workers")
     ends(tmp_path, start(tmp_path, *LONG))
     assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE] * 4
     again = [text for text in logs(tmp_path).values() if "going on after step" in text]
@@ -116,17 +117,20 @@ def test_an_interrupt_saves_what_runs_and_the_same_command_goes_on(tmp_path, int
 @pytest.mark.slow
 def test_an_interrupt_before_any_training_stops_the_workers(tmp_path):
     process = start(tmp_path, "trainer.max_steps=100000", "trainer.eval_every=100000")
-    wait_until(lambda: len(workers(tmp_path)) == 2, 120, "two workers")
+    wait_until(lambda: len(workers(tmp_path)) == 2, 600, "two workers")
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(60) == 130, said(tmp_path)
-    wait_until(lambda: not workers(tmp_path), 30, "the end of the workers")
+    assert process.wait(300) == 130, said(tmp_path)
+    wait_until(lambda: not workers(tmp_path), 120, "the end of the workers")
 
 
 @pytest.mark.slow
 def test_too_many_failures_stop_the_trials_beside(tmp_path):
-    process = start(tmp_path, "trainer.max_steps=100000", "trainer.eval_every=100000", "split=1",
-                    "optimizer.lr=1e-3,1e30", "hydra.sweeper.reference=false",
-                    "hydra.sweeper.max_failure_rate=0")  # fmt: skip
-    assert process.wait(180) == 2, said(tmp_path)
+    words = ("trainer.max_steps=2000", "trainer.eval_every=2000", "split=1",
+             "optimizer.lr=1e-3,1e30", "hydra.sweeper.reference=false")  # fmt: skip
+    process = start(tmp_path, *words, "hydra.sweeper.max_failure_rate=0")
+    assert process.wait(900) == 2, said(tmp_path)
     assert "max_failure_rate" in said(tmp_path)
-    wait_until(lambda: not workers(tmp_path), 30, "the end of the workers")
+    wait_until(lambda: not workers(tmp_path), 120, "the end of the workers")
+    assert [trial.state for trial in trials(tmp_path)] == [TrialState.RUNNING, TrialState.FAIL]
+    ends(tmp_path, start(tmp_path, *words, "hydra.sweeper.max_failure_rate=1"))
+    assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE, TrialState.FAIL]

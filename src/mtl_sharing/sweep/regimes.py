@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Composer:
 
     config: DictConfig
     context: HydraContext
+    # A composition takes a third of a second, and corners of a space are trials, too.
+    _regimes: dict[tuple[str, ...], Regime] = field(default_factory=dict, repr=False)
 
     def compose(self, overrides: Sequence[str]) -> Config:
         """The config of a trial.
@@ -64,25 +66,22 @@ class Composer:
     def _load(self, overrides: Sequence[str]) -> DictConfig:
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 
-    def choices(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """The option composed for each of the project's config groups."""
-        found: Any = OmegaConf.to_container(self._load(overrides).hydra.runtime.choices)
-        return {group: option for group, option in found.items() if "hydra/" not in group}
-
     def standalone(self, overrides: Sequence[str]) -> dict[str, Any]:
         """A config file that says what ``overrides`` do: options by group, other values as such.
 
         Of the config groups those that train.yaml names; what others set (an experiment, a
         sweep) stands among the values.
         """
-        known = {field.name for field in fields(Config)}
-        wanted = {g: o for g, o in self.choices(overrides).items() if g in known}
+        known = {each.name for each in fields(Config)}
+        composed = self._load(overrides)
+        chosen: Any = OmegaConf.to_container(composed.hydra.runtime.choices)
+        wanted = {group: option for group, option in chosen.items() if group in known}
         loader = self.context.config_loader
         options = [f"{group}={_word(option)}" for group, option in wanted.items()]
         plain = loader.load_configuration("train", options, RunMode.RUN)
-        values = _difference(asdict(_config(plain)), asdict(self.compose(overrides)))
-        chosen = [{f"override {group}": option} for group, option in wanted.items()]
-        head = {"defaults": ["train", *chosen, "_self_"]}
+        values = _difference(asdict(_config(plain)), asdict(_config(composed)))
+        named = [{f"override {group}": option} for group, option in wanted.items()]
+        head = {"defaults": ["train", *named, "_self_"]}
         place = {"hydra": {"searchpath": folders}} if (folders := self._own_folders()) else {}
         return {**head, **place, **values}
 
@@ -101,6 +100,12 @@ class Composer:
         Raises:
             UserError: a setting that does not fit.
         """
+        words = tuple(overrides)
+        if words not in self._regimes:
+            self._regimes[words] = self._regime(words)
+        return self._regimes[words]
+
+    def _regime(self, overrides: Sequence[str]) -> Regime:
         config = self.compose(overrides)
         # What a config is warned of is for the trial's own log. As in a dry run nothing is timed,
         # nothing is asked of the hub.

@@ -125,5 +125,6 @@ class Teller:
         if failed and len(failed) > self.search.options.max_failure_rate * wanted:
             last = f"the last, trial {failed[-1].number}: {failed[-1].user_attrs.get(REASON)}"
             found = f"{len(failed)} failed trials ({last})"
-            allowed = f"{self.search.options.max_failure_rate:.0%} of {wanted}"
+            rate = f"{self.search.options.max_failure_rate:.0%} of {wanted}"
+            allowed = f"{rate}; with a higher rate the same command goes on"
             raise UserError("hydra.sweeper.max_failure_rate", found, allowed)
