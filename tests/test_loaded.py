@@ -142,4 +142,4 @@ def test_a_dry_run_has_no_weights(mtl_train):
 
 
 def test_a_device_that_is_not_there_is_told(folder):
-    assert "trainer.device: found gpu; allowed: auto, cpu" in message(folder, device="gpu")
+    assert "device: found gpu; allowed: auto, cpu" in message(folder, device="gpu")
