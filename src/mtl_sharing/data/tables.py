@@ -20,7 +20,7 @@ PARQUET = ".parquet"
 FORMATS = (*DELIMITERS, *JSON_LINES, PARQUET)
 LARGEST_FIELD = 2**31 - 1  # the largest limit that the csv module takes on every platform
 MOST_NAMES_LISTED = 20
-_PARQUET_ROWS = 8192  # held as Python values at a time
+_PARQUET_ROWS = 512  # held as Python values at a time
 
 
 @dataclass(frozen=True)
