@@ -111,16 +111,16 @@ def _predict_input(options: argparse.Namespace) -> None:
     source = Path(options.input).expanduser()
     table = open_input(source, _delimiter(options.delimiter))
     run, size = _load(options)
-    from mtl_sharing.predict.tables import TableOptions, choose_columns, predict_table
+    from mtl_sharing.predict.tables import TableOptions, choose, predict_table
 
-    chosen = TableOptions(
+    wanted = TableOptions(
         options.text, options.text_pair, options.id, _tasks(options), options.prefix or "", size
     )
-    choose_columns(run, table, chosen)
+    chosen = choose(run, table, wanted)
     kind = options.format or format_of(source)
     target = Path(options.out).expanduser() / f"predictions.{kind}"
     check_writable(target, source)
-    _tell(predict_table(run, table, target, kind, chosen), [target])
+    _tell(predict_table(run, table, target, kind, chosen, wanted), [target])
 
 
 def _predict_split(options: argparse.Namespace) -> None:

@@ -55,37 +55,60 @@ class _Told:
     first_shifted: str = field(default="")
 
 
-def choose_columns(
-    run: LoadedRun, table: InputTable, options: TableOptions
-) -> tuple[str, str | None, tuple[str, ...]]:
-    """The text column, the second text's where there is one, and the tasks they are enough for.
+@dataclass(frozen=True)
+class Chosen:
+    """Which columns are read and written, and which tasks they are for.
+
+    Attributes:
+        text, pair: of the texts; ``pair`` is None where there are no second ones.
+        kept: of the input.
+        added: of the predictions.
+    """
+
+    text: str
+    pair: str | None
+    tasks: tuple[str, ...]
+    kept: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+def choose(run: LoadedRun, table: InputTable, options: TableOptions) -> Chosen:
+    """What is done with a table.
 
     Raises:
-        UserError: a column or a task that is not there, or tasks without their columns.
+        UserError: a column or a task that is not there, tasks without their columns, or columns
+            of the input named as predictions are.
     """
     text = TEXT if options.text is None else options.text
     table.check_column("--text", text)
-    pair = TEXT_PAIR if options.text_pair is None else options.text_pair
-    pairs = [name for name in run.tasks if run.blueprint.specs[name].is_pair]
-    wanted = named_tasks(run, options.tasks)
-    needed = options.text_pair is not None or (options.tasks is not None and {*pairs} & {*wanted})
-    if needed:
-        table.check_column("--text-pair", pair)
     if options.id is not None:
         table.check_column("--id", options.id)
-    if pair in table.columns:
-        return text, pair, wanted
-    left = [name for name in wanted if name in pairs]
-    chosen = tuple(name for name in wanted if name not in pairs)
-    if not chosen:
+    pair, tasks = _pair_and_tasks(run, table, options)
+    kept = table.columns if options.id is None else (options.id,)
+    added = tuple(added_columns(run, tasks, options.prefix))
+    _check_clash(table, kept, added)
+    return Chosen(text, pair, tasks, kept, added)
+
+
+def _pair_and_tasks(
+    run: LoadedRun, table: InputTable, options: TableOptions
+) -> tuple[str | None, tuple[str, ...]]:
+    """The column of second texts, if there is one, and the tasks that can be predicted."""
+    pair = TEXT_PAIR if options.text_pair is None else options.text_pair
+    wanted = named_tasks(run, options.tasks)
+    left = [name for name in wanted if run.blueprint.specs[name].is_pair]
+    chosen = tuple(name for name in wanted if name not in left)
+    if options.text_pair is not None or not chosen or (options.tasks is not None and left):
         table.check_column("--text-pair", pair)
+    if pair in table.columns:
+        return pair, wanted
     if left:
         log.info("left out: %s, for want of a column %s (--text-pair)", one_of(left), pair)
-    return text, None, chosen
+    return None, chosen
 
 
 def predict_table(
-    run: LoadedRun, table: InputTable, path: Path, kind: str, options: TableOptions
+    run: LoadedRun, table: InputTable, path: Path, kind: str, chosen: Chosen, options: TableOptions
 ) -> RowProgress:
     """Writes the table's rows, in their order, with what the run says of each.
 
@@ -95,41 +118,41 @@ def predict_table(
     Args:
         path: the file to write, there only once it is whole.
         kind: its format.
+        chosen: what :func:`choose` says of the table.
 
     Returns:
         How many rows there were, and how long they took.
 
     Raises:
-        UserError: columns or tasks that are not there, names that clash, a row that is no text.
+        UserError: a row that cannot be read.
         OSError: the file cannot be written.
     """
-    text, pair, tasks = choose_columns(run, table, options)
-    kept = table.columns if options.id is None else (options.id,)
-    added = added_columns(run, tasks, options.prefix)
-    _check_clash(table, kept, added)
     fields = None
     if kind == PARQUET_NAME:
-        fields = [*table.fields(kept), *_added_fields(run, tasks, options.prefix)]
+        added = _added_fields(run, chosen.tasks, options.prefix)
+        fields = [*table.fields(chosen.kept), *added]
     told = _Told()
     with (
         RowProgress("predicting") as progress,
-        table_writer(path, kind, [*kept, *added], fields) as write,
+        table_writer(path, kind, [*chosen.kept, *chosen.added], fields) as write,
     ):
         for records in table.chunks():
-            texts = [_text(record, text) for record in records]
-            pairs = None if pair is None else [_text(record, pair) for record in records]
+            texts = [_text(record, chosen.text) for record in records]
+            pairs = None
+            if chosen.pair is not None:
+                pairs = [_text(record, chosen.pair) for record in records]
             _count(told, table, records, texts, pairs)
-            answers = run.predictor.predict(texts, pairs, tasks, options.batch_size)
+            answers = run.predictor.predict(texts, pairs, chosen.tasks, options.batch_size)
             columns = _columns(run, answers, options.prefix)
             write(
                 [
-                    {n: record.fields[n] for n in kept if n in record.fields}
+                    {n: record.fields[n] for n in chosen.kept if n in record.fields}
                     | {name: values[number] for name, values in columns.items()}
                     for number, record in enumerate(records)
                 ]
             )
             progress.advance(len(records))
-    _tell(told, [name for name in tasks if run.blueprint.specs[name].is_pair])
+    _tell(told, [name for name in chosen.tasks if run.blueprint.specs[name].is_pair])
     return progress
 
 
