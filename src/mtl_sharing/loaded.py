@@ -23,6 +23,7 @@ from mtl_sharing.model.checkpoint import check_weights, read_weights
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import SHAPE_FIELDS
 from mtl_sharing.predictor import Predictor, readable
+from mtl_sharing.run.precision import choose_device
 from mtl_sharing.run.trainer import WEIGHTS
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
     Raises:
         UserError: no run is there, it has no weights, or its files are damaged or do not fit.
     """
+    _check_device(device)
     place = Path(folder).expanduser()
     record = _read_record(place)
     blueprint = _blueprint(place / CONFIG, record, device)
@@ -157,6 +159,13 @@ def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
     tokenizer = load_tokenizer(place)
     check_vocabulary(tokenizer, blueprint.shape.vocabulary)
     return LoadedRun(place, blueprint, network, tokenizer)
+
+
+def _check_device(device: str) -> None:
+    try:
+        choose_device(device)
+    except UserError as error:
+        raise UserError("device", error.found, error.allowed) from None
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

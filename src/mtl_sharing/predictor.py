@@ -56,8 +56,8 @@ class Predictor:
         """
         count = len(texts)
         pairs = [None] * count if text_pairs is None else text_pairs
-        there = np.array([not _is_empty(text) for text in texts], dtype=bool)
-        both = there & np.array([not _is_empty(text) for text in pairs], dtype=bool)
+        there = np.array([not is_empty(text) for text in texts], dtype=bool)
+        both = there & np.array([not is_empty(text) for text in pairs], dtype=bool)
         single = [task for task in tasks if not self.blueprint.specs[task].is_pair]
         found: dict[str, list[tuple[_Rows, Answers]]] = {task: [] for task in tasks}
         for rows, read in ((np.flatnonzero(both), tasks), (np.flatnonzero(there & ~both), single)):
@@ -78,7 +78,7 @@ class Predictor:
         """Batch by batch the numbers of its rows, and what each of ``tasks`` says of them."""
         reads = {task: self._reads(task) for task in tasks}
         kinds = [kind for kind in (FIRST, SECOND, JOINED) if any(kind in r for r in reads.values())]
-        firsts, seconds = ([str(given[n]).strip() for n in rows] for given in (texts, pairs))
+        firsts, seconds = ([_plain(given[n]) for n in rows] for given in (texts, pairs))
         encoded = self._encoded(kinds, firsts, seconds)
         order = np.argsort(sum(part.lengths for part in encoded.values()), kind="stable")
         runtime = self.blueprint.runtime
@@ -155,6 +155,11 @@ def rounded(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def _is_empty(text: str | None) -> bool:
+def _plain(text: str | None) -> str:
+    """The text as training has it, without white space around; half a character is none."""
+    return (text or "").encode("utf-8", "replace").decode("utf-8").strip()
+
+
+def is_empty(text: str | None) -> bool:
     """Whether there is nothing to predict of, as in training."""
     return text is None or text.strip() in ("", "nan", "NaN")

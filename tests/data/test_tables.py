@@ -1,4 +1,5 @@
 import csv
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -171,3 +172,14 @@ def test_an_empty_file_has_no_columns_and_no_rows(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "")
     assert table_columns(path) == ()
     assert list(read_table(path)) == []
+
+
+def test_whole_rows_keep_what_a_table_cannot_hold(tmp_path: Path) -> None:
+    row = {"text": "a", "deep": {"b": [1, None]}, "flag": True}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    assert table_columns(path, whole=True) == ("text", "deep", "flag")
+    assert table_columns(path) == ("text", "flag")
+    (whole,), (flat,) = read_table(path, whole=True), read_table(path)
+    assert whole.fields == row and whole.fields["flag"] is True
+    assert flat.fields == {"text": "a", "flag": 1}

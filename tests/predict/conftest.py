@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mtl_sharing.cli.predict import main
 from mtl_sharing.job import Hooks, run_job
-from support import QUICK, load_config
+from support import QUICK, Outcome, load_config
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,20 @@ def moved(train, tmp_path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def mtl_predict(capsys) -> Callable[..., Outcome]:
+    """``mtl-predict`` with the given words, in this process."""
+
+    def call(*words: object) -> Outcome:
+        capsys.readouterr()
+        code = 0
+        try:
+            main(["--device", "cpu", *map(str, words)])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err, Path.cwd())
+
+    return call

@@ -20,6 +20,7 @@ PARQUET = ".parquet"
 FORMATS = (*DELIMITERS, *JSON_LINES, PARQUET)
 LARGEST_FIELD = 2**31 - 1  # the largest limit that the csv module takes on every platform
 MOST_NAMES_LISTED = 20
+_PARQUET_ROWS = 512  # held as Python values at a time
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,17 @@ class Record:
     """
 
     line: int
-    fields: dict[str, Value]
+    fields: dict[str, Any]
     problem: str | None = None
 
 
 def read_table(
-    path: Path, *, delimiter: str | None = None, quoting: bool = True, header: bool = True
+    path: Path,
+    *,
+    delimiter: str | None = None,
+    quoting: bool = True,
+    header: bool = True,
+    whole: bool = False,
 ) -> Iterator[Record]:
     """The rows of a table file, in order, read while they are asked for.
 
@@ -50,21 +56,23 @@ def read_table(
         delimiter: one character that replaces the extension's own (text tables only).
         quoting: whether ``"`` quotes a field; if not, quotes are text.
         header: whether the first line names the columns; if not, they are "0", "1", ...
+        whole: keep every value as JSON lines or Parquet have it, for who writes the row again.
 
     Returns:
-        One ``Record`` for each row; blank lines give none. Nested values (lists, objects, bytes)
-        are left out, as a column that is not there.
+        One ``Record`` for each row; blank lines give none. Unless ``whole``, nested values (lists,
+        objects, bytes) are left out, as a column that is not there.
 
     Raises:
         UserError: at once for a missing file, an unknown format or two columns of one name;
             while reading, with ``file:line``, for text that is not UTF-8 and a bad JSON line.
     """
-    columns = table_columns(path, delimiter=delimiter, quoting=quoting, header=header)
+    _check_exists(path)
     kind = _format_of(path, delimiter)
-    if kind == PARQUET:
-        return _parquet_records(path)
     if kind in JSON_LINES:
-        return _json_records(path)
+        return _json_records(path, whole)
+    columns = table_columns(path, delimiter=delimiter, quoting=quoting, header=header)
+    if kind == PARQUET:
+        return _parquet_records(path, whole)
     rows = _text_rows(path, kind, quoting)
     if header:
         next(rows, None)
@@ -72,7 +80,12 @@ def read_table(
 
 
 def table_columns(
-    path: Path, *, delimiter: str | None = None, quoting: bool = True, header: bool = True
+    path: Path,
+    *,
+    delimiter: str | None = None,
+    quoting: bool = True,
+    header: bool = True,
+    whole: bool = False,
 ) -> tuple[str, ...]:
     """The column names of a table file, in order.
 
@@ -83,9 +96,10 @@ def table_columns(
     _check_exists(path)
     kind = _format_of(path, delimiter)
     if kind == PARQUET:
-        return _unique(path, _parquet_file(path).schema_arrow.names)
+        return _unique(path, open_parquet(path).schema_arrow.names)
     if kind in JSON_LINES:
-        return tuple(dict.fromkeys(key for record in _json_records(path) for key in record.fields))
+        records = _json_records(path, whole)
+        return tuple(dict.fromkeys(key for record in records for key in record.fields))
     _, first = next(_text_rows(path, kind, quoting), (1, []))
     if not header:
         return tuple(str(position) for position in range(len(first)))
@@ -176,12 +190,13 @@ def _not_utf8(path: Path) -> UserError:
     return UserError(str(path), "text that is not UTF-8", "UTF-8 text")
 
 
-def _json_records(path: Path) -> Iterator[Record]:
+def _json_records(path: Path, whole: bool) -> Iterator[Record]:
     with path.open(encoding="utf-8-sig") as lines:
         try:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield Record(number, flat(_json_object(path, number, line)))
+                    row = _json_object(path, number, line)
+                    yield Record(number, row if whole else flat(row))
         except UnicodeDecodeError:
             raise _not_utf8(path) from None
 
@@ -210,7 +225,8 @@ def flat(row: dict[str, Any]) -> dict[str, Value]:
     return fields
 
 
-def _parquet_file(path: Path) -> Any:
+def open_parquet(path: Path) -> Any:
+    """The file as pyarrow has it; raises UserError where it is none, or pyarrow is missing."""
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
@@ -223,9 +239,9 @@ def _parquet_file(path: Path) -> Any:
         raise UserError(str(path), f"a broken file ({reason})", "a Parquet file") from None
 
 
-def _parquet_records(path: Path) -> Iterator[Record]:
+def _parquet_records(path: Path, whole: bool) -> Iterator[Record]:
     number = 0
-    for batch in _parquet_file(path).iter_batches():
+    for batch in open_parquet(path).iter_batches(batch_size=_PARQUET_ROWS):
         for row in batch.to_pylist():
             number += 1
-            yield Record(number, flat(row))
+            yield Record(number, row if whole else flat(row))

@@ -3,7 +3,8 @@
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,20 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: the file could not be written; the temporary file is gone.
     """
+    with replacing(path) as temporary:
+        _write(write, temporary, path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` to fill within a block, at whose end it takes its place.
+
+    A block that raises leaves ``path`` as it was, and no temporary file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        _write(write, temporary, path)
+        yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

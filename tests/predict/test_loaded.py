@@ -1,35 +1,21 @@
 """A run's folder as a network again, and what is said of folders that hold none."""
 
 import json
-import shutil
-from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.job import Hooks, run_job
 from mtl_sharing.loaded import load_run
-from support import QUICK, load_config
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The folder of a finished run."""
-    folder = tmp_path_factory.mktemp("trained")
-    run_job(replace(load_config(*QUICK), dry_run=False), folder, Hooks(curves=False))
-    return folder
+from spacy_pipelines import make_pipeline
+from support import QUICK
 
 
 @pytest.fixture
-def folder(trained, tmp_path):
-    """The run's three files, and no other, in another place."""
-    kept = tmp_path / "moved"
-    kept.mkdir()
-    for name in ("model.safetensors", "config.json", "tokenizer.json"):
-        shutil.copy(trained / name, kept / name)
-    return kept
+def folder(moved):
+    """A run's three files, and no other, in another place."""
+    return moved()
 
 
 def test_three_files_are_enough(folder):
@@ -136,10 +122,26 @@ def test_a_run_without_weights_is_told(tmp_path, status, words):
     assert words in message(tmp_path)
 
 
+def test_a_run_that_still_trains_has_its_best_weights_so_far(folder):
+    (folder / "result.json").write_text(json.dumps({"status": "running"}))
+    assert load_run(folder, device="cpu").tasks == ("sst", "quora", "sts")
+
+
+def test_another_pipeline_of_tags_is_told(train, moved, tmp_path, caplog):
+    pipeline = make_pipeline(tmp_path / "pipeline")
+    words = ("encoder.layers=2", "sharing.plan=S2", f"suite.tags.pipeline={pipeline}")
+    place = moved(*words)
+    load_run(place, device="cpu")
+    assert "tags may differ" not in caplog.text
+    change(place / "config.json", lambda record: record["parts"]["tags"].update(digest="other"))
+    load_run(place, device="cpu")
+    assert f"{pipeline} is not the pipeline that the run was trained with" in caplog.text
+
+
 def test_a_dry_run_has_no_weights(mtl_train):
     done = mtl_train(*QUICK, "dry_run=true")
     assert "found a dry run, which has no weights" in message(done.folder)
 
 
 def test_a_device_that_is_not_there_is_told(folder):
-    assert "trainer.device: found gpu; allowed: auto, cpu" in message(folder, device="gpu")
+    assert "device: found gpu; allowed: auto, cpu" in message(folder, device="gpu")

@@ -1,0 +1,218 @@
+"""``mtl-predict``: what a run says of a table's rows, or of its tasks' own dev or test files."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from mtl_sharing.cli.failures import INTERRUPTED, exit_on_failure
+from mtl_sharing.errors import UserError
+
+if TYPE_CHECKING:
+    from mtl_sharing.loaded import LoadedRun
+    from mtl_sharing.predict.progress import RowProgress
+    from mtl_sharing.predict.splits import SplitScore
+
+_PROGRAM = "mtl-predict"
+_COURSE = "cs224n"
+_FORMATS = ("csv", "tsv", "jsonl", "parquet", _COURSE)
+# Options that say something of a table, and of a split.
+_OF_INPUT = ("text", "text_pair", "id", "prefix", "delimiter")
+_EXAMPLES = """examples:
+  mtl-predict RUN --input texts.csv --out predicted
+  mtl-predict RUN --input pairs.jsonl --text question1 --text-pair question2 --out predicted
+  mtl-predict RUN --split dev --format cs224n --out predictions
+"""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The console script. Exits with 2 on a mistake of the user's, 130 when interrupted."""
+    options = _parser().parse_args(words)
+
+    def work() -> None:
+        with _logged(), _interruptible():
+            _check(options)
+            if options.split is None:
+                _predict_input(options)
+            else:
+                _predict_split(options)
+
+    try:
+        exit_on_failure(work, options.debug, _PROGRAM)
+    except _Interrupted:
+        print(f"{_PROGRAM}: stopped; no file is left half written", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        description="Predict with a run: all tasks on a table's texts, or the tasks' own files.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--input", metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet table")
+    what.add_argument("--split", choices=("dev", "test"), help="the tasks' own files")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the predictions")
+    parser.add_argument("--tasks", metavar="A,B", help="some of the run's tasks")
+    parser.add_argument("--format", choices=_FORMATS, help="of the output; by default the input's")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="rows at a time")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
+    parser.add_argument("--data-dir", metavar="DIR", help="with --split: where the files are")
+    parser.add_argument("--debug", action="store_true", help="show a mistake's traceback too")
+    table = parser.add_argument_group("with --input")
+    table.add_argument("--text", metavar="COLUMN", help="the text (text)")
+    table.add_argument("--text-pair", metavar="COLUMN", help="a pair's second text (text_pair)")
+    table.add_argument("--id", metavar="COLUMN", help="keep this column alone (all are kept)")
+    table.add_argument("--prefix", metavar="P", help="before the names of the added columns")
+    table.add_argument("--delimiter", metavar="C", help="of a text table: one character, or tab")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuses what would have no effect."""
+    if options.split is not None:
+        for name in _OF_INPUT:
+            if getattr(options, name) is not None:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(option, f"{getattr(options, name)} with --split", "--input FILE")
+        return
+    if options.data_dir is not None:
+        raise UserError("--data-dir", f"{options.data_dir} with --input", "--split dev or test")
+    if options.format == _COURSE:
+        raise UserError("--format", f"{_COURSE} with --input", "--split dev or test")
+
+
+def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
+    """The run, and how many rows a batch has."""
+    from mtl_sharing.errors import check_range
+    from mtl_sharing.loaded import load_run
+    from mtl_sharing.run.precision import keep_freed_memory
+
+    run = load_run(options.run, options.device)
+    keep_freed_memory()
+    usual = run.blueprint.runtime.evaluation_batch
+    size = usual if options.batch_size is None else options.batch_size
+    check_range("--batch-size", size, 1)
+    return run, size
+
+
+def _predict_input(options: argparse.Namespace) -> None:
+    from mtl_sharing.predict.formats import check_writable, format_of
+    from mtl_sharing.predict.inputs import open_input
+
+    source = Path(options.input).expanduser()
+    table = open_input(source, _delimiter(options.delimiter))
+    run, size = _load(options)
+    from mtl_sharing.predict.tables import TableOptions, choose, predict_table
+
+    wanted = TableOptions(
+        options.text, options.text_pair, options.id, _tasks(options), options.prefix or "", size
+    )
+    chosen = choose(run, table, wanted)
+    kind = options.format or format_of(source)
+    target = Path(options.out).expanduser() / f"predictions.{kind}"
+    check_writable(target, source)
+    _tell(predict_table(run, table, target, kind, chosen, wanted), [target])
+
+
+def _predict_split(options: argparse.Namespace) -> None:
+    from mtl_sharing.predict.formats import check_writable
+    from mtl_sharing.predict.progress import RowProgress
+
+    run, size = _load(options)
+    from mtl_sharing.predict import splits
+
+    kind = options.format or "csv"
+    names = splits.split_files(run, options.split, _tasks(options), kind)
+    own = kind == _COURSE
+    read = splits.read_examples(run, options.split, tuple(names), options.data_dir, own)
+    targets = {task: Path(options.out).expanduser() / name for task, name in names.items()}
+    for target in targets.values():
+        check_writable(target)
+    scores = []
+    with RowProgress(f"predicting {options.split}") as progress:
+        for task, examples in read.items():
+            found = splits.predict_examples(run, task, examples, size, progress)
+            spec = run.blueprint.specs[task]
+            splits.write_split(targets[task], kind, spec, examples, found)
+            labels = splits.labels_of(examples)
+            if any(example.label is not None for example in examples):
+                scores.append(splits.score(run, task, labels, found))
+    _print_scores(scores)
+    _tell(progress, list(targets.values()))
+
+
+def _delimiter(name: str | None) -> str | None:
+    from mtl_sharing.data.sources import FormatConfig, make_format
+
+    try:
+        return make_format("", FormatConfig(delimiter=name)).delimiter
+    except UserError as error:
+        raise UserError("--delimiter", error.found, "one character, or tab") from None
+
+
+def _tasks(options: argparse.Namespace) -> list[str] | None:
+    return None if options.tasks is None else [name.strip() for name in options.tasks.split(",")]
+
+
+def _print_scores(scores: "Sequence[SplitScore]") -> None:
+    if scores:
+        print(f"{'task':<12}  {'metric':<8}  {'value':>6}  {'examples':>8}")
+    for one in scores:
+        print(f"{one.task:<12}  {one.metric:<8}  {one.value:6.3f}  {one.examples:>8,}")
+
+
+def _tell(progress: "RowProgress", files: Sequence[Path]) -> None:
+    from mtl_sharing.run.files import short_path
+
+    rate = progress.rows / max(1e-9, progress.seconds)
+    print(f"rows   {progress.rows:,} in {progress.seconds:.1f} s, {rate:,.0f} rows/s")
+    for number, path in enumerate(files):
+        print(f"{'' if number else 'files':<7}{short_path(path)}")
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C or SIGTERM."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within a block both signals raise, so that temporary files go."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Interrupted
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Within a block the project's log lines go to the console."""
+    from mtl_sharing.run.progress import ConsoleHandler
+
+    handler, log = ConsoleHandler(), logging.getLogger("mtl_sharing")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The table that is predicted: its columns, its rows in chunks, and what its columns hold."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl_sharing.data.tables import (
+    PARQUET,
+    Record,
+    open_parquet,
+    read_table,
+    table_columns,
+)
+from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.predict.formats import JSONL, format_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK = 4096
+"""Rows that are held at a time; those of one chunk are batched by length."""
+_LONGEST = 2**63
+
+
+@dataclass(frozen=True)
+class InputTable:
+    """A table file that is read as often as asked for, each time in chunks.
+
+    Attributes:
+        delimiter: of a text table; None is its extension's own.
+        columns: the names of its columns.
+    """
+
+    path: Path
+    delimiter: str | None
+    columns: tuple[str, ...]
+
+    def records(self) -> Iterator[Record]:
+        """The rows, with every value as it stands."""
+        return read_table(self.path, delimiter=self.delimiter, whole=True)
+
+    def chunks(self, rows: int = CHUNK) -> Iterator[list[Record]]:
+        """The rows, at most ``rows`` at a time."""
+        records = self.records()
+        while chunk := list(islice(records, rows)):
+            yield chunk
+
+    def check_column(self, option: str, name: str) -> None:
+        """Raises UserError unless there is such a column; the message lists those there are."""
+        if name not in self.columns:
+            allowed = one_of(self.columns) + did_you_mean(name, self.columns)
+            raise UserError(str(self.path), f"no column {name!r} ({option})", allowed)
+
+    def fields(self, names: Sequence[str]) -> "list[pa.Field]":
+        """What these columns hold, for Parquet: its own types, or those that JSON lines show.
+
+        A column of JSON lines whose values differ in kind, or are nested, becomes text.
+        """
+        import pyarrow as pa
+
+        if self.path.suffix.lower() == PARQUET:
+            schema = open_parquet(self.path).schema_arrow
+            return [schema.field(name) for name in names]
+        if format_of(self.path) != JSONL or self.delimiter is not None:
+            return [pa.field(name, pa.string()) for name in names]
+        kinds: dict[str, set[str]] = {name: set() for name in names}
+        for record in self.records():
+            for name in names:
+                kinds[name].add(_kind(record.fields.get(name)))
+        return [pa.field(name, _arrow_type(found - {""})) for name, found in kinds.items()]
+
+
+def open_input(path: Path, delimiter: str | None) -> InputTable:
+    """The table in a file.
+
+    Raises:
+        UserError: no file, a format that is unknown, a file without rows, or one that is broken.
+    """
+    columns = tuple(n for n in table_columns(path, delimiter=delimiter, whole=True) if n)
+    table = InputTable(path, delimiter, columns)
+    if next(table.records(), None) is None:
+        raise UserError(str(path), "no row", "a table with a row or more")
+    return table
+
+
+def _kind(value: Any) -> str:
+    """A value's kind by name; empty for no value."""
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "int64" if -_LONGEST <= value < _LONGEST else "other"
+    return {bool: "bool_", float: "float64", str: "string"}.get(type(value), "other")
+
+
+def _arrow_type(kinds: set[str]) -> "pa.DataType":
+    import pyarrow as pa
+
+    if kinds == {"int64", "float64"}:
+        return pa.float64()
+    (name,) = kinds if len(kinds) == 1 and "other" not in kinds else {"string"}
+    kind: pa.DataType = getattr(pa, name)()
+    return kind

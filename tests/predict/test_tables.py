@@ -1,0 +1,260 @@
+"""``mtl-predict --input``: every format in and out, what it keeps, and what it refuses."""
+
+import csv
+import datetime
+import json
+import os
+import signal
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+import mtl_sharing.predict.inputs as inputs
+from mtl_sharing.loaded import load_run
+from mtl_sharing.predictor import Predictor
+
+RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
+       "task.sst.labels=[awful,bad,fair,good,great]")  # fmt: skip
+TEXTS = [f"{'very ' * (n % 5)}good film, number {n}" for n in range(11)]
+PAIRS = [f'a film called "{n}"' for n in range(11)]
+ADDED = ["sst", "sst_probability", "quora", "quora_probability", "sts"]
+
+
+@pytest.fixture
+def folder(train):
+    return train(*RUN)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch):
+    """Every table here spans several chunks."""
+    monkeypatch.setattr(inputs.InputTable.chunks, "__defaults__", (4,))
+
+
+def write(path, rows):
+    """Rows in the format of the path's extension."""
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def read(path):
+    readers = {".parquet": pd.read_parquet, ".jsonl": lambda p: pd.read_json(p, lines=True),
+               ".tsv": lambda p: pd.read_csv(p, sep="\t"), ".csv": pd.read_csv}  # fmt: skip
+    return readers[path.suffix](path)
+
+
+ROWS = [{"id": f"r{n}", "text": a, "text_pair": b, "number": n}
+        for n, (a, b) in enumerate(zip(TEXTS, PAIRS, strict=True))]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("wanted", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_format_in_and_out(mtl_predict, folder, tmp_path, given, wanted):
+    path = write(tmp_path / f"in.{given}", ROWS)
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path / "out", "--format", wanted)
+    assert done.code == 0, done.err
+    found = read(tmp_path / "out" / f"predictions.{wanted}")
+    assert list(found.columns) == ["id", "text", "text_pair", "number", *ADDED]
+    assert found["id"].tolist() == [row["id"] for row in ROWS]
+    assert found["text_pair"].tolist() == PAIRS
+    assert found["number"].astype(int).tolist() == list(range(11))
+    said = load_run(folder, device="cpu").predict(TEXTS, PAIRS)
+    assert found["sst"].tolist() == said["sst"].tolist()
+    assert found["quora"].tolist() == said["quora"].tolist()
+    for name in ("sst_probability", "quora_probability", "sts"):
+        assert found[name].tolist() == pytest.approx(said[name].tolist(), abs=1e-5)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"predictions.{wanted}"]
+    assert "rows   11 in" in done.out and f"out/predictions.{wanted}" in done.out
+
+
+def test_the_format_is_the_inputs_by_default(mtl_predict, folder, tmp_path):
+    path = write(tmp_path / "in.jsonl", ROWS)
+    assert mtl_predict(folder, "--input", path, "--out", tmp_path / "o").code == 0
+    assert (tmp_path / "o" / "predictions.jsonl").is_file()
+
+
+def test_values_that_are_no_text_are_kept(mtl_predict, folder, tmp_path):
+    rows = [{"text": "good", "more": {"deep": [1, None]}, "flag": True, "big": 2**70},
+            {"text": "bad \ud800", "late": 1.5}]  # fmt: skip
+    path = write(tmp_path / "in.jsonl", rows)
+    assert mtl_predict(folder, "--input", path, "--out", tmp_path).code == 0
+    lines = (tmp_path / "predictions.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [{k: row[k] for k in row if k not in ADDED} for row in found] == rows
+    again = mtl_predict(folder, "--input", path, "--out", tmp_path, "--format", "parquet")
+    assert again.code == 0, again.err
+    table = parquet.read_table(tmp_path / "predictions.parquet")
+    assert table["more"].to_pylist() == ['{"deep": [1, null]}', None]
+    assert table["flag"].to_pylist() == [True, None] and table["late"].to_pylist() == [None, 1.5]
+    assert table["big"].to_pylist() == [str(2**70), None]
+
+
+def test_parquet_keeps_its_types(mtl_predict, folder, tmp_path):
+    day = datetime.date(2024, 2, 29)
+    schema = pa.schema({"text": pa.large_string(), "day": pa.date32(), "n": pa.int16(),
+                        "list": pa.list_(pa.int8())})  # fmt: skip
+    rows = [{"text": text, "day": day, "n": 7, "list": [1, 2]} for text in TEXTS]
+    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "in.parquet")
+    path = tmp_path / "in.parquet"
+    assert mtl_predict(folder, "--input", path, "--out", tmp_path).code == 0
+    found = parquet.read_table(tmp_path / "predictions.parquet")
+    assert found.schema.names == ["text", "day", "n", "list", "sst", "sst_probability"]
+    assert found.select(schema.names).schema.equals(schema)
+    assert found.select(schema.names).to_pylist() == rows
+
+
+def test_rows_without_text_stay_and_are_counted(mtl_predict, folder, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text('id,text,text_pair\n1,good,bad\n2,,bad\n3,"a, b",\n\n4,a,b,c,d\n5,good,bad\n')
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path)
+    assert done.code == 0
+    found = pd.read_csv(tmp_path / "predictions.csv")
+    assert found["id"].tolist() == [1, 2, 3, 4, 5]
+    assert found["sst"].isna().tolist() == [False, True, False, True, False]
+    assert found["sts"].isna().tolist() == [False, True, True, True, False]
+    assert found["sts"][0] == found["sts"][4]
+    assert "no predictions of rows without text: 1\n" in done.out
+    assert "no predictions of quora, sts of rows without a second text: 1\n" in done.out
+    assert f"rows with more fields than the header: 1 (the first: {path}:6)" in done.out
+
+
+def test_columns_and_tasks_are_chosen(mtl_predict, folder, tmp_path):
+    rows = [{"q": text, "other": "x", "sst": 1} for text in TEXTS]
+    path = write(tmp_path / "in.csv", rows)
+    words = ("--input", path, "--out", tmp_path, "--text", "q", "--id", "other")
+    done = mtl_predict(folder, *words)
+    assert done.code == 0
+    assert "left out: quora, sts, for want of a column text_pair (--text-pair)\n" in done.out
+    found = pd.read_csv(tmp_path / "predictions.csv")
+    assert list(found.columns) == ["other", "sst", "sst_probability"]
+    whole = mtl_predict(folder, *words[:-2], "--prefix", "p_")
+    assert whole.code == 0
+    assert list(pd.read_csv(tmp_path / "predictions.csv").columns) == [
+        "q", "other", "sst", "p_sst", "p_sst_probability"
+    ]  # fmt: skip
+    pairs = (*words[:4], "--text", "q", "--text-pair", "other", "--tasks", "sts,quora")
+    assert mtl_predict(folder, *pairs).code == 0
+    assert list(pd.read_csv(tmp_path / "predictions.csv").columns)[-3:] == [
+        "quora", "quora_probability", "sts"
+    ]  # fmt: skip
+
+
+def test_a_delimiter_of_ones_own(mtl_predict, folder, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("\tid\ttext\n0\ta\tgood, very good\n")
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path / "o", "--delimiter", "tab")
+    assert done.code == 0, done.err
+    found = pd.read_csv(tmp_path / "o" / "predictions.csv")
+    assert found[["id", "text"]].to_numpy().tolist() == [["a", "good, very good"]]
+
+
+BAD = {
+    "no such file": (["--input", "no.csv"], "no.csv: found no such file"),
+    "a task": (["--input", "in.csv", "--tasks", "sst2"], "--tasks: found sst2 (nearest: sst)"),
+    "text": (["--input", "in.csv", "--text", "txt"],
+             "in.csv: found no column 'txt' (--text); allowed: id, text (nearest: text)"),
+    "pair": (["--input", "in.csv", "--tasks", "sst,quora"],
+             "in.csv: found no column 'text_pair' (--text-pair); allowed: id, text"),
+    "asked pair": (["--input", "in.csv", "--text-pair", "b"], "no column 'b' (--text-pair)"),
+    "id": (["--input", "in.csv", "--id", "key"], "no column 'key' (--id); allowed: id, text"),
+    "empty": (["--input", "empty.csv"], "empty.csv: found no row"),
+    "header alone": (["--input", "header.csv"], "header.csv: found no row"),
+    "not UTF-8": (["--input", "latin.csv"], "latin.csv:7: found the byte 0xe9, which is not UTF-8"),
+    "an extension": (["--input", "in.xls"], "in.xls: found the extension '.xls'"),
+    "bad JSON": (["--input", "bad.jsonl"], "bad.jsonl:6: found bad JSON"),
+    "no Parquet": (["--input", "bad.parquet"], "bad.parquet: found a broken file"),
+    "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions are: sst"),
+    "batch size": (["--input", "in.csv", "--batch-size", "0"], "--batch-size: found 0"),
+    "delimiter": (["--input", "in.csv", "--delimiter", "ab"], "--delimiter: found 'ab'"),
+    "course": (["--input", "in.csv", "--format", "cs224n"], "--format: found cs224n with --input"),
+    "data_dir": (["--input", "in.csv", "--data-dir", "x"], "--data-dir: found x with --input"),
+    "split": (["--split", "dev", "--text", "x"], "--text: found x with --split"),
+    "both": (["--input", "in.csv", "--split", "dev"], "not allowed with argument"),
+    "neither": ([], "one of the arguments --input --split is required"),
+    "the input": (["--input", "predictions.csv", "--out", "."], "which is the input"),
+    "a file as folder": (["--input", "in.csv", "--out", "in.csv"], "in.csv: found"),
+    "below a file": (["--input", "in.csv", "--out", "in.csv/deep"], "in.csv/deep: found"),
+    "device": (["--input", "in.csv", "--device", "gpu"], "device: found gpu; allowed: auto"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_told(mtl_predict, folder, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{n},good\n" for n in range(5))
+    for name in ("in.csv", "predictions.csv", "in.xls"):
+        (tmp_path / name).write_text("id,text\n" + rows)
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "header.csv").write_text("id,text\n")
+    (tmp_path / "clash.csv").write_text("sst,text\n1,good\n")
+    (tmp_path / "latin.csv").write_bytes(b"id,text\n" + rows.encode() + b"9,caf\xe9\n")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n' * 5 + "{\n")
+    (tmp_path / "bad.parquet").write_text("PAR1")
+    if "--out" not in words:
+        words = [*words, "--out", "out"]
+    before = sorted(tmp_path.rglob("*"))
+    done = mtl_predict(folder, *words)
+    assert done.code == 2, done.out
+    assert message in done.err
+    assert "Traceback" not in done.err
+    left = set(tmp_path.rglob("*")) - set(before)
+    assert left <= {tmp_path / "out"}
+
+
+def test_a_folder_that_holds_no_run_is_told(mtl_predict, tmp_path):
+    path = write(tmp_path / "in.csv", ROWS)
+    done = mtl_predict(tmp_path, "--input", path, "--out", tmp_path / "o")
+    assert done.code == 2
+    words = "found a folder without config.json and model.safetensors"
+    assert done.err.startswith(f"mtl-predict: {tmp_path}: {words}")
+    assert not (tmp_path / "o").exists()
+
+
+def failing(raised):
+    """A stand-in for ``Predictor.predict`` whose second call fails."""
+    plain, calls = Predictor.predict, []
+
+    def predict(*words):
+        calls.append(words)
+        if len(calls) == 2:
+            raised()
+        return plain(*words)
+
+    return predict
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_what_fails_on_the_way_leaves_the_old_file(
+    mtl_predict, folder, tmp_path, monkeypatch, kind
+):
+    path = write(tmp_path / "in.csv", ROWS)
+    words = ("--input", path, "--out", tmp_path / "o", "--format", kind)
+    target = tmp_path / "o" / f"predictions.{kind}"
+    assert mtl_predict(folder, *words).code == 0
+    old = target.read_bytes()
+
+    def full():
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(Predictor, "predict", failing(full))
+    done = mtl_predict(folder, *words)
+    assert done.code == 2 and "found No space left on device" in done.err
+    for number, message in ((signal.SIGTERM, "stopped"), (signal.SIGINT, "stopped")):
+        monkeypatch.undo()
+        monkeypatch.setattr(inputs.InputTable.chunks, "__defaults__", (4,))
+        stop = failing(lambda number=number: os.kill(os.getpid(), number))
+        monkeypatch.setattr(Predictor, "predict", stop)
+        done = mtl_predict(folder, *words)
+        assert done.code == 130 and message in done.err
+    assert target.read_bytes() == old
+    assert list(target.parent.iterdir()) == [target]
