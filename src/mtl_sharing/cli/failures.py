@@ -31,11 +31,12 @@ _EXTRAS = {
 Result = TypeVar("Result")
 
 
-def exit_on_failure(work: Callable[[], Result], debug: bool) -> Result:
+def exit_on_failure(work: Callable[[], Result], debug: bool, program: str = "mtl-train") -> Result:
     """Does ``work``; a failure that is no bug ends the process with one message on stderr.
 
     Args:
         debug: show the traceback too.
+        program: whose message it is.
 
     Raises:
         SystemExit: with 2 for a mistake, 130 for an interruption, 141 where stdout was closed.
@@ -59,7 +60,7 @@ def exit_on_failure(work: Callable[[], Result], debug: bool) -> Result:
         if debug:
             traceback.print_exc()
         message = words
-    print(f"mtl-train: {message}", file=sys.stderr)
+    print(f"{program}: {message}", file=sys.stderr)
     sys.exit(code)
 
 
