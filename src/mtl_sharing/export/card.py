@@ -131,14 +131,23 @@ def _text(run: LoadedRun, tasks: Sequence[str]) -> str:
         lines.append(f"- `{task}`: {kind}; {labels_in_words(spec)}{source}")
     if suite.clean:
         steps = _list(suite.clean)
-        lemmas = f" (by `{path_name(suite.lemmatizer)}`)" if suite.lemmatizer else ""
+        lemmas = f" (lemmas by {_pipeline(suite.lemmatizer)})" if suite.lemmatizer else ""
         lines.append(
             f"- every text was cleaned first, in this order: {steps}{lemmas}; clean yours alike"
             " before the tokenizer sees them (`mtl_sharing.data.cleaning.Cleaning`)"
         )
     tags = blueprint.config.suite.tags.pipeline
-    lines += [f"- words are tagged by the spaCy pipeline `{path_name(tags)}`"] if tags else []
+    lines += [f"- words are tagged by {_pipeline(tags)}"] if tags else []
     return "\n".join(["## Data\n", *lines, ""])
+
+
+def _pipeline(source: str) -> str:
+    """Its name; one that lay in a folder of the machine cannot be found by it."""
+    name = path_name(source)
+    words = f"the spaCy pipeline `{name}`"
+    if name == source:
+        return words
+    return f"{words}, a folder that is not here: `config.json` must say where it is to be found"
 
 
 def _unread_pooler(run: LoadedRun, record: Mapping[str, Any]) -> str:

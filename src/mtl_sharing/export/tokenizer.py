@@ -38,7 +38,8 @@ def padding_id(tokenizer: Tokenizer, offset: int) -> int:
         UserError: an offset that is not the padding token's id + 1.
     """
     token = special_tokens(tokenizer).get("pad_token")
-    found = offset - 1 if token is None else int(tokenizer.token_to_id(token))
+    known = None if token is None else tokenizer.token_to_id(token)
+    found: int = offset - 1 if known is None else known
     if offset > 0 and found != offset - 1:
         where = f"{offset}, where the tokenizer pads with {token} (id {found})"
         raise UserError("encoder.position_offset", where, f"{found + 1}, for a plain RoBERTa")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mtl_sharing.logs import log_level
 from mtl_sharing.run.files import replace_json
-from mtl_sharing.run.trackers import EVERY_ROW, TrackedRun
+from mtl_sharing.run.tracker import EVERY_ROW, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
