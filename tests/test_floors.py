@@ -19,7 +19,7 @@ FLOORS = (
     ("config", "regime", "task_heads", "blueprint", "material", "build", "frozen_states",
      "outcome", "baseline_key", "baselines", "tracked", "checks", "schedule", "operations", "job",
      "encoding", "reading", "predictor", "loaded"),
-    ("cli", "predict", "sweep", "report"),
+    ("cli", "export", "predict", "sweep", "report"),
 )  # fmt: skip
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 STRANGERS = {("data", "model"), ("model", "data")}
@@ -87,6 +87,7 @@ LIGHT = [
     "mtl_sharing.model.shape", "mtl_sharing.model.parts", "mtl_sharing.model.architecture",
     "mtl_sharing.score.cost", "mtl_sharing.score.flops", "mtl_sharing.plan", "mtl_sharing.config",
     "mtl_sharing.data.tasks", "mtl_sharing.cli.train", "mtl_sharing.cli.predict",
+    "mtl_sharing.cli.export", "mtl_sharing.cli.report",
 ]  # fmt: skip
 CHECK = """
 import importlib, sys

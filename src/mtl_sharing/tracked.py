@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 
 from mtl_sharing.blueprint import Blueprint
 from mtl_sharing.outcome import Result, describe_regime
-from mtl_sharing.run.trackers import TrackedRun, flattened
+from mtl_sharing.run.tracker import TrackedRun
+from mtl_sharing.run.trackers import flattened
 
 _FINAL = ("score", "kept", "performance", "performance_raw_r", "tasks", "params", "memory",
           "time", "multipliers")  # fmt: skip

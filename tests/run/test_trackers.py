@@ -138,6 +138,18 @@ def test_hyperparameters_are_in_the_events(mtl_train):
     assert end.status == api_pb2.STATUS_SUCCESS
 
 
+@pytest.mark.slow
+def test_first_runs_at_once_make_one_store(tmp_path):
+    words = (*QUICK, "tracker=mlflow", "tracker.mlflow.folder=store")
+    both = [start(tmp_path, *words, f"hydra.run.dir={name}") for name in ("one", "two")]
+    for process in both:
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0 and "told no more" not in out, out
+    client = client_of(tmp_path / "store")
+    for name in ("one", "two"):
+        check_store(client, tmp_path / name, "FINISHED")
+
+
 class Killed(BaseException):
     """As sudden as a kill: nothing is closed."""
 
@@ -391,3 +403,23 @@ def test_names_and_figures():
     assert config["tracker.mlflow.folder"] == "outputs/mlruns"
     assert flattened({"a": {}, "b": [1]}, "/") == {"a": {}, "b": [1]}
     assert figures({"a": 1, "b": True, "c": None, "d": "x", "e": 0.5}) == {"a": 1.0, "e": 0.5}
+
+
+def test_a_tracker_makes_no_other_training(describe):
+    """So a sweep takes trials with and without one for equal."""
+    from mtl_sharing.sweep.regimes import identity_of
+
+    plain, told = describe(), describe("tracker.tensorboard.enabled=true")
+    assert told.config.tracker.tensorboard.enabled
+    assert identity_of(plain.config, plain) == identity_of(told.config, told)
+
+
+def test_a_run_is_loaded_where_no_tracker_is(mtl_train, monkeypatch):
+    from importlib.util import find_spec
+
+    from mtl_sharing.loaded import load_run
+
+    done = mtl_train(*QUICK, "tracker=tensorboard")
+    hidden = ("tensorboard", "mlflow")
+    monkeypatch.setattr("importlib.util.find_spec", lambda n: None if n in hidden else find_spec(n))
+    assert load_run(done.folder, device="cpu").tasks == ("sst", "quora", "sts")

@@ -20,7 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
-from mtl_sharing.run.trackers import EVERY_ROW, TrackedRun
+from mtl_sharing.run.tracker import EVERY_ROW, TrackedRun
 
 FOLDER = "tensorboard"
 _VERSION = "brain.Event:2"

@@ -1,5 +1,6 @@
 """MLflow: a run's figures in a store in a local folder."""
 
+import fcntl
 import json
 import logging
 import os
@@ -7,13 +8,14 @@ import re
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mtl_sharing.logs import log_level
 from mtl_sharing.run.files import replace_json
-from mtl_sharing.run.trackers import EVERY_ROW, TrackedRun
+from mtl_sharing.run.tracker import EVERY_ROW, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,8 +86,19 @@ def _open_store(folder: Path) -> "MlflowClient":
         warnings.simplefilter("ignore")
         from mlflow import MlflowClient
 
-        with log_level("mlflow", logging.WARNING):
+        # Two that make the same store at once would leave half of it (MLflow's own lock came
+        # too late for a sweep's first trials).
+        with log_level("mlflow", logging.WARNING), _alone(folder):
             return MlflowClient(tracking_uri=f"sqlite:///{path}?timeout={_WAIT_S}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process opens the store; a file system without locks waits for none."""
+    with (folder / ".lock").open("ab") as file:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _experiment(client: "MlflowClient", name: str, folder: Path) -> str:

@@ -6,43 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mtl_sharing.data.pipelines import check_package
 from mtl_sharing.errors import Pruned, UserError
 from mtl_sharing.run.settings import TrackerConfig
+from mtl_sharing.run.tracker import TrackedRun, Tracker
 
 log = logging.getLogger(__name__)
-
-# A column that every row of metrics.csv has, by which a tracker counts those it was told.
-EVERY_ROW = "train_s"
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """What a tracker is told of a run once.
-
-    Attributes:
-        settings: the config, each value by its dotted key.
-        tags: words by which people look for a run.
-    """
-
-    folder: Path
-    settings: Mapping[str, Any]
-    tags: Mapping[str, str]
-
-
-class Tracker(Protocol):
-    """One that is told of a run; whatever it raises ends the telling, not the run."""
-
-    def rows(self) -> int:
-        """How many rows of this run it was told, before a stop."""
-
-    def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Takes figures at a step, all or none, and keeps them whatever happens to the process."""
-
-    def end(self, status: str) -> None:
-        """Closes it: the run is ``finished``, ``stopped``, ``pruned`` or ``failed``."""
 
 
 def check_trackers(config: TrackerConfig) -> None:

@@ -1,0 +1,49 @@
+"""``mtl-export``: a trained task as a plain model that ``transformers`` loads."""
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+
+_HELP = """\
+Writes DIR, whole or not at all:
+  config.json, model.safetensors, tokenizer files   what AutoModel and AutoTokenizer load
+  head.safetensors, head.json                       the task's head, and how it is applied
+  README.md                                         the model card, with code for both
+
+A run with PALs, lanes or tags has no plain model: its DIR is what load_run reads, with a card.
+"""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The console script. Exits with 2 on a mistake of the user's."""
+    options = _parser().parse_args(words)
+    # Here, not above: --help must not wait for them.
+    from mtl_sharing.cli.failures import exit_on_failure
+
+    exit_on_failure(lambda: _export(options), options.debug, "mtl-export")
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "mtl-export", description=_HELP, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", metavar="RUN", help="the folder of a run that has trained")
+    parser.add_argument("--task", help="whose tower and head; a run of one task needs none")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR",
+                        help="a new folder, or an empty one")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
+    return parser
+
+
+def _export(options: Namespace) -> None:
+    from mtl_sharing.export.write import export_run
+    from mtl_sharing.run.files import short_path
+
+    done = export_run(options.run, options.task, options.out)
+    print(f"exported    {done.words}")
+    print(f"parameters  {done.parameters:,}")
+    print(f"folder      {short_path(done.folder)} (README.md says how to use it)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The model card: what a folder holds, how good it is, and how to use it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl_sharing.export.head import head_code, labels_in_words, loading_code
+from mtl_sharing.export.plain import CLASSES, WITH_POOLER, layers_read
+from mtl_sharing.export.private import path_name
+from mtl_sharing.loaded import LoadedRun
+from mtl_sharing.outcome import describe_regime
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """The run's result.json; empty where the folder has none, as one from elsewhere may not."""
+    path = folder / "result.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def plain_card(
+    run: LoadedRun, result: Mapping[str, Any], task: str, record: Mapping[str, Any]
+) -> str:
+    """The README.md of a plain model with its head.
+
+    Args:
+        record: the content of head.json.
+    """
+    blueprint = run.blueprint
+    architecture, shape = blueprint.architecture, blueprint.shape
+    layers = layers_read(architecture, task)
+    some = (
+        ""
+        if layers == shape.layers
+        else (
+            f" The head reads layer {layers - 1} of {shape.layers}, counted from 0, so the layers"
+            " above are left out, and the last hidden states here are what the head reads."
+        )
+    )
+    parts = [
+        _front(["transformers"]),
+        f"# {task}, from a multi-task run\n",
+        f"A plain `{CLASSES[shape.family]}` of {layers} layers, hidden width {shape.hidden}: the"
+        f" tower of task `{task}` in a run of mtl-sharing that trained {_list(run.tasks)} together"
+        f" as `{describe_regime(blueprint)}` (seed {blueprint.config.seed}).{some}\n",
+        _figures(result, [task]),
+        _text(run, [task]),
+        "## Load\n",
+        f"```python\n{loading_code(run, task)}```\n",
+        _unread_pooler(run, record),
+        "## Head\n",
+        f"`head.safetensors` holds the head's weights, `head.json` says how they are applied. It"
+        f" reads {record['input']} and gives {record['meaning']}:"
+        f" {labels_in_words(blueprint.specs[task])}.\n",
+        f"```python\n{head_code(run, task)}```\n",
+        _precision(run),
+        _origin(result),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def run_card(
+    run: LoadedRun, result: Mapping[str, Any], tasks: Sequence[str], obstacles: Sequence[str]
+) -> str:
+    """The README.md of a run that no plain model can hold.
+
+    Args:
+        tasks: those that the card shows.
+        obstacles: why there is no plain model.
+    """
+    blueprint = run.blueprint
+    pair = any(blueprint.specs[task].is_pair for task in tasks)
+    given = '["a text"], ["another text"]' if pair else '["a text"]'
+    code = (
+        "from mtl_sharing.loaded import load_run\n\n"
+        'run = load_run(".")  # this folder\n'
+        f"print(run.predict({given}, tasks={list(tasks)!r}))\n"
+    )
+    parts = [
+        _front(["mtl-sharing"]),
+        f"# {', '.join(tasks)}: a multi-task run\n",
+        f"A run of mtl-sharing that trained {_list(run.tasks)} together as"
+        f" `{describe_regime(blueprint)}` (seed {blueprint.config.seed}). It has"
+        f" {' and '.join(obstacles)}, which no plain model of `transformers` has, so this folder"
+        " holds the whole network, and `load_run` of mtl-sharing reads it.\n",
+        _figures(result, tasks),
+        _text(run, tasks),
+        "## Load\n",
+        f"```python\n{code}```\n",
+        _origin(result),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _front(libraries: Sequence[str]) -> str:
+    return f"---\nlibrary_name: {libraries[0]}\ntags: [mtl-sharing, multi-task]\n---\n"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _figures(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
+    known = result.get("tasks", {})
+    if result.get("status") != "finished" or not all(task in known for task in tasks):
+        return "## On dev\n\nNot known: the run had not finished.\n"
+    rows = [
+        f"| {task} | {known[task]['metric']} | {known[task]['value']:.4f} |"
+        f" {known[task]['floor']:.4f} | {known[task]['examples']:,} |"
+        for task in tasks
+    ]
+    head = ["| task | metric | value | constant answer | dev examples |",
+            "| --- | --- | --- | --- | --- |"]  # fmt: skip
+    return "\n".join(["## On dev\n", *head, *rows, ""])
+
+
+def _text(run: LoadedRun, tasks: Sequence[str]) -> str:
+    """Data and how its text was treated."""
+    blueprint = run.blueprint
+    suite = blueprint.config.suite
+    lines = [f"- suite `{suite.name or 'of its own'}`; texts are cut at {suite.max_length} tokens"]
+    for task in tasks:
+        spec = blueprint.specs[task]
+        joined = ", joined into one sequence" if blueprint.joined[task] else ", each a sequence"
+        kind = f"pairs of texts{joined}" if spec.is_pair else "single texts"
+        files = [path_name(str(name)) for name in spec.train]
+        source = f", trained on {', '.join(f'`{name}`' for name in files)}" if files else ""
+        lines.append(f"- `{task}`: {kind}; {labels_in_words(spec)}{source}")
+    if suite.clean:
+        steps = _list(suite.clean)
+        lemmas = f" (lemmas by {_pipeline(suite.lemmatizer)})" if suite.lemmatizer else ""
+        lines.append(
+            f"- every text was cleaned first, in this order: {steps}{lemmas}; clean yours alike"
+            " before the tokenizer sees them (`mtl_sharing.data.cleaning.Cleaning`)"
+        )
+    tags = blueprint.config.suite.tags.pipeline
+    lines += [f"- words are tagged by {_pipeline(tags)}"] if tags else []
+    return "\n".join(["## Data\n", *lines, ""])
+
+
+def _pipeline(source: str) -> str:
+    """Its name; one that lay in a folder of the machine cannot be found by it."""
+    name = path_name(source)
+    words = f"the spaCy pipeline `{name}`"
+    if name == source:
+        return words
+    return f"{words}, a folder that is not here: `config.json` must say where it is to be found"
+
+
+def _unread_pooler(run: LoadedRun, record: Mapping[str, Any]) -> str:
+    if run.blueprint.shape.family not in WITH_POOLER or record["pooling"] == "pooler":
+        return ""
+    return (
+        "The head reads no pooler, so none was kept: `add_pooling_layer=False` keeps"
+        " `transformers` from making a random one.\n"
+    )
+
+
+def _precision(run: LoadedRun) -> str:
+    precision = run.blueprint.runtime.precision
+    if precision == "fp32":
+        return ""
+    return f"The run computed in {precision}; the weights here are its own, in fp32.\n"
+
+
+def _origin(result: Mapping[str, Any]) -> str:
+    versions = result.get("versions", {})
+    if not versions:
+        return ""
+    names = [f"{name} {versions[name]}" for name in ("mtl-sharing", "torch") if name in versions]
+    return f"Trained with {', '.join(names)}.\n"

@@ -1,0 +1,205 @@
+"""A task's head: its weights, what it does with them, and the Python that does it."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from mtl_sharing.data.tasks import TaskSpec
+from mtl_sharing.export.plain import WITH_POOLER, copy_of, layers_read, pools_in_model
+from mtl_sharing.loaded import LoadedRun
+from mtl_sharing.model.parts import TaskHead
+from mtl_sharing.model.routing import StageCopies
+from mtl_sharing.objectives.losses import (
+    BinaryCrossEntropy,
+    CosineError,
+    CrossEntropy,
+    ExpectedClass,
+    Objective,
+    SquaredError,
+)
+
+_ACTIVATION = {"relu": "F.relu", "gelu": "F.gelu", "tanh": "torch.tanh"}
+_FEATURE = {"u": "u", "v": "v", "absdiff": "(u - v).abs()", "product": "u * v"}
+
+
+def task_head(run: LoadedRun, task: str) -> TaskHead:
+    """The head of a task as the architecture has it."""
+    return next(head for head in run.blueprint.architecture.heads if head.name == task)
+
+
+def head_weights(run: LoadedRun, task: str) -> dict[str, Tensor]:
+    """``hidden.<n>``, ``output`` and, where the plain model has none, ``pooler``."""
+    network, architecture = run.network, run.blueprint.architecture
+    layers: dict[str, nn.Module] = {}
+    if task_head(run, task).pooling == "pooler" and not pools_in_model(architecture, task):
+        layers["pooler"] = copy_of(cast(StageCopies, network.encoder.pooler), task).dense
+    for depth, stage in enumerate(network.heads.hidden):
+        layers[f"hidden.{depth}"] = copy_of(cast(StageCopies, stage), task).dense
+    output = network.heads.outputs[[head.name for head in network.heads.tasks].index(task)]
+    layers |= {"output": output} if isinstance(output, nn.Linear) else {}
+    return {
+        f"{place}.{name}": value.detach().float().cpu().contiguous()
+        for place, layer in layers.items()
+        for name, value in layer.state_dict().items()
+    }
+
+
+def head_record(run: LoadedRun, task: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The content of head.json: how the head is applied, in order."""
+    blueprint, head, spec = run.blueprint, task_head(run, task), run.blueprint.specs[task]
+    _, meaning = _reading(blueprint.measures[task].objective)
+    names = spec.labels or (list(range(spec.classes)) if spec.classes else None)
+    return {
+        "task": task,
+        "input": _input(run, task),
+        "layers": layers_read(blueprint.architecture, task),
+        "pooling": head.pooling,
+        "features": list(head.features),
+        "features_of": "hidden layers' output" if head.late else "pooled vectors",
+        "hidden_layers": blueprint.architecture.head.depth,
+        "activation": blueprint.architecture.head.activation,
+        "output": "cosine of the two vectors" if head.cosine else "linear",
+        "meaning": meaning,
+        "labels": None if names is None else list(names),
+        "range": None if spec.low is None else [spec.low, spec.high],
+        "max_length": blueprint.config.suite.max_length,
+        "clean": list(blueprint.config.suite.clean),
+        "weights": {name: list(value.shape) for name, value in weights.items()},
+    }
+
+
+def _input(run: LoadedRun, task: str) -> str:
+    if not run.blueprint.specs[task].is_pair:
+        return "one text"
+    if run.blueprint.joined[task]:
+        return "two texts as one sequence"
+    return "two texts, each a sequence of its own"
+
+
+def loading_code(run: LoadedRun, task: str) -> str:
+    """Python that loads the exported model, for the card."""
+    architecture = run.blueprint.architecture
+    could = architecture.encoder.family in WITH_POOLER
+    less = could and not pools_in_model(architecture, task)
+    options = ", add_pooling_layer=False" if less else ""
+    return f"""\
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+folder = "."  # this folder
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModel.from_pretrained(folder{options}).eval()
+
+batch = tokenizer(["a text"], truncation=True, return_tensors="pt")
+with torch.no_grad():
+    print(model(**batch).last_hidden_state.shape)
+"""
+
+
+def head_code(run: LoadedRun, task: str) -> str:
+    """Python that applies the head, after :func:`loading_code`, for the card."""
+    head, pair = task_head(run, task), run.blueprint.specs[task].is_pair
+    objective = run.blueprint.measures[task].objective
+    returned, meaning = _reading(objective)
+    words = ["texts", "text_pairs"] if pair else ["texts"]
+    example = ", ".join([f'["{text}"]' for text in ("a text", "another text")][: len(words)])
+    lines = [*_input_lines(head, words), *_hidden_lines(run, head), *_output_lines(head)]
+    body = "\n".join(f"    {line}" for line in [*lines, f"return {returned}"])
+    pooling = "\n".join(f"    {line}" for line in _pooling_lines(run, task))
+    return f"""\
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+head = load_file(f"{{folder}}/head.safetensors")
+
+
+def pooled(*texts):
+    batch = tokenizer(*texts, padding=True, truncation=True, return_tensors="pt")
+{pooling}
+
+
+@torch.no_grad()
+def predict({", ".join(words)}):
+    \"\"\"{meaning[0].upper()}{meaning[1:]}.\"\"\"
+{body}
+
+
+print(predict({example}))
+"""
+
+
+def _pooling_lines(run: LoadedRun, task: str) -> list[str]:
+    pooling = task_head(run, task).pooling
+    if pools_in_model(run.blueprint.architecture, task):
+        return ["return model(**batch).pooler_output"]
+    states = "states = model(**batch).last_hidden_state"
+    if pooling == "pooler":
+        first = 'F.linear(states[:, 0], head["pooler.weight"], head["pooler.bias"])'
+        return [states, f"return torch.tanh({first})"]
+    if pooling == "cls":
+        return [states, "return states[:, 0]"]
+    return [
+        states,
+        'mask = batch["attention_mask"][:, :, None].to(states.dtype)',
+        "return (states * mask).sum(1) / mask.sum(1)",
+    ]
+
+
+def _input_lines(head: TaskHead, words: list[str]) -> list[str]:
+    if not head.pair:
+        return [f"x = pooled({', '.join(words)})"]
+    both = ["u, v = pooled(texts), pooled(text_pairs)"]
+    return [*both, _features(head)] if head.joins_first else both
+
+
+def _features(head: TaskHead) -> str:
+    return f"x = torch.cat([{', '.join(_FEATURE[name] for name in head.features)}], dim=1)"
+
+
+def _hidden_lines(run: LoadedRun, head: TaskHead) -> list[str]:
+    shape = run.blueprint.architecture.head
+    activation = _ACTIVATION[shape.activation]
+    parts = ("x",) if not head.pair or head.joins_first else ("u", "v")
+    return [
+        f'{x} = {activation}(F.linear({x}, head["hidden.{n}.weight"], head["hidden.{n}.bias"]))'
+        for n in range(shape.depth)
+        for x in parts
+    ]
+
+
+def _output_lines(head: TaskHead) -> list[str]:
+    if head.cosine:
+        return ["raw = F.cosine_similarity(u, v, dim=1)[:, None]"]
+    features = [_features(head)] if head.late else []
+    return [*features, 'raw = F.linear(x, head["output.weight"], head["output.bias"])']
+
+
+def _reading(objective: Objective) -> tuple[str, str]:
+    """Python that reads raw outputs (E, K) as the objective does, and what comes out."""
+    of_class = "the probability of each class, (texts, classes)"
+    value = "the value in the label's units, (texts,)"
+    match objective:
+        case CrossEntropy():
+            return "raw.softmax(dim=1)", of_class
+        case BinaryCrossEntropy():
+            return "torch.cat([(-raw).sigmoid(), raw.sigmoid()], dim=1)", of_class
+        case SquaredError(whole=True):
+            return "torch.cat([1 - raw, raw], dim=1).clamp(0, 1)", of_class
+        case SquaredError():
+            return "raw[:, 0]", value
+        case ExpectedClass(low=low):
+            numbers = f"torch.arange(raw.shape[1]) + {low!r}"
+            return f"raw.softmax(dim=1) @ ({numbers})", value
+        case CosineError(low=low, high=high, sigmoid=sigmoid):
+            share = "raw[:, 0].sigmoid()" if sigmoid else "(raw[:, 0] + 1) / 2"
+            return f"{low!r} + {share} * {high - low!r}", value
+    raise TypeError(f"no reading of {type(objective).__name__}")
+
+
+def labels_in_words(spec: TaskSpec) -> str:
+    """What the task's labels are."""
+    if spec.low is not None:
+        return f"values from {spec.low:g} to {spec.high:g}"
+    names = spec.labels or range(spec.classes or 0)
+    return "classes " + ", ".join(map(str, names))

@@ -1,0 +1,115 @@
+"""A task's tower as the plain model of its family, in the words of ``transformers``."""
+
+from typing import Any, cast
+
+from torch import Tensor
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.checkpoint import Tower
+from mtl_sharing.model.planned import PlannedEncoder
+from mtl_sharing.model.routing import StageCopies
+from mtl_sharing.model.saving import plain_weights
+from mtl_sharing.model.shape import EncoderShape
+
+CLASSES = {
+    "bert": "BertModel",
+    "roberta": "RobertaModel",
+    "electra": "ElectraModel",
+    "distilbert": "DistilBertModel",
+}
+# Families whose plain model has a pooler.
+WITH_POOLER = ("bert", "roberta")
+_BERT = {
+    "vocabulary": "vocab_size", "hidden": "hidden_size", "heads": "num_attention_heads",
+    "intermediate": "intermediate_size", "activation": "hidden_act",
+    "dropout": "hidden_dropout_prob", "attention_dropout": "attention_probs_dropout_prob",
+    "positions": "max_position_embeddings", "token_types": "type_vocab_size",
+    "epsilon": "layer_norm_eps",
+}  # fmt: skip
+_DISTILBERT = {
+    "vocabulary": "vocab_size", "hidden": "dim", "heads": "n_heads", "intermediate": "hidden_dim",
+    "activation": "activation", "dropout": "dropout", "attention_dropout": "attention_dropout",
+    "positions": "max_position_embeddings",
+}  # fmt: skip
+
+
+def obstacles(architecture: Architecture) -> list[str]:
+    """What the network has that no plain model has, in words; none where one exists."""
+    parts = {
+        "PALs beside its layers": architecture.pals is not None,
+        "lanes between its heads": architecture.lanes is not None,
+        "embeddings of tags": architecture.encoder.tagged,
+    }
+    return [words for words, there in parts.items() if there]
+
+
+def check_shape(shape: EncoderShape) -> None:
+    """Raises UserError for a field that the family's plain model cannot have."""
+    family, roberta = shape.family, shape.family == "roberta"
+    allowed = {
+        "position_offset": (shape.position_offset > 0 if roberta else shape.position_offset == 0,
+                            "1 or more" if roberta else "0"),
+        "embedding": (family == "electra" or shape.embedding == shape.hidden,
+                      f"encoder.hidden={shape.hidden}"),
+        "token_types": ((shape.token_types > 0) != (family == "distilbert"),
+                        "0" if family == "distilbert" else "1 or more"),
+        "epsilon": (family != "distilbert" or shape.epsilon == 1e-12, "1e-12"),
+    }  # fmt: skip
+    for name, (fits, words) in allowed.items():
+        if not fits:
+            found = f"{getattr(shape, name)} in an encoder of family {family}"
+            raise UserError(f"encoder.{name}", found, f"{words}, for a plain model of that family")
+
+
+def layers_read(architecture: Architecture, task: str) -> int:
+    """How many of the encoder's lower layers the task's head has below it."""
+    return architecture.read.get(task, architecture.encoder.layers - 1) + 1
+
+
+def pools_in_model(architecture: Architecture, task: str) -> bool:
+    """Whether the plain model has the pooler that the task's head reads."""
+    pooling = {head.name: head.pooling for head in architecture.heads}[task]
+    return pooling == "pooler" and architecture.encoder.family in WITH_POOLER
+
+
+def plain_config(shape: EncoderShape, layers: int, padding: int) -> dict[str, Any]:
+    """The content of the config.json of a plain model.
+
+    Args:
+        layers: how many it has.
+        padding: the id of the token that pads; in RoBERTa positions are counted from it.
+    """
+    distilbert = shape.family == "distilbert"
+    names = _DISTILBERT if distilbert else _BERT
+    found = {theirs: getattr(shape, ours) for ours, theirs in names.items()}
+    found["n_layers" if distilbert else "num_hidden_layers"] = layers
+    if shape.family == "electra":
+        found["embedding_size"] = shape.embedding
+    head = {"model_type": shape.family, "architectures": [CLASSES[shape.family]]}
+    return head | found | {"pad_token_id": padding, "dtype": "float32"}
+
+
+def task_tower(encoder: PlannedEncoder, task: str, layers: int, pooler: bool) -> Tower:
+    """The task's own copy of the embeddings, of the lowest ``layers`` layers and of the pooler."""
+    stages = [encoder.embeddings, *list(encoder.layers)[:layers]]
+    stages += [encoder.pooler] if pooler and encoder.pooler is not None else []
+    found = {}
+    for stage in stages:
+        planned = cast(StageCopies, stage)
+        found[planned.name] = copy_of(planned, task).state_dict()
+    return found
+
+
+def copy_of(stage: StageCopies, task: str) -> Any:
+    """The copy of a stage that the task owns, alone or with others."""
+    number = next(n for n, owners in enumerate(stage.owners) if task in owners)
+    return stage.copies[number]
+
+
+def model_weights(
+    encoder: PlannedEncoder, architecture: Architecture, task: str
+) -> dict[str, Tensor]:
+    """The plain model's weights by their names in ``transformers``."""
+    layers, pooler = layers_read(architecture, task), pools_in_model(architecture, task)
+    return plain_weights(task_tower(encoder, task, layers, pooler), architecture.encoder.family)

@@ -1,0 +1,43 @@
+"""What a run's config.json says of the machine that trained it is taken out."""
+
+from pathlib import Path
+from typing import Any
+
+_PLACES = ("data_dir", "resume")
+# Inside groups: where the run began.
+_INNER = {
+    "encoder": ("checkpoint", "tokenizer"),
+    "suite": ("pretrained",),
+}
+# Groups that say nothing of the network; without them they have their defaults.
+_LEFT_OUT = ("cache", "score", "tracker")
+# Words of the user's own, whatever they look like.
+_KEPT = ("labels",)
+
+
+def without_places(record: dict[str, Any]) -> dict[str, Any]:
+    """A run's config.json without folders of a machine.
+
+    Where the run began is null, as loading it asks for none of it; any other absolute path is its
+    last part, so that a pipeline that stood in a folder is looked for by its name.
+    """
+    settings = {k: v for k, v in record["settings"].items() if k not in _LEFT_OUT}
+    settings |= dict.fromkeys(_PLACES)
+    for group, names in _INNER.items():
+        settings[group] = settings[group] | dict.fromkeys(names)
+    found: dict[str, Any] = _named_alone(record | {"settings": settings})
+    return found
+
+
+def _named_alone(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: v if k in _KEPT else _named_alone(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_named_alone(each) for each in value]
+    return path_name(value) if isinstance(value, str) else value
+
+
+def path_name(text: str) -> str:
+    """The last part of an absolute path; any other text as it is."""
+    far = text.startswith(("/", "~/", "file://")) and len(Path(text).parts) > 1
+    return Path(text).name if far else text

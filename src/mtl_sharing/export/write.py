@@ -1,0 +1,107 @@
+"""A run for others to use: a plain model with a task's head, or else the whole run."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from mtl_sharing.errors import UserError, check_known, one_of
+from mtl_sharing.export.card import plain_card, result_of, run_card
+from mtl_sharing.export.folder import check_target, new_folder
+from mtl_sharing.export.head import head_record, head_weights
+from mtl_sharing.export.plain import (
+    CLASSES,
+    check_shape,
+    layers_read,
+    model_weights,
+    obstacles,
+    plain_config,
+)
+from mtl_sharing.export.private import without_places
+from mtl_sharing.export.tokenizer import padding_id, tokenizer_files
+from mtl_sharing.loaded import CONFIG, LoadedRun, load_run
+from mtl_sharing.material import TOKENIZER
+from mtl_sharing.run.files import replace_file, replace_json, replace_text
+from mtl_sharing.run.trainer import WEIGHTS
+
+HEAD_WEIGHTS, HEAD, CARD = "head.safetensors", "head.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        task: whose plain model it is; None where the folder holds the whole run.
+        words: what it is, for people.
+        parameters: of the model, the head left out.
+    """
+
+    folder: Path
+    task: str | None
+    words: str
+    parameters: int
+
+
+def export_run(run_folder: str | Path, task: str | None, out: Path) -> Exported:
+    """Writes ``out``, whole or not at all.
+
+    Args:
+        task: whose tower and head are taken; may be None where the run has but one. Of a run
+            that no plain model holds it says what the card shows; None shows all.
+
+    Raises:
+        UserError: no trained run, an unknown task, an encoder that its family's plain model
+            cannot be, or a folder that holds something.
+        OSError: the folder cannot be written.
+    """
+    check_target(out.expanduser())
+    run = load_run(run_folder, device="cpu")
+    if task is not None:
+        check_known("--task", task, run.tasks)
+    reasons = obstacles(run.blueprint.architecture)
+    if reasons:
+        return _export_whole(run, task, out, reasons)
+    if task is None and len(run.tasks) > 1:
+        raise UserError("--task", "none", f"one of the run's tasks: {one_of(run.tasks)}")
+    return _export_plain(run, task or run.tasks[0], out)
+
+
+def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
+    blueprint = run.blueprint
+    architecture, shape = blueprint.architecture, blueprint.shape
+    check_shape(shape)
+    layers = layers_read(architecture, task)
+    padding = padding_id(run.tokenizer, shape.position_offset)
+    weights = model_weights(run.network.encoder, architecture, task)
+    head = head_weights(run, task)
+    record = head_record(run, task, head)
+    files = tokenizer_files(
+        run.tokenizer, blueprint.config.suite.max_length, shape.token_types, padding
+    )
+    with new_folder(out) as folder:
+        for name, content in files.items():
+            replace_json(folder / name, content)
+        replace_json(folder / "config.json", plain_config(shape, layers, padding))
+        for name, tensors in ((WEIGHTS, weights), (HEAD_WEIGHTS, head)):
+            replace_file(folder / name, partial(save_file, tensors, metadata={"format": "pt"}))
+        replace_json(folder / HEAD, record)
+        replace_text(folder / CARD, plain_card(run, result_of(run.folder), task, record))
+    words = f"{task} as a plain {CLASSES[shape.family]} of {layers} layers, its head beside it"
+    return Exported(out, task, words, sum(value.numel() for value in weights.values()))
+
+
+def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str]) -> Exported:
+    record = json.loads((run.folder / CONFIG).read_text(encoding="utf-8"))
+    shown = run.tasks if task is None else (task,)
+    with new_folder(out) as folder:
+        for name in (WEIGHTS, TOKENIZER):
+            replace_file(folder / name, partial(shutil.copyfile, run.folder / name))
+        replace_json(folder / CONFIG, without_places(record))
+        replace_text(folder / CARD, run_card(run, result_of(run.folder), shown, reasons))
+    why = f"{' and '.join(reasons)} are in no plain model"
+    words = f"the whole run, which load_run reads, since {why}"
+    return Exported(out, None, words, sum(value.numel() for value in run.network.parameters()))
