@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -123,8 +124,13 @@ def _settings(run: Run) -> Settings | None:
     """
     if not run.settings:
         return None
-    found = dict(flat(asdict(Config()))) | dict(flat(run.settings))
+    found = _defaults() | dict(flat(run.settings))
     return {name: text for name, text in found.items() if not _under(name, _ASIDE)}
+
+
+@cache
+def _defaults() -> Settings:
+    return dict(flat(asdict(Config())))
 
 
 def flat(settings: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, str]]:

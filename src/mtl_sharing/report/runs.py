@@ -111,7 +111,7 @@ class Run:
             text = path.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]
             if whole != text:
-                self.troubles.append(f"{path.name}: the last line is cut and was left out")
+                self.note(f"{path.name}: the last line is cut and was left out")
             found = pd.read_csv(io.StringIO(whole)) if whole else pd.DataFrame()
             numbers = found.drop(columns="phase", errors="ignore")
             if numbers.select_dtypes("number").shape != numbers.shape:
@@ -161,7 +161,10 @@ class Run:
         return table
 
     def _damaged(self, file: str, error: Exception) -> None:
-        trouble = f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}"
+        self.note(f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}")
+
+    def note(self, trouble: str) -> None:
+        """Adds to the troubles, once."""
         if trouble not in self.troubles:
             self.troubles.append(trouble)
 
@@ -219,7 +222,8 @@ def _read(place: Place) -> Run:
         return Run(place.folder, place.name, status, why, place.sweep, place.trial, result or {})
 
     try:
-        result = json.loads((place.folder / "result.json").read_text(encoding="utf-8"))
+        text = (place.folder / "result.json").read_text(encoding="utf-8")
+        result = json.loads(text, parse_constant=_no_number)
         trouble = _trouble(result)
     except FileNotFoundError:
         if _held(place.folder):
@@ -233,6 +237,11 @@ def _read(place: Place) -> Run:
     if status == RUNNING and not _held(place.folder):
         return run(STOPPED, "lost: its process is gone", result)
     return run(status, _why(status, result), result)
+
+
+def _no_number(word: str) -> None:
+    """A run writes none of these, see ``replace_json``."""
+    raise ValueError(f"{word}, which is no number")
 
 
 def _why(status: str, result: Record) -> str:
@@ -258,7 +267,7 @@ def _trouble(result: Any) -> str | None:
     missing = [name for name in _NEEDED if not _has(result, name)]
     tasks = result.get("tasks")
     if _is_record(tasks) and not all(map(_is_task, tasks.values())):
-        missing.append("a task's metric and value")
+        missing.append("metric and value of each task")
     return f"no {', '.join(missing)}" if missing else None
 
 
