@@ -105,7 +105,7 @@ def draw_splits(shown: Sequence[Panel], columns: int = 3) -> "Figure":
     """Every run as a point over its split, the mean at each split as a line."""
     series = list(dict.fromkeys(line.group for panel in shown for line in panel.lines))
     looks = choose_looks(series)
-    figure, axes = panels(len(shown), columns, x_label="encoder layers that all tasks share")
+    figure, axes = panels(len(shown), columns, x_label="shared layers")
     for one, panel in zip(axes, shown, strict=True):
         for line in panel.lines:
             look = looks.of(line.group)
