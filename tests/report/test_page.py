@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 
 import pandas as pd
 
@@ -19,27 +18,7 @@ from mtl_sharing.report.page import (
     render,
     table_view,
 )
-
-NASTY = '<script>alert("1")</script> & <img src=x onerror=alert(2)> مرحبا 🎉 {{ 7 * 7 }}'
-
-
-class Reader(HTMLParser):
-    """Tags with their attributes, and the texts between them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
+from report_pages import NASTY, Reader
 
 
 def page_of(*sections: Section, title: str = "Title") -> Page:
