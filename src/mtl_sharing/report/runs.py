@@ -153,9 +153,6 @@ class Run:
         wanted = None if columns is None else list(columns)
         try:
             table = parquet.read_table(self.folder / _PREDICTIONS, columns=wanted)
-            missing = set(wanted or ()) - set(table.column_names)
-            if missing:
-                raise ValueError(f"no column {', '.join(sorted(missing))}")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, pa.ArrowException) as error:

@@ -1,0 +1,178 @@
+"""Runs as their folders tell them, damaged ones too."""
+
+import fcntl
+import json
+
+import pandas as pd
+import pytest
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.report.collecting import collect
+from mtl_sharing.report.folders import natural
+from mtl_sharing.report.runs import read_runs
+
+
+def test_runs_and_sweeps_are_found_wherever_they_lie(real_runs):
+    found = read_runs([real_runs])
+    assert [(r.name, r.sweep, r.trial, r.seed, r.regime, r.status) for r in found.runs] == [
+        ("several/0", "several", 0, 0, "S2-I2", "finished"),
+        ("several/1", "several", 1, 1, "S2-I2", "finished"),
+        ("single", None, None, 0, "I4", "finished"),
+    ]
+    assert found.left_out == ()
+    sweep = read_runs([real_runs / "several"])
+    assert [(r.name, r.sweep, r.trial) for r in sweep.runs] == [
+        ("0", "several", 0), ("1", "several", 1)]  # fmt: skip
+    both = read_runs([real_runs / "single", real_runs, str(real_runs / "several" / "0")])
+    assert len(both.runs) == 3
+
+
+def test_a_run_holds_what_its_files_do(real_runs):
+    run = read_runs([real_runs / "several" / "1"]).runs[0]
+    assert run.result == json.loads((run.folder / "result.json").read_text())
+    assert run.settings == json.loads((run.folder / "config.json").read_text())["settings"]
+    assert run.history.equals(pd.read_csv(run.folder / "metrics.csv"))
+    assert run.history["step"].tolist() == [2, 4]
+    assert run.predictions.equals(pd.read_parquet(run.folder / "predictions.parquet"))
+    assert list(run.read_predictions(["task", "label"])) == ["task", "label"]
+    assert run.troubles == []
+
+
+def test_links_are_followed_once(make_run):
+    folder = make_run("a/run")
+    (folder.parents[1] / "again").symlink_to(folder.parents[1], target_is_directory=True)
+    (folder.parents[1] / "b").symlink_to(folder, target_is_directory=True)
+    assert len(read_runs([folder.parents[1]]).runs) == 1
+
+
+def test_names_are_sorted_by_their_numbers(make_run):
+    for name in ("10", "9", "100", "x2", "x10"):
+        make_run(name)
+    assert [r.name for r in read_runs([make_run.top]).runs] == ["9", "10", "100", "x2", "x10"]
+    assert natural("a2b") < natural("a10a")
+
+
+def test_a_trials_seeds_belong_to_it(make_run):
+    (make_run("sweep/3/seed_0"), make_run("sweep/3/seed_1", seed=1))
+    (make_run.top / "sweep" / "sweep.csv").write_text("trial\n")
+    found = read_runs([make_run.top]).runs
+    assert [(r.sweep, r.trial, r.seed) for r in found] == [("sweep", 3, 0), ("sweep", 3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "why"),
+    [
+        ({"status": "failed", "reason": "loss is nan"}, "failed", "loss is nan"),
+        ({"status": "failed"}, "failed", "no reason given"),
+        ({"status": "pruned", "pruned": {"percent": 40, "reason": "behind"}}, "pruned", "behind"),
+        ({"status": "stopped"}, "stopped", "asked to stop"),
+        ({"status": "running"}, "stopped", "lost: its process is gone"),
+        ({"status": "odd"}, "unreadable", "result.json: status 'odd'"),
+        ({"schema": 99}, "unreadable", "result.json: schema 99, where 1 is read"),
+        ({"performance": "x"}, "unreadable", "result.json: no performance"),
+        ({"tasks.sst.value": None}, "unreadable", "result.json: no a task's metric and value"),
+        ({"tasks": {}}, "unreadable", "result.json: no tasks"),
+    ],
+)
+def test_what_became_of_a_run(make_run, result, status, why):
+    make_run("run", result=result)
+    run = read_runs([make_run.top]).runs[0]
+    assert (run.status, run.why, run.regime) == (status, why, "I12")
+
+
+def test_a_run_whose_process_lives_is_running(make_run):
+    folder = make_run("run", result={"status": "running"})
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert read_runs([folder]).runs[0].status == "running"
+        (folder / "result.json").unlink()
+        (folder / ".hydra").mkdir()
+        assert read_runs([folder]).runs[0].status == "running"
+    assert read_runs([folder]).runs[0].status == "unreadable"
+
+
+def test_a_run_that_failed_early_tells_its_settings_from_hydras_files(make_run):
+    folder = make_run("run", result={"status": "failed", "reason": "x"})
+    (folder / "config.json").unlink()
+    (folder / ".hydra").mkdir()
+    (folder / ".hydra" / "config.yaml").write_text("seed: 7\nname: a\nsuite: {name: '${name}'}\n")
+    run = read_runs([folder]).runs[0]
+    assert run.settings == {"seed": 7, "name": "a", "suite": {"name": "a"}}
+
+
+def test_a_dry_run_is_no_run(make_run):
+    folder = make_run("run")
+    (folder / "other" / ".hydra").mkdir(parents=True)
+    dry = make_run.top / "dry" / ".hydra"
+    dry.mkdir(parents=True)
+    (dry / "config.yaml").write_text("dry_run: true\n")
+    found = read_runs([make_run.top])
+    assert [run.name for run in found.runs] == ["run"]
+    assert [(one.what, one.why) for one in found.left_out] == [
+        ("dry", "a dry run, which trains nothing")]  # fmt: skip
+
+
+def cut(path, share=0.6):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+DAMAGE = {
+    "result.json": lambda path: cut(path),
+    "config.json": lambda path: cut(path),
+    "metrics.csv": lambda path: path.write_text(path.read_text()[:-30]),
+    "predictions.parquet": lambda path: cut(path),
+}
+
+
+@pytest.mark.parametrize("file", DAMAGE)
+def test_damage_is_told_and_stops_nothing(make_run, file):
+    bad = make_run("bad", "S6-I6")
+    make_run("good", "S6-I6")
+    make_run("base")
+    DAMAGE[file](bad / file)
+    reading = read_runs([make_run.top])
+    found = collect(reading)
+    [run] = [run for run in reading.runs if run.name == "bad"]
+    history = run.history
+    told = next(t for t in found.tables if t.name == "left_out").frame
+    if file != "metrics.csv":  # whose rows are read for the curves alone
+        assert file in "\n".join(told["why"][told["what"].str.contains("bad")])
+    if file == "result.json":
+        assert run.status == "unreadable"
+    else:
+        assert run.finished
+    if file == "metrics.csv":
+        assert history["step"].tolist() == [2]
+        assert run.troubles == ["metrics.csv: the last line is cut and was left out"]
+    if file == "predictions.parquet":
+        assert run.predictions is None
+
+
+@pytest.mark.parametrize("text", ["", "step,train_s\n1,abc\n", "a,b\n1,2\n", "step\n1\n2,3,4\n"])
+def test_a_table_of_metrics_that_is_none_gives_no_rows(make_run, text):
+    folder = make_run("run")
+    (folder / "metrics.csv").write_text(text)
+    run = read_runs([folder]).runs[0]
+    assert len(run.history) == 0
+    assert bool(run.troubles) == bool(text)
+
+
+def test_a_table_of_predictions_without_a_column_is_damaged(make_run):
+    folder = make_run("run", answers=lambda table: table.drop(columns="label"))
+    run = read_runs([folder]).runs[0]
+    assert run.read_predictions(["task", "label"]) is None
+    [trouble] = run.troubles
+    assert trouble.startswith("predictions.parquet: ") and "label" in trouble
+
+
+def test_a_path_without_a_run_is_named(tmp_path, make_run):
+    make_run("run")
+    (tmp_path / "empty" / "deeper").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    for name, words in (("empty", "no run"), ("file", "a file"), ("gone", "nothing")):
+        with pytest.raises(UserError, match=words) as error:
+            read_runs([make_run.top, tmp_path / name])
+        assert str(tmp_path / name) in str(error.value)
+    with pytest.raises(UserError, match="none"):
+        read_runs([])

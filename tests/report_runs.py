@@ -1,0 +1,64 @@
+"""Folders of runs for tests of reports: copies of a real one that say otherwise."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+FILES = ("result.json", "config.json", "metrics.csv", "predictions.parquet")
+
+
+def set_in(record: dict, path: str, value: Any) -> None:
+    """Sets a value by its dotted path."""
+    *above, last = path.split(".")
+    for name in above:
+        record = record.setdefault(name, {})
+    record[last] = value
+
+
+def change_json(path: Path, changes: Mapping[str, Any]) -> None:
+    """Sets values of a JSON file by their dotted paths."""
+    record = json.loads(path.read_text())
+    for place, value in changes.items():
+        set_in(record, place, value)
+    path.write_text(json.dumps(record))
+
+
+@dataclass
+class Maker:
+    """Copies a real run."""
+
+    source: Path
+    top: Path
+
+    def __call__(
+        self,
+        name: str,
+        plan: str = "I12",
+        seed: int = 0,
+        result: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        answers: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    ) -> Path:
+        """A run in ``top/name``.
+
+        Args:
+            result, settings: what else it says, by dotted paths.
+            answers: changes the table of predictions.
+        """
+        folder = self.top / name
+        folder.mkdir(parents=True)
+        for file in FILES:
+            shutil.copy(self.source / file, folder / file)
+        facts = {"plan": plan, "regime": plan, "seed": seed, **(result or {})}
+        change_json(folder / "result.json", facts)
+        own = {f"settings.{key}": value for key, value in (settings or {}).items()}
+        change_json(folder / "config.json", {"settings.seed": seed, **own})
+        if answers is not None:
+            table = pd.read_parquet(folder / "predictions.parquet")
+            answers(table).to_parquet(folder / "predictions.parquet")
+        return folder
