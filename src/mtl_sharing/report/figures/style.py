@@ -194,6 +194,10 @@ def rendered(figure: "Figure", kind: str) -> bytes:
     """The figure as an ``svg``, ``png`` or ``pdf`` file; equal figures give equal bytes."""
     # What says when and by what a file was made.
     dated = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+    if figure.get_layout_engine() is not None:
+        # Once for all files, which else would find the same layout twice each.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     content = io.BytesIO()
     figure.savefig(content, format=kind, dpi=160, metadata=dated[kind])
     return content.getvalue()
