@@ -1,13 +1,10 @@
 """The page in a real browser: what it shows, that it asks nobody for anything, how wide it is."""
 
-import shutil
 import warnings
 
 import pytest
 
 from browser import CHROMIUM, probe, screenshot
-from mtl_sharing.report.write import write_report
-from report_pages import with_nasty_text
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: make browser")
 
@@ -38,17 +35,10 @@ return { before, up, down: numbers(), said: table.tHead.rows[0].cells[1].ariaSor
 """
 
 
-@pytest.fixture(scope="module")
-def page(real_runs, tmp_path_factory):
-    """A report whose texts, one of them very long without a space, try to be more than texts."""
-    runs = tmp_path_factory.mktemp("browsed")
-    for name in ("single", "several"):
-        shutil.copytree(real_runs / name, runs / name)
-    with_nasty_text(runs / "single")
-    with_nasty_text(runs / "several" / "0")
-    with_nasty_text(runs / "several" / "1")
-    write_report([runs], runs / "report", title="a" * 300)
-    return runs / "report" / "report.html"
+@pytest.fixture
+def page(written):
+    """A page over real runs whose texts would be more than texts."""
+    return written / "report.html"
 
 
 @pytest.mark.parametrize("size", ["1100,900", "500,800"])
