@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from mtl_sharing.run.metrics import correlation
+
 FILES = ("result.json", "config.json", "metrics.csv", "predictions.parquet")
 
 
@@ -48,7 +50,7 @@ class Maker:
 
         Args:
             result, settings: what else it says, by dotted paths.
-            answers: changes the table of predictions.
+            answers: changes the table of predictions, and with it each task's value.
         """
         folder = self.top / name
         folder.mkdir(parents=True)
@@ -60,5 +62,18 @@ class Maker:
         change_json(folder / "config.json", {"settings.seed": seed, **own})
         if answers is not None:
             table = pd.read_parquet(folder / "predictions.parquet")
-            answers(table).to_parquet(folder / "predictions.parquet")
+            table = answers(table)
+            table.to_parquet(folder / "predictions.parquet")
+            if "label" in table:
+                change_json(folder / "result.json", _values(table))
         return folder
+
+
+def _values(table: pd.DataFrame) -> dict[str, float]:
+    """What the predictions are worth, for result.json."""
+    found = {}
+    for task, rows in table.groupby("task"):
+        right = (rows["prediction"] == rows["label"]).mean()
+        r = correlation("pearson", rows["prediction"].to_numpy(), rows["label"].to_numpy())
+        found[f"tasks.{task}.value"] = float(r if task == "sts" else right)
+    return found

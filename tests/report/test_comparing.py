@@ -1,7 +1,6 @@
 """Two groups held against each other."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -10,7 +9,6 @@ from mtl_sharing.report.comparing import BOOTSTRAP, compare, compare_all
 from mtl_sharing.report.evidence import Evidence
 from mtl_sharing.report.groups import make_groups
 from mtl_sharing.report.runs import read_runs
-from mtl_sharing.run.metrics import correlation
 from report_runs import change_json
 
 TASKS = ["sst", "quora", "sts"]
@@ -37,23 +35,11 @@ def shifted(seed):
     return change
 
 
-def with_own_figures(folder):
-    """Sets the result's values to those of its predictions."""
-    table = pd.read_parquet(folder / "predictions.parquet")
-    values = {}
-    for task, rows in table.groupby("task"):
-        right = (rows["prediction"] == rows["label"]).mean()
-        r = correlation("pearson", rows["prediction"].to_numpy(), rows["label"].to_numpy())
-        values[f"tasks.{task}.value"] = float(r if task == "sts" else right)
-    change_json(folder / "result.json", values)
-    return folder
-
-
 @pytest.fixture
 def pair(make_run):
     """Separate models and a hybrid on one seed each."""
-    with_own_figures(make_run("base", answers=shifted(1)))
-    with_own_figures(make_run("hybrid", "S6-I6", answers=shifted(2)))
+    make_run("base", answers=shifted(1))
+    make_run("hybrid", "S6-I6", answers=shifted(2))
     return groups_in(make_run.top)
 
 
@@ -87,9 +73,9 @@ def test_one_seed_has_the_exact_tests(pair):
 
 def test_several_seeds_are_tested_together_and_each(make_run):
     for seed in (3, 1, 2):
-        with_own_figures(make_run(f"base{seed}", seed=seed, answers=shifted(seed)))
+        make_run(f"base{seed}", seed=seed, answers=shifted(seed))
     for seed in (1, 2, 4):
-        with_own_figures(make_run(f"hybrid{seed}", "S6-I6", seed, answers=shifted(10 + seed)))
+        make_run(f"hybrid{seed}", "S6-I6", seed, answers=shifted(10 + seed))
     base, hybrid = groups_in(make_run.top)
     found = compare(hybrid, base, Evidence.of([base, hybrid]))
     kinds = [(each.figure, each.seed, each.test) for each in found]
@@ -174,3 +160,15 @@ def test_comparisons_with_the_baseline_are_corrected_together(make_run, monkeypa
     monkeypatch.setattr(comparing, "_FEW", 2)
     fewer = compare_all(groups, Evidence.of(groups))
     assert [e for e in found if e.against_baseline] == fewer
+
+
+def test_predictions_that_do_not_give_the_runs_figure_are_not_used(make_run):
+    make_run("base")
+    make_run("hybrid", "S6-I6")
+    change_json(make_run.top / "hybrid" / "result.json", {"tasks.sts.value": 0.123})
+    groups = groups_in(make_run.top)
+    found = {e.figure: e for e in compare(groups[1], groups[0], Evidence.of(groups))}
+    assert found["sts"].note == "no predictions of hybrid" and found["sst"].difference is not None
+    assert groups[1].runs[0].troubles == [
+        "predictions.parquet: of sts, do not give the figure in result.json"
+    ]

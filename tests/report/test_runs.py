@@ -5,11 +5,17 @@ import json
 
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.report.collecting import collect
+from mtl_sharing.report.comparing import compare_all
+from mtl_sharing.report.evidence import Evidence
+from mtl_sharing.report.examples import confusions
 from mtl_sharing.report.folders import natural
+from mtl_sharing.report.groups import make_groups
 from mtl_sharing.report.runs import read_runs
+from mtl_sharing.report.tables import comparison_table
 
 
 def test_runs_and_sweeps_are_found_wherever_they_lie(real_runs):
@@ -70,14 +76,16 @@ def test_a_trials_seeds_belong_to_it(make_run):
         ({"status": "odd"}, "unreadable", "result.json: status 'odd'"),
         ({"schema": 99}, "unreadable", "result.json: schema 99, where 1 is read"),
         ({"performance": "x"}, "unreadable", "result.json: no performance"),
-        ({"tasks.sst.value": None}, "unreadable", "result.json: no a task's metric and value"),
+        ({"tasks.sst.value": None}, "unreadable", "result.json: no metric and value of each task"),
         ({"tasks": {}}, "unreadable", "result.json: no tasks"),
+        ({"score": float("nan")}, "unreadable", "result.json: NaN, which is no number"),
     ],
 )
 def test_what_became_of_a_run(make_run, result, status, why):
     make_run("run", result=result)
     run = read_runs([make_run.top]).runs[0]
-    assert (run.status, run.why, run.regime) == (status, why, "I12")
+    assert (run.status, run.why) == (status, why)
+    assert run.regime == ("?" if "NaN" in why else "I12")
 
 
 def test_a_run_whose_process_lives_is_running(make_run):
@@ -176,3 +184,24 @@ def test_a_path_without_a_run_is_named(tmp_path, make_run):
         assert str(tmp_path / name) in str(error.value)
     with pytest.raises(UserError, match="none"):
         read_runs([])
+
+
+def test_predictions_are_read_when_they_are_needed(make_run, monkeypatch):
+    make_run("base")
+    make_run("shared", "S12")
+    read = []
+    whole = parquet.read_table
+
+    def counted(path, columns):
+        read.append((path.parent.name, columns))
+        return whole(path, columns=columns)
+
+    monkeypatch.setattr(parquet, "read_table", counted)
+    groups = make_groups(read_runs([make_run.top]).runs)
+    assert len(comparison_table(groups)) == 2 and read == []
+    evidence = Evidence.of(groups)
+    compare_all(groups, evidence)
+    list(confusions(groups[0], evidence))
+    # Once each, however often they are asked for, and without the columns of no use here.
+    columns = ["task", "id", "text", "text_pair", "label", "prediction"]
+    assert sorted(read) == [("base", columns), ("shared", columns)]

@@ -108,11 +108,12 @@ def test_changes_are_paired_or_the_runs_own(reading, make_run):
 
 
 def test_a_figure_of_0_has_no_change(make_run):
-    make_run("base", result={"tasks.sst.f1": 0.0})
-    make_run("shared", "S12", result={"tasks.sst.f1": 0.5})
+    make_run("base", result={"tasks.sst.f1": 0.0, "tasks.sts.pearson": -0.2})
+    make_run("shared", "S12", result={"tasks.sst.f1": 0.5, "tasks.sts.pearson": 0.1})
     table = tables.class_table(make_groups(read_runs([make_run.top]).runs))
-    rows = table[(table["group"] == "S12") & (table["figure"] == "f1")].set_index("task")
-    assert pd.isna(rows.loc["sst", "against separate %"])
+    rows = table[table["group"] == "S12"].set_index(["task", "figure"])["against separate %"]
+    assert pd.isna(rows["sst", "f1"])
+    assert rows["sts", "pearson"] == pytest.approx(150)
 
 
 def test_costs_and_classes_come_from_the_results(reading):

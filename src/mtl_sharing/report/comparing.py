@@ -23,6 +23,7 @@ PERFORMANCE = "performance"
 BOOTSTRAP_EXAMPLES = "paired bootstrap over examples"
 BOOTSTRAP = "paired bootstrap over examples and seeds"
 MCNEMAR, WILLIAMS = "McNemar, exact", "Williams"
+_FEW_SEEDS = {1: "one seed: nothing is said of other seeds", 2: "two seeds hardly show a spread"}
 # As many groups as have every pair of them compared, and not with the baseline alone.
 _FEW = 6
 
@@ -161,9 +162,8 @@ def _of_each_seed(pair: _Pair, blank: Comparison, task: str) -> Iterator[Compari
 
 
 def _bootstrapped(blank: Comparison, observed: Values, resampled: Values) -> Comparison:
-    one = len(observed) == 1
-    note = "one seed: nothing is said of other seeds" if one else ""
-    test = BOOTSTRAP_EXAMPLES if one else BOOTSTRAP
+    note = _FEW_SEEDS.get(len(observed), "")
+    test = BOOTSTRAP_EXAMPLES if len(observed) == 1 else BOOTSTRAP
     return replace(blank, difference=paired_bootstrap(observed, resampled), test=test, note=note)
 
 

@@ -11,10 +11,13 @@ from mtl_sharing.report.groups import Group
 from mtl_sharing.report.resampling import resampled_metrics
 from mtl_sharing.report.runs import Run
 from mtl_sharing.report.statistics import Values
+from mtl_sharing.run.metrics import correlation
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# Figures of equal predictions differ by rounding alone.
+_SAME = 1e-6
 _COLUMNS = ("task", "id", "text", "text_pair", "label", "prediction")
 
 
@@ -85,9 +88,23 @@ def _read(run: Run) -> dict[str, TaskAnswers]:
     for task in pc.unique(table["task"]).to_pylist():
         rows = table.filter(pc.equal(table["task"], task)).combine_chunks()
         labels, predictions = (rows[n].to_numpy().astype(float) for n in ("label", "prediction"))
-        if len(labels) and np.isfinite(labels).all() and np.isfinite(predictions).all():
+        if not (np.isfinite(labels).all() and np.isfinite(predictions).all()):
+            run.note(f"predictions.parquet: labels or predictions of {task} that are no numbers")
+        elif not _gives_the_result(run, task, labels, predictions):
+            run.note(f"predictions.parquet: of {task}, do not give the figure in result.json")
+        else:
             found[task] = TaskAnswers(_digest(rows), labels, predictions)
     return found
+
+
+def _gives_the_result(run: Run, task: str, labels: Values, predictions: Values) -> bool:
+    """Whether the file belongs to its run and is whole, as far as quickly reckoned metrics tell."""
+    known = run.result["tasks"].get(task)
+    if known is None or known["metric"] not in ("accuracy", "pearson"):
+        return True
+    if known["metric"] == "accuracy":
+        return abs(float(np.mean(predictions == labels)) - known["value"]) < _SAME
+    return abs(correlation("pearson", predictions, labels) - known["value"]) < _SAME
 
 
 def _digest(rows: "pa.Table") -> bytes:

@@ -103,7 +103,7 @@ def confusions(group: Group, evidence: Evidence) -> Iterator[Confusion]:
             pairs = [whole_classes(predicted, labels)[::-1] for labels, predicted in pairs]
         values = [int(value) for value in np.unique(np.concatenate([v for p in pairs for v in p]))]
         known = group.runs[0].result["tasks"][task].get("by_class", {})
-        values = sorted({*values, *(int(name) for name in known)})
+        values = sorted({*values, *(int(name) for name in known if name.isdecimal())})
         counts = sum(_counts(labels, predicted, values) for labels, predicted in pairs)
         names = tuple(_names(group, task, values))
         yield Confusion(group.label, task, names, np.asarray(counts), len(runs))

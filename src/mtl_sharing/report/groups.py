@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -76,7 +77,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
 
     def key(run: Run) -> tuple[str, ...]:
         own = settings[run]
-        parts = json.dumps(run.result.get("parts", {}), sort_keys=True)
+        parts = json.dumps(run.parts, sort_keys=True)
         # Nobody knows what a run without settings is equal to.
         rest = (run.name,) if own is None else tuple(own.get(name, "") for name in differing)
         return run.plan, parts, *rest
@@ -107,12 +108,12 @@ def _training(group: Group) -> Settings:
 
 def _separate(run: Run) -> bool:
     plain = set(run.plan) <= set("I0123456789")
-    return plain and not set(run.result.get("parts", {})) & set(_SHARING_PARTS)
+    return plain and not set(run.parts) & set(_SHARING_PARTS)
 
 
 def _text(group: Group) -> dict[str, Any]:
     """Parts that say how the text is read, and the tasks."""
-    parts = group.runs[0].result.get("parts", {})
+    parts = group.runs[0].parts
     return {n: p for n, p in parts.items() if n not in _SHARING_PARTS} | {"tasks": group.tasks}
 
 
@@ -123,8 +124,13 @@ def _settings(run: Run) -> Settings | None:
     """
     if not run.settings:
         return None
-    found = dict(flat(asdict(Config()))) | dict(flat(run.settings))
+    found = _defaults() | dict(flat(run.settings))
     return {name: text for name, text in found.items() if not _under(name, _ASIDE)}
+
+
+@cache
+def _defaults() -> Settings:
+    return dict(flat(asdict(Config())))
 
 
 def flat(settings: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, str]]:

@@ -1,25 +1,31 @@
 """Runs as their folders tell them: finished, running, failed or damaged."""
 
-import fcntl
 import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.report.folders import Place, find_places
+from mtl_sharing.report.state import (
+    FAILED,
+    FINISHED,
+    PRUNED,
+    RUNNING,
+    STOPPED,
+    UNREADABLE,
+    is_held,
+    no_number,
+    result_trouble,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-FINISHED, RUNNING, STOPPED = "finished", "running", "stopped"
-FAILED, PRUNED, UNREADABLE = "failed", "pruned", "unreadable"
 STATUSES = (FINISHED, RUNNING, STOPPED, FAILED, PRUNED, UNREADABLE)
-_SCHEMA = 1
 _PREDICTIONS = "predictions.parquet"
 Record = dict[str, Any]
 
@@ -63,6 +69,12 @@ class Run:
     def regime(self) -> str:
         """The plan with its parts; ``?`` where it is not known."""
         return str(self.result.get("regime", self.plan))
+
+    @property
+    def parts(self) -> Record:
+        """What the regime adds to its plan, and how it reads the text."""
+        found = self.result.get("parts")
+        return found if isinstance(found, dict) else {}
 
     @property
     def seed(self) -> int | None:
@@ -111,7 +123,7 @@ class Run:
             text = path.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]
             if whole != text:
-                self.troubles.append(f"{path.name}: the last line is cut and was left out")
+                self.note(f"{path.name}: the last line is cut and was left out")
             found = pd.read_csv(io.StringIO(whole)) if whole else pd.DataFrame()
             numbers = found.drop(columns="phase", errors="ignore")
             if numbers.select_dtypes("number").shape != numbers.shape:
@@ -161,7 +173,10 @@ class Run:
         return table
 
     def _damaged(self, file: str, error: Exception) -> None:
-        trouble = f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}"
+        self.note(f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}")
+
+    def note(self, trouble: str) -> None:
+        """Adds to the troubles, once."""
         if trouble not in self.troubles:
             self.troubles.append(trouble)
 
@@ -219,18 +234,21 @@ def _read(place: Place) -> Run:
         return Run(place.folder, place.name, status, why, place.sweep, place.trial, result or {})
 
     try:
-        result = json.loads((place.folder / "result.json").read_text(encoding="utf-8"))
-        trouble = _trouble(result)
+        text = (place.folder / "result.json").read_text(encoding="utf-8")
+        result = json.loads(text, parse_constant=no_number)
+        trouble = result_trouble(result)
     except FileNotFoundError:
-        if _held(place.folder):
+        if is_held(place.folder):
             return run(RUNNING)
         return run(UNREADABLE, "no result.json: it ended before its training began")
     except (OSError, ValueError) as error:
         return run(UNREADABLE, f"result.json: {error}")
     if trouble:
-        return run(UNREADABLE, f"result.json: {trouble}", result if _is_record(result) else None)
+        return run(
+            UNREADABLE, f"result.json: {trouble}", result if isinstance(result, dict) else None
+        )
     status = result["status"]
-    if status == RUNNING and not _held(place.folder):
+    if status == RUNNING and not is_held(place.folder):
         return run(STOPPED, "lost: its process is gone", result)
     return run(status, _why(status, result), result)
 
@@ -242,57 +260,3 @@ def _why(status: str, result: Record) -> str:
         found = result.get("pruned")
         return str(found.get("reason")) if isinstance(found, dict) else "no reason given"
     return "asked to stop" if status == STOPPED else ""
-
-
-def _trouble(result: Any) -> str | None:
-    """What result.json lacks to be one; None where nothing."""
-    if not _is_record(result):
-        return "no object"
-    if result.get("schema") != _SCHEMA:
-        return f"schema {result.get('schema')}, where {_SCHEMA} is read"
-    known = (FINISHED, RUNNING, STOPPED, FAILED, PRUNED)
-    if result.get("status") not in known:
-        return f"status {result.get('status')!r}"
-    if result["status"] != FINISHED:
-        return None
-    missing = [name for name in _NEEDED if not _has(result, name)]
-    tasks = result.get("tasks")
-    if _is_record(tasks) and not all(map(_is_task, tasks.values())):
-        missing.append("a task's metric and value")
-    return f"no {', '.join(missing)}" if missing else None
-
-
-# Every figure that the tables cannot do without, by its path, with what it is.
-_NEEDED = {
-    "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
-    "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
-}  # fmt: skip
-
-
-def _has(result: Record, name: str) -> bool:
-    found: Any = result
-    for key in name.split("."):
-        found = found.get(key) if _is_record(found) else None
-    return isinstance(found, _NEEDED[name]) and found != {}
-
-
-def _is_task(task: Any) -> bool:
-    named = _is_record(task) and isinstance(task.get("metric"), str)
-    return named and isinstance(task.get("value"), Real)
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _held(folder: Path) -> bool:
-    """Whether a process works in the folder, as ``job`` marks it; True where none can tell."""
-    try:
-        with (folder / ".lock").open("rb") as file:
-            # Shared, and for a moment: a run that would begin here is hardly met.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False

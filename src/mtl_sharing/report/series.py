@@ -85,7 +85,7 @@ def split_curves(groups: Sequence[Group]) -> list[SplitCurve]:
     for group in groups:
         split = split_of(group.plan)
         if split is not None:
-            parts = json.dumps(group.runs[0].result.get("parts", {}), sort_keys=True)
+            parts = json.dumps(group.runs[0].parts, sort_keys=True)
             key = (str(split[1]), parts, *(f"{n}={v}" for n, v in group.differs.items()))
             families.setdefault(key, []).append((split[0], group))
     found: list[SplitCurve] = []

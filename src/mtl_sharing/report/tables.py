@@ -46,7 +46,7 @@ def summary_of(group: Group, path: str, interval: bool = False) -> Summary:
 
 def performance(run: Run) -> float:
     """The performance as the run's score counts it: with r as (r + 1) / 2, or as it is."""
-    raw = run.result.get("scored_by", {}).get("pearson") == "raw"
+    raw = (run.result.get("scored_by") or {}).get("pearson") == "raw"
     return float(run.result["performance_raw_r" if raw else "performance"])
 
 
@@ -124,7 +124,8 @@ def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Ro
 
 def _change(group: Group, baseline: Group, path: str) -> Summary:
     own, base = (over_seeds(g, lambda run: figure(run.result, path)) for g in (group, baseline))
-    changes = [100 * (own[s] / base[s] - 1) for s in own if base.get(s)]
+    # By the absolute value: a correlation that rises from below 0 is a gain.
+    changes = [100 * (own[s] - base[s]) / abs(base[s]) for s in own if base.get(s)]
     return summarize(changes, interval=False)
 
 
