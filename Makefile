@@ -13,7 +13,7 @@ BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir "$(COURSE_DAT
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow test-cluster bench bench-quick tiny-weights lint format type clean
+.PHONY: help train test test-slow test-cluster browser bench bench-quick tiny-weights lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -31,6 +31,11 @@ test-cluster: $(VENV)/.dev  ## sweeps on a real SLURM and PostgreSQL; as root it
 	@tests/cluster/install.sh
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/cluster \
 		$(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+browser:  ## Chromium, which looks at the page of a report in a test; as root it installs it (Debian)
+	@command -v chromium || { [ "$$(id -u)" = 0 ] || \
+		{ echo "as root: apt-get install chromium, or: sudo make browser"; exit 2; }; \
+		apt-get update -qq && apt-get install -y --no-install-recommends chromium; }
 
 bench: $(VENV)/.dev  ## this project beside plain training loops, half an hour; see docs/performance.md
 	@$(BENCH)

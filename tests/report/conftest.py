@@ -1,6 +1,8 @@
 """A few real runs, made once, and copies of them that say otherwise."""
 
+import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from mtl_sharing.cli.train import main
+from mtl_sharing.report.write import write_report
+from report_pages import NASTY, with_nasty_text
 from report_runs import Maker
 from support import QUICK
 
@@ -42,3 +46,27 @@ def real_runs(tmp_path_factory) -> Path:
 def make_run(real_runs, tmp_path) -> Maker:
     """Makes runs in ``runs`` of the test's folder."""
     return Maker(real_runs / "single", tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def written(real_runs, tmp_path_factory) -> Path:
+    """The report over the real runs, a failed one, and a sweep's history.
+
+    Its title is one very long word, and it and all dev texts would be scripts.
+    """
+    runs = tmp_path_factory.mktemp("written")
+    for name in ("single", "several"):
+        shutil.copytree(real_runs / name, runs / name)
+    for name in ("single", "several/0", "several/1"):
+        with_nasty_text(runs / name)
+    lost = runs / "lost"
+    shutil.copytree(real_runs / "single", lost)
+    record = json.loads((lost / "result.json").read_text())
+    (lost / "result.json").write_text(json.dumps(record | {"status": "failed", "reason": NASTY}))
+    (runs / "several" / "sweep.csv").write_text(
+        "trial,state,regime,split,objective/keep,same_as,reason\n"
+        "0,COMPLETE,S6-I6,6,1.5,,\n1,COMPLETE,S6-I6,6,2.5,,\n2,PRUNED,S3-I9,3,,,behind\n"
+        "3,COMPLETE,S6-I6,6,2.5,1,\n4,FAIL,S2-I10,2,,,\n"
+    )
+    write_report([runs], runs / "report", title=f"{NASTY} {'a' * 300}")
+    return runs / "report"

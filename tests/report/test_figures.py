@@ -4,6 +4,7 @@ import random
 from itertools import combinations
 
 import pytest
+from matplotlib.collections import LineCollection
 
 from mtl_sharing.report.figures.lines import (
     Line,
@@ -119,8 +120,10 @@ def test_panels_leave_room_for_their_legend():
     assert [axes.get_title(loc="left") for axes in figure.axes] == [p.title for p in shown]
     for one, other in combinations([*boxes, legend], 2):
         assert not one.overlaps(other)
-    # Every run is a line; so is the mean of every named group.
-    assert len(figure.axes[0].lines) == 80 + NAMED
+    # Every run is a thin line; the mean of every named group a thick one.
+    thin = [each for each in figure.axes[0].collections if isinstance(each, LineCollection)]
+    assert sum(len(each.get_segments()) for each in thin) == 80
+    assert len(figure.axes[0].lines) == NAMED
 
 
 def test_svg_holds_its_words_and_is_the_same_each_time():

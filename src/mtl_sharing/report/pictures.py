@@ -48,18 +48,20 @@ class Pictures:
     """Draws the figures of one report.
 
     Attributes:
+        points: size and performance of each group.
         looks: of the groups, the same in all figures.
         kinds: of files that each figure becomes; ``svg`` is one of them.
     """
 
     groups: Sequence[Group]
+    points: Sequence[TradeOff]
     runs: Sequence[Run]
     looks: Looks
     kinds: Kinds
 
     def trade_off(self) -> FigureView:
         """Performance against parameters."""
-        points = trade_offs(self.groups)
+        points = self.points
         front = sum(point.front for point in points)
         caption = (
             f"{counted(len(points), 'group')}, {counted(len(self._finished()), 'run')}. A large"
@@ -163,14 +165,14 @@ class Pictures:
         return FigureView(name, files, alt, caption)
 
 
-def looks_of(groups: Sequence[Group]) -> Looks:
+def looks_of(groups: Sequence[Group], points: Sequence[TradeOff]) -> Looks:
     """A look for each group; of many those have one of their own that are baselines, lie on the
     Pareto front, or perform best."""
-    points = sorted(trade_offs(groups), key=lambda point: -point.mean)
+    ranked = sorted(points, key=lambda point: -point.mean)
     first = [group.label for group in groups if group.separate]
-    front = [point.group for point in points if point.front]
-    ranked = [*first, *front, *(point.group for point in points)]
-    return choose_looks([group.label for group in groups], ranked)
+    front = [point.group for point in ranked if point.front]
+    telling = [*first, *front, *(point.group for point in ranked)]
+    return choose_looks([group.label for group in groups], telling)
 
 
 def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:

@@ -61,7 +61,7 @@ def _figures(contents: Contents, pictures: Pictures) -> Iterator[Section]:
 
 
 def _detail(contents: Contents) -> Iterator[Section]:
-    yield Section("tests", "Paired tests", _table(contents, "tests", MOST_LONG_ROWS))
+    yield Section("tests", "Paired tests", _tests(contents))
     scores = contents.tables.get("precision_recall_f1")
     views = () if scores is None else (_view(_by_task(scores.frame), scores.note, scores.name),)
     classes = _table(contents, "classes", MOST_LONG_ROWS)
@@ -138,6 +138,16 @@ def _table(contents: Contents, name: str, most: int = MOST_ROWS) -> tuple[TableV
     """The table of this name; none where it has no row."""
     found = contents.tables.get(name)
     return () if found is None else (_view(found.frame, found.note, found.name, most),)
+
+
+def _tests(contents: Contents) -> tuple[TableView, ...]:
+    """The tests over all seeds that two groups have in common."""
+    if "tests" not in contents.tables:
+        return ()
+    table = contents.tables["tests"]
+    frame = table.frame.drop_duplicates(["group", "against", "figure"])
+    more = " Tests of single seeds are in the file." * (len(frame) < len(table.frame))
+    return (_view(frame, table.note + more, table.name, MOST_LONG_ROWS),)
 
 
 def _view(frame: "pd.DataFrame", caption: str, file: str = "", most: int = MOST_ROWS) -> TableView:

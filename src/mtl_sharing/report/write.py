@@ -10,9 +10,8 @@ from mtl_sharing import __version__
 from mtl_sharing.errors import UserError
 from mtl_sharing.report.collecting import collect
 from mtl_sharing.report.contents import Contents, gather
-from mtl_sharing.report.groups import make_groups
 from mtl_sharing.report.page import FigureView, Page, Section, render
-from mtl_sharing.report.pictures import Pictures, looks_of
+from mtl_sharing.report.pictures import Pictures, looks_of, trade_offs
 from mtl_sharing.report.runs import Reading, read_runs
 from mtl_sharing.report.sections import figures_of, sections, status_counts
 from mtl_sharing.report.writing import FORMATS as TABLE_FORMATS
@@ -62,19 +61,21 @@ def write_report(
     """
     tell("reading runs")
     reading = read_runs(paths)
-    groups = make_groups(reading.runs)
-    if not groups:
-        found = f"{status_counts(reading.runs)}" if reading.runs else "no run"
+    if not reading.finished:
+        found = status_counts(reading.runs) if reading.runs else "no run"
         raise UserError(_listed(paths), found, "at least one finished run")
     if out.exists() and not out.is_dir():
         raise UserError("--out", f"{out}, a file", "a folder, or the name of a new one")
     out.mkdir(parents=True, exist_ok=True)
     tell("comparing groups")
-    looks = looks_of(groups)
-    contents = gather(reading, collect(reading), list(looks.named))
+    collected = collect(reading)
+    points = trade_offs(collected.groups)
+    looks = looks_of(collected.groups, points)
+    contents = gather(reading, collected, list(looks.named))
     tell("drawing figures")
     kinds = list(dict.fromkeys(["svg", *(kind for kind in formats if kind in FIGURE_FORMATS)]))
-    found_sections = sections(contents, Pictures(groups, reading.runs, looks, kinds))
+    pictures = Pictures(collected.groups, points, reading.runs, looks, kinds)
+    found_sections = sections(contents, pictures)
     tell("writing")
     places = _write(contents, found_sections, out, formats)
     if "html" in formats:

@@ -76,7 +76,8 @@ def shown(table: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     names = [n for n in table if not _belongs(str(n), table)]
-    columns = {str(n): [_cell(row, str(n)) for row in table.to_dict("records")] for n in names}
+    rows = table.to_dict("records")
+    columns = {str(n): [_cell(row, str(n)) for row in rows] for n in names}
     return pd.DataFrame(columns, columns=[str(n) for n in names])
 
 

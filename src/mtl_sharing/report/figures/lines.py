@@ -88,11 +88,17 @@ def draw_curves(shown: Sequence[Panel], looks: Looks, x_label: str, columns: int
 
 
 def _draw_runs(axes: "Axes", lines: Sequence[Line], looks: Looks) -> None:
-    for line in lines:
-        look = looks.of(line.group)
-        short = thinned(line)
+    """Each line thin, then the mean of each group that has a look of its own."""
+    from matplotlib.collections import LineCollection
+
+    by_look: dict[Look, list[list[tuple[float, float]]]] = defaultdict(list)
+    for line in map(thinned, lines):
+        by_look[looks.of(line.group)].append(list(zip(line.x, line.y, strict=True)))
+    for look, several in by_look.items():
         layer = 1 if look is OTHER else 2
-        axes.plot(short.x, short.y, color=look.colour, lw=0.7, alpha=0.5, zorder=layer)
+        thin = LineCollection(several, colors=look.colour, linewidths=0.7, alpha=0.5, zorder=layer)
+        axes.add_collection(thin)
+    axes.autoscale_view()
     for line in means(lines):
         look = looks.of(line.group)
         if look is not OTHER:
@@ -105,7 +111,7 @@ def draw_splits(shown: Sequence[Panel], columns: int = 3) -> "Figure":
     """Every run as a point over its split, the mean at each split as a line."""
     series = list(dict.fromkeys(line.group for panel in shown for line in panel.lines))
     looks = choose_looks(series)
-    figure, axes = panels(len(shown), columns, x_label="encoder layers that all tasks share")
+    figure, axes = panels(len(shown), columns, x_label="shared layers")
     for one, panel in zip(axes, shown, strict=True):
         for line in panel.lines:
             look = looks.of(line.group)

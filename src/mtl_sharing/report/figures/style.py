@@ -23,8 +23,8 @@ INK, GRID = "#222222", "#E4E4E4"
 # Groups with a colour of their own; the rest are grey, and the legend counts them.
 NAMED = 12
 WIDTH = 7.4  # inches
-LEGEND_LETTERS = 120
-_LABEL_LETTERS, _LABEL_LINES = 52, 3
+LEGEND_LETTERS = 112
+_LABEL_LETTERS, _LABEL_LINES = 46, 3
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,10 @@ def panels(
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel().tolist()
     for empty in axes[count:]:
         empty.remove()
-    for one in axes[:count]:
+    for number, one in enumerate(axes[:count]):
         one.tick_params(labelbottom=True)
-    figure.supxlabel(x_label, fontsize=9)
+        if number + columns >= count:  # the last of its column
+            one.set_xlabel(x_label)
     return figure, axes[:count]
 
 
@@ -193,6 +194,10 @@ def rendered(figure: "Figure", kind: str) -> bytes:
     """The figure as an ``svg``, ``png`` or ``pdf`` file; equal figures give equal bytes."""
     # What says when and by what a file was made.
     dated = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+    if figure.get_layout_engine() is not None:
+        # Once for all files, which else would find the same layout twice each.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     content = io.BytesIO()
     figure.savefig(content, format=kind, dpi=160, metadata=dated[kind])
     return content.getvalue()

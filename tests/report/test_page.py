@@ -1,0 +1,90 @@
+"""The page by itself: everything is escaped, tables are cut and say so, nothing is loaded."""
+
+import base64
+import hashlib
+import re
+
+import pandas as pd
+
+from mtl_sharing.report.page import (
+    Cell,
+    FigureView,
+    Grid,
+    Page,
+    Section,
+    Sentences,
+    TableView,
+    cut,
+    render,
+    table_view,
+)
+from report_pages import NASTY, Reader
+
+
+def page_of(*sections: Section, title: str = "Title") -> Page:
+    return Page(title, (("read", NASTY),), sections, ("csv",))
+
+
+def nasty_page() -> Page:
+    frame = pd.DataFrame({"text": [NASTY] * 3, "error": [1.0, 2.0, 3.0]})
+    table = table_view(frame.astype(str), NASTY, "examples", ["error"], ["text"], [], frame, 3)
+    matrix = TableView(NASTY, (Cell("label"), Cell(NASTY)), ((Cell(NASTY), Cell("3", shade=1)),), 1)
+    figure = FigureView("one", {"svg": b"<svg/>"}, NASTY, NASTY)
+    blocks = (table, Grid((matrix,), NASTY), figure, Sentences((NASTY,)))
+    return page_of(Section("nasty", NASTY, blocks, NASTY), title=NASTY)
+
+
+def test_what_stands_in_a_text_is_shown_and_never_interpreted():
+    reader = Reader(render(nasty_page()))
+    assert len(reader.all("script")) == 1 and reader.all("script")[0] == {}
+    assert [image["src"][:26] for image in reader.all("img")] == ["data:image/svg+xml;base64,"]
+    assert reader.all("img")[0]["alt"] == NASTY
+    assert not any(name.startswith("on") for _, attributes in reader.tags for name in attributes)
+    # Title twice, heading, intro, contents, fact, three cells, captions, ...
+    assert sum(NASTY in text for text in reader.texts) >= 12
+
+
+def test_the_page_loads_nothing_and_its_policy_knows_its_own_script_alone():
+    html = render(nasty_page())
+    reader = Reader(html)
+    assert not reader.all("link") and not reader.all("iframe")
+    assert "http" not in re.sub(r"http-equiv", "", html)
+    assert "url(" not in html and "@import" not in html
+    policy = next(m["content"] for m in reader.all("meta") if "http-equiv" in m)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+
+
+def test_a_long_table_is_cut_and_says_so():
+    frame = pd.DataFrame({"run": [f"run {n}" for n in range(5)]})
+    view = table_view(frame, "Runs.", "runs", [], [], [], frame, 1234)
+    assert view.cut == 1229
+    text = " ".join(" ".join(Reader(render(page_of(Section("s", "S", (view,))))).texts).split())
+    assert "The first 5 of 1,234 rows; the CSV has all." in text
+    whole = table_view(frame, "Runs.", "runs", [], [], [], frame, 5)
+    assert "The first" not in render(page_of(Section("s", "S", (whole,))))
+
+
+def test_a_label_is_said_once_for_rows_below_each_other():
+    frame = pd.DataFrame({"group": ["a", "a", "b", "b"], "task": ["x", "x", "x", "y"],
+                          "value": [1.5, 0.25, float("nan"), 4.0]})  # fmt: skip
+    texts = frame.map(str)
+    view = table_view(texts, "", "t", ["value"], [], ["group", "task"], frame, 4)
+    assert [[cell.same for cell in row] for row in view.rows] == [
+        [False, False, False], [True, True, False], [False, False, False], [True, False, False]
+    ]  # fmt: skip
+    assert [row[2].order for row in view.rows] == ["1.5", "0.25", "", "4.0"]
+    assert [cell.number for cell in view.rows[0]] == [False, False, True]
+
+
+def test_a_very_long_text_is_cut_and_says_by_how_much():
+    assert cut("a" * 700) == "a" * 700
+    assert cut("ab" * 1000, 700) == "ab" * 350 + " … (1,300 more characters)"
+
+
+def test_sections_stand_in_the_contents():
+    html = render(page_of(Section("one", "One", ()), Section("two", "Two & more", ())))
+    links = [link["href"] for link in Reader(html).all("a")]
+    ids = {section["id"] for section in Reader(html).all("section")}
+    assert links == ["#one", "#two"] and ids == {"one", "two"}

@@ -1,0 +1,182 @@
+"""``mtl-report`` over real runs and what became of others."""
+
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mtl_sharing.cli.report import main
+from mtl_sharing.report.figures.style import NAMED
+from mtl_sharing.report.sections import MOST_HEADLINES, MOST_LONG_ROWS
+from mtl_sharing.report.write import write_report
+from report_pages import NASTY, Reader
+
+
+@pytest.fixture
+def mtl_report(monkeypatch, capsys):
+    """``mtl-report`` with the given words: its exit code, what it printed and its errors."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mtl-report", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_the_page_has_every_section_that_has_something_to_show(written):
+    html = (written / "report.html").read_text()
+    reader = Reader(html)
+    names = [section["id"] for section in reader.all("section")]
+    assert names == [
+        "short", "comparison", "size", "split", "curves", "gradients", "tests", "classes",
+        "confusion", "examples", "cost", "sweeps", "runs", "left_out",
+    ]  # fmt: skip
+    text = " ".join(" ".join(reader.texts).split())
+    # Sections without anything to show, with the reason.
+    assert "Section “Sampling schedules”: no run drew its tasks by their size." in text
+    assert "4 runs: 3 finished, 1 failed" in text
+    assert text.count(NASTY) > 3 and "<script>alert" not in html
+    assert len(html) < 3_000_000
+
+
+def test_tables_and_figures_lie_beside_the_page(written):
+    kinds = {path.suffix for path in (written / "tables").iterdir()}
+    assert kinds == {".csv", ".md", ".tex"}
+    figures = {path.stem for path in (written / "figures").iterdir()}
+    assert figures == {
+        "trade_off", "splits_4_layers", "curves_metrics", "curves_losses",
+        "curves_training_losses", "cosines", "sweep_0",
+    }  # fmt: skip
+    reader = Reader((written / "report.html").read_text())
+    assert len(reader.all("img")) == len(figures) and all(i["alt"] for i in reader.all("img"))
+    for link in reader.all("a"):
+        target = str(link["href"])
+        assert target.startswith("#") or (written / target).is_file()
+    rows = list(csv.DictReader((written / "tables" / "comparison.csv").read_text().splitlines()))
+    assert [row["group"].split()[0] for row in rows] == ["I4", "S2-I2"]
+    assert [int(row["seeds"]) for row in rows] == [1, 2]
+
+
+def test_a_sweep_is_told_with_its_states(written):
+    text = " ".join(Reader((written / "report.html").read_text()).texts)
+    assert "5 trials, 2 complete, 1 pruned, 1 equal to an earlier one, 1 failed." in text
+    assert "1 trial pruned: behind" in text
+
+
+def test_figures_are_the_same_each_time(written, tmp_path):
+    write_report([written.parent], tmp_path / "again", formats=["svg"])
+    first, again = (
+        {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
+        for out in (written, tmp_path / "again")
+    )
+    assert first == again
+
+
+def test_the_terminal_shows_groups_sentences_and_places(written, mtl_report, tmp_path):
+    out = tmp_path / "here"
+    runs = written.parent
+    words = (runs / "single", runs / "several", "--out", out, "--formats", "html,csv,svg")
+    code, printed, errors = mtl_report(*words)
+    assert (code, errors) == (0, "")
+    lines = printed.splitlines()
+    assert lines[0].split()[:2] == ["group", "seeds"]
+    assert any("of separate models' performance at" in line for line in lines)
+    assert lines[-3:] == [str(out / name) for name in ("report.html", "tables", "figures")]
+
+
+def test_mistakes_are_told_and_nothing_is_written(written, mtl_report, tmp_path):
+    single, lost = written.parent / "single", written.parent / "lost"
+    empty, file, out = tmp_path / "empty", tmp_path / "file", tmp_path / "out"
+    empty.mkdir()
+    file.write_text("mine")
+    for words, where, found in (
+        ([empty], str(empty), "no run"),
+        ([tmp_path / "none"], "none", "nothing"),
+        ([lost], str(lost), "1 run: 1 failed"),
+        ([single, "--formats", "html,doc"], "--formats", "doc"),
+        ([single, "--out", file], "--out", "a file"),
+        ([single, "--out", file / "below"], str(file), "Not a directory"),
+    ):
+        code, printed, errors = mtl_report("--out", out, *words)
+        assert (code, printed) == (2, ""), errors
+        assert errors.startswith("mtl-report: ") and "Traceback" not in errors
+        assert where in errors and found in errors
+        assert errors.count("\n") == 1
+    assert not out.exists() and file.read_text() == "mine"
+
+
+def test_a_full_disk_leaves_no_half_file(written, mtl_report, monkeypatch, tmp_path):
+    out = tmp_path / "full"
+
+    def full(self, text, **options):
+        if "report.html" in self.name:
+            Path.write_bytes(self, text[:10].encode())
+            raise OSError(28, "No space left on device", str(self))
+        return Path.write_bytes(self, text.encode())
+
+    monkeypatch.setattr(Path, "write_text", full)
+    words = (written.parent / "single", "--out", out, "--formats", "html,csv")
+    code, _, errors = mtl_report(*words)
+    assert code == 2 and "No space left" in errors
+    assert {path.name for path in out.iterdir()} == {"tables"}
+
+
+def test_one_run_is_a_report_of_the_formats_that_are_asked_for(real_runs, mtl_report, tmp_path):
+    out = tmp_path / "one"
+    code, printed, _ = mtl_report(real_runs / "single", "--out", out, "--formats", "html,md,png")
+    assert code == 0 and "reaches a performance of" in printed
+    assert {p.suffix for p in out.rglob("*") if p.is_file()} == {".html", ".md", ".png"}
+    text = " ".join(Reader((out / "report.html").read_text()).texts)
+    assert "no two groups to compare" in text and "1 group, 1 run." in text
+
+
+def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
+    count = 20
+    for number in range(count):
+        make_run(f"run{number}", plan=f"S{number % 3 + 1}-I{3 - number % 3}",
+                 settings={"optimizer.lr": 1e-5 * (number + 1)},
+                 result={"performance": 0.5 + number / 1000})  # fmt: skip
+    out = tmp_path / "many"
+    write_report([tmp_path / "runs"], out, formats=["html", "csv"])
+    reader = Reader((out / "report.html").read_text())
+    text = " ".join(" ".join(reader.texts).split())
+    assert f"The first {MOST_LONG_ROWS} of {13 * count} rows; the CSV has all." in text
+    left = 13 * count - MOST_LONG_ROWS
+    assert f"{left} of {13 * count} rows of “Precision, recall and F1”: the table's file" in text
+    assert f"{count - NAMED} groups without a colour" in text
+    assert f"{count - MOST_HEADLINES} more groups, in the table below." in text
+    assert len((out / "tables" / "comparison.csv").read_text().splitlines()) == count + 1
+    assert (out / "report.html").stat().st_size < 4_000_000
+
+
+@pytest.mark.slow
+def test_two_hundred_runs_are_reported_in_twenty_seconds_of_a_core(make_run, tmp_path):
+    for number in range(200):
+        group = number // 5
+        make_run(f"run{number}", plan=f"S{group % 3 + 1}-I{3 - group % 3}", seed=number % 5,
+                 settings={"optimizer.lr": 1e-5 * (group + 1)})  # fmt: skip
+    begin = time.process_time()
+    write_report([tmp_path / "runs"], tmp_path / "report")
+    # Not the clock on the wall, which others on the machine disturb.
+    assert time.process_time() - begin < 20
+    assert (tmp_path / "report" / "report.html").stat().st_size < 4_000_000
+
+
+def test_help_is_fast_and_needs_nothing_heavy():
+    check = (
+        "import sys; from mtl_sharing.cli import report; report._parser().format_help();"
+        "heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'jinja2', 'optuna', 'numpy'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

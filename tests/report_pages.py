@@ -1,0 +1,34 @@
+"""What tests of a report's page share: reading it, and texts that would be more than texts."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+
+NASTY = '<script>alert("1")</script> & <img src=x onerror=alert(2)> مرحبا 🎉 {{ 7 * 7 }}'
+
+
+def with_nasty_text(folder: Path) -> None:
+    """Puts it before the texts of all of a run's predictions."""
+    path = folder / "predictions.parquet"
+    table = pd.read_parquet(path)
+    table.assign(text=NASTY + " " + table["text"]).to_parquet(path)
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and the texts between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
