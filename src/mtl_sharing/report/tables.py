@@ -11,6 +11,7 @@ from mtl_sharing.report.comparing import Comparison
 from mtl_sharing.report.groups import Group, baseline_of
 from mtl_sharing.report.runs import LeftOut, Reading, Record, Run
 from mtl_sharing.report.statistics import Summary, summarize
+from mtl_sharing.score.changes import percent_change
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,9 +125,8 @@ def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Ro
 
 def _change(group: Group, baseline: Group, path: str) -> Summary:
     own, base = (over_seeds(g, lambda run: figure(run.result, path)) for g in (group, baseline))
-    # By the absolute value: a correlation that rises from below 0 is a gain.
-    changes = [100 * (own[s] - base[s]) / abs(base[s]) for s in own if base.get(s)]
-    return summarize(changes, interval=False)
+    changes = [percent_change(own[seed], base[seed]) for seed in own if seed in base]
+    return summarize([found for found in changes if found is not None], interval=False)
 
 
 def by_class_table(groups: Sequence[Group]) -> "pd.DataFrame":
