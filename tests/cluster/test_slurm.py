@@ -110,7 +110,7 @@ def test_a_cancelled_and_a_preempted_job_go_on(sweeping: Sweeping):
     wait_until(lambda: went_on(2), 120, "a preempted job that goes on")
     out = folder.parent / ".submitit" / second / f"{second}_0_log.out"
     wait_until(lambda: out.read_text().count("Starting with") == 2, 120, "SLURM's own start")
-    sweeping.ends(sweep, 600)
+    sweeping.ends(sweep, 1800)
     check_left(sweeping, 1, steps)
     assert sweeping.trials()[0].state == TrialState.COMPLETE
     assert went_on(2) and len(slurm.jobs()) == 4  # the last one measures the winner

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.trial import TrialState
 
 from mtl_sharing.run.files import replace_file
 from mtl_sharing.sweep.verdict import DIRECTIONS, UP
@@ -104,6 +105,9 @@ def history_data(rows: Sequence[Row], objectives: Sequence[str]) -> list[tuple[i
 def importance_data(study: optuna.Study) -> dict[str, float]:
     """How much each parameter mattered for the first objective; empty with too few trials."""
     several = len(study.directions) > 1
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len({trial.values[0] for trial in complete}) < 2:
+        return {}  # where nothing differs, Optuna calls all parameters equally important
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
