@@ -225,8 +225,15 @@ def _examples(contents: Contents) -> Iterator[Block]:
         chosen = frame[frame["group"] == label] if name == "examples" else frame
         for task, rows in chosen.groupby("task", sort=False):
             seen = rows.drop(columns=["group", "task", "id"]).dropna(axis="columns", how="all")
-            head = seen.head(MOST_PAGE_EXAMPLES)
+            head = _whole_numbers(seen.head(MOST_PAGE_EXAMPLES))
             yield _view(head, f"{task}. {words}", name)
+
+
+def _whole_numbers(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The frame with classes as whole numbers, where their columns hold nothing else."""
+    names = [name for name in frame if "prediction" in str(name) or name == "label"]
+    whole = [n for n in names if frame[n].dtype.kind == "f" and (frame[n] % 1 == 0).all()]
+    return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
 def figures_of(found: Sequence[Section]) -> list[FigureView]:
