@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,15 +75,16 @@ class LoadedRun:
 
     def predict(
         self,
-        texts: Sequence[str | None],
-        text_pairs: Sequence[str | None] | None = None,
+        texts: Iterable[str | None],
+        text_pairs: Iterable[str | None] | None = None,
         tasks: Sequence[str] | None = None,
         batch_size: int | None = None,
     ) -> "pd.DataFrame":
         """What the run's tasks say of texts, all in one pass of the layers that they share.
 
         Args:
-            texts: the texts, or the first ones of pairs.
+            texts: the texts, or the first ones of pairs: a list, a column of a table and so on,
+                read in its order. None, NaN and NA stand for no text.
             text_pairs: the second ones, as many.
             tasks: some of the run's; None takes all that the texts are enough for, which are
                 those of single texts where there are no pairs.
@@ -100,12 +102,16 @@ class LoadedRun:
         """
         import pandas as pd
 
-        _check_texts(texts, text_pairs)
-        chosen = self._tasks(tasks, text_pairs is not None)
+        firsts = _texts("texts", texts)
+        seconds = None if text_pairs is None else _texts("text_pairs", text_pairs)
+        if seconds is not None and len(seconds) != len(firsts):
+            allowed = f"{len(firsts)}, one for each text"
+            raise UserError("text_pairs", f"{len(seconds)} texts", allowed)
+        chosen = self._tasks(tasks, seconds is not None)
         size = self.blueprint.runtime.evaluation_batch if batch_size is None else batch_size
         check_range("batch_size", size, 1)
         columns = {}
-        for name, answers in self.predictor.predict(texts, text_pairs, chosen, size).items():
+        for name, answers in self.predictor.predict(firsts, seconds, chosen, size).items():
             spec = self.blueprint.specs[name]
             kind = "float64" if spec.kind == "regression" else "str" if spec.labels else "Int64"
             columns[name] = pd.Series(readable(spec, answers), dtype=kind)
@@ -115,6 +121,8 @@ class LoadedRun:
 
     def _tasks(self, wanted: Sequence[str] | None, pairs: bool) -> tuple[str, ...]:
         specs = self.blueprint.specs
+        if isinstance(wanted, str):
+            raise UserError("tasks", wanted, f"a list, as in [{wanted!r}]")
         for name in wanted or ():
             check_known("tasks", name, self.tasks)
             if specs[name].is_pair and not pairs:
@@ -127,14 +135,23 @@ class LoadedRun:
         return chosen
 
 
-def _check_texts(texts: Sequence[str | None], text_pairs: Sequence[str | None] | None) -> None:
-    for name, given in (("texts", texts), ("text_pairs", text_pairs)):
-        if isinstance(given, str):
-            raise UserError(name, "one text", "a list of texts")
-    if text_pairs is not None and len(text_pairs) != len(texts):
-        raise UserError(
-            "text_pairs", f"{len(text_pairs)} texts", f"{len(texts)}, one for each text"
-        )
+def _texts(name: str, given: Iterable[str | None]) -> list[str | None]:
+    """The texts by their place, whatever index they had."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        found = "one text" if isinstance(given, str) else repr(given)
+        raise UserError(name, found, "a list of texts")
+    texts = [None if _is_missing(value) else value for value in given]
+    for number, text in enumerate(texts):
+        if not isinstance(text, str | None):
+            raise UserError(f"{name}[{number}]", repr(text), "a text, or None")
+    return texts
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a table's column has this where it has nothing: NaN, or pandas' NA."""
+    import pandas as pd
+
+    return value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:

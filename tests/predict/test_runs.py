@@ -92,6 +92,16 @@ def test_rows_that_lack_a_second_text_still_have_the_first(run):
     assert found["sts"][0] == pytest.approx(whole["sts"][0], abs=1e-5)
 
 
+def test_columns_of_a_table_are_read_in_their_order(run):
+    table = pd.DataFrame({"a": ["good", "bad", None, "fine"], "b": ["x", "y", "z", np.nan]})
+    table = table.loc[[3, 1, 0, 2]]
+    found = run.predict(table["a"], table["b"])
+    texts, pairs = ["fine", "bad", "good", None], [None, "y", "x", "z"]
+    pd.testing.assert_frame_equal(found, run.predict(texts, pairs))
+    assert found["sst"].isna().tolist() == [False, False, False, True]
+    assert run.predict(pd.Series(["a", pd.NA], dtype="string"))["sst"].isna().tolist() == [0, 1]
+
+
 def test_order_and_batches_change_nothing(run):
     texts = [f"{'very ' * (n % 13)}good film {n}" for n in range(50)]
     once = run.predict(texts, texts[::-1], batch_size=50)
@@ -116,6 +126,9 @@ def test_predictions_leave_no_trace(run):
         ((["a"], None, ["quara"]), "tasks: found quara (nearest: quora)"),
         ((["a"], None, ["quora"]), "text_pairs: found none; allowed: second texts, for task quora"),
         (("a",), "texts: found one text; allowed: a list of texts"),
+        ((None,), "texts: found None; allowed: a list of texts"),
+        ((["a", 5],), "texts[1]: found 5; allowed: a text, or None"),
+        ((["a"], None, "sst"), "tasks: found sst; allowed: a list, as in ['sst']"),
         ((["a"], ["b", "c"]), "text_pairs: found 2 texts; allowed: 1, one for each text"),
         ((["a"], None, None, 0), "batch_size: found 0; allowed: 1 or more"),
     ],
