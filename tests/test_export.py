@@ -241,6 +241,17 @@ def test_the_card_has_the_runs_figures(trained, tmp_path, capsys):
     assert {p.name for p in (tmp_path / "a" / "quora").iterdir()} == names
 
 
+def test_whoever_may_read_one_file_may_read_all(trained, tmp_path):
+    old = os.umask(0o027)
+    try:
+        export_run(trained, "sst", tmp_path / "sst")
+    finally:
+        os.umask(old)
+    assert {p.stat().st_mode & 0o777 for p in (tmp_path / "sst").iterdir()} == {0o640}
+    modes = {(trained / name).stat().st_mode for name in ("model.safetensors", "config.json")}
+    assert len(modes) == 1
+
+
 PARTS = {
     "pals": ("sharing=pals", "sharing.pals.size=6"),
     "lanes": ("sharing=progressive",),

@@ -27,12 +27,16 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` to fill within a block, at whose end it takes its place.
 
-    A block that raises leaves ``path`` as it was, and no temporary file.
+    A block that raises leaves ``path`` as it was, and no temporary file. Who may read the file is
+    as for any new one, also where a library makes it for its owner alone, as safetensors does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
