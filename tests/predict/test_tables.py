@@ -99,6 +99,25 @@ def test_values_that_are_no_text_are_kept(mtl_predict, folder, tmp_path):
     assert table["big"].to_pylist() == [str(2**70), None]
 
 
+def test_what_is_nested_is_no_text(mtl_predict, folder, tmp_path):
+    path = write(tmp_path / "in.jsonl", [{"text": ["good"]}, {"text": 5}, {"text": {"a": "b"}}])
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path)
+    assert "no predictions of rows without text: 2\n" in done.out
+    lines = (tmp_path / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["sst"] is None for line in lines] == [True, False, True]
+
+
+def test_a_parquet_file_that_is_broken_further_on_is_told(mtl_predict, folder, tmp_path):
+    path, texts = tmp_path / "in.parquet", [f"a good film {n}" for n in range(3000)]
+    parquet.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[30_000:32_000] = b"\xff" * 2000
+    path.write_bytes(content)
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path / "out")
+    assert done.code == 2 and f"{path}: found a broken file" in done.err
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_parquet_keeps_its_types(mtl_predict, folder, tmp_path):
     day = datetime.date(2024, 2, 29)
     schema = pa.schema({"text": pa.large_string(), "day": pa.date32(), "n": pa.int16(),
@@ -156,6 +175,7 @@ def test_a_delimiter_of_ones_own(mtl_predict, folder, tmp_path):
     assert done.code == 0, done.err
     found = pd.read_csv(tmp_path / "o" / "predictions.csv")
     assert found[["id", "text"]].to_numpy().tolist() == [["a", "good, very good"]]
+    assert "left out: what stands in columns without a name: 1\n" in done.out
 
 
 BAD = {
@@ -170,7 +190,7 @@ BAD = {
     "empty": (["--input", "empty.csv"], "empty.csv: found no row"),
     "header alone": (["--input", "header.csv"], "header.csv: found no row"),
     "not UTF-8": (["--input", "latin.csv"], "latin.csv:7: found the byte 0xe9, which is not UTF-8"),
-    "an extension": (["--input", "in.xls"], "in.xls: found the extension '.xls'"),
+    "an extension": (["--input", "in.xls"], ".parquet, or its --delimiter"),
     "bad JSON": (["--input", "bad.jsonl"], "bad.jsonl:6: found bad JSON"),
     "no Parquet": (["--input", "bad.parquet"], "bad.parquet: found a broken file"),
     "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions are: sst"),

@@ -235,13 +235,20 @@ def open_parquet(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path)
     except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(str(path), f"a broken file ({reason})", "a Parquet file") from None
+        raise _broken(path, error) from None
 
 
 def _parquet_records(path: Path, whole: bool) -> Iterator[Record]:
     number = 0
-    for batch in open_parquet(path).iter_batches(batch_size=_PARQUET_ROWS):
-        for row in batch.to_pylist():
-            number += 1
-            yield Record(number, row if whole else flat(row))
+    try:
+        for batch in open_parquet(path).iter_batches(batch_size=_PARQUET_ROWS):
+            for row in batch.to_pylist():
+                number += 1
+                yield Record(number, row if whole else flat(row))
+    except (ValueError, OSError) as error:
+        raise _broken(path, error) from None
+
+
+def _broken(path: Path, error: Exception) -> UserError:
+    reason = str(error).partition("\n")[0]
+    return UserError(str(path), f"a broken file ({reason})", "a Parquet file")

@@ -1,5 +1,6 @@
 """The table that is predicted: its columns, its rows in chunks, and what its columns hold."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.data.tables import (
+    FORMATS,
     PARQUET,
     Record,
     open_parquet,
@@ -18,6 +20,8 @@ from mtl_sharing.predict.formats import JSONL, format_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 CHUNK = 4096
 """Rows that are held at a time; those of one chunk are batched by length."""
@@ -78,10 +82,15 @@ def open_input(path: Path, delimiter: str | None) -> InputTable:
     Raises:
         UserError: no file, a format that is unknown, a file without rows, or one that is broken.
     """
-    columns = tuple(n for n in table_columns(path, delimiter=delimiter, whole=True) if n)
-    table = InputTable(path, delimiter, columns)
+    if delimiter is None and path.is_file() and path.suffix.lower() not in FORMATS:
+        allowed = f"a file that ends in {one_of(FORMATS)}, or its --delimiter"
+        raise UserError(str(path), f"the extension {path.suffix!r}", allowed)
+    names = table_columns(path, delimiter=delimiter, whole=True)
+    table = InputTable(path, delimiter, tuple(filter(None, names)))
     if next(table.records(), None) is None:
         raise UserError(str(path), "no row", "a table with a row or more")
+    if "" in names:
+        log.info("left out: what stands in columns without a name: %d", names.count(""))
     return table
 
 

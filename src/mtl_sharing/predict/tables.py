@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_sharing.data.tables import Record
+from mtl_sharing.data.tables import Record, flat
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.loaded import LoadedRun
 from mtl_sharing.predict.formats import PARQUET_NAME, table_writer
@@ -52,7 +52,7 @@ class _Told:
     without_text: int = 0
     without_pair: int = 0
     shifted: int = 0
-    first_shifted: str = field(default="")
+    first_shifted: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,13 @@ def _columns(run: LoadedRun, answers: dict[str, Answers], prefix: str) -> dict[s
 
 
 def _text(record: Record, column: str) -> str | None:
-    """A row's text; None where its columns are shifted, since it may stand in any of them."""
-    value = None if record.problem is not None else record.fields.get(column)
+    """A row's text; None where it has none, or a nested value in its place, as in training.
+
+    None too where its columns are shifted, since it may stand in any of them.
+    """
+    if record.problem is not None or column not in record.fields:
+        return None
+    value = flat({column: record.fields[column]}).get(column)
     return None if value is None else str(value)
 
 
