@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -395,6 +396,19 @@ def test_a_failed_write_leaves_nothing(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("mtl_sharing.export.write.save_file", full)
     refused(trained, "--task", "sst", "--out", tmp_path / "x")
     assert "No space left" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(number, trained, tmp_path, monkeypatch, capsys):
+    def stop(*_, **__):
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("mtl_sharing.export.write.save_file", stop)
+    with pytest.raises(SystemExit) as stopped:
+        main([str(trained), "--task", "sst", "--out", str(tmp_path / "x")])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "mtl-export: stopped; no file is left half written\n"
     assert not list(tmp_path.iterdir())
 
 

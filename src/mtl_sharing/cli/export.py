@@ -15,12 +15,12 @@ A run with PALs, lanes or tags has no plain model: its DIR is what load_run read
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """The console script. Exits with 2 on a mistake of the user's."""
+    """The console script. Exits with 2 on a mistake of the user's, 130 when interrupted."""
     options = _parser().parse_args(words)
     # Here, not above: --help must not wait for them.
-    from mtl_sharing.cli.failures import exit_on_failure
+    from mtl_sharing.cli.interrupts import run_command
 
-    exit_on_failure(lambda: _export(options), options.debug, "mtl-export")
+    run_command(lambda: _export(options), options.debug, "mtl-export")
 
 
 def _parser() -> ArgumentParser:

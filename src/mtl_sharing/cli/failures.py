@@ -39,12 +39,15 @@ _EXTRAS = {
 Result = TypeVar("Result")
 
 
-def exit_on_failure(work: Callable[[], Result], debug: bool, program: str = "mtl-train") -> Result:
+def exit_on_failure(
+    work: Callable[[], Result], debug: bool, program: str = "mtl-train", stopped: str = _AT_ONCE
+) -> Result:
     """Does ``work``; a failure that is no bug ends the process with one message on stderr.
 
     Args:
         debug: show the traceback too.
         program: whose message it is.
+        stopped: what is said after an interruption that nobody else tells.
 
     Raises:
         SystemExit: with 2 for a mistake, 130 for an interruption, 141 where stdout was closed.
@@ -60,7 +63,7 @@ def exit_on_failure(work: Callable[[], Result], debug: bool, program: str = "mtl
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(READER_GONE)
     except KeyboardInterrupt:
-        code, message = INTERRUPTED, _AT_ONCE
+        code, message = INTERRUPTED, stopped
     except Exception as error:
         code, words = explain(error)
         if words is None:

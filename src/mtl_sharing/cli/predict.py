@@ -2,15 +2,12 @@
 
 import argparse
 import logging
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from mtl_sharing.cli.failures import INTERRUPTED, exit_on_failure
+from mtl_sharing.cli.interrupts import run_command
 from mtl_sharing.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,18 +32,14 @@ def main(words: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(words)
 
     def work() -> None:
-        with _logged(), _interruptible():
+        with _logged():
             _check(options)
             if options.split is None:
                 _predict_input(options)
             else:
                 _predict_split(options)
 
-    try:
-        exit_on_failure(work, options.debug, _PROGRAM)
-    except _Interrupted:
-        print(f"{_PROGRAM}: stopped; no file is left half written", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    run_command(work, options.debug, _PROGRAM)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -177,25 +170,6 @@ def _tell(progress: "RowProgress", files: Sequence[Path]) -> None:
     print(f"rows   {progress.rows:,} in {progress.seconds:.1f} s, {rate:,.0f} rows/s")
     for number, path in enumerate(files):
         print(f"{'' if number else 'files':<7}{short_path(path)}")
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C or SIGTERM."""
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Within a block both signals raise, so that temporary files go."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Interrupted
-
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

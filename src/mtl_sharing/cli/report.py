@@ -25,9 +25,9 @@ def main() -> None:
     """The console script."""
     options = _parser().parse_args()
     # Here, not above: --help must not wait for them.
-    from mtl_sharing.cli.failures import exit_on_failure
+    from mtl_sharing.cli.interrupts import run_command
 
-    exit_on_failure(lambda: _report(options), options.debug, "mtl-report")
+    run_command(lambda: _report(options), options.debug, "mtl-report")
 
 
 def _parser() -> ArgumentParser:
