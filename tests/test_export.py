@@ -415,7 +415,15 @@ def test_an_interrupt_leaves_nothing(number, trained, tmp_path, monkeypatch, cap
 def test_a_run_of_one_task_needs_no_name(make_run, tmp_path):
     run_folder = make_run("suite.tasks=[sts]", "sharing=individual")
     assert export_run(run_folder, None, tmp_path / "x").task == "sts"
-    assert "Not known" in (tmp_path / "x" / "README.md").read_text()
+    card = tmp_path / "x" / "README.md"
+    assert "Not known: the run came without its result.json." in card.read_text()
+    replace_json(run_folder / "result.json", {"status": "stopped"})
+    export_run(run_folder, None, tmp_path / "y")
+    assert "Not known: the run had not finished." in (tmp_path / "y" / "README.md").read_text()
+    (run_folder / "result.json").write_text("{")
+    with pytest.raises(UserError, match=r"result\.json: found a damaged file"):
+        export_run(run_folder, None, tmp_path / "z")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
 
 
 def test_help_loads_no_torch():

@@ -192,7 +192,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
         raise UserError(str(folder), "a file" if folder.exists() else "no such folder", _RUN)
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
         raise _no_weights(folder)
-    record = _json(folder / CONFIG)
+    record = read_object(folder / CONFIG)
     if "settings" not in record:
         kind = "an encoder's" if "model_type" in record else "one of an earlier version's"
         found = f"{kind}, without the run's settings"
@@ -203,7 +203,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
 def _no_weights(folder: Path) -> UserError:
     """Why a folder has no weights, as far as its other files tell."""
     result = folder / "result.json"
-    state = str(_json(result).get("status")) if result.is_file() else None
+    state = str(read_object(result).get("status")) if result.is_file() else None
     if state in _STATES:
         found, allowed = _STATES[state]
         return UserError(str(folder), f"a run {found}", allowed.format(folder=folder))
@@ -214,7 +214,8 @@ def _no_weights(folder: Path) -> UserError:
     return UserError(str(folder), f"a folder without {CONFIG} and {WEIGHTS}", _RUN)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; raises UserError where it holds none."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -1,6 +1,5 @@
 """The model card: what a folder holds, how good it is, and how to use it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,14 @@ from typing import Any
 from mtl_sharing.export.head import head_code, labels_in_words, loading_code
 from mtl_sharing.export.plain import CLASSES, WITH_POOLER, layers_read
 from mtl_sharing.export.private import path_name
-from mtl_sharing.loaded import LoadedRun
+from mtl_sharing.loaded import LoadedRun, read_object
 from mtl_sharing.outcome import describe_regime
 
 
 def result_of(folder: Path) -> dict[str, Any]:
     """The run's result.json; empty where the folder has none, as one from elsewhere may not."""
     path = folder / "result.json"
-    if not path.is_file():
-        return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return read_object(path) if path.is_file() else {}
 
 
 def plain_card(
@@ -52,8 +48,8 @@ def plain_card(
         f"```python\n{loading_code(run, task)}```\n",
         _unread_pooler(run, record),
         "## Head\n",
-        f"`head.safetensors` holds the head's weights, `head.json` says how they are applied. It"
-        f" reads {record['input']} and gives {record['meaning']}:"
+        f"`head.safetensors` holds the head's weights, `head.json` says how they are applied. The"
+        f" head reads {record['input']}, and gives {record['meaning']}. Its labels are"
         f" {labels_in_words(blueprint.specs[task])}.\n",
         f"```python\n{head_code(run, task)}```\n",
         _precision(run),
@@ -104,9 +100,10 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _figures(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
-    known = result.get("tasks", {})
-    if result.get("status") != "finished" or not all(task in known for task in tasks):
-        return "## On dev\n\nNot known: the run had not finished.\n"
+    if result.get("status") != "finished":
+        reason = "the run had not finished" if result else "the run came without its result.json"
+        return f"## On dev\n\nNot known: {reason}.\n"
+    known = result["tasks"]
     rows = [
         f"| {task} | {known[task]['metric']} | {known[task]['value']:.4f} |"
         f" {known[task]['floor']:.4f} | {known[task]['examples']:,} |"

@@ -177,8 +177,8 @@ def _output_lines(head: TaskHead) -> list[str]:
 
 def _reading(objective: Objective) -> tuple[str, str]:
     """Python that reads raw outputs (E, K) as the objective does, and what comes out."""
-    of_class = "the probability of each class, (texts, classes)"
-    value = "the value in the label's units, (texts,)"
+    of_class = "the probability of each class, of shape (texts, classes)"
+    value = "the value in the label's units, of shape (texts,)"
     match objective:
         case CrossEntropy():
             return "raw.softmax(dim=1)", of_class

@@ -1,6 +1,5 @@
 """A run for others to use: a plain model with a task's head, or else the whole run."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from mtl_sharing.export.plain import (
 )
 from mtl_sharing.export.private import without_places
 from mtl_sharing.export.tokenizer import padding_id, tokenizer_files
-from mtl_sharing.loaded import CONFIG, LoadedRun, load_run
+from mtl_sharing.loaded import CONFIG, LoadedRun, load_run, read_object
 from mtl_sharing.material import TOKENIZER
 from mtl_sharing.run.files import replace_file, replace_json, replace_text
 from mtl_sharing.run.trainer import WEIGHTS
@@ -95,7 +94,7 @@ def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
 
 
 def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str]) -> Exported:
-    record = json.loads((run.folder / CONFIG).read_text(encoding="utf-8"))
+    record = read_object(run.folder / CONFIG)
     shown = run.tasks if task is None else (task,)
     with new_folder(out) as folder:
         for name in (WEIGHTS, TOKENIZER):
