@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.data.bundled import bundled_examples
+from mtl_sharing.predictor import Predictor
 from support import QUICK
 
 RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
@@ -56,6 +57,19 @@ def test_other_formats_and_splits(mtl_predict, train, tmp_path, kind):
 FILES = ("suite.tasks=[sst,quora]", "encoder.layers=2", "sharing.plan=S2",
          "task.sst.train=[sst.csv]", "task.sst.dev=[sst.csv]", "task.sst.test=[sst-test.csv]",
          "task.quora.train=[quora.csv]", "task.quora.dev=[quora.csv]")  # fmt: skip
+
+
+def test_no_task_is_written_before_all_are_predicted(mtl_predict, train, tmp_path, monkeypatch):
+    plain = Predictor.predict
+
+    def predict(self, texts, pairs, tasks, size):
+        if "sts" in tasks:
+            raise OSError(28, "No space left on device")
+        return plain(self, texts, pairs, tasks, size)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    done = mtl_predict(train(*RUN), "--split", "dev", "--out", tmp_path / "o")
+    assert done.code == 2 and not list((tmp_path / "o").iterdir())
 
 
 @pytest.fixture

@@ -130,15 +130,18 @@ def _predict_split(options: argparse.Namespace) -> None:
     targets = {task: Path(options.out).expanduser() / name for task, name in names.items()}
     for target in targets.values():
         check_writable(target)
-    scores = []
     with RowProgress(f"predicting {options.split}") as progress:
-        for task, examples in read.items():
-            found = splits.predict_examples(run, task, examples, size, progress)
-            spec = run.blueprint.specs[task]
-            splits.write_split(targets[task], kind, spec, examples, found)
-            labels = splits.labels_of(examples)
-            if any(example.label is not None for example in examples):
-                scores.append(splits.score(run, task, labels, found))
+        found = {
+            task: splits.predict_examples(run, task, examples, size, progress)
+            for task, examples in read.items()
+        }
+    # Only now, so that what fails on the way leaves no mix of old files and new.
+    scores = []
+    for task, examples in read.items():
+        splits.write_split(targets[task], kind, run.blueprint.specs[task], examples, found[task])
+        labels = splits.labels_of(examples)
+        if any(example.label is not None for example in examples):
+            scores.append(splits.score(run, task, labels, found[task]))
     _print_scores(scores)
     _tell(progress, list(targets.values()))
 
