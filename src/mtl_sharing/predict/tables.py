@@ -1,7 +1,7 @@
 """Predicts a table of rows, chunk by chunk, into a table beside it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,14 +62,14 @@ class Chosen:
     Attributes:
         text, pair: of the texts; ``pair`` is None where there are no second ones.
         kept: of the input.
-        added: of the predictions.
+        added: of the predictions, each with Arrow's name of its type.
     """
 
     text: str
     pair: str | None
     tasks: tuple[str, ...]
     kept: tuple[str, ...]
-    added: tuple[str, ...]
+    added: Mapping[str, str]
 
 
 def choose(run: LoadedRun, table: InputTable, options: TableOptions) -> Chosen:
@@ -85,7 +85,7 @@ def choose(run: LoadedRun, table: InputTable, options: TableOptions) -> Chosen:
         table.check_column("--id", options.id)
     pair, tasks = _pair_and_tasks(run, table, options)
     kept = table.columns if options.id is None else (options.id,)
-    added = tuple(added_columns(run, tasks, options.prefix))
+    added = _added_columns(run, tasks, options.prefix)
     _check_clash(table, kept, added)
     return Chosen(text, pair, tasks, kept, added)
 
@@ -129,8 +129,7 @@ def predict_table(
     """
     fields = None
     if kind == PARQUET_NAME:
-        added = _added_fields(run, chosen.tasks, options.prefix)
-        fields = [*table.fields(chosen.kept), *added]
+        fields = [*table.fields(chosen.kept), *_fields(chosen.added)]
     told = _Told()
     with (
         RowProgress("predicting") as progress,
@@ -156,36 +155,31 @@ def predict_table(
     return progress
 
 
-def added_columns(run: LoadedRun, tasks: Sequence[str], prefix: str) -> list[str]:
-    """The names of the columns that predictions of ``tasks`` have."""
-    names = []
+def _added_columns(run: LoadedRun, tasks: Sequence[str], prefix: str) -> dict[str, str]:
+    """The columns that predictions of ``tasks`` have, by name what Arrow calls their type."""
+    kinds = {}
     for task in tasks:
-        names.append(f"{prefix}{task}")
-        if run.blueprint.specs[task].kind != "regression":
-            names.append(f"{prefix}{task}{PROBABILITY}")
-    return names
+        spec = run.blueprint.specs[task]
+        if spec.kind == "regression":
+            kinds[f"{prefix}{task}"] = "float64"
+        else:
+            kinds[f"{prefix}{task}"] = "string" if spec.labels else "int64"
+            kinds[f"{prefix}{task}{PROBABILITY}"] = "float64"
+    return kinds
 
 
-def _check_clash(table: InputTable, kept: Sequence[str], added: Sequence[str]) -> None:
+def _fields(kinds: Mapping[str, str]) -> "list[pa.Field]":
+    import pyarrow as pa
+
+    return [pa.field(name, getattr(pa, kind)()) for name, kind in kinds.items()]
+
+
+def _check_clash(table: InputTable, kept: Sequence[str], added: Iterable[str]) -> None:
     clash = [name for name in added if name in kept]
     if clash:
         found = f"columns named as predictions are: {one_of(clash)}"
         allowed = "other names; --prefix=predicted_ names the predictions otherwise"
         raise UserError(str(table.path), found, allowed)
-
-
-def _added_fields(run: LoadedRun, tasks: Sequence[str], prefix: str) -> "list[pa.Field]":
-    import pyarrow as pa
-
-    fields = []
-    for name in added_columns(run, tasks, prefix):
-        spec = run.blueprint.specs.get(name.removeprefix(prefix))
-        if spec is None or spec.kind == "regression":
-            kind = pa.float64()
-        else:
-            kind = pa.string() if spec.labels else pa.int64()
-        fields.append(pa.field(name, kind))
-    return fields
 
 
 def _columns(run: LoadedRun, answers: dict[str, Answers], prefix: str) -> dict[str, list[Any]]:
