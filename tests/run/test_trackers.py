@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -381,6 +381,9 @@ def test_bad_settings_are_refused(mtl_train):
     config = TrackerConfig()
     config.mlflow.enabled, config.mlflow.experiment = True, " "
     with pytest.raises(UserError, match=r"tracker\.mlflow\.experiment"):
+        check_trackers(config)
+    config.mlflow = replace(config.mlflow, experiment="a", folder="sqlite:///mlflow.db")
+    with pytest.raises(UserError, match="a folder of this machine, without a scheme"):
         check_trackers(config)
 
 

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def check_trackers(config: TrackerConfig) -> None:
-    """Raises UserError where the package of a tracker is missing, or a name is empty."""
+    """Raises UserError where a tracker's package is missing, or a name cannot be one."""
     if config.tensorboard.enabled:
         check_package("tracker", "tensorboard", "tensorboard", "tensorboard")
     if config.mlflow.enabled:
@@ -26,6 +26,9 @@ def check_trackers(config: TrackerConfig) -> None:
             value = getattr(config.mlflow, name)
             if not value.strip() or "\0" in value:
                 raise UserError(f"tracker.mlflow.{name}", repr(value), f"the {name}'s name")
+        if "://" in config.mlflow.folder:
+            allowed = "a folder of this machine, without a scheme"
+            raise UserError("tracker.mlflow.folder", config.mlflow.folder, allowed)
 
 
 @dataclass
