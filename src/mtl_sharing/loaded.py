@@ -23,6 +23,7 @@ from mtl_sharing.material import TOKENIZER
 from mtl_sharing.model.checkpoint import check_weights, read_weights
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.shape import SHAPE_FIELDS
+from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.predictor import Predictor, readable
 from mtl_sharing.run.precision import choose_device
 from mtl_sharing.run.settings import TrackerConfig
@@ -246,9 +247,9 @@ def _without_start(config: Config, shape: Mapping[str, Any], precision: str, dev
     known = {name: shape[name] for name in SHAPE_FIELDS}
     encoder = replace(config.encoder, checkpoint=None, tokenizer=None, **known)
     trainer = replace(config.trainer, device=device, precision=precision, threads=None)
-    # Who was told of the run is told nothing of its use.
-    tracker = TrackerConfig()
-    return replace(config, encoder=encoder, trainer=trainer, tracker=tracker, resume=None)
+    # Using the run tells no tracker and merges no gradients, so it needs none of their packages.
+    config = replace(config, tracker=TrackerConfig(), loss=LossConfig())
+    return replace(config, encoder=encoder, trainer=trainer, resume=None)
 
 
 def _check_tags(blueprint: Blueprint, record: Mapping[str, Any]) -> None:

@@ -55,6 +55,16 @@ def test_what_a_run_started_from_is_not_asked_for(folder):
     assert load_run(folder, device="cpu").blueprint.shape.hidden == 12
 
 
+def test_packages_that_only_training_needs_are_not_asked_for(folder, monkeypatch):
+    def upgrad(record):
+        record["settings"]["loss"]["aggregation"] = "upgrad"
+        record["settings"]["tracker"]["mlflow"]["enabled"] = True
+
+    change(folder / "config.json", upgrad)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert load_run(folder, device="cpu").predict(["good"]).shape == (1, 2)
+
+
 def test_damage_is_named(folder):
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
