@@ -17,8 +17,8 @@ FLOORS = (
     ("objectives", "mixing"),
     ("run", "score"),
     ("config", "regime", "task_heads", "blueprint", "material", "build", "frozen_states",
-     "outcome", "baseline_key", "baselines", "tracked", "checks", "schedule", "operations", "job",
-     "encoding", "reading", "predictor", "loaded"),
+     "outcome", "baseline_key", "baselines", "calibration", "tracked", "checks",
+     "schedule", "operations", "job", "encoding", "reading", "predictor", "loaded"),
     ("cli", "export", "predict", "sweep", "report"),
 )  # fmt: skip
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -13,14 +13,12 @@ import torch
 
 from mtl_sharing.baselines import find_baselines, keep_own, own_key, remove_own
 from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.build import epoch_steps, make_learner, training_sizes
+from mtl_sharing.build import epoch_steps
+from mtl_sharing.calibration import measured_pairs, score_calibration
 from mtl_sharing.config import Config
 from mtl_sharing.errors import FolderInUse, Pruned, check_range
 from mtl_sharing.frozen_states import with_frozen_states
 from mtl_sharing.material import Material, read_material
-from mtl_sharing.mixing.samplers import RoundRobin
-from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.checkpoint import random_tower
 from mtl_sharing.operations import count_operations
 from mtl_sharing.outcome import (
     SCHEMA,
@@ -37,14 +35,13 @@ from mtl_sharing.outcome import (
 )
 from mtl_sharing.run.evaluate import Evaluation, evaluate
 from mtl_sharing.run.files import replace_json
-from mtl_sharing.run.learner import Learner
 from mtl_sharing.run.precision import peak_memory, reset_peak_memory, use_device
 from mtl_sharing.run.predictions import write_predictions
 from mtl_sharing.run.records import draw_curves, git_state, versions
 from mtl_sharing.run.trackers import Trackers, tracking
 from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
-from mtl_sharing.score.calibrate import Calibration, calibrate, timed_text
+from mtl_sharing.score.calibrate import Calibration
 from mtl_sharing.score.cost import plan_cost
 from mtl_sharing.score.reference import SEPARATE, Reference, read_reference
 from mtl_sharing.score.score import Multipliers
@@ -217,7 +214,7 @@ def _train_and_score(
         )
     timing = trainer.timing
     del trainer
-    measured = _calibrate(blueprint, plain)
+    measured = score_calibration(blueprint, plain)
     cost = plan_cost(blueprint.architecture)
     result = {
         **scores(blueprint, found, measured, operations, references),
@@ -278,41 +275,4 @@ def measure(config: Config, folder: Path, hooks: Hooks = Hooks()) -> Calibration
     """
     blueprint = make_blueprint(config)
     material = replace(hooks.read(blueprint, folder), tower={})
-    return _measured(blueprint, material, max(1, config.score.pairs))
-
-
-def _calibrate(blueprint: Blueprint, material: Material) -> Calibration | None:
-    score = blueprint.config.score
-    if not score.pairs or score.clock == "flops":
-        return None
-    return _measured(blueprint, material, score.pairs)
-
-
-def _measured(blueprint: Blueprint, material: Material, pairs: int) -> Calibration | None:
-    architecture, unshared = blueprint.architecture, blueprint.baseline
-    log.info("measuring %s and the baseline %s side by side", describe_regime(blueprint),
-             unshared.plan)  # fmt: skip
-
-    # Random weights cost the same as others. No states from a cache: what is cached here must
-    # not decide the score.
-    started = replace(material, tower=random_tower(blueprint.shape, blueprint.config.seed))
-
-    unified = blueprint.config.sampler.name == "unified"
-    tasks = tuple(training_sizes(blueprint, material))
-
-    def learner(of: Architecture) -> Callable[[], Learner]:
-        def make() -> Learner:
-            made = make_learner(blueprint, started, of)
-            # By turns, so that no task is left out of what is measured.
-            made.sampler = made.sampler if unified else RoundRobin(tasks)
-            return made
-
-        return make
-
-    baseline = None if architecture == unshared else learner(unshared)
-    try:
-        return calibrate(learner(architecture), baseline, timed_text(material.dev), pairs,
-                         turns=1 if unified else len(tasks))  # fmt: skip
-    except (torch.OutOfMemoryError, MemoryError):
-        log.warning("the baseline does not fit into memory beside the regime: no score")
-        return None
+    return measured_pairs(blueprint, material, max(1, config.score.pairs))

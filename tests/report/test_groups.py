@@ -21,7 +21,8 @@ def test_real_runs_fall_into_their_groups(real_runs):
 def test_seeds_and_places_part_no_group(make_run):
     make_run("a", seed=1)
     make_run("b", seed=0, settings={"trainer.device": "cuda", "data_dir": "/x", "score.pairs": 9})
-    make_run("c", seed=2, settings={"sharing.name": "other", "cache.tokens": False, "split": 3})
+    make_run("c", seed=2, settings={"sharing.name": "other", "cache.tokens": False, "split": 3,
+                                    "tracker.tensorboard.enabled": True})  # fmt: skip
     [group] = groups_in(make_run.top)
     assert (group.label, group.seeds, [r.name for r in group.runs]) == (
         "I12", (0, 1, 2), ["b", "a", "c"])  # fmt: skip
@@ -39,6 +40,13 @@ def test_labels_tell_what_differs_and_no_more(make_run):
     ]  # fmt: skip
     assert found[0].differs == {"optimizer.lr": "0.0001", "scheduler.warmup": "0.3"}
     assert [baseline_of(g, found) for g in found] == [found[0], found[1], found[0]]
+
+
+def test_an_option_of_a_group_is_told_as_it_is_chosen(make_run):
+    make_run("a")
+    make_run("b", "S6-I6", settings={"sampler.name": "annealed"})
+    found = groups_in(make_run.top)
+    assert [g.label for g in found] == ["I12  sampler=unified", "S6-I6  sampler=annealed"]
 
 
 def test_parts_part_groups_and_have_no_baseline_among_other_text(make_run):

@@ -90,7 +90,7 @@ def test_the_score_is_measured_by_the_tasks_that_train(mtl_train, monkeypatch):
             learner = make()
             found.append([learner.sampler.tasks(draw) for draw in range(turns)])
 
-    monkeypatch.setattr("mtl_sharing.job.calibrate", watched)
+    monkeypatch.setattr("mtl_sharing.calibration.calibrate", watched)
     words = [word for word in QUICK if "pairs" not in word]
     done = mtl_train(*words, "encoder.layers=1", "sharing.plan=S1", "score.pairs=1",
                      "sampler=proportional", "loss.weights={sst:0,quora:3,sts:2}")  # fmt: skip

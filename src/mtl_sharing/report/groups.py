@@ -12,8 +12,10 @@ from mtl_sharing.report.folders import natural
 from mtl_sharing.report.runs import Run
 
 # What the plan and its parts say already, where a run lies or runs, how it is scored and watched.
-_ASIDE = ("seed", "split", "sharing", "data_dir", "resume", "dry_run", "score", "cache",
-          "trainer.device", "trainer.threads", "trainer.debug", "loss.cosines")  # fmt: skip
+_ASIDE = (
+    "seed", "split", "sharing", "data_dir", "resume", "dry_run", "score", "cache", "tracker",
+    "trainer.device", "trainer.threads", "trainer.debug", "loss.cosines",
+)  # fmt: skip
 # Told by the regime's own words, so not again in a label.
 _IN_REGIME = ("suite.clean", "suite.lemmatizer", "suite.tags", "head.layer")
 # Without weights that tasks share there are no gradients to be made one.
@@ -174,7 +176,8 @@ def _labels(
             told.setdefault(parts, name)
     labels = []
     for runs, own, sure in zip(sets, differs, known, strict=True):
-        words = [f"{name}={own[name]}" for name in told.values() if name in own]
+        # A group's option is chosen as sampler=NAME, though it stands under sampler.name.
+        words = [f"{n.removesuffix('.name')}={own[n]}" for n in told.values() if n in own]
         rest = " ".join(words) if sure else f"({runs[0].name})"
         labels.append(f"{runs[0].regime}  {rest}".strip())
     # Two regimes may have the same words, as with parts that these leave out.

@@ -227,7 +227,7 @@ def test_the_score_is_measured_without_states(mtl_train, monkeypatch, tmp_path):
             found[name] = sum(seen)
         found["states"] = text.states
 
-    monkeypatch.setattr("mtl_sharing.job.calibrate", watched)
+    monkeypatch.setattr("mtl_sharing.calibration.calibrate", watched)
     words = [word for word in QUICK if "pairs" not in word]
     done = mtl_train(*words, "sharing.plan=F9-I3", "trainer.max_steps=12", "score.pairs=1",
                      f"cache.folder={tmp_path / 'cache'}")  # fmt: skip
