@@ -231,6 +231,14 @@ def test_bad_input_is_told(mtl_predict, folder, tmp_path, monkeypatch, words, me
     assert left <= {tmp_path / "out"}
 
 
+def test_a_runs_own_predictions_are_kept(mtl_predict, folder, tmp_path):
+    path, own = write(tmp_path / "in.parquet", ROWS), folder / "predictions.parquet"
+    before = own.read_bytes()
+    done = mtl_predict(folder, "--input", path, "--out", folder)
+    assert done.code == 2 and f"{own}, which is the run's own file" in done.err
+    assert own.read_bytes() == before
+
+
 def test_a_folder_that_holds_no_run_is_told(mtl_predict, tmp_path):
     path = write(tmp_path / "in.csv", ROWS)
     done = mtl_predict(tmp_path, "--input", path, "--out", tmp_path / "o")

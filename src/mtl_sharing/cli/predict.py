@@ -105,6 +105,7 @@ def _predict_input(options: argparse.Namespace) -> None:
     table = open_input(source, _delimiter(options.delimiter))
     run, size = _load(options)
     from mtl_sharing.predict.tables import TableOptions, choose, predict_table
+    from mtl_sharing.run.predictions import PREDICTIONS
 
     wanted = TableOptions(
         options.text, options.text_pair, options.id, _tasks(options), options.prefix or "", size
@@ -112,7 +113,7 @@ def _predict_input(options: argparse.Namespace) -> None:
     chosen = choose(run, table, wanted)
     kind = options.format or format_of(source)
     target = Path(options.out).expanduser() / f"predictions.{kind}"
-    check_writable(target, source)
+    check_writable(target, {"the input": source, "the run's own file": run.folder / PREDICTIONS})
     _tell(predict_table(run, table, target, kind, chosen, wanted), [target])
 
 

@@ -60,21 +60,22 @@ def table_writer(
                 yield _json(file) if kind == JSONL else _delimited(file, kind, columns)
 
 
-def check_writable(path: Path, source: Path | None = None) -> None:
+def check_writable(path: Path, kept: Mapping[str, Path] | None = None) -> None:
     """Makes the folder of a file that is to be written, and tries whether it takes one.
 
     Args:
-        source: what is read meanwhile.
+        kept: files that must stay, by what they are.
 
     Raises:
-        UserError: the name is a folder's, or the file that is read.
+        UserError: the name is a folder's, or that of a file to keep.
         OSError: the folder cannot be made, or takes no file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise UserError(str(path), "a folder", "the name of a file")
-    if source is not None and path.exists() and path.samefile(source):
-        raise UserError("--out", f"{path}, which is the input", "another folder")
+    for what, other in (kept or {}).items():
+        if path.exists() and other.exists() and path.samefile(other):
+            raise UserError("--out", f"{path}, which is {what}", "another folder")
     with TemporaryFile(dir=path.parent):
         pass
 
