@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from mtl_sharing.config import Config
+from mtl_sharing.objectives.settings import OF_SHARED
 from mtl_sharing.report.folders import natural
 from mtl_sharing.report.runs import Run
 
@@ -19,7 +20,7 @@ _ASIDE = (
 # Told by the regime's own words, so not again in a label.
 _IN_REGIME = ("suite.clean", "suite.lemmatizer", "suite.tags", "head.layer")
 # Without weights that tasks share there are no gradients to be made one.
-_OF_SHARED = ("loss.aggregation", "loss.beta", "loss.c", "loss.alpha")
+_OF_SHARED = tuple(f"loss.{name}" for name in OF_SHARED)
 # Parts that belong to the sharing; the others say how the text is read.
 _SHARING_PARTS = ("pals", "lanes", "tie")
 Settings = dict[str, str]
