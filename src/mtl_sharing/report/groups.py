@@ -11,6 +11,7 @@ from mtl_sharing.config import Config
 from mtl_sharing.objectives.settings import OF_SHARED
 from mtl_sharing.report.folders import natural
 from mtl_sharing.report.runs import Run
+from mtl_sharing.score.reference import SHARING_PARTS, is_separate_result
 
 # What the plan and its parts say already, where a run lies or runs, how it is scored and watched.
 _ASIDE = (
@@ -21,8 +22,6 @@ _ASIDE = (
 _IN_REGIME = ("suite.clean", "suite.lemmatizer", "suite.tags", "head.layer")
 # Without weights that tasks share there are no gradients to be made one.
 _OF_SHARED = tuple(f"loss.{name}" for name in OF_SHARED)
-# Parts that belong to the sharing; the others say how the text is read.
-_SHARING_PARTS = ("pals", "lanes", "tie")
 Settings = dict[str, str]
 
 
@@ -110,24 +109,27 @@ def _training(group: Group) -> Settings:
 
 
 def _separate(run: Run) -> bool:
-    plain = set(run.plan) <= set("I0123456789")
-    return plain and not set(run.parts) & set(_SHARING_PARTS)
+    return is_separate_result(run.plan, run.parts)
 
 
 def _text(group: Group) -> dict[str, Any]:
     """Parts that say how the text is read, and the tasks."""
     parts = group.runs[0].parts
-    return {n: p for n, p in parts.items() if n not in _SHARING_PARTS} | {"tasks": group.tasks}
+    return {n: p for n, p in parts.items() if n not in SHARING_PARTS} | {"tasks": group.tasks}
 
 
 def _settings(run: Run) -> Settings | None:
     """All that matters, by dotted names; None where it is not known.
 
-    A setting that a run of an older version does not have is what it is by default.
+    A setting that a run of an older version does not have is what it is by default, and the
+    precision what ``auto`` came to.
     """
     if not run.settings:
         return None
     found = _defaults() | dict(flat(run.settings))
+    machine = run.result.get("machine")
+    if isinstance(machine, dict) and "precision" in machine:
+        found["trainer.precision"] = str(machine["precision"])
     return {name: text for name, text in found.items() if not _under(name, _ASIDE)}
 
 
