@@ -48,6 +48,13 @@ def trade_offs(names: list[str], seeds: int = 3) -> list[TradeOff]:
     return found
 
 
+def test_steps_are_whole_numbers():
+    figure = draw_curves([Panel("sst", (Line("I12", (20,), (0.5,)),))], choose_looks(["I12"]),
+                         "step", 3)  # fmt: skip
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) and all(float(tick).is_integer() for tick in ticks)
+
+
 def test_every_named_group_has_a_look_of_its_own():
     looks = choose_looks(labels(40), named=40)
     assert len({(look.colour, look.mark) for look in looks.named.values()}) == 40

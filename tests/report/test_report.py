@@ -150,13 +150,22 @@ def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
     write_report([tmp_path / "runs"], out, formats=["html", "csv"])
     reader = Reader((out / "report.html").read_text())
     text = " ".join(" ".join(reader.texts).split())
-    assert f"The first {MOST_LONG_ROWS} of {13 * count} rows; the CSV has all." in text
+    assert f"The first {MOST_LONG_ROWS} of {13 * count} rows; the csv file has all." in text
     left = 13 * count - MOST_LONG_ROWS
     assert f"{left} of {13 * count} rows of “Precision, recall and F1”: the table's file" in text
     assert f"{count - NAMED} groups without a colour" in text
     assert f"{count - MOST_HEADLINES} more groups, in the table below." in text
     assert len((out / "tables" / "comparison.csv").read_text().splitlines()) == count + 1
     assert (out / "report.html").stat().st_size < 4_000_000
+
+
+def test_confusions_begin_with_the_best_group_and_its_baseline(make_run, tmp_path):
+    for plan, value in (("I12", 0.6), ("S6-I6", 0.5), ("S12", 0.9)):
+        make_run(plan, plan, result={"performance": value})
+    write_report([make_run.top], tmp_path / "out", formats=["html"])
+    text = (tmp_path / "out" / "report.html").read_text().partition('id="confusion"')[2]
+    places = [text.index(f"sst, {plan} (1 seed)") for plan in ("S12", "I12", "S6-I6")]
+    assert places == sorted(places)
 
 
 @pytest.mark.slow

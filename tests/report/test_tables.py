@@ -57,6 +57,15 @@ def test_the_comparison_is_what_a_person_would_reckon(reading):
     assert hybrid["sst accuracy"] == value and hybrid["sst accuracy sd"] == 0
 
 
+def test_what_a_narrow_page_shows_comes_first(reading):
+    groups = make_groups(reading.runs)
+    columns = list(shown(tables.comparison_table(groups)))
+    first = ["group", "seeds", "performance", "kept %", "parameters %", "score", "sst accuracy"]
+    assert columns[:7] == first
+    columns = list(shown(collect(reading).tables[1].frame))
+    assert columns[:6] == ["group", "against", "figure", "difference", "p", "p (Holm)"]
+
+
 def test_a_repeated_seed_counts_once(make_run):
     for name, seed, value in (("a", 0, 0.2), ("b", 0, 0.4), ("c", 1, 0.6)):
         make_run(name, seed=seed, result={"performance": value})
@@ -98,6 +107,7 @@ def test_changes_are_paired_or_the_runs_own(reading, make_run):
     row = table.loc[("S6-I6", "sst", "f1")]
     assert row["value"] == pytest.approx(0.245)
     assert row["against separate %"] == pytest.approx((-5 + 0) / 2)
+    assert pd.isna(table.loc[("I12", "sst", "f1"), "against separate %"])
     own = {"against": {"separate": {"sst": {"f1": 7.0}}, "untuned": {"sst": {"f1": 50.0}}}}
     make_run("own", "S9-I3", result=own)
     groups = make_groups(read_runs([make_run.top]).runs)

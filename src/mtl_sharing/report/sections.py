@@ -185,7 +185,8 @@ def _confusions(contents: Contents) -> Iterator[Block]:
     for each in contents.confusions:
         by_task.setdefault(each.task, []).append(each)
     for task, found in by_task.items():
-        found = sorted(found, key=lambda each: each.label not in ranked)
+        order = [each.label for each in found]
+        found = sorted(found, key=lambda each: (ranked + order).index(each.label))
         rest = len(found) - MOST_CONFUSIONS
         more = f" {counted(rest, 'more group')} in the file." if rest > 0 else ""
         note = (

@@ -82,6 +82,7 @@ def draw_curves(shown: Sequence[Panel], looks: Looks, x_label: str, columns: int
     for one, panel in zip(axes, shown, strict=True):
         _draw_runs(one, panel.lines, looks)
         one.set(title=panel.title)
+        _whole_numbers(one)
     groups = [line.group for panel in shown for line in panel.lines]
     add_legend(figure, group_handles(looks, groups, lines=True))
     return figure
