@@ -131,7 +131,8 @@ def test_costs_and_classes_come_from_the_results(reading):
     cost = tables.cost_table(groups).set_index("group")
     assert cost.loc["I12", "s/epoch"] == 3.0 and cost.loc["I12", "s/epoch sd"] == 1.0
     run = groups[0].runs[0]
-    assert cost.loc["I12", "model bytes"] == run.result["memory"]["model_bytes"]
+    size = run.result["memory"]["model_bytes"]
+    assert cost.loc["I12", "model MB"] == pytest.approx(size / 1e6)
     classes = tables.by_class_table(groups)
     assert len(classes) == 2 * (5 + 2 + 6)
     one = classes[(classes["task"] == "quora") & (classes["class"] == "1")].iloc[0]
@@ -187,8 +188,8 @@ def test_a_failed_write_leaves_nothing_under_a_final_name(tmp_path, monkeypatch)
     [
         (0.87654, 0.0042, "0.8765"), (0.87654, 0.042, "0.877"), (99.6123, 0.41, "99.61"),
         (12.5, 30.0, "12"), (0.5, 0.0, "0.5000"), (123.456, 0.0, "123.5"), (943431, 0.0, "943,431"),
-        (1234567.0, 0.0, "1,234,567"), (0.00001, 0.0, "0.0000"), (0.0, 0.0, "0.0000"),
-        (-2.345, 0.1, "-2.35"),
+        (1234567.0, 0.0, "1,234,567"), (0.00001, 0.0, "0.0000"), (0.0, 0.0, "0"),
+        (-2.345, 0.1, "-2.35"), (-0.004, 0.3, "0.00"),
     ],
 )  # fmt: skip
 def test_numbers_are_rounded_to_their_spread(value, spread, text):

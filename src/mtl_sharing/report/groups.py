@@ -69,9 +69,9 @@ class Group:
 def make_groups(runs: Iterable[Run]) -> list[Group]:
     """The groups of the finished runs, the baselines first, then by regime.
 
-    Two runs belong together if they have the same canonical plan, the same parts, and agree in
-    every setting that differs between any two runs, apart from the seed, folders, the device, the
-    cache and the score.
+    Two runs belong together if they have the same canonical plan, the same parts, the same data as
+    far as their results tell, and agree in every setting that differs between any two runs, apart
+    from the seed, folders, the device, the cache and the score.
     """
     finished = [run for run in runs if run.finished]
     settings = {run: _settings(run) for run in finished}
@@ -82,7 +82,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
         parts = json.dumps(run.parts, sort_keys=True)
         # Nobody knows what a run without settings is equal to.
         rest = (run.name,) if own is None else tuple(own.get(name, "") for name in differing)
-        return run.plan, parts, *rest
+        return run.plan, parts, json.dumps(_data(run)), *rest
 
     def order(run: Run) -> tuple[Any, ...]:
         return not _separate(run), natural(run.regime), key(run), run.result["seed"], run.name
@@ -113,9 +113,15 @@ def _separate(run: Run) -> bool:
 
 
 def _text(group: Group) -> dict[str, Any]:
-    """Parts that say how the text is read, and the tasks."""
-    parts = group.runs[0].parts
-    return {n: p for n, p in parts.items() if n not in SHARING_PARTS} | {"tasks": group.tasks}
+    """Parts that say how the text is read, and the data."""
+    first = group.runs[0]
+    return {n: p for n, p in first.parts.items() if n not in SHARING_PARTS} | {"data": _data(first)}
+
+
+def _data(run: Run) -> dict[str, list[Any]]:
+    """What a result says of each task's data; a folder's name says nothing of what is in it."""
+    names = ("train_examples", "examples", "floor")
+    return {task: [of.get(name) for name in names] for task, of in run.result["tasks"].items()}
 
 
 def _settings(run: Run) -> Settings | None:

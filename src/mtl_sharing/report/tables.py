@@ -141,19 +141,29 @@ def by_class_table(groups: Sequence[Group]) -> "pd.DataFrame":
     )
 
 
+# Where a cost stands in a result, and what it is counted in here.
 _COSTS = {
-    "parameters": "params.total", "trainable": "params.trainable",
-    "largest task alone": "params.single_task_total", "model bytes": "memory.model_bytes",
-    "peak training bytes": "memory.peak_train_bytes",
-    "FLOPs/example": "flops.train_per_example", "FLOPs predicting dev": "flops.predict_all",
-    "s/step": "time.step_s", "s/epoch": "time.epoch_s", "s predicting dev": "time.predict_all_s",
-    "train s": "time.train_s",
+    "parameters": ("params.total", 1), "trainable": ("params.trainable", 1),
+    "largest task alone": ("params.single_task_total", 1),
+    "model MB": ("memory.model_bytes", 10**6),
+    "peak training MB": ("memory.peak_train_bytes", 10**6),
+    "MFLOPs/example": ("flops.train_per_example", 10**6),
+    "MFLOPs predicting dev": ("flops.predict_all", 10**6),
+    "s/step": ("time.step_s", 1), "s/epoch": ("time.epoch_s", 1),
+    "s predicting dev": ("time.predict_all_s", 1), "train s": ("time.train_s", 1),
 }  # fmt: skip
 
 
 def cost_table(groups: Sequence[Group]) -> "pd.DataFrame":
     """A row for each group: weights, memory, operations and seconds."""
-    return _frame({"group": g.label, "seeds": len(g.seeds)} | _spreads(g, _COSTS) for g in groups)
+    return _frame({"group": g.label, "seeds": len(g.seeds)} | _costs(g) for g in groups)
+
+
+def _costs(group: Group) -> Row:
+    row: Row = {}
+    for name, (path, unit) in _COSTS.items():
+        row |= _spread(name, _scaled(summary_of(group, path), 1 / unit))
+    return row
 
 
 def tests_table(comparisons: Iterable[Comparison]) -> "pd.DataFrame":
@@ -187,13 +197,13 @@ def runs_table(reading: Reading, groups: Sequence[Group]) -> "pd.DataFrame":
             "status": run.status,
             "regime": run.regime,
             "seed": run.seed,
-            "sweep": run.sweep,
-            "trial": run.trial,
             "performance": figure(run.result, "performance"),
             "score": figure(run.result, "score"),
-            "train s": figure(run.result, "time.train_s"),
-            "group": labels.get(run),
             "why": "; ".join(filter(None, (run.why, *run.troubles))),
+            "train s": figure(run.result, "time.train_s"),
+            "sweep": run.sweep,
+            "trial": run.trial,
+            "group": labels.get(run),
         }
         for run in reading.runs
     )
@@ -255,10 +265,8 @@ def _scaled(found: Summary, factor: float) -> Summary:
     return Summary(found.n, *(None if value is None else factor * value for value in values))
 
 
-_COUNTS = ("seeds", "seed", "trial", "examples", "parameters", "trainable", "largest task alone",
-           "model bytes")  # fmt: skip
-
-_COUNTED = ("FLOPs/example", "FLOPs predicting dev", "memory saved x")
+_COUNTS = ("seeds", "seed", "trial", "examples", "parameters", "trainable", "largest task alone")
+_COUNTED = ("model MB", "MFLOPs/example", "MFLOPs predicting dev", "memory saved x")
 
 
 def _frame(rows: Iterable[Row] | Iterator[Row]) -> "pd.DataFrame":
