@@ -117,8 +117,7 @@ def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Ro
     row |= _spread("value", summary_of(group, f"tasks.{task}.{name}"))
     for kind in BASELINES:
         found = summary_of(group, f"against.{kind}.{task}.{name}")
-        others = baseline is not None and baseline is not group
-        if not found.n and kind == "separate" and others:
+        if not found.n and kind == "separate" and baseline is not None and baseline is not group:
             found = _change(group, baseline, f"tasks.{task}.{name}")
         row |= _spread(f"against {kind} %", found)
     return row

@@ -54,6 +54,21 @@ def is_separate_result(plan: str, parts: Iterable[str]) -> bool:
     return set(plan) <= set("I0123456789") and not set(parts) & set(SHARING_PARTS)
 
 
+def differing_data(
+    tasks: Mapping[str, Mapping[str, Any]], reference: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Tasks whose dev examples are not the reference's, as far as two results can tell.
+
+    Args:
+        tasks, reference: figures by task, as in result.json.
+    """
+    names = ("examples", "floor")
+    return [
+        task for task, known in reference.items()
+        if any(name in known and known[name] != tasks[task][name] for name in names)
+    ]  # fmt: skip
+
+
 def performance_of(figures: Mapping[str, Any], pearson: str) -> float:
     """The performance in a result, or a part of one, counted as ``score.pearson`` says."""
     return float(figures["performance" if pearson == "unit" else "performance_raw_r"])
