@@ -67,6 +67,18 @@ def test_tables_and_figures_lie_beside_the_page(written):
     assert [int(row["seeds"]) for row in rows] == [1, 2]
 
 
+def test_what_an_earlier_report_had_does_not_stay(real_runs, written, tmp_path):
+    out = tmp_path / "out"
+    write_report([written.parent], out, formats=["csv", "md", "svg"])
+    (out / "tables" / "mine.csv").write_text("")
+    (out / "figures" / "mine.svg").write_text("")
+    write_report([real_runs / "single"], out, formats=["csv", "svg"])
+    left = {path.name for path in (out / "tables").iterdir()}
+    assert {"mine.csv", "tests.md", "comparison.csv"} <= left and "tests.csv" not in left
+    left = {path.name for path in (out / "figures").iterdir()}
+    assert {"mine.svg", "trade_off.svg"} <= left and not {"cosines.svg", "sweep_0.svg"} & left
+
+
 def test_a_sweep_is_told_with_its_states(written):
     text = " ".join(Reader((written / "report.html").read_text()).texts)
     assert "5 trials, 2 complete, 1 pruned, 1 equal to an earlier one, 1 failed." in text

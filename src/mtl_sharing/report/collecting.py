@@ -53,6 +53,9 @@ _NOTES = {
     "left_out": "What the figures and tables lack, and why.",
 }
 
+COLLECTED = tuple(_NOTES)
+"""Names of the tables that are collected here, where they have a row."""
+
 
 def collect(reading: Reading) -> Collected:
     """Groups, tests, tables and headlines of all that was read."""

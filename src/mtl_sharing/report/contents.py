@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtl_sharing.report.collecting import Collected, Table
+from mtl_sharing.report.collecting import COLLECTED, Collected, Table
 from mtl_sharing.report.evidence import Evidence
 from mtl_sharing.report.examples import Confusion, confusions, parting_examples, worst_examples
 from mtl_sharing.report.groups import Group, baseline_of
@@ -14,6 +14,9 @@ from mtl_sharing.report.tables import left_out_table, summary_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TABLE_NAMES = (*COLLECTED, "confusion", "examples", "parting_examples")
+"""Of all tables that a report can have."""
 
 # Worst examples of each group and task in the file.
 MOST_EXAMPLES = 20
