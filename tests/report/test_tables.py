@@ -8,7 +8,7 @@ import pytest
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.report import tables
-from mtl_sharing.report.collecting import collect, frames
+from mtl_sharing.report.collecting import collect
 from mtl_sharing.report.groups import baseline_of, make_groups
 from mtl_sharing.report.runs import read_runs
 from mtl_sharing.report.writing import (
@@ -198,6 +198,10 @@ def test_numbers_are_rounded_to_their_spread(value, spread, text):
 
 def test_p_values_are_never_0():
     assert [rounded_p(p) for p in (0.0496, 0.001, 0.00099)] == ["0.050", "0.001", "<0.001"]
+
+
+def frames(found):
+    return {table.name: table.frame for table in found}
 
 
 ODD = pd.DataFrame({
