@@ -171,6 +171,28 @@ def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
     assert (out / "report.html").stat().st_size < 4_000_000
 
 
+def test_better_separate_models_part_from_the_best_of_the_others(make_run, tmp_path):
+    def answered(shift):
+        def answers(table):
+            sst = table["task"] == "sst"
+            return table.assign(prediction=table["prediction"].mask(
+                sst, (table["label"] + shift) % 5))  # fmt: skip
+
+        return answers
+
+    make_run("I12", result={"performance": 0.9}, answers=answered(0))
+    make_run("S12", "S12", result={"performance": 0.6}, answers=answered(1))
+    make_run("S6-I6", "S6-I6", result={"performance": 0.5}, answers=answered(2))
+    write_report([make_run.top], tmp_path / "out", formats=["html", "csv"])
+    text = (tmp_path / "out" / "tables" / "parting_examples.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert rows and {(row["group"], row["task"]) for row in rows} == {("I12", "sst")}
+    wrong = {(float(row["prediction of S12"]) - float(row["label"])) % 5 for row in rows}
+    assert wrong == {1.0}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Right by separate models in more seeds than by S12" in page
+
+
 def test_confusions_begin_with_the_best_group_and_its_baseline(make_run, tmp_path):
     for plan, value in (("I12", 0.6), ("S6-I6", 0.5), ("S12", 0.9)):
         make_run(plan, plan, result={"performance": value})
