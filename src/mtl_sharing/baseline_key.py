@@ -19,6 +19,7 @@ from mtl_sharing.data.batches import EncodedTask
 from mtl_sharing.material import Material
 from mtl_sharing.model.checkpoint import Tower
 from mtl_sharing.model.sources import checkpoint_folder, weight_file
+from mtl_sharing.objectives.settings import OF_SHARED
 from mtl_sharing.run.records import versions
 from mtl_sharing.run.settings import TrackerConfig, TrainerConfig
 from mtl_sharing.score.reference import UNTUNED
@@ -42,20 +43,22 @@ _FRONT = ("cli", "sweep", "report")
 def baseline_config(kind: str, blueprint: Blueprint) -> Config:
     """The config that trains this kind of baseline, for any regime of the blueprint's.
 
-    Separate models have everything but the sharing. The encoder as it is, untuned, has no training
-    at all; its tasks share one copy, which gives what copies of their own would.
+    Separate models have everything but the sharing, and no rule for gradients on shared weights:
+    they have none of these. The encoder as it is, untuned, has no training at all; its tasks share
+    one copy, which gives what copies of their own would.
     """
     config, layers = blueprint.config, blueprint.shape.layers
-    precision = blueprint.runtime.precision
+    precision, plain = blueprint.runtime.precision, Config()
     own = replace(
         config, split=Config.split, resume=None, dry_run=False, score=ScoreConfig(pairs=0),
         tracker=TrackerConfig(),
+        loss=replace(config.loss, **{name: getattr(plain.loss, name) for name in OF_SHARED}),
         sharing=SharingConfig(name="individual", plan=f"I{layers}"),
         trainer=replace(config.trainer, precision=precision),
     )  # fmt: skip
     if kind != UNTUNED:
         return own
-    plain, trainer = Config(), config.trainer
+    trainer = config.trainer
     return replace(
         own, sharing=SharingConfig(name="shared", plan=f"S{layers}"), phases={},
         sampler=plain.sampler, loss=plain.loss, regularizer=plain.regularizer,

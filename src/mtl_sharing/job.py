@@ -43,7 +43,7 @@ from mtl_sharing.run.trainer import Trainer
 from mtl_sharing.schedule import make_trainer
 from mtl_sharing.score.calibrate import Calibration
 from mtl_sharing.score.cost import plan_cost
-from mtl_sharing.score.reference import SEPARATE, Reference, read_reference
+from mtl_sharing.score.reference import SEPARATE, Reference, differing_data, read_reference
 from mtl_sharing.score.score import Multipliers
 from mtl_sharing.tracked import final_figures, tracked_run
 
@@ -207,6 +207,8 @@ def _train_and_score(
     log.info("evaluating on all of dev")
     found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
     write_predictions(folder, found.answers, material.dev_examples)
+    if given is not None:
+        _warn_of_other_data(found, given)
     chosen = _selection(trainer, material)
     if hooks.curves:
         draw_curves(
@@ -245,6 +247,13 @@ def _references(
 
     known = {} if given is None else {SEPARATE: given}
     return known | find_baselines(blueprint, material, folder, train)
+
+
+def _warn_of_other_data(found: Evaluation, given: Reference) -> None:
+    others = differing_data(found.tasks, given.tasks)
+    if others:
+        log.warning("score.reference: %s has other dev examples of %s: what is kept, and changes, "
+                    "are of different texts", given.folder, ", ".join(others))  # fmt: skip
 
 
 def _selection(trainer: Trainer, material: Material) -> Evaluation | None:

@@ -60,8 +60,9 @@ WITHOUT_EFFECT = {
     "trainer.precision", "trainer.device", "trainer.threads", "trainer.debug",
     "task.sst.train", "task.sst.dev", "task.sst.test",
 }  # fmt: skip
-WITHOUT_EFFECT_BELOW = ("sharing", "score", "cache", "task.sst.columns", "task.sst.format",
-                        "task.sst.sources", "task.quora", "task.sts")  # fmt: skip
+WITHOUT_EFFECT_BELOW = ("sharing", "score", "cache", "tracker", "task.sst.columns",
+                        "task.sst.format", "task.sst.sources", "task.quora",
+                        "task.sts")  # fmt: skip
 
 
 def leaves(node, path=""):
@@ -133,12 +134,13 @@ def key_of(*words, facts, kind=SEPARATE):
 def test_all_regimes_have_one_baseline(facts, kind):
     regimes = [(), ("sharing=pals",), ("sharing=soft", "sharing.tie.strength=3"),
                ("sharing=progressive",), ("sharing.plan=I2",), ("split=1",),
+               ("loss=pcgrad",), ("loss=cagrad", "loss.c=0.3", "loss.cosines=stages"),
                ("score.pairs=3", "score.reference=0.5", "cache.max_gb=1")]  # fmt: skip
     assert len({key_of(*words, facts=facts, kind=kind) for words in regimes}) == 1
 
 
 def test_the_untuned_encoder_has_no_training(facts):
-    training = [(), ("optimizer.lr=0.01",), ("sampler=annealed",), ("loss=pcgrad",),
+    training = [(), ("optimizer.lr=0.01",), ("sampler=annealed",), ("loss=uncertainty",),
                 ("trainer.max_steps=9", "trainer.patience=3"), ("phases=mlm",),
                 ("regularizer=r_drop",), ("scheduler=cosine",)]  # fmt: skip
     assert len({key_of(*words, facts=facts, kind=UNTUNED) for words in training}) == 1

@@ -47,7 +47,7 @@ def test_one_seed_has_the_exact_tests(pair):
     base, hybrid = pair
     found = {each.figure: each for each in compare(hybrid, base, Evidence.of(pair))}
     assert list(found) == ["performance", *TASKS]
-    ours, theirs = (g.runs[0].predictions for g in (hybrid, base))
+    ours, theirs = (g.runs[0].read_predictions() for g in (hybrid, base))
     for task in TASKS:
         a, b = (t[t["task"] == task] for t in (ours, theirs))
         each = found[task]

@@ -20,7 +20,7 @@ def test_the_worst_have_the_largest_mean_error(real_runs, task):
     groups = groups_in(real_runs)
     group = groups[1]
     found = worst_examples(group, task, Evidence.of(groups), count=4)
-    said = [run.predictions for run in group.runs]
+    said = [run.read_predictions() for run in group.runs]
     each = [table[table["task"] == task].reset_index(drop=True) for table in said]
     mean = (each[0]["error"] + each[1]["error"]) / 2
     assert found["error"].tolist() == pytest.approx(sorted(mean, reverse=True)[:4])
@@ -39,7 +39,7 @@ def test_confusions_are_those_of_the_predictions(real_runs):
     groups = groups_in(real_runs)
     group = groups[1]
     found = {each.task: each for each in confusions(group, Evidence.of(groups))}
-    both = pd.concat([run.predictions for run in group.runs])
+    both = pd.concat([run.read_predictions() for run in group.runs])
     for task in ("sst", "quora"):
         rows = both[both["task"] == task]
         names = [int(name) for name in found[task].classes]

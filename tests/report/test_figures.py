@@ -48,6 +48,13 @@ def trade_offs(names: list[str], seeds: int = 3) -> list[TradeOff]:
     return found
 
 
+def test_steps_are_whole_numbers():
+    figure = draw_curves([Panel("sst", (Line("I12", (20,), (0.5,)),))], choose_looks(["I12"]),
+                         "step", 3)  # fmt: skip
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) and all(float(tick).is_integer() for tick in ticks)
+
+
 def test_every_named_group_has_a_look_of_its_own():
     looks = choose_looks(labels(40), named=40)
     assert len({(look.colour, look.mark) for look in looks.named.values()}) == 40
@@ -63,9 +70,9 @@ def test_the_first_and_those_on_the_front_are_named():
 
 def test_a_mean_stands_where_every_line_of_the_group_has_a_value():
     lines = [
-        Line("a", (1, 2, 3), (1.0, 2.0, 6.0), 1),
-        Line("a", (2, 3, 4), (4.0, 8.0, 9.0), 2),
-        Line("b", (1,), (5.0,), 1),
+        Line("a", (1, 2, 3), (1.0, 2.0, 6.0)),
+        Line("a", (2, 3, 4), (4.0, 8.0, 9.0)),
+        Line("b", (1,), (5.0,)),
     ]
     assert means(lines) == [Line("a", (2, 3), (3.0, 7.0)), Line("b", (1,), (5.0,))]
     assert mean_at(Line("", (3, 0, 3), (1.0, 5.0, 2.0))) == {0: 5.0, 3: 1.5}
@@ -73,9 +80,9 @@ def test_a_mean_stands_where_every_line_of_the_group_has_a_value():
 
 def test_a_long_line_keeps_its_ends():
     x = tuple(range(5003))
-    short = thinned(Line("a", x, tuple(map(float, x)), 7), 200)
+    short = thinned(Line("a", x, tuple(map(float, x))), 200)
     assert len(short.x) == 200 and (short.x[0], short.x[-1]) == (0, 5002)
-    assert short.y == tuple(map(float, short.x)) and short.seed == 7
+    assert short.y == tuple(map(float, short.x))
     assert sorted(set(short.x)) == list(short.x)
 
 
@@ -109,8 +116,8 @@ def test_names_on_the_front_cover_nothing(groups, seeds):
 
 def test_panels_leave_room_for_their_legend():
     names = labels(40)
-    lines = tuple(Line(n, (1, 2, 3), (k, k + 1.0, k + 2), s) for k, n in enumerate(names)
-                  for s in (1, 2))  # fmt: skip
+    lines = tuple(Line(n, (1, 2, 3), (k, k + 1.0, k + 2)) for k, n in enumerate(names)
+                  for _ in range(2))  # fmt: skip
     shown = [Panel(f"task {number}", lines) for number in range(5)]
     with drawing():
         figure = draw_curves(shown, choose_looks(names), "step", 3)
@@ -129,7 +136,7 @@ def test_panels_leave_room_for_their_legend():
 def test_svg_holds_its_words_and_is_the_same_each_time():
     strange = "$S6-I6$ <b>&  مرحبا 日本 🎉"
     with drawing():
-        line = Line(strange, (1, 2), (0.5, 0.7), 3)
+        line = Line(strange, (1, 2), (0.5, 0.7))
         figures = [
             draw_curves([Panel(strange, (line,))], choose_looks([strange]), "step", 2)
             for _ in range(2)
@@ -154,7 +161,7 @@ def test_splits_schedules_cosines_and_histories_show_what_they_are_given():
             [1.0, 0.6, 0.2], [0.5, 0.5, 0.5]
         ]  # fmt: skip
         stages = ("embeddings", "layer.0", "pooler")
-        panel = Panel("sst, quora", (Line("S2", (0, 1, 2), (0.3, -0.1, 0.2), 1),))
+        panel = Panel("sst, quora", (Line("S2", (0, 1, 2), (0.3, -0.1, 0.2)),))
         cosines = draw_cosines([panel], stages, choose_looks(["S2"]))
         ticks = [text.get_text() for text in cosines.axes[0].get_xticklabels()]
         assert ticks == ["embeddings", "0", "pooler"]

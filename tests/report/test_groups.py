@@ -49,6 +49,16 @@ def test_an_option_of_a_group_is_told_as_it_is_chosen(make_run):
     assert [g.label for g in found] == ["I12  sampler=unified", "S6-I6  sampler=annealed"]
 
 
+def test_the_precision_that_was_taken_parts_groups(make_run):
+    make_run("a", result={"machine.precision": "bf16"})
+    make_run("b", seed=1, settings={"trainer.precision": "auto"})
+    make_run("c", seed=2, settings={"trainer.precision": "fp32"})
+    found = groups_in(make_run.top)
+    assert [(g.label, g.seeds) for g in found] == [
+        ("I12  trainer.precision=bf16", (0,)), ("I12  trainer.precision=fp32", (1, 2))
+    ]  # fmt: skip
+
+
 def test_parts_part_groups_and_have_no_baseline_among_other_text(make_run):
     pals = {"parts": {"pals": {"size": 4}}, "regime": "S12 + pals 4"}
     clean = {"parts": {"clean": {"steps": ["lower"]}}, "regime": "S12 + clean lower"}
@@ -60,6 +70,15 @@ def test_parts_part_groups_and_have_no_baseline_among_other_text(make_run):
     known = list(found.values())
     assert baseline_of(found["S12 + pals 4"], known) is found["I12"]
     assert baseline_of(found["S12 + clean lower"], known) is None
+
+
+def test_other_data_in_a_folder_of_the_same_name_parts_groups(make_run):
+    make_run("old")
+    make_run("new", seed=1, result={"tasks.sst.floor": 0.9})
+    make_run("shared", "S12", result={"tasks.sst.floor": 0.9})
+    old, new, shared = sorted(groups_in(make_run.top), key=lambda group: group.separate is False)
+    assert {old.label, new.label} == {"I12  (old)", "I12  (new)"}
+    assert baseline_of(shared, [old, new, shared]).label == "I12  (new)"
 
 
 def test_gradient_rules_do_not_matter_to_separate_models(make_run):

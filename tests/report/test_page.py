@@ -61,7 +61,9 @@ def test_a_long_table_is_cut_and_says_so():
     view = table_view(frame, "Runs.", "runs", [], [], [], frame, 1234)
     assert view.cut == 1229
     text = " ".join(" ".join(Reader(render(page_of(Section("s", "S", (view,))))).texts).split())
-    assert "The first 5 of 1,234 rows; the CSV has all." in text
+    assert "The first 5 of 1,234 rows; the csv file has all." in text
+    alone = render(Page("Title", (), (Section("s", "S", (view,)),)))
+    assert "The first 5 of 1,234 rows.</strong>" in alone
     whole = table_view(frame, "Runs.", "runs", [], [], [], frame, 5)
     assert "The first" not in render(page_of(Section("s", "S", (whole,))))
 

@@ -67,6 +67,18 @@ def test_tables_and_figures_lie_beside_the_page(written):
     assert [int(row["seeds"]) for row in rows] == [1, 2]
 
 
+def test_what_an_earlier_report_had_does_not_stay(real_runs, written, tmp_path):
+    out = tmp_path / "out"
+    write_report([written.parent], out, formats=["csv", "md", "svg"])
+    (out / "tables" / "mine.csv").write_text("")
+    (out / "figures" / "mine.svg").write_text("")
+    write_report([real_runs / "single"], out, formats=["csv", "svg"])
+    left = {path.name for path in (out / "tables").iterdir()}
+    assert {"mine.csv", "tests.md", "comparison.csv"} <= left and "tests.csv" not in left
+    left = {path.name for path in (out / "figures").iterdir()}
+    assert {"mine.svg", "trade_off.svg"} <= left and not {"cosines.svg", "sweep_0.svg"} & left
+
+
 def test_a_sweep_is_told_with_its_states(written):
     text = " ".join(Reader((written / "report.html").read_text()).texts)
     assert "5 trials, 2 complete, 1 pruned, 1 equal to an earlier one, 1 failed." in text
@@ -150,13 +162,44 @@ def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
     write_report([tmp_path / "runs"], out, formats=["html", "csv"])
     reader = Reader((out / "report.html").read_text())
     text = " ".join(" ".join(reader.texts).split())
-    assert f"The first {MOST_LONG_ROWS} of {13 * count} rows; the CSV has all." in text
+    assert f"The first {MOST_LONG_ROWS} of {13 * count} rows; the csv file has all." in text
     left = 13 * count - MOST_LONG_ROWS
     assert f"{left} of {13 * count} rows of “Precision, recall and F1”: the table's file" in text
     assert f"{count - NAMED} groups without a colour" in text
     assert f"{count - MOST_HEADLINES} more groups, in the table below." in text
     assert len((out / "tables" / "comparison.csv").read_text().splitlines()) == count + 1
     assert (out / "report.html").stat().st_size < 4_000_000
+
+
+def test_better_separate_models_part_from_the_best_of_the_others(make_run, tmp_path):
+    def answered(shift):
+        def answers(table):
+            sst = table["task"] == "sst"
+            return table.assign(prediction=table["prediction"].mask(
+                sst, (table["label"] + shift) % 5))  # fmt: skip
+
+        return answers
+
+    make_run("I12", result={"performance": 0.9}, answers=answered(0))
+    make_run("S12", "S12", result={"performance": 0.6}, answers=answered(1))
+    make_run("S6-I6", "S6-I6", result={"performance": 0.5}, answers=answered(2))
+    write_report([make_run.top], tmp_path / "out", formats=["html", "csv"])
+    text = (tmp_path / "out" / "tables" / "parting_examples.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert rows and {(row["group"], row["task"]) for row in rows} == {("I12", "sst")}
+    wrong = {(float(row["prediction of S12"]) - float(row["label"])) % 5 for row in rows}
+    assert wrong == {1.0}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Right by separate models in more seeds than by S12" in page
+
+
+def test_confusions_begin_with_the_best_group_and_its_baseline(make_run, tmp_path):
+    for plan, value in (("I12", 0.6), ("S6-I6", 0.5), ("S12", 0.9)):
+        make_run(plan, plan, result={"performance": value})
+    write_report([make_run.top], tmp_path / "out", formats=["html"])
+    text = (tmp_path / "out" / "report.html").read_text().partition('id="confusion"')[2]
+    places = [text.index(f"sst, {plan} (1 seed)") for plan in ("S12", "I12", "S6-I6")]
+    assert places == sorted(places)
 
 
 @pytest.mark.slow

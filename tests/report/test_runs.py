@@ -39,8 +39,8 @@ def test_a_run_holds_what_its_files_do(real_runs):
     assert run.settings == json.loads((run.folder / "config.json").read_text())["settings"]
     assert run.history.equals(pd.read_csv(run.folder / "metrics.csv"))
     assert run.history["step"].tolist() == [2, 4]
-    assert run.predictions.equals(pd.read_parquet(run.folder / "predictions.parquet"))
-    assert list(run.read_predictions(["task", "label"])) == ["task", "label"]
+    assert run.read_predictions().equals(pd.read_parquet(run.folder / "predictions.parquet"))
+    assert run.predictions_table(["task", "label"]).column_names == ["task", "label"]
     assert run.troubles == []
 
 
@@ -154,7 +154,7 @@ def test_damage_is_told_and_stops_nothing(make_run, file):
         assert history["step"].tolist() == [2]
         assert run.troubles == ["metrics.csv: the last line is cut and was left out"]
     if file == "predictions.parquet":
-        assert run.predictions is None
+        assert run.read_predictions() is None
 
 
 @pytest.mark.parametrize("text", ["", "step,train_s\n1,abc\n", "a,b\n1,2\n", "step\n1\n2,3,4\n"])
@@ -169,7 +169,7 @@ def test_a_table_of_metrics_that_is_none_gives_no_rows(make_run, text):
 def test_a_table_of_predictions_without_a_column_is_damaged(make_run):
     folder = make_run("run", answers=lambda table: table.drop(columns="label"))
     run = read_runs([folder]).runs[0]
-    assert run.read_predictions(["task", "label"]) is None
+    assert run.predictions_table(["task", "label"]) is None
     [trouble] = run.troubles
     assert trouble.startswith("predictions.parquet: ") and "label" in trouble
 

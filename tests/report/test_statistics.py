@@ -22,6 +22,7 @@ def test_mean_and_deviation_by_hand():
     assert summarize([2.0]) == Summary(1, 2.0)
     assert summarize([1.0, 4.0]) == Summary(2, 2.5, pytest.approx(4.5**0.5))
     assert summarize([3.0] * 5) == Summary(5, 3.0, 0.0, 3.0, 3.0)
+    assert summarize([0.3, 0.1 + 0.2, 0.3]).deviation == 0.0
     found = summarize([1.0, 2.0, 6.0])
     assert (found.mean, found.deviation) == (3.0, pytest.approx(7**0.5))
     assert summarize([1.0, 2.0, 6.0], interval=False).low is None

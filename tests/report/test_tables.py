@@ -8,7 +8,7 @@ import pytest
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.report import tables
-from mtl_sharing.report.collecting import collect, frames
+from mtl_sharing.report.collecting import collect
 from mtl_sharing.report.groups import baseline_of, make_groups
 from mtl_sharing.report.runs import read_runs
 from mtl_sharing.report.writing import (
@@ -57,6 +57,15 @@ def test_the_comparison_is_what_a_person_would_reckon(reading):
     assert hybrid["sst accuracy"] == value and hybrid["sst accuracy sd"] == 0
 
 
+def test_what_a_narrow_page_shows_comes_first(reading):
+    groups = make_groups(reading.runs)
+    columns = list(shown(tables.comparison_table(groups)))
+    first = ["group", "seeds", "performance", "kept %", "parameters %", "score", "sst accuracy"]
+    assert columns[:7] == first
+    columns = list(shown(collect(reading).tables[1].frame))
+    assert columns[:6] == ["group", "against", "figure", "difference", "p", "p (Holm)"]
+
+
 def test_a_repeated_seed_counts_once(make_run):
     for name, seed, value in (("a", 0, 0.2), ("b", 0, 0.4), ("c", 1, 0.6)):
         make_run(name, seed=seed, result={"performance": value})
@@ -98,6 +107,7 @@ def test_changes_are_paired_or_the_runs_own(reading, make_run):
     row = table.loc[("S6-I6", "sst", "f1")]
     assert row["value"] == pytest.approx(0.245)
     assert row["against separate %"] == pytest.approx((-5 + 0) / 2)
+    assert pd.isna(table.loc[("I12", "sst", "f1"), "against separate %"])
     own = {"against": {"separate": {"sst": {"f1": 7.0}}, "untuned": {"sst": {"f1": 50.0}}}}
     make_run("own", "S9-I3", result=own)
     groups = make_groups(read_runs([make_run.top]).runs)
@@ -121,7 +131,8 @@ def test_costs_and_classes_come_from_the_results(reading):
     cost = tables.cost_table(groups).set_index("group")
     assert cost.loc["I12", "s/epoch"] == 3.0 and cost.loc["I12", "s/epoch sd"] == 1.0
     run = groups[0].runs[0]
-    assert cost.loc["I12", "model bytes"] == run.result["memory"]["model_bytes"]
+    size = run.result["memory"]["model_bytes"]
+    assert cost.loc["I12", "model MB"] == pytest.approx(size / 1e6)
     classes = tables.by_class_table(groups)
     assert len(classes) == 2 * (5 + 2 + 6)
     one = classes[(classes["task"] == "quora") & (classes["class"] == "1")].iloc[0]
@@ -177,8 +188,8 @@ def test_a_failed_write_leaves_nothing_under_a_final_name(tmp_path, monkeypatch)
     [
         (0.87654, 0.0042, "0.8765"), (0.87654, 0.042, "0.877"), (99.6123, 0.41, "99.61"),
         (12.5, 30.0, "12"), (0.5, 0.0, "0.5000"), (123.456, 0.0, "123.5"), (943431, 0.0, "943,431"),
-        (1234567.0, 0.0, "1,234,567"), (0.00001, 0.0, "0.0000"), (0.0, 0.0, "0.0000"),
-        (-2.345, 0.1, "-2.35"),
+        (1234567.0, 0.0, "1,234,567"), (0.00001, 0.0, "0.0000"), (0.0, 0.0, "0"),
+        (-2.345, 0.1, "-2.35"), (-0.004, 0.3, "0.00"),
     ],
 )  # fmt: skip
 def test_numbers_are_rounded_to_their_spread(value, spread, text):
@@ -187,6 +198,10 @@ def test_numbers_are_rounded_to_their_spread(value, spread, text):
 
 def test_p_values_are_never_0():
     assert [rounded_p(p) for p in (0.0496, 0.001, 0.00099)] == ["0.050", "0.001", "<0.001"]
+
+
+def frames(found):
+    return {table.name: table.frame for table in found}
 
 
 ODD = pd.DataFrame({

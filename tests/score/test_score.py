@@ -99,12 +99,17 @@ def test_the_reference_is_a_number_or_a_finished_run_of_separate_models(tmp_path
     (tmp_path / "result.json").write_text(json.dumps(FINISHED))
     assert reference(tmp_path) == 0.71
     assert reference(tmp_path, pearson="raw") == 0.63
+    # Separate models may read cleaned and tagged text, too.
+    text = {"parts": {"clean": {"steps": ["lower"]}, "tags": {"pos": ["NOUN"]}}}
+    (tmp_path / "result.json").write_text(json.dumps(FINISHED | text))
+    assert reference(tmp_path) == 0.71
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": "stopped"}, {"plan": "S6-I6"}, {"performance": None}, {"tasks": {"sst": None}}],
-)
+    [{"status": "stopped"}, {"plan": "S6-I6"}, {"performance": None}, {"tasks": {"sst": None}},
+     {"parts": {"lanes": {}}}],
+)  # fmt: skip
 def test_another_run_is_no_reference(tmp_path, change):
     (tmp_path / "result.json").write_text(json.dumps(FINISHED | change))
     with pytest.raises(UserError, match=r"score\.reference"):

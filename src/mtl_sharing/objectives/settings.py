@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+OF_SHARED = ("aggregation", "beta", "c", "alpha", "cosines")
+"""Fields of :class:`LossConfig` that say nothing where tasks share no weight."""
+
 
 @dataclass
 class LossConfig:

@@ -1,6 +1,5 @@
 """All tables of a report at once, each with its title and what must be known to read it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,6 +52,9 @@ _NOTES = {
     "left_out": "What the figures and tables lack, and why.",
 }
 
+COLLECTED = tuple(_NOTES)
+"""Names of the tables that are collected here, where they have a row."""
+
 
 def collect(reading: Reading) -> Collected:
     """Groups, tests, tables and headlines of all that was read."""
@@ -76,8 +78,3 @@ def collect(reading: Reading) -> Collected:
 
 def _table(name: str, title: str, frame: "pd.DataFrame") -> Table:
     return Table(name, title, frame, _NOTES[name])
-
-
-def frames(found: Sequence[Table]) -> "dict[str, pd.DataFrame]":
-    """The tables by their names, as ``writing.write_tables`` takes them."""
-    return {table.name: table.frame for table in found}

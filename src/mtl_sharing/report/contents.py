@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtl_sharing.report.collecting import Collected, Table
+from mtl_sharing.report.collecting import COLLECTED, Collected, Table
 from mtl_sharing.report.evidence import Evidence
 from mtl_sharing.report.examples import Confusion, confusions, parting_examples, worst_examples
 from mtl_sharing.report.groups import Group, baseline_of
@@ -14,6 +14,9 @@ from mtl_sharing.report.tables import left_out_table, summary_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TABLE_NAMES = (*COLLECTED, "confusion", "examples", "parting_examples")
+"""Of all tables that a report can have."""
 
 # Worst examples of each group and task in the file.
 MOST_EXAMPLES = 20
@@ -27,6 +30,7 @@ class Contents:
     Attributes:
         shown: groups whose single examples and confusions are told: of many the telling ones.
         best: the group with the highest mean performance.
+        best_sharing: the same of the groups that share something; None where none does.
         tables: those collected, and examples and confusions; only those with a row.
         confusions: of the groups shown.
         courses: of the sweeps.
@@ -36,6 +40,7 @@ class Contents:
     collected: Collected
     shown: Sequence[Group]
     best: Group
+    best_sharing: Group | None
     tables: dict[str, Table]
     confusions: tuple[Confusion, ...]
     courses: tuple[Course, ...]
@@ -60,7 +65,8 @@ def gather(reading: Reading, collected: Collected, named: Sequence[str]) -> Cont
     """
     groups, evidence = collected.groups, collected.evidence
     shown = [group for group in groups if group.label in set(named)]
-    best = max(groups, key=lambda group: summary_of(group, "performance").mean or 0.0)
+    ranked = sorted(groups, key=lambda group: -(summary_of(group, "performance").mean or 0.0))
+    sharing = next((group for group in ranked if not group.separate), None)
     found = tuple(each for group in shown for each in confusions(group, evidence))
     courses, unread = read_courses(reading.runs)
     added = [
@@ -68,13 +74,13 @@ def gather(reading: Reading, collected: Collected, named: Sequence[str]) -> Cont
               "Examples by label and prediction, summed over seeds."),
         Table("examples", "Worst examples", _worst(shown, evidence),
               "The largest mean errors over seeds."),
-        Table("parting_examples", "Where groups part", _parting(best, groups, evidence),
-              "What separate models have right and the best group has wrong."),
+        Table("parting_examples", "Where groups part", _parting(sharing, groups, evidence),
+              "What separate models have right and the best of the others has wrong."),
     ]  # fmt: skip
     tables = {table.name: table for table in (*collected.tables, *added) if len(table.frame)}
     tables.pop("left_out", None)
     reading = Reading(reading.runs, (*reading.left_out, *unread))
-    return Contents(reading, collected, shown, best, tables, found, tuple(courses))
+    return Contents(reading, collected, shown, ranked[0], sharing, tables, found, tuple(courses))
 
 
 def _confusion_table(found: Sequence[Confusion]) -> "pd.DataFrame":
@@ -103,14 +109,14 @@ def _worst(groups: Sequence[Group], evidence: Evidence) -> "pd.DataFrame":
     return _together(list(frames()))
 
 
-def _parting(best: Group, groups: Sequence[Group], evidence: Evidence) -> "pd.DataFrame":
-    """What the baseline has right and the best group wrong; empty where these are one."""
-    baseline = baseline_of(best, groups)
-    if baseline is None or baseline is best:
+def _parting(group: Group | None, groups: Sequence[Group], evidence: Evidence) -> "pd.DataFrame":
+    """What the group's baseline has right and the group wrong; empty where one is not there."""
+    baseline = None if group is None else baseline_of(group, groups)
+    if group is None or baseline is None:
         return _together([])
-    found = [(task, parting_examples(baseline, best, task, evidence)) for task in best.tasks]
+    found = [(task, parting_examples(baseline, group, task, evidence)) for task in group.tasks]
     return _together([
-        each.rename(columns={"other prediction": f"prediction of {best.label}"})
+        each.rename(columns={"other prediction": f"prediction of {group.label}"})
         .assign(group=baseline.label, task=task)
         for task, each in found if each is not None
     ])  # fmt: skip

@@ -52,7 +52,7 @@ def worst_examples(
 
 
 def _tables(runs: Sequence[Run], task: str) -> "list[pd.DataFrame]":
-    found = [run.read_predictions(None) for run in runs]
+    found = [run.read_predictions() for run in runs]
     return [t[t["task"] == task].reset_index(drop=True) for t in found if t is not None]
 
 

@@ -8,8 +8,10 @@ from itertools import groupby
 from typing import Any
 
 from mtl_sharing.config import Config
+from mtl_sharing.objectives.settings import OF_SHARED
 from mtl_sharing.report.folders import natural
 from mtl_sharing.report.runs import Run
+from mtl_sharing.score.reference import SHARING_PARTS, is_separate_result
 
 # What the plan and its parts say already, where a run lies or runs, how it is scored and watched.
 _ASIDE = (
@@ -19,9 +21,7 @@ _ASIDE = (
 # Told by the regime's own words, so not again in a label.
 _IN_REGIME = ("suite.clean", "suite.lemmatizer", "suite.tags", "head.layer")
 # Without weights that tasks share there are no gradients to be made one.
-_OF_SHARED = ("loss.aggregation", "loss.beta", "loss.c", "loss.alpha")
-# Parts that belong to the sharing; the others say how the text is read.
-_SHARING_PARTS = ("pals", "lanes", "tie")
+_OF_SHARED = tuple(f"loss.{name}" for name in OF_SHARED)
 Settings = dict[str, str]
 
 
@@ -69,9 +69,9 @@ class Group:
 def make_groups(runs: Iterable[Run]) -> list[Group]:
     """The groups of the finished runs, the baselines first, then by regime.
 
-    Two runs belong together if they have the same canonical plan, the same parts, and agree in
-    every setting that differs between any two runs, apart from the seed, folders, the device, the
-    cache and the score.
+    Two runs belong together if they have the same canonical plan, the same parts, the same data as
+    far as their results tell, and agree in every setting that differs between any two runs, apart
+    from the seed, folders, the device, the cache and the score.
     """
     finished = [run for run in runs if run.finished]
     settings = {run: _settings(run) for run in finished}
@@ -82,7 +82,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
         parts = json.dumps(run.parts, sort_keys=True)
         # Nobody knows what a run without settings is equal to.
         rest = (run.name,) if own is None else tuple(own.get(name, "") for name in differing)
-        return run.plan, parts, *rest
+        return run.plan, parts, json.dumps(_data(run)), *rest
 
     def order(run: Run) -> tuple[Any, ...]:
         return not _separate(run), natural(run.regime), key(run), run.result["seed"], run.name
@@ -109,24 +109,33 @@ def _training(group: Group) -> Settings:
 
 
 def _separate(run: Run) -> bool:
-    plain = set(run.plan) <= set("I0123456789")
-    return plain and not set(run.parts) & set(_SHARING_PARTS)
+    return is_separate_result(run.plan, run.parts)
 
 
 def _text(group: Group) -> dict[str, Any]:
-    """Parts that say how the text is read, and the tasks."""
-    parts = group.runs[0].parts
-    return {n: p for n, p in parts.items() if n not in _SHARING_PARTS} | {"tasks": group.tasks}
+    """Parts that say how the text is read, and the data."""
+    first = group.runs[0]
+    return {n: p for n, p in first.parts.items() if n not in SHARING_PARTS} | {"data": _data(first)}
+
+
+def _data(run: Run) -> dict[str, list[Any]]:
+    """What a result says of each task's data; a folder's name says nothing of what is in it."""
+    names = ("train_examples", "examples", "floor")
+    return {task: [of.get(name) for name in names] for task, of in run.result["tasks"].items()}
 
 
 def _settings(run: Run) -> Settings | None:
     """All that matters, by dotted names; None where it is not known.
 
-    A setting that a run of an older version does not have is what it is by default.
+    A setting that a run of an older version does not have is what it is by default, and the
+    precision what ``auto`` came to.
     """
     if not run.settings:
         return None
     found = _defaults() | dict(flat(run.settings))
+    machine = run.result.get("machine")
+    if isinstance(machine, dict) and "precision" in machine:
+        found["trainer.precision"] = str(machine["precision"])
     return {name: text for name, text in found.items() if not _under(name, _ASIDE)}
 
 

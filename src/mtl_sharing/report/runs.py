@@ -142,23 +142,18 @@ class Run:
         """Whether predictions.parquet is there, damaged or not."""
         return (self.folder / _PREDICTIONS).is_file()
 
-    @property
-    def predictions(self) -> "pd.DataFrame | None":
-        """All of predictions.parquet, read anew at each call; None as :meth:`read_predictions`."""
-        return self.read_predictions(None)
+    def read_predictions(self) -> "pd.DataFrame | None":
+        """All of predictions.parquet, read anew at each call; None as :meth:`predictions_table`."""
+        table = self.predictions_table(None)
+        return None if table is None else table.to_pandas()
 
-    def read_predictions(self, columns: Sequence[str] | None) -> "pd.DataFrame | None":
+    def predictions_table(self, columns: Sequence[str] | None) -> "pa.Table | None":
         """Some columns of predictions.parquet; None where it is not there or damaged.
 
         Args:
             columns: task, id, text, text_pair, label, prediction, probability, error (see
                 ``run/predictions.py``); None for all.
         """
-        table = self.predictions_table(columns)
-        return None if table is None else table.to_pandas()
-
-    def predictions_table(self, columns: Sequence[str] | None) -> "pa.Table | None":
-        """As :meth:`read_predictions`, as Arrow has it."""
         import pyarrow as pa
         from pyarrow import parquet
 

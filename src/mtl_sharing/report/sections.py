@@ -185,7 +185,8 @@ def _confusions(contents: Contents) -> Iterator[Block]:
     for each in contents.confusions:
         by_task.setdefault(each.task, []).append(each)
     for task, found in by_task.items():
-        found = sorted(found, key=lambda each: each.label not in ranked)
+        order = [each.label for each in found]
+        found = sorted(found, key=lambda each: (ranked + order).index(each.label))
         rest = len(found) - MOST_CONFUSIONS
         more = f" {counted(rest, 'more group')} in the file." if rest > 0 else ""
         note = (
@@ -212,12 +213,12 @@ def _matrix(confusion: Confusion) -> TableView:
 
 def _examples(contents: Contents) -> Iterator[Block]:
     """The worst examples of the best group, and what separate models have right beside it."""
-    label = contents.best.label
+    label, other = contents.best.label, contents.best_sharing
     for name, words in (
         ("examples", f"The largest errors of {label}, the group that performs best, mean over"
                      " seeds; prediction is the most frequent one, of a regression the mean."),
-        ("parting_examples", f"Right by separate models and wrong by {label} in most seeds; of a"
-                             " regression closer."),
+        ("parting_examples", "Right by separate models in more seeds than by"
+                             f" {other and other.label}; of a regression closer."),
     ):  # fmt: skip
         if name not in contents.tables:
             continue

@@ -178,16 +178,12 @@ class TrainingCurve:
 
     Attributes:
         label: of the run's group, or the run's regime and name where it is in none.
-        seed: None where it is not known.
-        status: of the run.
         metric: what the task is measured by, where the panel shows that.
         line: panel (``run/curves.py``), task or ``performance``, and points.
     """
 
     label: str
     run: str
-    seed: int | None
-    status: str
     metric: str | None
     line: Line
 
@@ -196,8 +192,8 @@ def training_curves(runs: Iterable[Run], groups: Iterable[Group]) -> list[Traini
     """Losses and figures of every run that has been evaluated, finished or not."""
     labels = {run: group.label for group in groups for run in group.runs}
     return [
-        TrainingCurve(labels.get(run, f"{run.regime}  ({run.name})"), run.name, run.seed,
-                      run.status, curves.metrics.get(line.task), line)
+        TrainingCurve(labels.get(run, f"{run.regime}  ({run.name})"), run.name,
+                      curves.metrics.get(line.task), line)
         for run in runs
         for curves in [read_curves(_rows(run))]
         for line in curves.lines

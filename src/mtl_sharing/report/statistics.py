@@ -50,10 +50,12 @@ def summarize(values: Sequence[float], seed: int = 0, interval: bool = True) -> 
     mean = float(found.mean())
     if len(found) == 1:
         return Summary(1, mean)
-    deviation = float(found.std(ddof=1))
+    # Equal values that were rounded differently have no spread.
+    alike = bool(np.ptp(found) <= 1e-12 * np.abs(found).max())
+    deviation = 0.0 if alike else float(found.std(ddof=1))
     if len(found) < FEWEST or not interval:
         return Summary(len(found), mean, deviation)
-    if np.ptp(found) == 0:
+    if alike:
         return Summary(len(found), mean, 0.0, mean, mean)
     from scipy.stats import bootstrap
 

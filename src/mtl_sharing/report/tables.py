@@ -71,22 +71,22 @@ def comparison_table(groups: Sequence[Group]) -> "pd.DataFrame":
 
 
 def _comparison_row(group: Group, baseline: Group | None) -> Row:
+    total, base = summary_of(group, "params.total").mean, baseline_parameters(group, baseline)
+    # What it keeps at which cost comes first: a narrow page shows the first columns.
     row: Row = {"group": group.label, "seeds": len(group.seeds)}
+    row |= _spread("performance", summary_of(group, "performance", True), interval=True)
+    row |= _spread("kept %", _scaled(kept(group, baseline), 100), interval=True)
+    row["parameters %"] = 100 * total / base if total and base else None
+    row |= _spread("score", summary_of(group, "score"))
     for task in group.tasks:
         metric = group.runs[0].result["tasks"][task]["metric"]
         row |= _spread(f"{task} {metric}", summary_of(group, f"tasks.{task}.value"))
-    row |= _spread("performance", summary_of(group, "performance", True), interval=True)
-    row |= _spread("kept %", _scaled(kept(group, baseline), 100), interval=True)
-    total, base = summary_of(group, "params.total").mean, baseline_parameters(group, baseline)
-    row |= {"parameters": total, "parameters %": 100 * total / base if total and base else None}
-    for name, path in _SAVINGS.items():
-        row |= _spread(name, summary_of(group, path))
-    return row
+    return row | {"parameters": total} | _spreads(group, _SAVINGS)
 
 
 _SAVINGS = {
     "memory saved x": "multipliers.memory", "time saved x": "multipliers.time",
-    "score": "score", "train s": "time.train_s",
+    "train s": "time.train_s",
 }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Ro
     row |= _spread("value", summary_of(group, f"tasks.{task}.{name}"))
     for kind in BASELINES:
         found = summary_of(group, f"against.{kind}.{task}.{name}")
-        if not found.n and kind == "separate" and baseline is not None:
+        if not found.n and kind == "separate" and baseline is not None and baseline is not group:
             found = _change(group, baseline, f"tasks.{task}.{name}")
         row |= _spread(f"against {kind} %", found)
     return row
@@ -140,19 +140,29 @@ def by_class_table(groups: Sequence[Group]) -> "pd.DataFrame":
     )
 
 
+# Where a cost stands in a result, and what it is counted in here.
 _COSTS = {
-    "parameters": "params.total", "trainable": "params.trainable",
-    "largest task alone": "params.single_task_total", "model bytes": "memory.model_bytes",
-    "peak training bytes": "memory.peak_train_bytes",
-    "FLOPs/example": "flops.train_per_example", "FLOPs predicting dev": "flops.predict_all",
-    "s/step": "time.step_s", "s/epoch": "time.epoch_s", "s predicting dev": "time.predict_all_s",
-    "train s": "time.train_s",
+    "parameters": ("params.total", 1), "trainable": ("params.trainable", 1),
+    "largest task alone": ("params.single_task_total", 1),
+    "model MB": ("memory.model_bytes", 10**6),
+    "peak training MB": ("memory.peak_train_bytes", 10**6),
+    "MFLOPs/example": ("flops.train_per_example", 10**6),
+    "MFLOPs predicting dev": ("flops.predict_all", 10**6),
+    "s/step": ("time.step_s", 1), "s/epoch": ("time.epoch_s", 1),
+    "s predicting dev": ("time.predict_all_s", 1), "train s": ("time.train_s", 1),
 }  # fmt: skip
 
 
 def cost_table(groups: Sequence[Group]) -> "pd.DataFrame":
     """A row for each group: weights, memory, operations and seconds."""
-    return _frame({"group": g.label, "seeds": len(g.seeds)} | _spreads(g, _COSTS) for g in groups)
+    return _frame({"group": g.label, "seeds": len(g.seeds)} | _costs(g) for g in groups)
+
+
+def _costs(group: Group) -> Row:
+    row: Row = {}
+    for name, (path, unit) in _COSTS.items():
+        row |= _spread(name, _scaled(summary_of(group, path), 1 / unit))
+    return row
 
 
 def tests_table(comparisons: Iterable[Comparison]) -> "pd.DataFrame":
@@ -162,15 +172,15 @@ def tests_table(comparisons: Iterable[Comparison]) -> "pd.DataFrame":
             "group": each.group,
             "against": each.other,
             "figure": each.figure,
-            "metric": each.metric,
-            "common seeds": " ".join(map(str, each.seeds)),
-            "examples": each.examples,
             "difference": each.difference and each.difference.mean,
             "difference low": each.difference and each.difference.low,
             "difference high": each.difference and each.difference.high,
-            "test": each.test or "none",
             "p": each.difference and each.difference.p,
             "p (Holm)": each.adjusted,
+            "test": each.test or "none",
+            "metric": each.metric,
+            "common seeds": " ".join(map(str, each.seeds)),
+            "examples": each.examples,
             "note": each.note,
         }
         for each in comparisons
@@ -186,13 +196,13 @@ def runs_table(reading: Reading, groups: Sequence[Group]) -> "pd.DataFrame":
             "status": run.status,
             "regime": run.regime,
             "seed": run.seed,
-            "sweep": run.sweep,
-            "trial": run.trial,
             "performance": figure(run.result, "performance"),
             "score": figure(run.result, "score"),
-            "train s": figure(run.result, "time.train_s"),
-            "group": labels.get(run),
             "why": "; ".join(filter(None, (run.why, *run.troubles))),
+            "train s": figure(run.result, "time.train_s"),
+            "sweep": run.sweep,
+            "trial": run.trial,
+            "group": labels.get(run),
         }
         for run in reading.runs
     )
@@ -254,10 +264,8 @@ def _scaled(found: Summary, factor: float) -> Summary:
     return Summary(found.n, *(None if value is None else factor * value for value in values))
 
 
-_COUNTS = ("seeds", "seed", "trial", "examples", "parameters", "trainable", "largest task alone",
-           "model bytes")  # fmt: skip
-
-_COUNTED = ("FLOPs/example", "FLOPs predicting dev", "memory saved x")
+_COUNTS = ("seeds", "seed", "trial", "examples", "parameters", "trainable", "largest task alone")
+_COUNTED = ("model MB", "MFLOPs/example", "MFLOPs predicting dev", "memory saved x")
 
 
 def _frame(rows: Iterable[Row] | Iterator[Row]) -> "pd.DataFrame":

@@ -1,5 +1,6 @@
 """Writing a report: the page, its tables and its figures, each file at once under its name."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from mtl_sharing import __version__
 from mtl_sharing.errors import UserError
 from mtl_sharing.report.collecting import collect
-from mtl_sharing.report.contents import Contents, gather
+from mtl_sharing.report.contents import TABLE_NAMES, Contents, gather
 from mtl_sharing.report.page import FigureView, Page, Section, render
 from mtl_sharing.report.pictures import Pictures, looks_of, trade_offs
 from mtl_sharing.report.runs import Reading, read_runs
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAGE, TABLES, FIGURES = "report.html", "tables", "figures"
+_FIGURE = re.compile(r"trade_off|splits_\d+_layers|schedules|curves_\w+|cosines|sweep_\d+")
 FIGURE_FORMATS = ("svg", "png", "pdf")
 FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
 DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
@@ -99,12 +101,23 @@ def _write(
         last = contents.left_out()
         tables = {**contents.tables, **({last.name: last} if last else {})}
         write_tables(out / TABLES, {n: t.frame for n, t in tables.items()}, table_kinds)
+        _remove_earlier(out / TABLES, [n for n in TABLE_NAMES if n not in tables], table_kinds)
         places.append(out / TABLES)
     figure_kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
-    for figure in figures_of(found):
+    figures = {figure.name: figure for figure in figures_of(found)}
+    for name, figure in figures.items():
         for kind in figure_kinds:
-            _write_figure(out / FIGURES / f"{figure.name}.{kind}", figure, kind)
+            _write_figure(out / FIGURES / f"{name}.{kind}", figure, kind)
+    others = [p.stem for p in (out / FIGURES).glob("*.*") if _FIGURE.fullmatch(p.stem)]
+    _remove_earlier(out / FIGURES, [name for name in others if name not in figures], figure_kinds)
     return [*places, *([out / FIGURES] if figure_kinds else [])]
+
+
+def _remove_earlier(folder: Path, names: Sequence[str], kinds: Sequence[str]) -> None:
+    """Removes what an earlier report had and this one has not, of the kinds that are written."""
+    for name in names:
+        for kind in kinds:
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def _write_figure(path: Path, figure: FigureView, kind: str) -> None:

@@ -96,7 +96,8 @@ def _cell(row: Mapping[Any, Any], name: str) -> str:
     if name in ("p", "p (Holm)"):
         return rounded_p(value)
     deviation, low, high = (_number(row.get(f"{name}{end}")) for end in _ENDS)
-    width = None if low is None or high is None else high - low
+    # An interval's quarter is about the error of its mean.
+    width = None if low is None or high is None else (high - low) / 4
     # What decides how many digits mean something; one seed has no deviation.
     spread = next((found for found in (deviation, width) if found is not None), 0.0)
     text = rounded(value, spread)
@@ -115,8 +116,11 @@ def rounded(value: float, spread: float = 0.0) -> str:
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
         return f"{int(value):,}"
     size = spread if spread > 0 else abs(value) / 100
-    decimals = 4 if size == 0 else 1 - math.floor(math.log10(size))
-    return f"{value:,.{min(4, max(0, decimals))}f}"
+    if size == 0:
+        return "0"
+    decimals = min(4, max(0, 1 - math.floor(math.log10(size))))
+    # Adding 0 takes the sign off a zero.
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"
 
 
 def rounded_p(value: float) -> str:

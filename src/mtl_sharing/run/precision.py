@@ -6,6 +6,7 @@ import re
 import resource
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +15,7 @@ import torch
 from mtl_sharing.errors import UserError, one_of
 
 PRECISIONS = ("auto", "fp32", "bf16")
-# bf16 must be this much faster than fp32 to be chosen: a clear gain, so that noise decides nothing.
+# bf16 must be this much faster than fp32 to be chosen.
 _CLEAR_GAIN = 1.3
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -62,11 +63,17 @@ def choose_precision(name: str, device: torch.device, hidden: int) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if _bf16_gain(hidden) >= _CLEAR_GAIN else "fp32"
+    return "bf16" if _bf16_gain(hidden, torch.get_num_threads()) >= _CLEAR_GAIN else "fp32"
 
 
-def _bf16_gain(hidden: int) -> float:
-    """How many times as fast as fp32 this CPU multiplies bf16, at the feed-forward's shape."""
+# Once in a process: runs of a sweep that differ in nothing else must not differ in this.
+@cache
+def _bf16_gain(hidden: int, threads: int) -> float:
+    """How many times as fast as fp32 this CPU multiplies bf16, at the feed-forward's shape.
+
+    Other processes disturb a clock for some rounds, or all rounds of one of the two: of the median
+    of the rounds' ratios and the ratio of the fastest rounds the smaller one counts.
+    """
     pairs = {
         dtype: (
             torch.ones(_TRIAL_ROWS, hidden, dtype=dtype),
@@ -77,7 +84,9 @@ def _bf16_gain(hidden: int) -> float:
     rounds = [
         {dtype: _seconds(*pair) for dtype, pair in pairs.items()} for _ in range(_TRIAL_ROUNDS)
     ]
-    return median(one[torch.float32] / one[torch.bfloat16] for one in rounds[1:])
+    narrow, wide = ([one[d] for one in rounds[1:]] for d in (torch.bfloat16, torch.float32))
+    ratios = [w / n for w, n in zip(wide, narrow, strict=True)]
+    return min(median(ratios), min(wide) / min(narrow))
 
 
 def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:

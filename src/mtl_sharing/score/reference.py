@@ -1,7 +1,7 @@
 """What a run is held against: separate models, as ``score.reference`` names them, and others."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from mtl_sharing.score.settings import ScoreConfig
 
 SEPARATE, UNTUNED = "separate", "untuned"
 """Separate models, fully trained; the encoder as it is, under heads that have learnt nothing."""
+SHARING_PARTS = ("pals", "lanes", "tie")
+"""Parts of a result that belong to the sharing; the others say how the text is read."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,31 @@ class Reference:
             "folder": self.folder,
             "key": self.key,
         }
+
+
+def is_separate_result(plan: str, parts: Iterable[str]) -> bool:
+    """Whether a result is one of separate models: nothing shared, and nothing added to sharing.
+
+    Args:
+        plan: canonical.
+        parts: names of what the regime adds to it.
+    """
+    return set(plan) <= set("I0123456789") and not set(parts) & set(SHARING_PARTS)
+
+
+def differing_data(
+    tasks: Mapping[str, Mapping[str, Any]], reference: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Tasks whose dev examples are not the reference's, as far as two results can tell.
+
+    Args:
+        tasks, reference: figures by task, as in result.json.
+    """
+    names = ("examples", "floor")
+    return [
+        task for task, known in reference.items()
+        if any(name in known and known[name] != tasks[task][name] for name in names)
+    ]  # fmt: skip
 
 
 def performance_of(figures: Mapping[str, Any], pearson: str) -> float:
@@ -91,10 +118,11 @@ def _of_run(folder: Path, pearson: str, tasks: Sequence[str], held_out: bool) ->
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         described = f"{result['plan']}, {result['status']}, on {one_of(result.get('tasks', {}))}"
-        separate = set(result["plan"]) <= set("I0123456789") and not result.get("parts")
+        separate = is_separate_result(result["plan"], result.get("parts", {}))
         fits = separate and result["status"] == "finished" and set(result["tasks"]) == set(tasks)
         judged = result["selection"] if held_out else result
-        found = Reference("run", performance_of(judged, pearson), result["tasks"], str(folder))
+        place = str(folder.absolute())
+        found = Reference("run", performance_of(judged, pearson), result["tasks"], place)
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError("score.reference", folder, allowed) from None
     if not fits:

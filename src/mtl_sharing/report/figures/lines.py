@@ -35,13 +35,11 @@ class Line:
 
     Attributes:
         group: whose it is, which gives its colour.
-        seed: None for a line that is no single run's.
     """
 
     group: str
     x: tuple[float, ...]
     y: tuple[float, ...]
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,7 @@ def thinned(line: Line, most: int = MOST_POINTS) -> Line:
     if count <= most:
         return line
     kept = [round(place * (count - 1) / (most - 1)) for place in range(most)]
-    return Line(line.group, tuple(line.x[k] for k in kept), tuple(line.y[k] for k in kept),
-                line.seed)  # fmt: skip
+    return Line(line.group, tuple(line.x[k] for k in kept), tuple(line.y[k] for k in kept))
 
 
 def means(lines: Sequence[Line]) -> list[Line]:
@@ -82,6 +79,7 @@ def draw_curves(shown: Sequence[Panel], looks: Looks, x_label: str, columns: int
     for one, panel in zip(axes, shown, strict=True):
         _draw_runs(one, panel.lines, looks)
         one.set(title=panel.title)
+        _whole_numbers(one)
     groups = [line.group for panel in shown for line in panel.lines]
     add_legend(figure, group_handles(looks, groups, lines=True))
     return figure
