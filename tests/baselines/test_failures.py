@@ -48,6 +48,7 @@ def without_place(run: Run):
     return weights, rows, figures
 
 
+@pytest.mark.slow
 def test_another_run_goes_on_with_a_killed_training(tmp_path, uninterrupted):
     process, _ = in_training(tmp_path, "hydra.run.dir=run")
     process.kill()

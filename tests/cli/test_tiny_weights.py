@@ -78,6 +78,7 @@ def test_the_tool_writes_what_it_trained(tmp_path, capsys):
     assert 6 < masked_loss(tmp_path, tmp_path / "run") < 7.6
 
 
+@pytest.mark.slow
 def test_frozen_layers_mean_something(tmp_path):
     """Heads alone on the shipped encoder do better than on a random one."""
     words = ("sharing=frozen", "trainer.max_steps=150", "optimizer.lr=1e-2", "cache.prefix=false",

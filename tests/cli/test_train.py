@@ -188,16 +188,16 @@ def test_odd_but_sound_settings_run(mtl_train):
 
 
 def test_kept_compares_like_with_like(mtl_train):
-    separate = mtl_train(*QUICK, "sharing=individual", "hydra.run.dir=separate")
+    separate = mtl_train(*QUICK, "sharing=individual", "hydra.run.dir=apart")
     assert separate.code == 0, separate.err
     raw, unit = (
-        mtl_train(*QUICK, "score.reference=separate", f"score.pearson={kind}").result
+        mtl_train(*QUICK, "score.reference=apart", f"score.pearson={kind}").result
         for kind in ("raw", "unit")
     )
-    reference = json.loads(Path("separate/result.json").read_text())
+    reference = json.loads(Path("apart/result.json").read_text())
     assert raw["kept"] == raw["performance_raw_r"] / reference["performance_raw_r"]
     assert unit["kept"] == unit["performance"] / reference["performance"]
-    other = mtl_train(*QUICK, "score.reference=separate", "suite.tasks=[sst]")
+    other = mtl_train(*QUICK, "score.reference=apart", "suite.tasks=[sst]")
     assert other.code == 2
     assert "score.reference" in other.err
 

@@ -130,6 +130,7 @@ def test_a_forecast_has_the_figures_of_the_run(mtl_train):
     assert found.peak_bytes > found.checkpoint_bytes
 
 
+@pytest.mark.slow
 def test_every_phase_counts(mtl_train):
     with opened("hydra/sweeper=optuna", "seed=0,1", "phases=mlm", "phases.mlm.steps=3",
                 *SETTINGS) as sweep:  # fmt: skip

@@ -108,6 +108,7 @@ def test_a_trial_that_is_stopped_again_and_again_is_no_lost_one(mtl_train, monke
     assert states() == ["COMPLETE"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_stopped_draws_what_it_would_have_drawn(mtl_train):
     words = (*TPE, "score.objective=performance")
     assert mtl_train(*words, "hydra.sweeper.n_trials=3").code == 0
