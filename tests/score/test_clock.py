@@ -2,7 +2,6 @@
 
 import pytest
 
-from mtl_sharing import job
 from mtl_sharing.blueprint import make_blueprint
 from mtl_sharing.build import make_learner
 from mtl_sharing.material import read_material
@@ -23,7 +22,7 @@ def unmeasured(*_, **__):
 @pytest.fixture
 def counted(mtl_train, monkeypatch):
     """The result of a run that may measure nothing, and what it printed."""
-    monkeypatch.setattr(job, "calibrate", unmeasured)
+    monkeypatch.setattr("mtl_sharing.calibration.calibrate", unmeasured)
 
     def call(*words):
         done = mtl_train(*COUNTED, *words)
