@@ -5,7 +5,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from benchmarks.records import Failed
-from mtl_sharing.run.threads import set_threads
+from mtl_sharing.utils.device import set_threads
 
 
 def answer(connection: Connection, work: Callable[[], None]) -> None:

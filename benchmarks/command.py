@@ -25,8 +25,8 @@ from benchmarks.tables import (
     ratio_rows,
 )
 from benchmarks.workloads import QUICK, WORKLOADS, Workload, data_words, named, quick, width
-from mtl_sharing.run.files import replace_json
-from mtl_sharing.run.threads import set_threads
+from mtl_sharing.utils.device import set_threads
+from mtl_sharing.utils.files import replace_json
 
 SCHEMA = 1
 RESULTS = "results.json"

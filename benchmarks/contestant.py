@@ -18,9 +18,9 @@ from benchmarks.clock import timed
 from benchmarks.project import ProjectPrediction, ProjectTraining, prepare
 from benchmarks.records import Load, Ready, Turn
 from benchmarks.workloads import FOLDER
-from mtl_sharing.blueprint import Blueprint
-from mtl_sharing.material import Material
-from mtl_sharing.run.precision import peak_memory, reset_peak_memory
+from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 
 UNTIMED = 2
 
@@ -93,14 +93,14 @@ def _made(assignment: Assignment) -> Iterator[Contestant]:
         yield _make(assignment, *prepare(words))
 
 
-def _make(assignment: Assignment, blueprint: Blueprint, material: Material) -> Contestant:
+def _make(assignment: Assignment, run_spec: RunSpec, inputs: RunInputs) -> Contestant:
     if assignment.kind == "project":
         predicts = assignment.work == "predict"
-        return (ProjectPrediction if predicts else ProjectTraining)(blueprint, material)
+        return (ProjectPrediction if predicts else ProjectTraining)(run_spec, inputs)
     # Only here, so that the project's process holds no library that it does not use.
     from benchmarks.plain_loops import make_plain
 
-    return make_plain(blueprint, material, assignment.kind, assignment.work, assignment.way)
+    return make_plain(run_spec, inputs, assignment.kind, assignment.work, assignment.way)
 
 
 def _fastest_way(assignment: Assignment) -> tuple[str, str]:

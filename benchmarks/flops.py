@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.score.flops import prediction_flops, training_flops
-from mtl_sharing.score.products import TextSize
+from mtl_sharing.score.layer_flops import TextSize
 
 
 def count_training(architecture: Architecture, lengths: Mapping[str, Sequence[int]]) -> int:

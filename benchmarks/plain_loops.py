@@ -20,11 +20,11 @@ from benchmarks.clock import timed
 from benchmarks.plain import DEFAULT_ATTENTION, PaddedText, PlainNetwork, pad
 from benchmarks.project import grouped_batches, load_of, prediction_load, timed_text
 from benchmarks.records import Load
-from mtl_sharing.blueprint import Blueprint
-from mtl_sharing.data.batches import EncodedTask
-from mtl_sharing.material import Material
-from mtl_sharing.run.precision import autocast
-from mtl_sharing.types import LabelledBatch, PackedBatch
+from mtl_sharing.batch import LabelledBatch, PackedBatch
+from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.utils.device import autocast
 
 Way = tuple[str, str]
 """Precision, and attention function of ``transformers``."""
@@ -68,9 +68,9 @@ class RandomBatches:
 class _PlainLoop:
     """What both kinds of work have: the network, and the way in which it multiplies."""
 
-    def __init__(self, blueprint: Blueprint, material: Material, way: Way) -> None:
-        self.device, self.architecture = blueprint.runtime.device, blueprint.architecture
-        network = blueprint.network(blueprint.architecture, material.tower)
+    def __init__(self, run_spec: RunSpec, inputs: RunInputs, way: Way) -> None:
+        self.device, self.architecture = run_spec.runtime.device, run_spec.architecture
+        network = run_spec.network(run_spec.architecture, inputs.tower)
         self.network = PlainNetwork(network).to(self.device)
         self.use(way)
 
@@ -94,16 +94,16 @@ class PlainTraining(_PlainLoop):
 
     def __init__(
         self,
-        blueprint: Blueprint,
-        material: Material,
+        run_spec: RunSpec,
+        inputs: RunInputs,
         way: Way,
         batches: Mapping[str, Batches],
         best: bool,
     ) -> None:
-        super().__init__(blueprint, material, way)
-        self.batches, self.measures = batches, blueprint.measures
+        super().__init__(run_spec, inputs, way)
+        self.batches, self.measures = batches, run_spec.measures
         self.weights = [weight for weight in self.network.parameters() if weight.requires_grad]
-        options = blueprint.config.optimizer
+        options = run_spec.config.optimizer
         self.optimizer = (
             torch.optim.AdamW(
                 self.weights, lr=options.lr, weight_decay=options.weight_decay, fused=True
@@ -150,10 +150,10 @@ class PlainTraining(_PlainLoop):
 class PlainPrediction(_PlainLoop):
     """Every task's prediction on the same text, in padded batches of similar length."""
 
-    def __init__(self, blueprint: Blueprint, material: Material, way: Way) -> None:
-        super().__init__(blueprint, material, way)
+    def __init__(self, run_spec: RunSpec, inputs: RunInputs, way: Way) -> None:
+        super().__init__(run_spec, inputs, way)
         self.network.eval()
-        self.whole = timed_text(material.dev)
+        self.whole = timed_text(inputs.dev)
         self.texts = [text.to(self.device) for text in _padded(self.whole)]
 
     def step(self, number: int) -> None:
@@ -172,7 +172,7 @@ class PlainPrediction(_PlainLoop):
 
 
 def make_plain(
-    blueprint: Blueprint, material: Material, kind: str, work: str, way: Way | None = None
+    run_spec: RunSpec, inputs: RunInputs, kind: str, work: str, way: Way | None = None
 ) -> PlainTraining | PlainPrediction:
     """The plain loop of a kind, ``recipe`` or ``best``.
 
@@ -183,13 +183,13 @@ def make_plain(
     """
     way = DEFAULT_WAY if way is None else way
     if work == "predict":
-        return PlainPrediction(blueprint, material, way)
+        return PlainPrediction(run_spec, inputs, way)
     if kind == "best":
-        own = grouped_batches(blueprint, material)
-        return PlainTraining(blueprint, material, way, own, best=True)
-    size, seed = blueprint.config.trainer.batch_size, blueprint.config.seed
-    random = {name: RandomBatches(name, data, size, seed) for name, data in material.train.items()}
-    return PlainTraining(blueprint, material, way, random, best=False)
+        own = grouped_batches(run_spec, inputs)
+        return PlainTraining(run_spec, inputs, way, own, best=True)
+    size, seed = run_spec.config.trainer.batch_size, run_spec.config.seed
+    random = {name: RandomBatches(name, data, size, seed) for name, data in inputs.train.items()}
+    return PlainTraining(run_spec, inputs, way, random, best=False)
 
 
 def fastest_way(loop: PlainTraining | PlainPrediction) -> Way:

@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 from benchmarks.clock import timed
 from benchmarks.project import compose_config
 from benchmarks.workloads import data_words
-from mtl_sharing.blueprint import make_blueprint
-from mtl_sharing.data.tokenizing import load_tokenizer
-from mtl_sharing.loaded import LoadedRun
-from mtl_sharing.material import read_material
-from mtl_sharing.run.precision import keep_freed_memory
+from mtl_sharing.data.tokens.tokenizing import load_tokenizer
+from mtl_sharing.job.inputs import load_inputs
+from mtl_sharing.job.spec import resolve_spec, start_on_machine
+from mtl_sharing.predict.loaded_run import LoadedRun
+from mtl_sharing.utils.device import keep_freed_memory
 
 UNTIMED = 2
 HYBRID, TOGETHER, APART = "hybrid", "separate models, one call", "separate models, one by one"
@@ -28,14 +28,14 @@ Pairs = tuple[list[str], list[str]]
 
 def untrained(words: Sequence[str]) -> tuple[LoadedRun, Pairs]:
     """A run with its starting weights, and the dev pairs of its tasks of pairs."""
-    blueprint = make_blueprint(compose_config(words))
+    run_spec = start_on_machine(resolve_spec(compose_config(words)))
     with TemporaryDirectory() as folder:
-        material = read_material(blueprint, Path(folder))
+        inputs = load_inputs(run_spec, Path(folder))
         tokenizer = load_tokenizer(Path(folder))
-    network = blueprint.network(blueprint.architecture, material.tower).eval()
-    rows = [(e.text, e.text_pair) for rows in material.dev_examples.values() for e in rows]
+    network = run_spec.network(run_spec.architecture, inputs.tower).eval()
+    rows = [(e.text, e.text_pair) for rows in inputs.dev_examples.values() for e in rows]
     pairs = [(first, second) for first, second in rows if second is not None]
-    run = LoadedRun(Path(folder), blueprint, network, tokenizer)
+    run = LoadedRun(Path(folder), run_spec, network, tokenizer)
     return run, ([first for first, _ in pairs], [second for _, second in pairs])
 
 
@@ -46,7 +46,7 @@ def contenders(words: Sequence[str]) -> tuple[dict[str, Callable[[], object]], L
 
     def one_by_one() -> None:
         for task in apart.tasks:
-            second = pairs[1] if apart.blueprint.specs[task].is_pair else None
+            second = pairs[1] if apart.run_spec.specs[task].is_pair else None
             apart.predict(pairs[0], second, [task])
 
     works = {
@@ -59,7 +59,7 @@ def contenders(words: Sequence[str]) -> tuple[dict[str, Callable[[], object]], L
 
 def race(works: dict[str, Callable[[], object]], rounds: int, run: LoadedRun) -> list[list[float]]:
     """Seconds of each contender, round by round; the first rounds warm up and are left out."""
-    device = run.blueprint.runtime.device
+    device = run.run_spec.runtime.device
     found = [[timed(device, work) for work in works.values()] for _ in range(UNTIMED + rounds)]
     return found[UNTIMED:]
 
@@ -88,7 +88,7 @@ def main() -> None:
         given = [word.replace("{folder}", folder) for word in (*words, *options.words)]
         works, run, pairs = contenders(given)
         seconds = race(works, options.rounds, run)
-    print(f"{pairs} pairs, {run.blueprint.plan} against I, {run.blueprint.runtime.precision}")
+    print(f"{pairs} pairs, {run.run_spec.plan} against I, {run.run_spec.runtime.precision}")
     print("\n".join(lines(list(works), seconds, pairs)))
 
 

@@ -8,16 +8,16 @@ from hydra import compose, initialize_config_module
 
 from benchmarks.flops import count_prediction, count_training
 from benchmarks.records import Load
-from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.build import make_learner
+from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.config import Config, register, to_config
-from mtl_sharing.data.batches import TrainingBatches
-from mtl_sharing.frozen_states import with_frozen_states
-from mtl_sharing.material import Material, read_material
+from mtl_sharing.data.tokens.batches import TrainingBatches
+from mtl_sharing.job.frozen_states import with_frozen_states
+from mtl_sharing.job.inputs import RunInputs, load_inputs
+from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
+from mtl_sharing.job.timing import predict_all, timed_text
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.run.learner import Learner
-from mtl_sharing.score.calibrate import predict_all, timed_text
-from mtl_sharing.types import LabelledBatch, PackedBatch
+from mtl_sharing.training.learner import Learner
 
 TOTAL_STEPS = 10_000
 _TEXTS_OF_A_TASK = 32
@@ -30,23 +30,23 @@ def compose_config(words: Iterable[str]) -> Config:
         return to_config(compose("train", overrides=list(words)))
 
 
-def prepare(words: Iterable[str]) -> tuple[Blueprint, Material]:
+def prepare(words: Iterable[str]) -> tuple[RunSpec, RunInputs]:
     """The checked config of these overrides, and the data and weights that it names."""
-    blueprint = make_blueprint(compose_config(words))
+    run_spec = start_on_machine(resolve_spec(compose_config(words)))
     with TemporaryDirectory() as folder:
-        return blueprint, read_material(blueprint, Path(folder))
+        return run_spec, load_inputs(run_spec, Path(folder))
 
 
-def learner_of(words: str) -> Learner:
+def assemble_learner(words: str) -> Learner:
     """A fresh learner of the config that these overrides make."""
-    blueprint, material = prepare(words.split())
-    return make_learner(blueprint, material, blueprint.architecture)
+    run_spec, inputs = prepare(words.split())
+    return make_learner(run_spec, inputs, run_spec.architecture)
 
 
-def grouped_batches(blueprint: Blueprint, material: Material) -> dict[str, TrainingBatches]:
+def grouped_batches(run_spec: RunSpec, inputs: RunInputs) -> dict[str, TrainingBatches]:
     """The batches that the project's learner takes, of every task by number."""
-    size, seed = blueprint.config.trainer.batch_size, blueprint.config.seed
-    return {name: TrainingBatches(name, data, size, seed) for name, data in material.train.items()}
+    size, seed = run_spec.config.trainer.batch_size, run_spec.config.seed
+    return {name: TrainingBatches(name, data, size, seed) for name, data in inputs.train.items()}
 
 
 def load_of(batches: Mapping[str, LabelledBatch], architecture: Architecture) -> Load:
@@ -65,10 +65,10 @@ def prediction_load(text: PackedBatch, architecture: Architecture) -> Load:
     return Load(text.sequences, sum(text.lengths), flops)
 
 
-def _check_states(blueprint: Blueprint, material: Material) -> None:
+def _check_states(run_spec: RunSpec, inputs: RunInputs) -> None:
     """Raises RuntimeError where a cache that a workload asks for has not been filled."""
-    if blueprint.config.cache.prefix and blueprint.architecture.frozen_layers:
-        missing = [name for name, data in material.train.items() if data.first.states is None]
+    if run_spec.config.cache.prefix and run_spec.architecture.frozen_layers:
+        missing = [name for name, data in inputs.train.items() if data.first.states is None]
         if missing:
             raise RuntimeError(f"no cached states of {', '.join(missing)}")
 
@@ -76,13 +76,13 @@ def _check_states(blueprint: Blueprint, material: Material) -> None:
 class ProjectTraining:
     """Training steps as ``mtl-train`` takes them, frozen states from the cache included."""
 
-    def __init__(self, blueprint: Blueprint, material: Material) -> None:
-        known = with_frozen_states(blueprint, material)
-        _check_states(blueprint, known)
-        self.learner = make_learner(blueprint, known, blueprint.architecture)
-        self.batches = grouped_batches(blueprint, material)
-        self.architecture = blueprint.architecture
-        self.device, self.how = blueprint.runtime.device, blueprint.runtime.precision
+    def __init__(self, run_spec: RunSpec, inputs: RunInputs) -> None:
+        known = with_frozen_states(run_spec, inputs)
+        _check_states(run_spec, known)
+        self.learner = make_learner(run_spec, known, run_spec.architecture)
+        self.batches = grouped_batches(run_spec, inputs)
+        self.architecture = run_spec.architecture
+        self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
 
     def step(self, number: int) -> None:
         """One update of the weights."""
@@ -98,11 +98,11 @@ class ProjectTraining:
 class ProjectPrediction:
     """Every task's prediction on the same text, through what fills ``time.predict_all_s``."""
 
-    def __init__(self, blueprint: Blueprint, material: Material) -> None:
-        self.learner = make_learner(blueprint, material, blueprint.architecture)
-        self.text = timed_text(material.dev)
-        self.device, self.how = blueprint.runtime.device, blueprint.runtime.precision
-        self.architecture = blueprint.architecture
+    def __init__(self, run_spec: RunSpec, inputs: RunInputs) -> None:
+        self.learner = make_learner(run_spec, inputs, run_spec.architecture)
+        self.text = timed_text(inputs.dev)
+        self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
+        self.architecture = run_spec.architecture
 
     def step(self, number: int) -> None:
         """One pass over the text."""

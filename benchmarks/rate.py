@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from benchmarks.answers import answer
 from benchmarks.clock import timed
-from mtl_sharing.run.precision import choose_device
+from mtl_sharing.utils.device import choose_device
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _ROWS = {"cpu": 2048, "cuda": 16384}

@@ -17,14 +17,14 @@ import numpy as np
 from benchmarks.clock import timed
 from benchmarks.contestant import resting_memory
 from benchmarks.project import compose_config
-from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.build import make_learner
-from mtl_sharing.data.batches import EncodedTask
-from mtl_sharing.data.tokenizing import TokenRows
-from mtl_sharing.material import Material
-from mtl_sharing.model.checkpoint import random_tower
-from mtl_sharing.run.files import replace_json
-from mtl_sharing.run.precision import peak_memory, reset_peak_memory
+from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.data.tokens.tokenizing import TokenRows
+from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
+from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.utils.device import peak_memory, reset_peak_memory
+from mtl_sharing.utils.files import replace_json
 
 UNTIMED, TIMED, PASSES = 2, 3, 2
 _BATCHES, _CLASSES, _FIRST_WORD = 8, 5, 5
@@ -110,12 +110,12 @@ def run_scaling(
 
 def measure(point: Point) -> Cost:
     """Builds a learner for the point and times its steps."""
-    blueprint = make_blueprint(compose_config(_words(point)))
-    material, device = _random_material(blueprint, point), blueprint.runtime.device
+    run_spec = start_on_machine(resolve_spec(compose_config(_words(point))))
+    inputs, device = _random_material(run_spec, point), run_spec.runtime.device
     gc.collect()
     reset_peak_memory(device)
     resting = resting_memory(device)
-    learner = make_learner(blueprint, material, blueprint.architecture)
+    learner = make_learner(run_spec, inputs, run_spec.architecture)
     total = UNTIMED + TIMED
     seconds = [timed(device, partial(learner.update, step, total)) for step in range(total)]
     examples = point.batch * point.tasks
@@ -200,12 +200,12 @@ def _words(point: Point) -> list[str]:
     ]
 
 
-def _random_material(blueprint: Blueprint, point: Point) -> Material:
+def _random_material(run_spec: RunSpec, point: Point) -> RunInputs:
     data = {
-        name: _random_task(point, blueprint.shape.vocabulary, seed)
-        for seed, name in enumerate(blueprint.specs)
+        name: _random_task(point, run_spec.shape.vocabulary, seed)
+        for seed, name in enumerate(run_spec.specs)
     }
-    return Material(data, data, random_tower(blueprint.shape, seed=0), {})
+    return RunInputs(data, data, random_tower(run_spec.shape, seed=0), {})
 
 
 def _random_task(point: Point, vocabulary: int, seed: int) -> EncodedTask:

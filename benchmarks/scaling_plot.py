@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scaling import Cost, panels
-from mtl_sharing.run.files import replace_file
+from mtl_sharing.utils.files import replace_file
 
 _X_LABELS = {
     "batch size": "examples of each task in a step",

@@ -10,14 +10,14 @@ from functools import partial
 from statistics import median
 
 from benchmarks.clock import timed
-from benchmarks.project import learner_of
+from benchmarks.project import assemble_learner
 
 UNTIMED = 2
 
 
 def main(steps: int, configs: list[str]) -> None:
     """Prints median milliseconds, and the median ratio with its range, of each config."""
-    learners = [learner_of(words) for words in configs]
+    learners = [assemble_learner(words) for words in configs]
     seconds: list[list[float]] = [[] for _ in learners]
     for step in range(steps + UNTIMED):
         for learner, taken in zip(learners, seconds, strict=True):

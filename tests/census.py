@@ -7,7 +7,7 @@ from torch import nn
 
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.network import Network
-from mtl_sharing.score.cost import PlanCost
+from mtl_sharing.score.parameters import PlanCost
 
 Copies = list[tuple[tuple[str, ...], nn.Module]]
 

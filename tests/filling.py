@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtl_sharing.store.arrays import ArrayStore
+from mtl_sharing.cache.store import ArrayStore
 
 KIND = "numbers"
 ARRAYS = {

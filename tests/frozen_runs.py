@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from mtl_sharing.material import Material
+from mtl_sharing.evaluation.evaluate import evaluate
+from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.model.network import Network
-from mtl_sharing.run.evaluate import evaluate
-from mtl_sharing.run.trainer import Trainer
+from mtl_sharing.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Run:
 
 
 def finish(
-    trainer: Trainer, material: Material, meanwhile: Callable[[int], None] | None = None
+    trainer: Trainer, inputs: RunInputs, meanwhile: Callable[[int], None] | None = None
 ) -> Run:
     """Trains to the end and evaluates, as the main job does.
 
@@ -65,7 +65,7 @@ def finish(
 
     learner.update = watched
     trainer.run()
-    found = evaluate(trainer.network, material.dev, trainer.measures, trainer.runtime)
+    found = evaluate(trainer.network, inputs.dev, trainer.measures, trainer.runtime)
     state = torch.load(trainer.folder / "checkpoint" / "last.pt", weights_only=True)
     after = state["learner"]["network"]
     history = [{k: v for k, v in row.items() if k != "train_s"} for row in trainer.history]

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from filling import start
-from mtl_sharing.data.tokenizing import TokenRows
-from mtl_sharing.model.checkpoint import random_tower
-from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.run.frozen import FrozenLayers, StateCache
-from mtl_sharing.store.arrays import ArrayStore
+from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.data.tokens.tokenizing import TokenRows
+from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.shape import EncoderShape
+from mtl_sharing.training.frozen_layers import FrozenLayers, StateCache
 
 SHAPE = EncoderShape(
     family="bert", layers=3, hidden=21, heads=3, intermediate=31, vocabulary=53, positions=17,

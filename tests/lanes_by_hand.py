@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from mtl_sharing.model.parts import TaskHead
+from mtl_sharing.model.specs import TaskHead
 
 TASKS = ("sst", "quora", "sts")
 LENGTHS = (5, 1, 11, 5, 2, 3)

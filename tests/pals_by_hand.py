@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from mtl_sharing.model.parts import PalShape, TaskHead
-from mtl_sharing.model.settings import PalsConfig
+from mtl_sharing.model.specs import PalShape, TaskHead
+from mtl_sharing.plan.settings import PalsConfig
 
 TASKS = ("a", "b", "c")
 LENGTHS = {"a": (5, 1, 11, 5), "b": (7, 7), "c": (1, 3)}

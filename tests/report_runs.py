@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mtl_sharing.run.metrics import correlation
+from mtl_sharing.evaluation.metrics import correlation
 
 FILES = ("result.json", "config.json", "metrics.csv", "predictions.parquet")
 

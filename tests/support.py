@@ -19,9 +19,9 @@ from hydra._internal.core_plugins.importlib_resources_config_source import (
 
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import HeadShape, LaneShape, PalShape, TaskHead
-from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.model.specs import HeadShape, LaneShape, PalShape, TaskHead
 from mtl_sharing.plan import SharingPlan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,7 +105,9 @@ def load_config(*overrides: str) -> Config:
     """The composed config of a dry run with these overrides."""
     register()
     with initialize_config_module("mtl_sharing.conf"):
-        return to_config(compose("train", overrides=["dry_run=true", *overrides]))
+        return to_config(
+            compose("train", overrides=["dry_run=true", "trainer.precision=fp32", *overrides])
+        )
 
 
 def start(cwd: Path, *words: str) -> subprocess.Popen:

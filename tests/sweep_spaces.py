@@ -12,12 +12,12 @@ from hydra.types import HydraContext, RunMode
 
 from mtl_sharing.config import register
 from mtl_sharing.sweep.plugin import register_sweeper
-from mtl_sharing.sweep.search import Search, open_search
 from mtl_sharing.sweep.settings import sweeper_of
+from mtl_sharing.sweep.space.spec import SweepSpec, resolve_sweep
 
 
 @contextmanager
-def opened(*words: str) -> Iterator[Search]:
+def opened(*words: str) -> Iterator[SweepSpec]:
     """The sweep of a command line, ``-m`` left out."""
     register()
     register_sweeper()
@@ -28,5 +28,5 @@ def opened(*words: str) -> Iterator[Search]:
         HydraConfig.instance().set_config(composed)
         options = sweeper_of(composed.hydra)
         assert options is not None
-        yield open_search(options, composed, HydraContext(loader, Callbacks()), words)
+        yield resolve_sweep(options, composed, HydraContext(loader, Callbacks()), words)
     Singleton.set_state(state)

@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from mtl_sharing.model.attention import SequenceLayout, first_token_attention, packed_attention
+from mtl_sharing.model.encoder.attention import (
+    SequenceLayout,
+    first_token_attention,
+    packed_attention,
+)
 from mtl_sharing.objectives.ties import Tie
 from support import QUICK
 

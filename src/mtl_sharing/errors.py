@@ -102,3 +102,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` (nearest: x)`` for the known name that looks most like ``name``, else nothing."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.4)
     return f" (nearest: {near[0]})" if near else ""
+
+
+def check_finite(what: str, value: float, when: str) -> None:
+    """Raises UserError where a loss or penalty has become NaN or infinite."""
+    if not math.isfinite(value):
+        allowed = "a finite number: try a lower optimizer.lr, optimizer.clip=1 or precision fp32"
+        raise UserError(what, f"{value} {when}", allowed)

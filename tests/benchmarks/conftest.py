@@ -26,7 +26,7 @@ def small_words():
 
 @pytest.fixture(scope="session")
 def made():
-    """Blueprint and material of a plan, each made once."""
+    """RunSpec and inputs of a plan, each made once."""
     known = {}
 
     def make(plan="S1-I2", *words):

@@ -10,7 +10,7 @@ from benchmarks import plain_loops
 from benchmarks.plain import PlainNetwork, pad
 from benchmarks.plain_loops import RandomBatches, fastest_way, make_plain
 from benchmarks.project import ProjectTraining, grouped_batches, timed_text
-from mtl_sharing.types import PackedBatch
+from mtl_sharing.batch import PackedBatch
 from support import perturb
 
 PLANS = ["S1-I2", "I3", "S3", "F1-S1-I1", "F3"]
@@ -24,11 +24,11 @@ def norm(network):
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("plan", PLANS)
 def test_losses_and_gradients_are_the_projects(made, plan, attention):
-    blueprint, material = made(plan)
-    network = perturb(blueprint.network(blueprint.architecture, material.tower)).train()
+    run_spec, inputs = made(plan)
+    network = perturb(run_spec.network(run_spec.architecture, inputs.tower)).train()
     plain = PlainNetwork(network, attention).train()
-    batches = {task: b[1] for task, b in grouped_batches(blueprint, material).items()}
-    measures = blueprint.measures
+    batches = {task: b[1] for task, b in grouped_batches(run_spec, inputs).items()}
+    measures = run_spec.measures
 
     def losses(raw):
         return [measures[task].objective.loss(raw[task], b.labels) for task, b in batches.items()]
@@ -45,17 +45,17 @@ def test_losses_and_gradients_are_the_projects(made, plan, attention):
 
 
 def test_only_a_frozen_prefix_runs_without_dropout(made):
-    blueprint, material = made("F1-S1-I1", "encoder.dropout=0.5")
-    network = blueprint.network(blueprint.architecture, material.tower)
+    run_spec, inputs = made("F1-S1-I1", "encoder.dropout=0.5")
+    network = run_spec.network(run_spec.architecture, inputs.tower)
     model = PlainNetwork(network).train().tasks["sst"]
     stages = [model.embeddings, *model.layers, model.pooler]
     assert [stage.training for stage in stages] == [False, False, True, True, True]
 
 
 def test_what_has_no_plain_counterpart_is_refused(made):
-    blueprint, material = made("S3", "sharing.pals.size=6")
+    run_spec, inputs = made("S3", "sharing.pals.size=6")
     with pytest.raises(ValueError, match="plain loop"):
-        PlainNetwork(blueprint.network(blueprint.architecture, material.tower))
+        PlainNetwork(run_spec.network(run_spec.architecture, inputs.tower))
 
 
 def test_padding_keeps_every_token_in_its_row():
@@ -67,25 +67,25 @@ def test_padding_keeps_every_token_in_its_row():
 
 
 def test_all_tasks_on_one_text_as_each_by_itself(made):
-    blueprint, material = made("S1-I2")
-    network = perturb(blueprint.network(blueprint.architecture, material.tower))
-    plain, text = PlainNetwork(network).eval(), pad(timed_text(material.dev))
+    run_spec, inputs = made("S1-I2")
+    network = perturb(run_spec.network(run_spec.architecture, inputs.tower))
+    plain, text = PlainNetwork(network).eval(), pad(timed_text(inputs.dev))
     together = plain.predict_all(text)
-    for task, raw in plain(dict.fromkeys(blueprint.specs, text)).items():
+    for task, raw in plain(dict.fromkeys(run_spec.specs, text)).items():
         torch.testing.assert_close(together[task], raw)
 
 
 def test_prediction_sees_every_text_once_by_length(made):
-    blueprint, material = made("S1-I2")
-    loop = make_plain(blueprint, material, "best", "predict")
+    run_spec, inputs = made("S1-I2")
+    loop = make_plain(run_spec, inputs, "best", "predict")
     lengths = [n for text in loop.texts for n in text.mask.sum(dim=1).tolist()]
-    assert lengths == sorted(timed_text(material.dev).lengths)
+    assert lengths == sorted(timed_text(inputs.dev).lengths)
     assert loop.load(0).examples == len(lengths) == 96
 
 
 def test_random_batches_hold_each_example_once_an_epoch(made):
-    _, material = made("S1-I2")
-    data = material.train["sst"]
+    _, inputs = made("S1-I2")
+    data = inputs.train["sst"]
     batches = RandomBatches("sst", data, 7, seed=3)
 
     def epoch(number):
@@ -100,8 +100,8 @@ def test_random_batches_hold_each_example_once_an_epoch(made):
 
 @pytest.mark.parametrize("kind", ["recipe", "best"])
 def test_a_loop_learns(made, kind):
-    blueprint, material = made("S1-I2", "optimizer.lr=5e-3")
-    loop = make_plain(blueprint, material, kind, "train")
+    run_spec, inputs = made("S1-I2", "optimizer.lr=5e-3")
+    loop = make_plain(run_spec, inputs, kind, "train")
     first = float(loop.gradients(0))
     loop.optimizer.zero_grad()
     for _ in range(30):
@@ -110,18 +110,18 @@ def test_a_loop_learns(made, kind):
 
 
 def test_the_best_loop_meets_the_projects_text_step_by_step(made):
-    blueprint, material = made("S1-I2")
-    ours = ProjectTraining(blueprint, material)
-    theirs = make_plain(blueprint, material, "best", "train")
+    run_spec, inputs = made("S1-I2")
+    ours = ProjectTraining(run_spec, inputs)
+    theirs = make_plain(run_spec, inputs, "best", "train")
     loads = [ours.load(number) for number in range(5)]
     assert loads == [theirs.load(number) for number in range(5)]
     assert len({load.tokens for load in loads}) > 1
-    assert loads != [make_plain(blueprint, material, "recipe", "train").load(n) for n in range(5)]
+    assert loads != [make_plain(run_spec, inputs, "recipe", "train").load(n) for n in range(5)]
 
 
 def test_the_projects_load_is_what_its_learner_takes(made):
-    blueprint, material = made("S1-I2")
-    ours, seen = ProjectTraining(blueprint, material), []
+    run_spec, inputs = made("S1-I2")
+    ours, seen = ProjectTraining(run_spec, inputs), []
     ours.learner.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     for number in range(3):
         ours.step(number)
@@ -156,8 +156,8 @@ def test_the_fastest_way_is_taken(monkeypatch):
 
 
 def test_a_trial_changes_no_weight(made):
-    blueprint, material = made("S1-I2")
-    loop = make_plain(blueprint, material, "best", "train")
+    run_spec, inputs = made("S1-I2")
+    loop = make_plain(run_spec, inputs, "best", "train")
     before = [weight.clone() for weight in loop.weights]
     fastest_way(loop)
     assert all(map(torch.equal, before, loop.weights))

@@ -9,7 +9,7 @@ from support import QUICK
 def test_contenders_do_the_same_work(tmp_path):
     words = ("suite=bundled", *QUICK, "encoder.layers=2", f"cache.folder={tmp_path}")
     works, run, pairs = contenders(words)
-    assert str(run.blueprint.plan) == "S1-I1" and pairs == 60
+    assert str(run.run_spec.plan) == "S1-I1" and pairs == 60
     half, together = (works[name]() for name in list(works)[:2])
     # Untrained copies are equal, so sharing changes no prediction.
     pd.testing.assert_frame_equal(half, together, rtol=1e-4)

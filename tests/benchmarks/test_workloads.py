@@ -14,7 +14,7 @@ from benchmarks.workloads import (
     quick,
     width,
 )
-from mtl_sharing.blueprint import make_blueprint
+from mtl_sharing.job.spec import resolve_spec
 
 ENTRIES = [(w, c) for w in WORKLOADS for c in w.contenders]
 PLANS = {
@@ -32,13 +32,13 @@ def test_every_contender_composes(workload, contender):
     words = [*data_words(None), *workload.overrides, *contender.overrides, "dry_run=true"]
     cached = contender.name == CACHED or workload.name not in ("fsi", "frozen_half", "frozen_all")
     config = compose_config(word.replace(FOLDER, "/nowhere") for word in words)
-    blueprint = make_blueprint(config)
-    assert blueprint.shape.hidden == width(workload)
-    assert str(blueprint.plan) == PLANS.get(workload.name, str(blueprint.plan))
+    run_spec = resolve_spec(config)
+    assert run_spec.shape.hidden == width(workload)
+    assert str(run_spec.plan) == PLANS.get(workload.name, str(run_spec.plan))
     assert config.trainer.batch_size == BATCHES.get(workload.name, 16)
     assert config.cache.prefix == cached and config.cache.folder == "/nowhere"
-    assert all(blueprint.joined.values())
-    assert (workload.name == "pals") == (blueprint.architecture.pals is not None)
+    assert all(run_spec.joined.values())
+    assert (workload.name == "pals") == (run_spec.architecture.pals is not None)
 
 
 def test_targets_and_pairs_name_contenders():

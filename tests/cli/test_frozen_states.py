@@ -9,8 +9,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from mtl_sharing.run import progress
-from mtl_sharing.run.learner import Learner
+from mtl_sharing.training.learner import Learner
+from mtl_sharing.utils import progress
 from support import QUICK
 
 WORDS = (*QUICK, "encoder.layers=4", "sharing.plan=F3-I1", "encoder.dropout=0.1",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtl_sharing.cli.failures import INTERRUPTED, MISTAKE, explain
+from mtl_sharing.cli.exit import INTERRUPTED, MISTAKE, explain
 from mtl_sharing.errors import UserError
 from support import QUICK, interrupt_reading
 

@@ -6,8 +6,8 @@ import pytest
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from mtl_sharing.blueprint import make_blueprint
-from mtl_sharing.material import read_material
+from mtl_sharing.job.inputs import load_inputs
+from mtl_sharing.job.spec import resolve_spec
 from spacy_pipelines import make_pipeline
 from support import QUICK, load_config
 
@@ -100,12 +100,12 @@ def test_texts_of_both_splits_are_cleaned(tmp_path):
     tokenizer, steps = "null", "[]"
     for _ in range(2):
         own = f"encoder.tokenizer={tokenizer}", f"suite.clean={steps}"
-        blueprint = make_blueprint(load_config(*words, *own))
+        run_spec = resolve_spec(load_config(*words, *own))
         folder = tmp_path / ("raw" if steps == "[]" else "clean")
         folder.mkdir()
-        material = read_material(blueprint, folder)
+        inputs = load_inputs(run_spec, folder)
         the = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("the")
-        data = [*material.train.values(), *material.dev.values()]
+        data = [*inputs.train.values(), *inputs.dev.values()]
         assert the is not None
         assert [len(each) for each in data] == [40] * 3 + [30] * 3
         assert {bool((each.first.tokens == the).any()) for each in data} == {steps == "[]"}

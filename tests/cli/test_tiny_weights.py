@@ -6,15 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtl_sharing.blueprint import make_blueprint
-from mtl_sharing.build import make_learner
 from mtl_sharing.cli.tiny_weights import FOLDER, WORDS, main
-from mtl_sharing.data.masking import MaskedBatches
-from mtl_sharing.material import read_material
-from mtl_sharing.model.checkpoint import load_tower
+from mtl_sharing.data.tokens.masking import MaskedBatches
+from mtl_sharing.evaluation.evaluate import evaluate
+from mtl_sharing.job.inputs import load_inputs
+from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.spec import resolve_spec
+from mtl_sharing.model.encoder.checkpoint import load_tower
 from mtl_sharing.model.mlm_head import MaskedLanguageModel, load_mlm_head
 from mtl_sharing.objectives.pretraining import MaskedTokens
-from mtl_sharing.run.evaluate import evaluate
 from support import load_config
 
 SMALL = ("suite.max_train_rows=60", "suite.max_dev_rows=20", "phases.mlm.steps=3")
@@ -24,11 +24,11 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json")
 def test_what_is_shipped_is_small_and_whole():
     assert sorted(path.name for path in FOLDER.iterdir()) == sorted(FILES)
     assert (FOLDER / "model.safetensors").stat().st_size < 4e6
-    blueprint = make_blueprint(load_config("sharing=shared"))
-    assert blueprint.config.encoder.checkpoint == "pkg://mtl_sharing/weights/tiny"
-    loaded = load_tower(FOLDER / "model.safetensors", blueprint.shape, seed=0)
+    run_spec = resolve_spec(load_config("sharing=shared"))
+    assert run_spec.config.encoder.checkpoint == "pkg://mtl_sharing/weights/tiny"
+    loaded = load_tower(FOLDER / "model.safetensors", run_spec.shape, seed=0)
     assert loaded.fresh == ("pooler",)  # no head of the default run reads it
-    assert load_mlm_head(FOLDER / "model.safetensors", blueprint.shape) is not None
+    assert load_mlm_head(FOLDER / "model.safetensors", run_spec.shape) is not None
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,16 @@ def test_only_the_bundled_suite_starts_from_it(words, checkpoint):
 def masked_loss(folder, tmp_path):
     """Mean loss over hidden tokens of dev text that the pretraining did not see."""
     words = ("sharing=shared", "phases=mlm", f"encoder.checkpoint={folder}")
-    blueprint = make_blueprint(load_config(*words))
-    material = read_material(blueprint, tmp_path)
-    head = load_mlm_head(folder / "model.safetensors", blueprint.shape)
-    model = MaskedLanguageModel(blueprint.network(blueprint.architecture, material.tower), head)
+    run_spec = resolve_spec(load_config(*words))
+    inputs = load_inputs(run_spec, tmp_path)
+    head = load_mlm_head(folder / "model.safetensors", run_spec.shape)
+    model = MaskedLanguageModel(run_spec.network(run_spec.architecture, inputs.tower), head)
     losses = []
-    for name, data in material.dev.items():
-        batch = MaskedBatches(name, data, 100, 0, material.vocabulary)[0]
+    for name, data in inputs.dev.items():
+        batch = MaskedBatches(name, data, 100, 0, inputs.vocabulary)[0]
         with torch.no_grad():
             raw = model.eval()({name: batch.text})[name]
-        losses.append(MaskedTokens(blueprint.shape.vocabulary).loss(raw, batch.labels).item())
+        losses.append(MaskedTokens(run_spec.shape.vocabulary).loss(raw, batch.labels).item())
     return sum(losses) / len(losses)
 
 
@@ -86,13 +86,13 @@ def test_frozen_layers_mean_something(tmp_path):
     found = []
     for start in ((), ("encoder.checkpoint=null",)):
         torch.manual_seed(0)
-        blueprint = make_blueprint(load_config(*words, *start))
+        run_spec = resolve_spec(load_config(*words, *start))
         place = tmp_path / str(len(start))
         place.mkdir()
-        material = read_material(blueprint, place)
-        learner = make_learner(blueprint, material, blueprint.architecture)
+        inputs = load_inputs(run_spec, place)
+        learner = make_learner(run_spec, inputs, run_spec.architecture)
         for step in range(150):
             learner.update(step, 150)
-        judged = evaluate(learner.network, material.dev, blueprint.measures, blueprint.runtime)
+        judged = evaluate(learner.network, inputs.dev, run_spec.measures, run_spec.runtime)
         found.append(judged.performance)
     assert found[0] > found[1] + 0.03

@@ -9,8 +9,8 @@ from tempfile import mkdtemp
 import pytest
 
 from census import built, check_cost, stage_counts, summary
-from mtl_sharing.blueprint import Blueprint, make_blueprint
-from mtl_sharing.score.cost import plan_cost
+from mtl_sharing.job.spec import RunSpec, resolve_spec
+from mtl_sharing.score.parameters import plan_cost
 from spacy_pipelines import make_pipeline
 from support import QUICK, ROOT, load_config
 
@@ -62,15 +62,15 @@ def test_no_file_is_forgotten():
     assert folders == set(GROUPS)
 
 
-def check_accounts(blueprint: Blueprint) -> None:
+def check_accounts(run_spec: RunSpec) -> None:
     """Holds the accounting of the regime and of its baseline against their built networks."""
-    for architecture in (blueprint.architecture, blueprint.baseline):
+    for architecture in (run_spec.architecture, run_spec.baseline):
         check_cost(plan_cost(architecture), built(architecture))
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_every_option_builds(path):
-    check_accounts(make_blueprint(load_config(*choice(path))))
+    check_accounts(resolve_spec(load_config(*choice(path))))
 
 
 def test_every_experiment_is_tried():
@@ -80,12 +80,12 @@ def test_every_experiment_is_tried():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs_small_with_the_numbers_of_the_built_network(mtl_train, name):
     words = (f"+experiment={name}", *SMALL, *QUICK, *needs(f"experiment/{name}"))
-    blueprint = make_blueprint(load_config(*words))
-    check_accounts(blueprint)
+    run_spec = resolve_spec(load_config(*words))
+    check_accounts(run_spec)
     done = mtl_train(*words)
     assert done.code == 0, done.err
     assert done.result["status"] == "finished"
-    check_plan(json.loads((done.folder / "plan.json").read_text()), blueprint)
+    check_plan(json.loads((done.folder / "plan.json").read_text()), run_spec)
 
 
 @pytest.mark.parametrize("name", ["hybrid", "lanes_attention", "pals_wide", "soft_fsi"])
@@ -94,14 +94,14 @@ def test_a_dry_run_writes_the_same_numbers(mtl_train, name):
     done = mtl_train(*words, "dry_run=true")
     assert done.code == 0, done.err
     plan = json.loads((done.folder / "plan.json").read_text())
-    check_plan(plan, make_blueprint(load_config(*words)))
+    check_plan(plan, resolve_spec(load_config(*words)))
 
 
-def check_plan(plan: dict, blueprint: Blueprint) -> None:
+def check_plan(plan: dict, run_spec: RunSpec) -> None:
     """Holds plan.json against the built networks."""
-    network = built(blueprint.architecture)
+    network = built(run_spec.architecture)
     assert plan["params"] == summary(network)
-    assert plan["baseline"]["params"] == summary(built(blueprint.baseline))
+    assert plan["baseline"]["params"] == summary(built(run_spec.baseline))
     assert plan["memory"]["model_bytes"] == 4 * plan["params"]["total"]
     stages = stage_counts(network)
     assert {stage["stage"]: tuple(stage["parameters"]) for stage in plan["stages"]} == stages

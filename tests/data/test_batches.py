@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl_sharing.data.batches import (
+from mtl_sharing.data.examples.examples import Example
+from mtl_sharing.data.tokens.batches import (
     EncodedTask,
     TrainingBatches,
     encode_examples,
     evaluation_batches,
 )
-from mtl_sharing.data.examples import Example
-from mtl_sharing.data.tokenizing import TokenRows, encode, train_tokenizer
+from mtl_sharing.data.tokens.tokenizing import TokenRows, encode, train_tokenizer
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "wizard", "box"]
 RANDOM = np.random.default_rng(29)
@@ -196,7 +196,7 @@ def test_single_texts_have_no_second(tokenizer):
 
 TRAIN = """
 import sys
-from mtl_sharing.data.tokenizing import train_tokenizer
+from mtl_sharing.data.tokens.tokenizing import train_tokenizer
 sys.stdout.write(train_tokenizer(sys.stdin.read().splitlines(), 90).to_str())
 """
 

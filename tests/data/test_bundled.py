@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from mtl_sharing.data.bundled import (
+from mtl_sharing.data.examples.bundled import (
     BUNDLED_SIZES,
     BUNDLED_TASKS,
     MODIFIERS,
@@ -13,8 +13,8 @@ from mtl_sharing.data.bundled import (
     bundled_examples,
     sentiment_class,
 )
-from mtl_sharing.data.bundled_lexicon import CONCEPTS, made_up_words, word_concepts
-from mtl_sharing.data.examples import Example, shared_texts
+from mtl_sharing.data.examples.bundled_lexicon import CONCEPTS, made_up_words, word_concepts
+from mtl_sharing.data.examples.examples import Example, shared_texts
 from mtl_sharing.errors import UserError
 
 SPLITS = ("train", "dev", "test")

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from mtl_sharing.data.examples import Example, SharedTexts, load_examples, shared_texts
-from mtl_sharing.data.sources import ColumnsConfig, FormatConfig
-from mtl_sharing.data.tasks import TaskConfig, TaskSpec, task_spec
+from mtl_sharing.data.examples.examples import Example, SharedTexts, load_examples, shared_texts
+from mtl_sharing.data.tasks.sources import ColumnsConfig, FormatConfig
+from mtl_sharing.data.tasks.task import TaskConfig, TaskSpec, task_spec
 from mtl_sharing.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

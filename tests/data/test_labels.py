@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl_sharing.data.labels import LabelReader, LabelSpace, label_reader
+from mtl_sharing.data.tasks.labels import LabelReader, LabelSpace, label_reader
 from mtl_sharing.errors import UserError
 
 BINARY = LabelSpace(2, None, None)

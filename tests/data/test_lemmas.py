@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtl_sharing.data.lemmas import Lemmatizer
+from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.data.text.lemmas import Lemmatizer
 from mtl_sharing.errors import UserError
-from mtl_sharing.store.arrays import ArrayStore
 from spacy_pipelines import make_pipeline
 
 LEMMAS = {"mice": "mouse", "ran": "run", "été": "être"}

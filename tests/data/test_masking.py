@@ -12,10 +12,10 @@ from tokenizers.implementations import ByteLevelBPETokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from tokenizers.models import BPE, Unigram, WordLevel
 
-from mtl_sharing.data.batches import EncodedTask, TrainingBatches
-from mtl_sharing.data.masking import MaskedBatches, Vocabulary, mask_tokens
-from mtl_sharing.data.states import Health, StoredStates, checksum
-from mtl_sharing.data.tokenizing import TokenRows, encode
+from mtl_sharing.data.tokens.batches import EncodedTask, TrainingBatches
+from mtl_sharing.data.tokens.masking import MaskedBatches, Vocabulary, mask_tokens
+from mtl_sharing.data.tokens.stored_states import StateFile, StoredStates, checksum
+from mtl_sharing.data.tokens.tokenizing import TokenRows, encode
 from mtl_sharing.errors import UserError
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -250,7 +250,7 @@ def test_states_of_the_text_before_masking_are_not_used(vocabulary):
     values = np.ones((len(data.first.tokens), 2), np.float32)
     sums = [checksum(values[:length]) for length in data.first.lengths]
     states = StoredStates(values, data.first.offsets, np.array(sums, np.uint32), np.arange(9),
-                          Health(lambda: None))  # fmt: skip
+                          StateFile(lambda: None))  # fmt: skip
     known = replace(data, first=replace(data.first, states=states))
     assert TrainingBatches("a", known, 5, 3)[0].text.states is not None
     batch = MaskedBatches("a", known, 5, 3, vocabulary)[0]

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl_sharing.data.batches import TrainingBatches
-from mtl_sharing.data.bundled import bundled_examples
-from mtl_sharing.data.examples import Example
-from mtl_sharing.data.positive_pairs import encode_positive_pairs, positive_pairs
-from mtl_sharing.data.tasks import ColumnsConfig, TaskConfig, task_spec
-from mtl_sharing.data.tokenizing import train_tokenizer
+from mtl_sharing.data.examples.bundled import bundled_examples
+from mtl_sharing.data.examples.examples import Example
+from mtl_sharing.data.tasks.task import ColumnsConfig, TaskConfig, task_spec
+from mtl_sharing.data.tokens.batches import TrainingBatches
+from mtl_sharing.data.tokens.positive_pairs import encode_positive_pairs, positive_pairs
+from mtl_sharing.data.tokens.tokenizing import train_tokenizer
 from mtl_sharing.errors import UserError
 
 PAIR = ColumnsConfig(text_pair="second")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from mtl_sharing.data.examples import Example, SourceCount, load_examples, shared_texts
-from mtl_sharing.data.sources import ColumnsConfig, FormatConfig, SourceConfig
-from mtl_sharing.data.tasks import TaskConfig, TaskSpec, task_spec
+from mtl_sharing.data.examples.examples import Example, SourceCount, load_examples, shared_texts
+from mtl_sharing.data.tasks.sources import ColumnsConfig, FormatConfig, SourceConfig
+from mtl_sharing.data.tasks.task import TaskConfig, TaskSpec, task_spec
 from mtl_sharing.errors import UserError
 from support import COURSE_DATA, ROOT
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mtl_sharing.data.tables import Record, read_table, table_columns
+from mtl_sharing.data.tables.tables import Record, read_table, table_columns
 from mtl_sharing.errors import UserError
 
 

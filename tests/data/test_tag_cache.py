@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from mtl_sharing.data import tag_cache
-from mtl_sharing.data.batches import encode_examples
-from mtl_sharing.data.examples import Example
-from mtl_sharing.data.masking import MaskedBatches, Vocabulary
+from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.settings import TagsConfig
-from mtl_sharing.data.tag_cache import TaggedEncoding
-from mtl_sharing.data.tagging import tag_scheme
-from mtl_sharing.data.token_cache import TokenCache
-from mtl_sharing.data.tokenizing import encode, train_tokenizer
+from mtl_sharing.data.text.tagging import tag_scheme
+from mtl_sharing.data.tokens import tag_cache
+from mtl_sharing.data.tokens.batches import encode_examples
+from mtl_sharing.data.tokens.masking import MaskedBatches, Vocabulary
+from mtl_sharing.data.tokens.tag_cache import TaggedEncoding
+from mtl_sharing.data.tokens.token_cache import TokenCache
+from mtl_sharing.data.tokens.tokenizing import encode, train_tokenizer
 from mtl_sharing.errors import UserError
-from mtl_sharing.score.calibrate import timed_text
-from mtl_sharing.store.arrays import ArrayStore
+from mtl_sharing.job.timing import timed_text
 from spacy_pipelines import POS, make_pipeline
 
 WORDS = [*POS, "brown fox", "zebra", "snowflake"]

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from mtl_sharing.data.settings import TagsConfig
-from mtl_sharing.data.tag_alignment import align
-from mtl_sharing.data.tagging import UNIVERSAL, tag_scheme, tag_words
-from mtl_sharing.data.tokenizing import encode, train_tokenizer
+from mtl_sharing.data.text.tagging import UNIVERSAL, tag_scheme, tag_words
+from mtl_sharing.data.tokens.tag_alignment import align
+from mtl_sharing.data.tokens.tokenizing import encode, train_tokenizer
 from mtl_sharing.errors import UserError
 from spacy_pipelines import make_pipeline
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from mtl_sharing.data import token_cache
-from mtl_sharing.data.batches import TrainingBatches, encode_examples, evaluation_batches
-from mtl_sharing.data.examples import Example
-from mtl_sharing.data.token_cache import TokenCache, token_key
-from mtl_sharing.data.tokenizing import encode, train_tokenizer
-from mtl_sharing.store.arrays import ArrayStore
+from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.data.examples.examples import Example
+from mtl_sharing.data.tokens import token_cache
+from mtl_sharing.data.tokens.batches import TrainingBatches, encode_examples, evaluation_batches
+from mtl_sharing.data.tokens.token_cache import TokenCache, token_key
+from mtl_sharing.data.tokens.tokenizing import encode, train_tokenizer
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "wizard", "box"]
 RANDOM = np.random.default_rng(31)
@@ -106,7 +106,7 @@ def test_a_key_is_the_same_whatever_was_encoded_before(tokenizer):
 KEY = """
 import sys
 from tokenizers import Tokenizer
-from mtl_sharing.data.token_cache import token_key
+from mtl_sharing.data.tokens.token_cache import token_key
 print(token_key(Tokenizer.from_file(sys.argv[1]), sys.stdin.read().splitlines(), 8))
 """
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from mtl_sharing.model.checkpoint import random_tower
-from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.types import PackedBatch
+from mtl_sharing.batch import PackedBatch
+from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.shape import EncoderShape
 
 SHAPE = {
     "family": "bert", "layers": 3, "hidden": 21, "heads": 3, "intermediate": 31, "vocabulary": 53,

@@ -3,8 +3,12 @@
 import pytest
 import torch
 
-from mtl_sharing.model import attention
-from mtl_sharing.model.attention import SequenceLayout, first_token_attention, packed_attention
+from mtl_sharing.model.encoder import attention
+from mtl_sharing.model.encoder.attention import (
+    SequenceLayout,
+    first_token_attention,
+    packed_attention,
+)
 
 CPU = torch.device("cpu")
 

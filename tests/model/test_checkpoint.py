@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.checkpoint import load_tower, random_tower, read_weights
-from mtl_sharing.model.sources import checkpoint_folder, read_config, weight_file
+from mtl_sharing.model.encoder.checkpoint import load_tower, random_tower, read_weights
+from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, read_config, weight_file
 
 # Where a tower's weights stand in a checkpoint of BERT, written out by hand.
 TABLES = {

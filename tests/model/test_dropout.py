@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtl_sharing.model.dropout import Dropout, add_dropout, dropout
+from mtl_sharing.model.encoder.dropout import Dropout, add_dropout, dropout
 
 ROWS, WIDTH = 997, 523  # an odd number of values, so that a word of four is cut
 

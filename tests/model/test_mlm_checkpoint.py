@@ -5,15 +5,15 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from mtl_sharing.batch import PackedBatch
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.checkpoint import load_tower
+from mtl_sharing.model.encoder.checkpoint import load_tower
+from mtl_sharing.model.encoder.checkpoint_files import read_config, weight_file
+from mtl_sharing.model.encoder.shape import checkpoint_shape
 from mtl_sharing.model.mlm_head import MaskedLanguageModel, load_mlm_head
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import TaskHead
-from mtl_sharing.model.shape import checkpoint_shape
-from mtl_sharing.model.sources import read_config, weight_file
+from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.objectives.pretraining import MaskedTokens
-from mtl_sharing.types import PackedBatch
 from support import architecture_of
 
 SIZES = {

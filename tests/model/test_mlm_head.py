@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mtl_sharing.batch import PackedBatch
 from mtl_sharing.model.mlm_head import MaskedLanguageModel, random_mlm_head
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import TaskHead
+from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.objectives.pretraining import MaskedTokens
-from mtl_sharing.types import PackedBatch
 from support import architecture_of, perturb
 
 TASKS = ("a", "b", "c")

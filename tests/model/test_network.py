@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mtl_sharing.batch import PackedBatch
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.heads import check_features, cosine, pair_features
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import HeadShape, TaskHead
-from mtl_sharing.types import PackedBatch
+from mtl_sharing.model.specs import HeadShape, TaskHead
 from support import architecture_of, perturb
 
 TASKS = ("a", "b", "c")

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from mtl_sharing.batch import PackedBatch
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.pair_embeddings import PairEmbeddings
-from mtl_sharing.model.parts import TaskHead
+from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.objectives.pretraining import RankedPairs
-from mtl_sharing.types import PackedBatch
 from support import architecture_of, perturb
 
 TASKS = ("a", "b", "c")

@@ -4,12 +4,12 @@ import pytest
 import torch
 import transformers
 
-from mtl_sharing.model.checkpoint import load_tower
-from mtl_sharing.model.planned import PlannedEncoder, by_task
-from mtl_sharing.model.shape import checkpoint_shape
-from mtl_sharing.model.sources import read_config, weight_file
+from mtl_sharing.batch import PackedBatch
+from mtl_sharing.model.encoder.checkpoint import load_tower
+from mtl_sharing.model.encoder.checkpoint_files import read_config, weight_file
+from mtl_sharing.model.encoder.shape import checkpoint_shape
+from mtl_sharing.model.planned_encoder import PlannedEncoder, by_task
 from mtl_sharing.plan import SharingPlan
-from mtl_sharing.types import PackedBatch
 
 BERT = {
     "vocab_size": 53, "hidden_size": 21, "num_hidden_layers": 2, "num_attention_heads": 3,

@@ -6,9 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mtl_sharing.model.checkpoint import load_tower, random_tower
-from mtl_sharing.model.saving import plain_weights
-from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.model.encoder.checkpoint import load_tower, plain_weights, random_tower
+from mtl_sharing.model.encoder.shape import EncoderShape
 
 SHAPE = {
     "layers": 2, "hidden": 12, "heads": 3, "intermediate": 19, "vocabulary": 29, "positions": 17,

@@ -3,7 +3,7 @@
 import pytest
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.shape import EncoderConfig, checkpoint_shape, resolve_shape
+from mtl_sharing.model.encoder.shape import EncoderConfig, checkpoint_shape, resolve_shape
 
 BERT = {
     "model_type": "bert", "vocab_size": 53, "hidden_size": 21, "num_hidden_layers": 2,

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from census import built, check_cost
-from mtl_sharing.model.checkpoint import load_tower, random_tower
+from mtl_sharing.batch import PackedBatch
+from mtl_sharing.model.encoder.checkpoint import load_tower, random_tower
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import TaskHead
-from mtl_sharing.model.planned import PlannedEncoder
+from mtl_sharing.model.planned_encoder import PlannedEncoder
+from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.plan import SharingPlan
-from mtl_sharing.score.cost import plan_cost
-from mtl_sharing.types import PackedBatch
+from mtl_sharing.score.parameters import plan_cost
 from support import architecture_of
 
 POS, ENTITIES = 7, 5

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.errors import UserError
 from mtl_sharing.objectives.losses import make_objective
 from mtl_sharing.objectives.regularizers import make_regularizer
 from mtl_sharing.objectives.settings import RegularizerConfig
-from mtl_sharing.types import LabelledBatch, PackedBatch
 
 WIDTH = 7
 OBJECTIVES = {

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.objectives.settings import TieConfig
 from mtl_sharing.objectives.ties import KINDS, check_tie, make_tie
+from mtl_sharing.plan.settings import TieConfig
 
 # Two of equal size and unequal shape, one that no other matches, a vector shorter than the copies.
 SHAPES = ((3, 4), (7,), (2, 6), (5, 3, 1), (1,))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.loaded import load_run
+from mtl_sharing.predict.loaded_run import load_run
 from spacy_pipelines import make_pipeline
 
 SMALL = ("encoder.layers=2",)
@@ -41,7 +41,7 @@ def check_against_its_run(folder):
     together = run.predict(pairs["text"].tolist(), pairs["text_pair"].tolist(), batch_size=7)
     compare(together, "quora", pairs)
     for task in run.tasks:
-        second = pairs["text_pair"].tolist() if run.blueprint.specs[task].is_pair else None
+        second = pairs["text_pair"].tolist() if run.run_spec.specs[task].is_pair else None
         alone = run.predict(pairs["text"].tolist(), second, [task])
         np.testing.assert_allclose(together[task].astype(float), alone[task].astype(float),
                                    atol=1e-5)  # fmt: skip

@@ -6,8 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from mtl_sharing.data.bundled import bundled_examples
-from mtl_sharing.predictor import Predictor
+from mtl_sharing.data.examples.bundled import bundled_examples
+from mtl_sharing.predict.predictor import Predictor
 from support import QUICK
 
 RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",

@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 
 import mtl_sharing.predict.inputs as inputs
-from mtl_sharing.loaded import load_run
-from mtl_sharing.predictor import Predictor
+from mtl_sharing.predict.loaded_run import load_run
+from mtl_sharing.predict.predictor import Predictor
 
 RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
        "task.sst.labels=[awful,bad,fair,good,great]")  # fmt: skip

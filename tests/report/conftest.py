@@ -10,7 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from mtl_sharing.cli.train import main
-from mtl_sharing.report.write import write_report
+from mtl_sharing.report.build import write_report
 from report_pages import NASTY, with_nasty_text
 from report_runs import Maker
 from support import QUICK

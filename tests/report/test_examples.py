@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from mtl_sharing.report.evidence import Evidence
-from mtl_sharing.report.examples import confusions, parting_examples, worst_examples
-from mtl_sharing.report.groups import make_groups
-from mtl_sharing.report.runs import read_runs
+from mtl_sharing.report.analysis.examples import confusions, parting_examples, worst_examples
+from mtl_sharing.report.analysis.predictions import RunPredictions
+from mtl_sharing.report.inputs.groups import make_groups
+from mtl_sharing.report.inputs.runs import read_runs
 
 
 def groups_in(folder):
@@ -19,7 +19,7 @@ def groups_in(folder):
 def test_the_worst_have_the_largest_mean_error(real_runs, task):
     groups = groups_in(real_runs)
     group = groups[1]
-    found = worst_examples(group, task, Evidence.of(groups), count=4)
+    found = worst_examples(group, task, RunPredictions.of(groups), count=4)
     said = [run.read_predictions() for run in group.runs]
     each = [table[table["task"] == task].reset_index(drop=True) for table in said]
     mean = (each[0]["error"] + each[1]["error"]) / 2
@@ -38,7 +38,7 @@ def test_the_worst_have_the_largest_mean_error(real_runs, task):
 def test_confusions_are_those_of_the_predictions(real_runs):
     groups = groups_in(real_runs)
     group = groups[1]
-    found = {each.task: each for each in confusions(group, Evidence.of(groups))}
+    found = {each.task: each for each in confusions(group, RunPredictions.of(groups))}
     both = pd.concat([run.read_predictions() for run in group.runs])
     for task in ("sst", "quora"):
         rows = both[both["task"] == task]
@@ -51,7 +51,7 @@ def test_confusions_are_those_of_the_predictions(real_runs):
 def test_a_regressions_confusion_agrees_with_its_recalls(real_runs):
     groups = groups_in(real_runs / "single")
     run = groups[0].runs[0]
-    for each in confusions(groups[0], Evidence.of(groups)):
+    for each in confusions(groups[0], RunPredictions.of(groups)):
         by_class = run.result["tasks"][each.task]["by_class"]
         for place, name in enumerate(each.classes):
             right, total = each.counts[place, place], each.counts[place].sum()
@@ -61,7 +61,7 @@ def test_a_regressions_confusion_agrees_with_its_recalls(real_runs):
 def test_classes_have_their_names(make_run):
     make_run("run", settings={"task.quora.labels": ["other", "same"]})
     groups = groups_in(make_run.top)
-    found = {each.task: each for each in confusions(groups[0], Evidence.of(groups))}
+    found = {each.task: each for each in confusions(groups[0], RunPredictions.of(groups))}
     assert found["quora"].classes == ("other", "same")
 
 
@@ -79,7 +79,7 @@ def test_parting_examples_are_right_on_one_side_alone(make_run):
     make_run("a", answers=right)
     make_run("b", "S12", answers=wrong_at_two)
     one, other = groups_in(make_run.top)
-    evidence = Evidence.of([one, other])
+    evidence = RunPredictions.of([one, other])
     found = parting_examples(one, other, "sst", evidence)
     assert found["id"].tolist() == ["sst-dev-3", "sst-dev-7"]
     assert found["advantage"].tolist() == [1.0, 1.0]
@@ -94,7 +94,7 @@ def test_examples_without_predictions_are_none(make_run):
     (make_run("a") / "predictions.parquet").unlink()
     make_run("b", "S12")
     groups = groups_in(make_run.top)
-    evidence = Evidence.of(groups)
+    evidence = RunPredictions.of(groups)
     assert worst_examples(groups[0], "sst", evidence) is None
     assert parting_examples(groups[0], groups[1], "sst", evidence) is None
     assert list(confusions(groups[0], evidence)) == []

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mtl_sharing.report.groups import baseline_of, make_groups
-from mtl_sharing.report.runs import read_runs
+from mtl_sharing.report.inputs.groups import baseline_of, make_groups
+from mtl_sharing.report.inputs.runs import read_runs
 
 
 def groups_in(folder):

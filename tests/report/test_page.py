@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from mtl_sharing.report.page import (
+from mtl_sharing.report.page.page import (
     Cell,
     FigureView,
     Grid,

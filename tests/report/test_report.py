@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mtl_sharing.cli.report import main
-from mtl_sharing.report.figures.style import NAMED
-from mtl_sharing.report.sections import MOST_HEADLINES, MOST_LONG_ROWS
-from mtl_sharing.report.write import write_report
+from mtl_sharing.plotting.style import NAMED
+from mtl_sharing.report.build import write_report
+from mtl_sharing.report.page.sections import MOST_HEADLINES, MOST_LONG_ROWS
 from report_pages import NASTY, Reader
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mtl_sharing.report import resampling
-from mtl_sharing.report.resampling import resampled_metrics
-from mtl_sharing.run.metrics import task_metrics
+from mtl_sharing.evaluation.metrics import task_metrics
+from mtl_sharing.report.analysis import resampling
+from mtl_sharing.report.analysis.resampling import resampled_metrics
 
 KINDS = {"accuracy": "classes", "f1": "classes", "mcc": "classes"}
 

@@ -8,14 +8,14 @@ import pytest
 from pyarrow import parquet
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.report.collecting import collect
-from mtl_sharing.report.comparing import compare_all
-from mtl_sharing.report.evidence import Evidence
-from mtl_sharing.report.examples import confusions
-from mtl_sharing.report.folders import natural
-from mtl_sharing.report.groups import make_groups
-from mtl_sharing.report.runs import read_runs
-from mtl_sharing.report.tables import comparison_table
+from mtl_sharing.report.analysis.comparisons import compare_all
+from mtl_sharing.report.analysis.examples import confusions
+from mtl_sharing.report.analysis.predictions import RunPredictions
+from mtl_sharing.report.analysis.tables import comparison_table
+from mtl_sharing.report.inputs.groups import make_groups
+from mtl_sharing.report.inputs.runs import read_runs
+from mtl_sharing.report.page.contents import collect
+from mtl_sharing.run_folder.discovery import natural
 
 
 def test_runs_and_sweeps_are_found_wherever_they_lie(real_runs):
@@ -199,7 +199,7 @@ def test_predictions_are_read_when_they_are_needed(make_run, monkeypatch):
     monkeypatch.setattr(parquet, "read_table", counted)
     groups = make_groups(read_runs([make_run.top]).runs)
     assert len(comparison_table(groups)) == 2 and read == []
-    evidence = Evidence.of(groups)
+    evidence = RunPredictions.of(groups)
     compare_all(groups, evidence)
     list(confusions(groups[0], evidence))
     # Once each, however often they are asked for, and without the columns of no use here.

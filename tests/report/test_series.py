@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from mtl_sharing.mixing.epochs import Epochs
-from mtl_sharing.mixing.samplers import make_sampler
-from mtl_sharing.mixing.settings import SamplerConfig
-from mtl_sharing.report.groups import make_groups
-from mtl_sharing.report.runs import read_runs
-from mtl_sharing.report.series import (
+from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_profiles,
     pareto_points,
@@ -16,6 +11,11 @@ from mtl_sharing.report.series import (
     split_of,
     training_curves,
 )
+from mtl_sharing.report.inputs.groups import make_groups
+from mtl_sharing.report.inputs.runs import read_runs
+from mtl_sharing.sampling.epochs import Epochs
+from mtl_sharing.sampling.samplers import make_sampler
+from mtl_sharing.sampling.settings import SamplerConfig
 
 
 def groups_in(folder):

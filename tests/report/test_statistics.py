@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mtl_sharing.report.statistics import (
+from mtl_sharing.report.analysis.statistics import (
     Summary,
     holm,
     mcnemar,

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.report import tables
-from mtl_sharing.report.collecting import collect
-from mtl_sharing.report.groups import baseline_of, make_groups
-from mtl_sharing.report.runs import read_runs
-from mtl_sharing.report.writing import (
+from mtl_sharing.report.analysis import tables
+from mtl_sharing.report.inputs.groups import baseline_of, make_groups
+from mtl_sharing.report.inputs.runs import read_runs
+from mtl_sharing.report.page.contents import collect
+from mtl_sharing.report.page.table_files import (
     as_csv,
     as_latex,
     as_markdown,

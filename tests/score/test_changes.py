@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtl_sharing.score.changes import percent_change, task_changes
+from mtl_sharing.score.reference import percent_change, task_changes
 
 
 @pytest.mark.parametrize(

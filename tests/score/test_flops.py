@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mtl_sharing.blueprint import make_blueprint
-from mtl_sharing.model.checkpoint import random_tower
+from mtl_sharing.batch import PackedBatch
+from mtl_sharing.job.spec import resolve_spec
+from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import LaneShape, PalShape, TaskHead
-from mtl_sharing.model.shape import EncoderShape
+from mtl_sharing.model.specs import LaneShape, PalShape, TaskHead
 from mtl_sharing.score.flops import prediction_flops, training_flops
-from mtl_sharing.score.products import TextSize
-from mtl_sharing.types import PackedBatch
+from mtl_sharing.score.layer_flops import TextSize
 from support import QUICK, ROOT, architecture_of, load_config
 
 # Distinct primes where the heads allow, so that no two sizes stand for each other.
@@ -186,13 +186,13 @@ OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "sharing").glob("*.yaml"
 def test_every_option_of_sharing(option, pairing):
     words = ["sharing.plan=F1-S1-G1:quora+sts"] if option == "plan" else []
     words += [f"sharing={option}", f"pairing={pairing}", "encoder.layers=3", "split=1"]
-    blueprint = make_blueprint(load_config(*QUICK, *words))
-    check(blueprint.architecture)
+    run_spec = resolve_spec(load_config(*QUICK, *words))
+    check(run_spec.architecture)
 
 
 def test_the_baseline_of_a_regime_with_parts():
     words = ("sharing=pals", "encoder.layers=3")
-    check(make_blueprint(load_config(*QUICK, *words)).baseline)
+    check(resolve_spec(load_config(*QUICK, *words)).baseline)
 
 
 def test_no_option_is_forgotten():

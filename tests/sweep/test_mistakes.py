@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mtl_sharing.sweep.storage import _open as open_once
+from mtl_sharing.sweep.study.storage import _open as open_once
 from sweep_runs import FOLDER, GRID, SMALL
 
 BAD = {

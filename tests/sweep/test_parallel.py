@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy.pool import NullPool
 
 from cluster.services import processes_with, wait_until
-from mtl_sharing.run.threads import usable_cores
+from mtl_sharing.utils.device import usable_cores
 from support import QUICK, hear_interrupts
 
 COMMAND = Path(sys.executable).with_name("mtl-train")

@@ -5,9 +5,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.run.precision import choose_device
-from mtl_sharing.sweep.jobs import Jobs, Returned
-from mtl_sharing.sweep.places import Places, make_places, runs_in_the_sweep
+from mtl_sharing.sweep.jobs.device_slots import DeviceSlots, make_device_slots, runs_in_the_sweep
+from mtl_sharing.sweep.jobs.launcher import JobOutcome, JobPool
+from mtl_sharing.utils.device import choose_device
 from support import QUICK
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -23,19 +23,19 @@ def config(launcher, device="auto", threads=None, n_jobs=3):
 
 
 @pytest.mark.parametrize(("launcher", "device", "threads", "jobs", "machine", "expected"), [
-    (JOBLIB, "auto", None, 3, (0, 7), Places(0, 2)),
-    (JOBLIB, "auto", None, 8, (0, 7), Places(0, 1)),
-    (JOBLIB, "auto", None, 1, (0, 7), Places(0, None)),
-    (JOBLIB, "auto", 5, 3, (0, 7), Places(0, None)),
-    (JOBLIB, "auto", None, 2, (2, 7), Places(2, 3)),
-    (JOBLIB, "cuda", None, 2, (2, 7), Places(2, 3)),
-    (JOBLIB, "cpu", None, 2, (2, 7), Places(0, 3)),
-    (JOBLIB, "cuda:1", None, 2, (2, 7), Places(0, 3)),
-    (SLURM, "auto", None, 2, (2, 7), Places()),
-    (BASIC, "auto", None, 1, (2, 7), Places()),
+    (JOBLIB, "auto", None, 3, (0, 7), DeviceSlots(0, 2)),
+    (JOBLIB, "auto", None, 8, (0, 7), DeviceSlots(0, 1)),
+    (JOBLIB, "auto", None, 1, (0, 7), DeviceSlots(0, None)),
+    (JOBLIB, "auto", 5, 3, (0, 7), DeviceSlots(0, None)),
+    (JOBLIB, "auto", None, 2, (2, 7), DeviceSlots(2, 3)),
+    (JOBLIB, "cuda", None, 2, (2, 7), DeviceSlots(2, 3)),
+    (JOBLIB, "cpu", None, 2, (2, 7), DeviceSlots(0, 3)),
+    (JOBLIB, "cuda:1", None, 2, (2, 7), DeviceSlots(0, 3)),
+    (SLURM, "auto", None, 2, (2, 7), DeviceSlots()),
+    (BASIC, "auto", None, 1, (2, 7), DeviceSlots()),
 ])  # fmt: skip
 def test_a_machine_is_shared_out(launcher, device, threads, jobs, machine, expected):
-    assert make_places(config(launcher, device, threads), jobs, lambda: machine) == expected
+    assert make_device_slots(config(launcher, device, threads), jobs, lambda: machine) == expected
 
 
 @pytest.mark.parametrize(("launcher", "n_jobs", "inside"), [
@@ -58,12 +58,12 @@ class _Launcher:
 
 def test_each_job_at_once_has_a_gpu_of_its_own():
     launcher = _Launcher()
-    jobs = Jobs(launcher, 2, True, Places(gpus=2, threads=3))
+    jobs = JobPool(launcher, 2, True, DeviceSlots(gpus=2, threads=3))
     first = jobs.start(0, ["split=0"])
     jobs._returned.clear()  # neither has returned
     jobs.start(1, ["split=1"])
     del jobs._returned[first + 1]
-    jobs._returned[first] = Returned()
+    jobs._returned[first] = JobOutcome()
     jobs.start(2, ["split=2"])
     assert launcher.words == [
         ["split=0", "trainer.device=cuda:0", "trainer.threads=3"],

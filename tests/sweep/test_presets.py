@@ -6,8 +6,8 @@ from itertools import product
 import pytest
 
 from mtl_sharing.config import Config
-from mtl_sharing.sweep.study import is_grid, make_pruner, make_sampler
-from mtl_sharing.sweep.verdict import check_objectives
+from mtl_sharing.score.objectives import check_objectives
+from mtl_sharing.sweep.study.study import is_grid, make_pruner, make_sampler
 from support import QUICK, ROOT
 from sweep_spaces import opened
 
@@ -94,14 +94,14 @@ def test_a_corner_fits_another_encoder(name):
     """Those of reports are composed on their reports' encoder below."""
     with opened(f"+sweep={name}", "encoder=minilm_l6") as sweep:
         *_, last = sweep.space.corners()
-        assert sweep.regime(last).blueprint.plan.depth == 6
+        assert sweep.regime(last).run_spec.plan.depth == 6
 
 
 def configs(name: str) -> list[tuple[str, Config]]:
     """Plan and config of each of a preset's points, on its report's encoder."""
     with opened(f"+sweep={name}") as sweep:
         found = [sweep.regime(point) for point in sweep.space.points()]
-    return [(str(regime.blueprint.plan), regime.config) for regime in found]
+    return [(str(regime.run_spec.plan), regime.config) for regime in found]
 
 
 def with_heads(letter: str, heads: str) -> str:
@@ -167,7 +167,7 @@ def test_hybrid_encoders_are_the_reports_three_with_half_shared():
 def test_widths_of_pals_are_multiples_of_the_heads():
     for encoder in ("bert_base", "tiny"):
         with opened("+sweep=pals_size", f"encoder={encoder}") as sweep:
-            found = [sweep.regime(point).blueprint.architecture for point in sweep.space.points()]
+            found = [sweep.regime(point).run_spec.architecture for point in sweep.space.points()]
         sizes = [each.pals.size for each in found if each.pals is not None]
         assert found[0].pals is None
         assert len(sizes) == len(set(sizes)) == 6
@@ -178,7 +178,7 @@ def test_widths_of_pals_are_multiples_of_the_heads():
 def test_fsi_fills_the_encoder():
     with opened(*small("fsi")) as sweep:
         points = list(sweep.space.points())
-        plans = {str(sweep.regime(point).blueprint.plan) for point in points[::30]}
+        plans = {str(sweep.regime(point).run_spec.plan) for point in points[::30]}
         sums = [sum(point.values()) for point in points]
     assert len(plans) == 4
     assert set(sums) == set(range(13))

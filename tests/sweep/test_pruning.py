@@ -6,9 +6,9 @@ from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.pruning import KeepPruner
-from mtl_sharing.sweep.study import MADE_FOR, SAVED
-from mtl_sharing.sweep.views import REFERENCE, performance_study
+from mtl_sharing.sweep.study.pruning import KeepPruner
+from mtl_sharing.sweep.study.study import MADE_FOR, SAVED
+from mtl_sharing.sweep.study.views import REFERENCE, performance_study
 
 CURVE = {1: 0.4, 2: 0.6, 3: 0.7, 4: 0.75, 5: 0.8}
 

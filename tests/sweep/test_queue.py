@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("submitit")
-from mtl_sharing.sweep.slurm import QueueWatcher
+from mtl_sharing.sweep.jobs.slurm import QueueWatcher
 
 # Of a SLURM 22.05: jobs, an array's tasks, one that was killed.
 QUEUE = b"""\

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mtl_sharing.errors import Stopped
-from mtl_sharing.sweep import life
-from mtl_sharing.sweep import trial as trial_module
-from mtl_sharing.sweep.asking import Asker
-from mtl_sharing.sweep.jobs import Jobs
+from mtl_sharing.sweep.jobs import trial_job as trial_module
+from mtl_sharing.sweep.jobs.launcher import JobPool
+from mtl_sharing.sweep.loop.ask import TrialProposer
+from mtl_sharing.sweep.study import heartbeat as life
 from support import interrupt_reading, start, wait_for
 from sweep_runs import FOLDER, GRID, TPE, results, states, study
 
@@ -42,12 +42,13 @@ def test_kill_and_the_same_command_again(mtl_train, tmp_path):
 def test_killed_while_it_asks(mtl_train, tmp_path, where):
     """Between making a trial and saying what it is, before or after its values are drawn."""
     killing = {
-        "drawn": "Asker._asked = lambda self, *a: os._exit(9) if a[1] else old(self, *a)",
-        "noted": "Asker._noted = lambda s, *a: os._exit(9) if a[0].number == 2 else noted(s, *a)",
+        "drawn": "TrialProposer._asked = lambda self, *a: os._exit(9) if a[1] else old(self, *a)",
+        "noted": "TrialProposer._noted = "
+        "lambda s, *a: os._exit(9) if a[0].number == 2 else noted(s, *a)",
     }[where]  # fmt: skip
     code = (
-        "import os, sys\nfrom mtl_sharing.sweep.asking import Asker\n"
-        f"old, noted = Asker._asked, Asker._noted\n{killing}\n"
+        "import os, sys\nfrom mtl_sharing.sweep.loop.ask import TrialProposer\n"
+        f"old, noted = TrialProposer._asked, TrialProposer._noted\n{killing}\n"
         "from mtl_sharing.cli.train import main\nmain()\n"
     )
     words = (*GRID, "score.objective=performance")
@@ -121,7 +122,7 @@ def test_a_sweep_that_was_stopped_draws_what_it_would_have_drawn(mtl_train):
     assert len({str(trial.params) for trial in one}) == len(one)
 
 
-@pytest.mark.parametrize(("owner", "name"), [(Asker, "_asked"), (Jobs, "_launch")])
+@pytest.mark.parametrize(("owner", "name"), [(TrialProposer, "_asked"), (JobPool, "_launch")])
 def test_an_interrupt_while_hydra_composes_a_trial(mtl_train, monkeypatch, owner, name):
     """Once for the question, once for the job."""
     words = (*GRID, "score.objective=performance", "hydra.sweeper.reference=false",

@@ -10,8 +10,14 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep import storage as places
-from mtl_sharing.sweep.storage import DatabaseGone, back_since, open_storage, patience, place_of
+from mtl_sharing.sweep.study import storage as places
+from mtl_sharing.sweep.study.storage import (
+    DatabaseGone,
+    back_since,
+    open_storage,
+    patience,
+    place_of,
+)
 from support import QUICK
 
 SECRET = "h0rse%2Fstaple"

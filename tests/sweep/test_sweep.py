@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mtl_sharing.sweep import trial as trial_module
+from mtl_sharing.sweep.jobs import trial_job as trial_module
 from sweep_runs import FOLDER, GRID, KEEP, TPE, results, states, study
 
 
@@ -209,7 +209,7 @@ def test_wilcoxon_prunes_over_seeds(mtl_train, monkeypatch):
 
 
 def test_costs_that_nobody_could_measure_are_a_failed_trial(mtl_train, monkeypatch):
-    monkeypatch.setattr("mtl_sharing.calibration.calibrate", _out_of_memory)
+    monkeypatch.setattr("mtl_sharing.job.measurement.time_side_by_side", _out_of_memory)
     done = mtl_train(*GRID, *KEEP, "hydra.sweeper.reference=false", "score.reference=0.5",
                      "hydra.sweeper.n_trials=1", "hydra.sweeper.max_failure_rate=1")  # fmt: skip
     assert done.code == 0, done.err

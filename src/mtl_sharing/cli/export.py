@@ -18,7 +18,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """The console script. Exits with 2 on a mistake of the user's, 130 when interrupted."""
     options = _parser().parse_args(words)
     # Here, not above: --help must not wait for them.
-    from mtl_sharing.cli.interrupts import run_command
+    from mtl_sharing.cli.exit import run_command
 
     run_command(lambda: _export(options), options.debug, "mtl-export")
 
@@ -37,7 +37,7 @@ def _parser() -> ArgumentParser:
 
 def _export(options: Namespace) -> None:
     from mtl_sharing.export.write import export_run
-    from mtl_sharing.run.files import short_path
+    from mtl_sharing.utils.files import short_path
 
     done = export_run(options.run, options.task, options.out)
     print(f"exported    {done.words}")

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl_sharing.cli.interrupts import run_command
+from mtl_sharing.cli.exit import run_command
 from mtl_sharing.errors import UserError
 
 if TYPE_CHECKING:
-    from mtl_sharing.loaded import LoadedRun
-    from mtl_sharing.predict.progress import RowProgress
+    from mtl_sharing.predict.loaded_run import LoadedRun
     from mtl_sharing.predict.splits import SplitScore
+    from mtl_sharing.utils.progress import RowProgress
 
 _PROGRAM = "mtl-predict"
 _COURSE = "cs224n"
@@ -86,26 +86,26 @@ def _check(options: argparse.Namespace) -> None:
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
     """The run, and how many rows a batch has."""
     from mtl_sharing.errors import check_range
-    from mtl_sharing.loaded import load_run
-    from mtl_sharing.run.precision import keep_freed_memory
+    from mtl_sharing.predict.loaded_run import load_run
+    from mtl_sharing.utils.device import keep_freed_memory
 
     run = load_run(options.run, options.device)
     keep_freed_memory()
-    usual = run.blueprint.runtime.evaluation_batch
+    usual = run.run_spec.runtime.evaluation_batch
     size = usual if options.batch_size is None else options.batch_size
     check_range("--batch-size", size, 1)
     return run, size
 
 
 def _predict_input(options: argparse.Namespace) -> None:
-    from mtl_sharing.predict.formats import check_writable, format_of
     from mtl_sharing.predict.inputs import open_input
+    from mtl_sharing.predict.writers import check_writable, format_of
 
     source = Path(options.input).expanduser()
     table = open_input(source, _delimiter(options.delimiter))
     run, size = _load(options)
     from mtl_sharing.predict.tables import TableOptions, choose, predict_table
-    from mtl_sharing.run.predictions import PREDICTIONS
+    from mtl_sharing.run_folder.layout import PREDICTIONS
 
     wanted = TableOptions(
         options.text, options.text_pair, options.id, _tasks(options), options.prefix or "", size
@@ -118,8 +118,8 @@ def _predict_input(options: argparse.Namespace) -> None:
 
 
 def _predict_split(options: argparse.Namespace) -> None:
-    from mtl_sharing.predict.formats import check_writable
-    from mtl_sharing.predict.progress import RowProgress
+    from mtl_sharing.predict.writers import check_writable
+    from mtl_sharing.utils.progress import RowProgress
 
     run, size = _load(options)
     from mtl_sharing.predict import splits
@@ -139,7 +139,7 @@ def _predict_split(options: argparse.Namespace) -> None:
     # Only now, so that what fails on the way leaves no mix of old files and new.
     scores = []
     for task, examples in read.items():
-        splits.write_split(targets[task], kind, run.blueprint.specs[task], examples, found[task])
+        splits.write_split(targets[task], kind, run.run_spec.specs[task], examples, found[task])
         labels = splits.labels_of(examples)
         if any(example.label is not None for example in examples):
             scores.append(splits.score(run, task, labels, found[task]))
@@ -148,7 +148,7 @@ def _predict_split(options: argparse.Namespace) -> None:
 
 
 def _delimiter(name: str | None) -> str | None:
-    from mtl_sharing.data.sources import FormatConfig, make_format
+    from mtl_sharing.data.tasks.sources import FormatConfig, make_format
 
     try:
         return make_format("", FormatConfig(delimiter=name)).delimiter
@@ -168,7 +168,7 @@ def _print_scores(scores: "Sequence[SplitScore]") -> None:
 
 
 def _tell(progress: "RowProgress", files: Sequence[Path]) -> None:
-    from mtl_sharing.run.files import short_path
+    from mtl_sharing.utils.files import short_path
 
     rate = progress.rows / max(1e-9, progress.seconds)
     print(f"rows   {progress.rows:,} in {progress.seconds:.1f} s, {rate:,.0f} rows/s")
@@ -179,7 +179,7 @@ def _tell(progress: "RowProgress", files: Sequence[Path]) -> None:
 @contextmanager
 def _logged() -> Iterator[None]:
     """Within a block the project's log lines go to the console."""
-    from mtl_sharing.run.progress import ConsoleHandler
+    from mtl_sharing.utils.logging import ConsoleHandler
 
     handler, log = ConsoleHandler(), logging.getLogger("mtl_sharing")
     level = log.level

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mtl_sharing.report.write import Written
+    from mtl_sharing.report.build import Written
 
 # More groups than these are in the files alone.
 _MOST_LINES = 20
@@ -25,7 +25,7 @@ def main() -> None:
     """The console script."""
     options = _parser().parse_args()
     # Here, not above: --help must not wait for them.
-    from mtl_sharing.cli.interrupts import run_command
+    from mtl_sharing.cli.exit import run_command
 
     run_command(lambda: _report(options), options.debug, "mtl-report")
 
@@ -50,7 +50,7 @@ def _report(options: Namespace) -> None:
     from rich import get_console
 
     from mtl_sharing.errors import check_known
-    from mtl_sharing.report.write import DEFAULT_FORMATS, FORMATS, write_report
+    from mtl_sharing.report.build import DEFAULT_FORMATS, FORMATS, write_report
 
     formats: Sequence[str] = DEFAULT_FORMATS
     if options.formats is not None:
@@ -66,7 +66,7 @@ def _print(found: "Written") -> None:
     """The groups, what they come to, and where to look."""
     from rich import get_console
 
-    from mtl_sharing.run.files import short_path
+    from mtl_sharing.utils.files import short_path
 
     console = get_console()
     console.print(_table(found.comparison, console.width))
@@ -82,7 +82,7 @@ def _table(comparison: "pd.DataFrame", width: int) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    from mtl_sharing.report.writing import shown
+    from mtl_sharing.report.page.table_files import shown
 
     # The intervals are on the page.
     ends = [name for name in comparison if str(name).endswith((" low", " high"))]

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from mtl_sharing.config import Config, to_config
 from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import HYDRA_CONFIG, HYDRA_JOB
 
 _ALONE = ("resume=", "trainer.debug=")
 
@@ -27,16 +28,14 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
         allowed = "nothing beside resume=RUN_DIR; the run keeps its own settings"
         raise UserError("resume", others[0], allowed)
     folder = Path(name).expanduser().resolve()
-    saved = folder / ".hydra" / "config.yaml"
+    saved = folder / HYDRA_CONFIG
     if not saved.is_file():
         raise UserError("resume", name, "the folder of a run (it holds .hydra/config.yaml)")
     values: Any = OmegaConf.load(saved)
     config = to_config(values)
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
-    started = OmegaConf.select(
-        OmegaConf.load(folder / ".hydra" / "hydra.yaml"), "hydra.runtime.cwd"
-    )
+    started = OmegaConf.select(OmegaConf.load(folder / HYDRA_JOB), "hydra.runtime.cwd")
     if started and Path(started).is_dir():
         os.chdir(started)
     _log_to(folder)

@@ -7,7 +7,7 @@ from typing import Any
 from rich import get_console
 from rich.table import Table
 
-from mtl_sharing.run.files import short_path
+from mtl_sharing.utils.files import short_path
 
 Record = dict[str, Any]
 

@@ -13,14 +13,15 @@ from typing import Any
 from hydra import compose, initialize_config_module
 from safetensors.torch import save_file
 
-from mtl_sharing.blueprint import Blueprint, make_blueprint
 from mtl_sharing.config import register, to_config
-from mtl_sharing.material import TOKENIZER, read_material
+from mtl_sharing.job.inputs import load_inputs
+from mtl_sharing.job.phases import make_trainer
+from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
+from mtl_sharing.model.encoder.checkpoint import plain_weights
 from mtl_sharing.model.mlm_head import MaskedLanguageModel, plain_head
-from mtl_sharing.model.saving import plain_weights
-from mtl_sharing.run.files import replace_file, replace_json
-from mtl_sharing.run.learner import Learner
-from mtl_sharing.schedule import make_trainer
+from mtl_sharing.run_folder.layout import TOKENIZER
+from mtl_sharing.training.learner import Learner
+from mtl_sharing.utils.files import replace_file, replace_json
 
 FOLDER = Path(__file__).parents[1] / "weights" / "tiny"
 WORDS = (
@@ -36,9 +37,11 @@ def main(folder: Path = FOLDER, words: tuple[str, ...] = WORDS) -> None:
     """Pretrains, and replaces config.json, tokenizer.json and model.safetensors in ``folder``."""
     register()
     with initialize_config_module("mtl_sharing.conf"):
-        blueprint = make_blueprint(to_config(compose("train", overrides=list(words))))
+        run_spec = start_on_machine(
+            resolve_spec(to_config(compose("train", overrides=list(words))))
+        )
     with TemporaryDirectory() as place:
-        trainer = make_trainer(blueprint, read_material(blueprint, Path(place)), Path(place))
+        trainer = make_trainer(run_spec, load_inputs(run_spec, Path(place)), Path(place))
         learner, total = trainer.learner, trainer.phase.total
         for step in range(total):
             update = learner.update(step, total)
@@ -47,21 +50,21 @@ def main(folder: Path = FOLDER, words: tuple[str, ...] = WORDS) -> None:
                 print(f"step {step + 1} of {total}  loss {losses}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / TOKENIZER, lambda path: copyfile(Path(place) / TOKENIZER, path))
-    _save(folder, blueprint, learner)
+    _save(folder, run_spec, learner)
 
 
-def _save(folder: Path, blueprint: Blueprint, learner: Learner) -> None:
+def _save(folder: Path, run_spec: RunSpec, learner: Learner) -> None:
     model = learner.network
     assert isinstance(model, MaskedLanguageModel)
-    weights = plain_weights(model.network.encoder.tower(0), blueprint.shape.family)
-    weights |= plain_head(model.head, blueprint.shape.family)
+    weights = plain_weights(model.network.encoder.tower(0), run_spec.shape.family)
+    weights |= plain_head(model.head, run_spec.shape.family)
     replace_file(folder / "model.safetensors", lambda path: save_file(weights, path))
-    replace_json(folder / "config.json", _config(blueprint))
+    replace_json(folder / "config.json", _config(run_spec))
 
 
-def _config(blueprint: Blueprint) -> dict[str, Any]:
+def _config(run_spec: RunSpec) -> dict[str, Any]:
     """The shape by the names of ``transformers``."""
-    shape = asdict(blueprint.shape)
+    shape = asdict(run_spec.shape)
     return {
         "model_type": shape["family"],
         "num_hidden_layers": shape["layers"],

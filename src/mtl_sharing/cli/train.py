@@ -11,11 +11,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mtl_sharing.cli.failures import exit_on_failure
+from mtl_sharing.cli.exit import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, RESULT, TOKENIZER
+from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
-from mtl_sharing.sweep.secret import hide_storage
 from mtl_sharing.sweep.settings import sweeper_of
 
 # Hydra may call nothing else by a name from a config file.
@@ -31,7 +32,7 @@ def _composed(values: DictConfig) -> float | None:
     folder = Path(job.runtime.output_dir)
     options = sweeper_of(job) if job.mode == RunMode.MULTIRUN else None
     if options is not None:
-        from mtl_sharing.sweep.trial import run_trial
+        from mtl_sharing.sweep.jobs.trial_job import run_trial
 
         run_trial(to_config(values), folder, options)
         return None  # the sweep reads what the trial left
@@ -47,7 +48,8 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     """Runs or describes one job in ``folder`` and prints what a person wants to know of it."""
     # Here, not above: torch takes longer to load than --help may.
     from mtl_sharing.cli import summary
-    from mtl_sharing.job import describe, finished_result, run_job
+    from mtl_sharing.job.run import describe, run_job
+    from mtl_sharing.run_folder.results import finished_result
 
     if not resumed:
         refuse_used_folder(folder)
@@ -60,7 +62,7 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     return objective
 
 
-_LEFT_BY_A_RUN = ("result.json", "checkpoint", "config.json", "tokenizer.json")
+_LEFT_BY_A_RUN = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
 
 
 def refuse_used_folder(folder: Path) -> None:

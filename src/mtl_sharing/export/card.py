@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtl_sharing.export.anonymize import path_name
 from mtl_sharing.export.head import head_code, labels_in_words, loading_code
 from mtl_sharing.export.plain import CLASSES, WITH_POOLER, layers_read
-from mtl_sharing.export.private import path_name
-from mtl_sharing.loaded import LoadedRun, read_object
-from mtl_sharing.outcome import describe_regime
+from mtl_sharing.job.description import describe_regime
+from mtl_sharing.predict.loaded_run import LoadedRun
+from mtl_sharing.run_folder.layout import RESULT
+from mtl_sharing.run_folder.results import read_object
 
 
 def result_of(folder: Path) -> dict[str, Any]:
     """The run's result.json; empty where the folder has none, as one from elsewhere may not."""
-    path = folder / "result.json"
+    path = folder / RESULT
     return read_object(path) if path.is_file() else {}
 
 
@@ -25,8 +27,8 @@ def plain_card(
     Args:
         record: the content of head.json.
     """
-    blueprint = run.blueprint
-    architecture, shape = blueprint.architecture, blueprint.shape
+    run_spec = run.run_spec
+    architecture, shape = run_spec.architecture, run_spec.shape
     layers = layers_read(architecture, task)
     some = (
         ""
@@ -41,7 +43,7 @@ def plain_card(
         f"# {task}, from a multi-task run\n",
         f"A plain `{CLASSES[shape.family]}` of {layers} layers, hidden width {shape.hidden}: the"
         f" tower of task `{task}` in a run of mtl-sharing that trained {_list(run.tasks)} together"
-        f" as `{describe_regime(blueprint)}` (seed {blueprint.config.seed}).{some}\n",
+        f" as `{describe_regime(run_spec)}` (seed {run_spec.config.seed}).{some}\n",
         _figures(result, [task]),
         _text(run, [task]),
         "## Load\n",
@@ -50,7 +52,7 @@ def plain_card(
         "## Head\n",
         f"`head.safetensors` holds the head's weights, `head.json` says how they are applied. The"
         f" head reads {record['input']}, and gives {record['meaning']}. Its labels are"
-        f" {labels_in_words(blueprint.specs[task])}.\n",
+        f" {labels_in_words(run_spec.specs[task])}.\n",
         f"```python\n{head_code(run, task)}```\n",
         _precision(run),
         _origin(result),
@@ -67,11 +69,11 @@ def run_card(
         tasks: those that the card shows.
         obstacles: why there is no plain model.
     """
-    blueprint = run.blueprint
-    pair = any(blueprint.specs[task].is_pair for task in tasks)
+    run_spec = run.run_spec
+    pair = any(run_spec.specs[task].is_pair for task in tasks)
     given = '["a text"], ["another text"]' if pair else '["a text"]'
     code = (
-        "from mtl_sharing.loaded import load_run\n\n"
+        "from mtl_sharing.predict.loaded_run import load_run\n\n"
         'run = load_run(".")  # this folder\n'
         f"print(run.predict({given}, tasks={list(tasks)!r}))\n"
     )
@@ -79,7 +81,7 @@ def run_card(
         _front(["mtl-sharing"]),
         f"# {', '.join(tasks)}: a multi-task run\n",
         f"A run of mtl-sharing that trained {_list(run.tasks)} together as"
-        f" `{describe_regime(blueprint)}` (seed {blueprint.config.seed}). It has"
+        f" `{describe_regime(run_spec)}` (seed {run_spec.config.seed}). It has"
         f" {' and '.join(obstacles)}, which no plain model of `transformers` has, so this folder"
         " holds the whole network, and `load_run` of mtl-sharing reads it.\n",
         _figures(result, tasks),
@@ -116,12 +118,12 @@ def _figures(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
 
 def _text(run: LoadedRun, tasks: Sequence[str]) -> str:
     """Data and how its text was treated."""
-    blueprint = run.blueprint
-    suite = blueprint.config.suite
+    run_spec = run.run_spec
+    suite = run_spec.config.suite
     lines = [f"- suite `{suite.name or 'of its own'}`; texts are cut at {suite.max_length} tokens"]
     for task in tasks:
-        spec = blueprint.specs[task]
-        joined = ", joined into one sequence" if blueprint.joined[task] else ", each a sequence"
+        spec = run_spec.specs[task]
+        joined = ", joined into one sequence" if run_spec.joined[task] else ", each a sequence"
         kind = f"pairs of texts{joined}" if spec.is_pair else "single texts"
         files = [path_name(str(name)) for name in spec.train]
         source = f", trained on {', '.join(f'`{name}`' for name in files)}" if files else ""
@@ -131,9 +133,9 @@ def _text(run: LoadedRun, tasks: Sequence[str]) -> str:
         lemmas = f" (lemmas by {_pipeline(suite.lemmatizer)})" if suite.lemmatizer else ""
         lines.append(
             f"- every text was cleaned first, in this order: {steps}{lemmas}; clean yours alike"
-            " before the tokenizer sees them (`mtl_sharing.data.cleaning.Cleaning`)"
+            " before the tokenizer sees them (`mtl_sharing.data.text.cleaning.Cleaning`)"
         )
-    tags = blueprint.config.suite.tags.pipeline
+    tags = run_spec.config.suite.tags.pipeline
     lines += [f"- words are tagged by {_pipeline(tags)}"] if tags else []
     return "\n".join(["## Data\n", *lines, ""])
 
@@ -148,7 +150,7 @@ def _pipeline(source: str) -> str:
 
 
 def _unread_pooler(run: LoadedRun, record: Mapping[str, Any]) -> str:
-    if run.blueprint.shape.family not in WITH_POOLER or record["pooling"] == "pooler":
+    if run.run_spec.shape.family not in WITH_POOLER or record["pooling"] == "pooler":
         return ""
     return (
         "The head reads no pooler, so none was kept: `add_pooling_layer=False` keeps"
@@ -157,7 +159,7 @@ def _unread_pooler(run: LoadedRun, record: Mapping[str, Any]) -> str:
 
 
 def _precision(run: LoadedRun) -> str:
-    precision = run.blueprint.runtime.precision
+    precision = run.run_spec.runtime.precision
     if precision == "fp32":
         return ""
     return f"The run computed in {precision}; the weights here are its own, in fp32.\n"

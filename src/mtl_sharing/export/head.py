@@ -5,11 +5,10 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from mtl_sharing.data.tasks import TaskSpec
+from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.export.plain import WITH_POOLER, copy_of, layers_read, pools_in_model
-from mtl_sharing.loaded import LoadedRun
-from mtl_sharing.model.parts import TaskHead
 from mtl_sharing.model.routing import StageCopies
+from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.objectives.losses import (
     BinaryCrossEntropy,
     CosineError,
@@ -18,6 +17,7 @@ from mtl_sharing.objectives.losses import (
     Objective,
     SquaredError,
 )
+from mtl_sharing.predict.loaded_run import LoadedRun
 
 _ACTIVATION = {"relu": "F.relu", "gelu": "F.gelu", "tanh": "torch.tanh"}
 _FEATURE = {"u": "u", "v": "v", "absdiff": "(u - v).abs()", "product": "u * v"}
@@ -25,12 +25,12 @@ _FEATURE = {"u": "u", "v": "v", "absdiff": "(u - v).abs()", "product": "u * v"}
 
 def task_head(run: LoadedRun, task: str) -> TaskHead:
     """The head of a task as the architecture has it."""
-    return next(head for head in run.blueprint.architecture.heads if head.name == task)
+    return next(head for head in run.run_spec.architecture.heads if head.name == task)
 
 
 def head_weights(run: LoadedRun, task: str) -> dict[str, Tensor]:
     """``hidden.<n>``, ``output`` and, where the plain model has none, ``pooler``."""
-    network, architecture = run.network, run.blueprint.architecture
+    network, architecture = run.network, run.run_spec.architecture
     layers: dict[str, nn.Module] = {}
     if task_head(run, task).pooling == "pooler" and not pools_in_model(architecture, task):
         layers["pooler"] = copy_of(cast(StageCopies, network.encoder.pooler), task).dense
@@ -47,39 +47,39 @@ def head_weights(run: LoadedRun, task: str) -> dict[str, Tensor]:
 
 def head_record(run: LoadedRun, task: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """The content of head.json: how the head is applied, in order."""
-    blueprint, head, spec = run.blueprint, task_head(run, task), run.blueprint.specs[task]
-    _, meaning = _reading(blueprint.measures[task].objective)
+    run_spec, head, spec = run.run_spec, task_head(run, task), run.run_spec.specs[task]
+    _, meaning = _reading(run_spec.measures[task].objective)
     names = spec.labels or (list(range(spec.classes)) if spec.classes else None)
     return {
         "task": task,
         "input": _input(run, task),
-        "layers": layers_read(blueprint.architecture, task),
+        "layers": layers_read(run_spec.architecture, task),
         "pooling": head.pooling,
         "features": list(head.features),
         "features_of": "hidden layers' output" if head.late else "pooled vectors",
-        "hidden_layers": blueprint.architecture.head.depth,
-        "activation": blueprint.architecture.head.activation,
+        "hidden_layers": run_spec.architecture.head.depth,
+        "activation": run_spec.architecture.head.activation,
         "output": "cosine of the two vectors" if head.cosine else "linear",
         "meaning": meaning,
         "labels": None if names is None else list(names),
         "range": None if spec.low is None else [spec.low, spec.high],
-        "max_length": blueprint.config.suite.max_length,
-        "clean": list(blueprint.config.suite.clean),
+        "max_length": run_spec.config.suite.max_length,
+        "clean": list(run_spec.config.suite.clean),
         "weights": {name: list(value.shape) for name, value in weights.items()},
     }
 
 
 def _input(run: LoadedRun, task: str) -> str:
-    if not run.blueprint.specs[task].is_pair:
+    if not run.run_spec.specs[task].is_pair:
         return "one text"
-    if run.blueprint.joined[task]:
+    if run.run_spec.joined[task]:
         return "two texts as one sequence"
     return "two texts, each a sequence of its own"
 
 
 def loading_code(run: LoadedRun, task: str) -> str:
     """Python that loads the exported model, for the card."""
-    architecture = run.blueprint.architecture
+    architecture = run.run_spec.architecture
     could = architecture.encoder.family in WITH_POOLER
     less = could and not pools_in_model(architecture, task)
     options = ", add_pooling_layer=False" if less else ""
@@ -99,8 +99,8 @@ with torch.no_grad():
 
 def head_code(run: LoadedRun, task: str) -> str:
     """Python that applies the head, after :func:`loading_code`, for the card."""
-    head, pair = task_head(run, task), run.blueprint.specs[task].is_pair
-    objective = run.blueprint.measures[task].objective
+    head, pair = task_head(run, task), run.run_spec.specs[task].is_pair
+    objective = run.run_spec.measures[task].objective
     returned, meaning = _reading(objective)
     words = ["texts", "text_pairs"] if pair else ["texts"]
     example = ", ".join([f'["{text}"]' for text in ("a text", "another text")][: len(words)])
@@ -131,7 +131,7 @@ print(predict({example}))
 
 def _pooling_lines(run: LoadedRun, task: str) -> list[str]:
     pooling = task_head(run, task).pooling
-    if pools_in_model(run.blueprint.architecture, task):
+    if pools_in_model(run.run_spec.architecture, task):
         return ["return model(**batch).pooler_output"]
     states = "states = model(**batch).last_hidden_state"
     if pooling == "pooler":
@@ -158,7 +158,7 @@ def _features(head: TaskHead) -> str:
 
 
 def _hidden_lines(run: LoadedRun, head: TaskHead) -> list[str]:
-    shape = run.blueprint.architecture.head
+    shape = run.run_spec.architecture.head
     activation = _ACTIVATION[shape.activation]
     parts = ("x",) if not head.pair or head.joins_first else ("u", "v")
     return [

@@ -6,11 +6,10 @@ from torch import Tensor
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.checkpoint import Tower
-from mtl_sharing.model.planned import PlannedEncoder
+from mtl_sharing.model.encoder.checkpoint import Tower, plain_weights
+from mtl_sharing.model.encoder.shape import EncoderShape
+from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.routing import StageCopies
-from mtl_sharing.model.saving import plain_weights
-from mtl_sharing.model.shape import EncoderShape
 
 CLASSES = {
     "bert": "BertModel",

@@ -1,15 +1,19 @@
 """A run for others to use: a plain model with a task's head, or else the whole run."""
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 from safetensors.torch import save_file
 
 from mtl_sharing.errors import UserError, check_known, one_of
+from mtl_sharing.export.anonymize import without_places
 from mtl_sharing.export.card import plain_card, result_of, run_card
-from mtl_sharing.export.folder import check_target, new_folder
 from mtl_sharing.export.head import head_record, head_weights
 from mtl_sharing.export.plain import (
     CLASSES,
@@ -19,12 +23,43 @@ from mtl_sharing.export.plain import (
     obstacles,
     plain_config,
 )
-from mtl_sharing.export.private import without_places
 from mtl_sharing.export.tokenizer import padding_id, tokenizer_files
-from mtl_sharing.loaded import CONFIG, LoadedRun, load_run, read_object
-from mtl_sharing.material import TOKENIZER
-from mtl_sharing.run.files import replace_file, replace_json, replace_text
-from mtl_sharing.run.trainer import WEIGHTS
+from mtl_sharing.predict.loaded_run import LoadedRun, load_run
+from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
+from mtl_sharing.run_folder.results import read_object
+from mtl_sharing.utils.files import replace_file, replace_json, replace_text
+
+
+def check_target(folder: Path) -> None:
+    """Raises UserError where something lies already: nothing is overwritten."""
+    allowed = "a new folder, or an empty one"
+    if folder.is_dir():
+        if any(folder.iterdir()):
+            raise UserError("--out", f"{folder}, which is not empty", allowed)
+    elif folder.exists() or folder.is_symlink():
+        raise UserError("--out", f"{folder}, which is no folder", allowed)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` to write into, which takes its name at the end of the block.
+
+    Raises:
+        UserError: something lies there already.
+        OSError: it cannot be written; nothing stays behind.
+    """
+    folder = folder.expanduser().absolute()
+    check_target(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = folder.with_name(f".{folder.name}.{token_hex(4)}.tmp")
+    work.mkdir()
+    try:
+        yield work
+        check_target(folder)
+        os.rename(work, folder)  # onto an empty folder, too
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
 
 HEAD_WEIGHTS, HEAD, CARD = "head.safetensors", "head.json", "README.md"
 
@@ -61,7 +96,7 @@ def export_run(run_folder: str | Path, task: str | None, out: Path) -> Exported:
     run = load_run(run_folder, device="cpu")
     if task is not None:
         check_known("--task", task, run.tasks)
-    reasons = obstacles(run.blueprint.architecture)
+    reasons = obstacles(run.run_spec.architecture)
     if reasons:
         return _export_whole(run, task, out, reasons)
     if task is None and len(run.tasks) > 1:
@@ -70,8 +105,8 @@ def export_run(run_folder: str | Path, task: str | None, out: Path) -> Exported:
 
 
 def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
-    blueprint = run.blueprint
-    architecture, shape = blueprint.architecture, blueprint.shape
+    run_spec = run.run_spec
+    architecture, shape = run_spec.architecture, run_spec.shape
     check_shape(shape)
     layers = layers_read(architecture, task)
     padding = padding_id(run.tokenizer, shape.position_offset)
@@ -79,7 +114,7 @@ def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
     head = head_weights(run, task)
     record = head_record(run, task, head)
     files = tokenizer_files(
-        run.tokenizer, blueprint.config.suite.max_length, shape.token_types, padding
+        run.tokenizer, run_spec.config.suite.max_length, shape.token_types, padding
     )
     with new_folder(out) as folder:
         for name, content in files.items():

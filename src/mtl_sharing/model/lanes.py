@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from mtl_sharing.model.heads import Heads
-from mtl_sharing.model.parts import LaneShape
 from mtl_sharing.model.routing import JoinedRow, Stream
+from mtl_sharing.model.specs import LaneShape
 
 
 def upstream_outputs(

@@ -9,13 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_sharing.model.activations import ACTIVATIONS
-from mtl_sharing.model.checkpoint import check_weights, plain_names, random_source, read_weights
-from mtl_sharing.model.layers import Embeddings
+from mtl_sharing.batch import PackedBatch
+from mtl_sharing.model.encoder.activations import ACTIVATIONS
+from mtl_sharing.model.encoder.checkpoint import (
+    check_weights,
+    plain_names,
+    random_source,
+    read_weights,
+)
+from mtl_sharing.model.encoder.layers import Embeddings
+from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.routing import StageCopies
-from mtl_sharing.model.shape import EncoderShape
-from mtl_sharing.types import PackedBatch
 
 HeadState = dict[str, Tensor]
 _NAME = "mlm_head"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.checkpoint import Tower
+from mtl_sharing.model.encoder.checkpoint import Tower
+from mtl_sharing.model.encoder.layers import VectorNorm
 from mtl_sharing.model.heads import Heads
 from mtl_sharing.model.lanes import upstream_outputs
-from mtl_sharing.model.layers import VectorNorm
-from mtl_sharing.model.planned import Given, PlannedEncoder, first_tokens, mean_tokens
+from mtl_sharing.model.planned_encoder import Given, PlannedEncoder, first_tokens, mean_tokens
 from mtl_sharing.model.routing import JoinedRow, StageCopies, of_tasks, row_of_each
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from mtl_sharing.batch import PackedBatch
 from mtl_sharing.errors import check_known
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.planned import by_task, first_tokens, mean_tokens
-from mtl_sharing.types import PackedBatch
+from mtl_sharing.model.planned_encoder import by_task, first_tokens, mean_tokens
 
 POOLINGS = ("mean", "cls")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mtl_sharing.model.attention import SequenceLayout
+from mtl_sharing.model.encoder.attention import SequenceLayout
 from mtl_sharing.plan import Stage
 
 

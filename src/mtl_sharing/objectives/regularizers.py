@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.errors import check_above, check_known, check_range
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.settings import RegularizerConfig
-from mtl_sharing.types import LabelledBatch, PackedBatch
 
 Forward = Callable[[Mapping[str, PackedBatch]], Mapping[str, Tensor]]
 """Text of some tasks to their raw outputs."""

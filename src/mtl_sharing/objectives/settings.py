@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass, field
 
-OF_SHARED = ("aggregation", "beta", "c", "alpha", "cosines")
-"""Fields of :class:`LossConfig` that say nothing where tasks share no weight."""
-
 
 @dataclass
 class LossConfig:
@@ -35,24 +32,6 @@ class LossConfig:
     c: float = 0.5
     alpha: float = 1.0
     cosines: str = "none"
-
-
-@dataclass
-class TieConfig:
-    """``sharing.tie``: the penalty over tied stages (T), which holds the tasks' copies together.
-
-    Its gradient is added to the loss's before ``optimizer.clip`` looks at both.
-
-    Attributes:
-        kind: ``pairs`` (squared distance of each pair of copies), ``mean`` (of each copy to their
-            mean) or ``trace_norm`` (of the copies of each weight, stacked).
-        strength: what the penalty is multiplied by before it is added to the loss.
-        average: divide it by the number of weights of one task's tied stages.
-    """
-
-    kind: str = "pairs"
-    strength: float = 0.01
-    average: bool = False
 
 
 @dataclass

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mtl_sharing.errors import check_known, check_range
-from mtl_sharing.objectives.settings import TieConfig
+from mtl_sharing.plan.settings import TieConfig
 
 KINDS = ("pairs", "mean", "trace_norm")
 Copies = Sequence[Sequence[Tensor]]

@@ -9,6 +9,6 @@ stack, one letter for each hidden head layer.
 """
 
 from mtl_sharing.plan.ownership import MEANINGS, Groups, Ownership
-from mtl_sharing.plan.sharing import SharingPlan, Stage
+from mtl_sharing.plan.plan import SharingPlan, Stage
 
 __all__ = ["MEANINGS", "Groups", "Ownership", "SharingPlan", "Stage"]

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_sharing.data.tables import (
+from mtl_sharing.data.tables.tables import (
     FORMATS,
     PARQUET,
     Record,
@@ -16,7 +16,7 @@ from mtl_sharing.data.tables import (
     table_columns,
 )
 from mtl_sharing.errors import UserError, did_you_mean, one_of
-from mtl_sharing.predict.formats import JSONL, format_of
+from mtl_sharing.predict.writers import JSONL, format_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

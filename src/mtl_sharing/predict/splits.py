@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from mtl_sharing.data.examples import Example
-from mtl_sharing.data.tasks import TaskSpec
+from mtl_sharing.data.examples.examples import Example
+from mtl_sharing.data.examples.splits import is_generated, read_split
+from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.loaded import LoadedRun
-from mtl_sharing.predict.course import CS224N, course_file, write_course_file
-from mtl_sharing.predict.formats import PARQUET_NAME, table_writer
+from mtl_sharing.evaluation.evaluate import Answers
+from mtl_sharing.evaluation.metrics import task_metrics
+from mtl_sharing.predict.cs224n import CS224N, course_file, write_course_file
 from mtl_sharing.predict.inputs import CHUNK
-from mtl_sharing.predict.progress import RowProgress
-from mtl_sharing.predict.tasks import named_tasks
-from mtl_sharing.predictor import readable, rounded
-from mtl_sharing.reading import is_generated, read_split
-from mtl_sharing.run.evaluate import Answers
-from mtl_sharing.run.metrics import task_metrics
+from mtl_sharing.predict.loaded_run import LoadedRun, named_tasks
+from mtl_sharing.predict.predictor import readable, rounded
+from mtl_sharing.predict.writers import PARQUET_NAME, table_writer
+from mtl_sharing.run_folder.layout import HYDRA_JOB
+from mtl_sharing.utils.progress import RowProgress
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def split_files(
     Raises:
         UserError: tasks that the run, the split or the format has not.
     """
-    specs = run.blueprint.specs
+    specs = run.run_spec.specs
     chosen = named_tasks(run, tasks)
     if tasks is None:
         chosen = tuple(name for name in chosen if _has(specs[name], split))
@@ -83,24 +83,24 @@ def read_examples(
     Raises:
         UserError: files that are missing or bad.
     """
-    blueprint = run.blueprint
+    run_spec = run.run_spec
     place = _data_dir(run) if data_dir is None else data_dir
-    limit = blueprint.config.suite.max_dev_rows
+    limit = run_spec.config.suite.max_dev_rows
     if split == "dev" and limit is not None:
         log.info("all of dev, of which the run itself saw the first %d rows", limit)
     found = {}
     for name in tasks:
-        spec = blueprint.specs[name]
+        spec = run_spec.specs[name]
         spec = replace(spec, sources=()) if own and not is_generated(spec) else spec
         if not _has(spec, split):
             raise UserError(f"task.{name}.{split}", "no files", "another split, or other --tasks")
-        found[name] = read_split(spec, split, blueprint.config.suite, place).examples
+        found[name] = read_split(spec, split, run_spec.config.suite, place).examples
     return found
 
 
 def _data_dir(run: LoadedRun) -> str | None:
     """The run's own, which meant what it did where the run was started."""
-    data_dir, hydra = run.blueprint.config.data_dir, run.folder / ".hydra" / "hydra.yaml"
+    data_dir, hydra = run.run_spec.config.data_dir, run.folder / HYDRA_JOB
     if data_dir is None or not hydra.is_file():
         return data_dir
     started = OmegaConf.select(OmegaConf.load(hydra), "hydra.runtime.cwd")
@@ -115,7 +115,7 @@ def predict_examples(
     parts = []
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
-        pairs = [e.text_pair for e in chunk] if run.blueprint.specs[task].is_pair else None
+        pairs = [e.text_pair for e in chunk] if run.run_spec.specs[task].is_pair else None
         texts = [example.text for example in chunk]
         parts.append(run.predictor.predict(texts, pairs, [task], batch_size)[task])
         progress.advance(len(chunk))
@@ -129,7 +129,7 @@ def predict_examples(
 
 def score(run: LoadedRun, task: str, labels: NDArray[np.float64], found: Answers) -> SplitScore:
     """What predictions are worth, by the task's metric; labels are NaN where unknown."""
-    measure, known = run.blueprint.measures[task], ~np.isnan(labels)
+    measure, known = run.run_spec.measures[task], ~np.isnan(labels)
     figures = task_metrics(measure.kind, found.values[known], labels[known], measure.classes)
     return SplitScore(task, measure.metric, figures[measure.metric], int(known.sum()))
 

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_sharing.data.tables import Record, flat
+from mtl_sharing.data.tables.tables import Record, flat
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.loaded import LoadedRun
-from mtl_sharing.predict.formats import PARQUET_NAME, table_writer
+from mtl_sharing.evaluation.evaluate import Answers
 from mtl_sharing.predict.inputs import InputTable
-from mtl_sharing.predict.progress import RowProgress
-from mtl_sharing.predict.tasks import named_tasks
-from mtl_sharing.predictor import is_empty, readable, rounded
-from mtl_sharing.run.evaluate import Answers
+from mtl_sharing.predict.loaded_run import LoadedRun, named_tasks
+from mtl_sharing.predict.predictor import is_empty, readable, rounded
+from mtl_sharing.predict.writers import PARQUET_NAME, table_writer
+from mtl_sharing.utils.progress import RowProgress
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +95,7 @@ def _pair_and_tasks(
     """The column of second texts, if there is one, and the tasks that can be predicted."""
     pair = TEXT_PAIR if options.text_pair is None else options.text_pair
     wanted = named_tasks(run, options.tasks)
-    left = [name for name in wanted if run.blueprint.specs[name].is_pair]
+    left = [name for name in wanted if run.run_spec.specs[name].is_pair]
     chosen = tuple(name for name in wanted if name not in left)
     if options.text_pair is not None or not chosen or (options.tasks is not None and left):
         table.check_column("--text-pair", pair)
@@ -151,7 +150,7 @@ def predict_table(
                 ]
             )
             progress.advance(len(records))
-    _tell(told, [name for name in chosen.tasks if run.blueprint.specs[name].is_pair])
+    _tell(told, [name for name in chosen.tasks if run.run_spec.specs[name].is_pair])
     return progress
 
 
@@ -159,7 +158,7 @@ def _added_columns(run: LoadedRun, tasks: Sequence[str], prefix: str) -> dict[st
     """The columns that predictions of ``tasks`` have, by name what Arrow calls their type."""
     kinds = {}
     for task in tasks:
-        spec = run.blueprint.specs[task]
+        spec = run.run_spec.specs[task]
         if spec.kind == "regression":
             kinds[f"{prefix}{task}"] = "float64"
         else:
@@ -185,7 +184,7 @@ def _check_clash(table: InputTable, kept: Sequence[str], added: Iterable[str]) -
 def _columns(run: LoadedRun, answers: dict[str, Answers], prefix: str) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for task, found in answers.items():
-        columns[f"{prefix}{task}"] = values = readable(run.blueprint.specs[task], found)
+        columns[f"{prefix}{task}"] = values = readable(run.run_spec.specs[task], found)
         if found.probability is not None:
             columns[f"{prefix}{task}{PROBABILITY}"] = [
                 None if value is None else rounded(probability)

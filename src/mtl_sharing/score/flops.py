@@ -18,10 +18,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.parts import PalShape
+from mtl_sharing.model.specs import PalShape
 from mtl_sharing.plan import Stage
-from mtl_sharing.score.cost import reaching
-from mtl_sharing.score.products import TextSize, head_flops, pal_flops, stage_flops
+from mtl_sharing.score.layer_flops import TextSize, head_flops, pal_flops, stage_flops
+from mtl_sharing.score.parameters import reaching
 
 
 def training_flops(
@@ -47,7 +47,7 @@ def training_flops(
 
 
 def prediction_flops(architecture: Architecture, text: TextSize, every_token: bool = False) -> int:
-    """Operations of all tasks' predictions on the same text, as ``calibrate.predict_all`` runs it.
+    """Operations of all tasks' predictions on the same text, as the measurement runs them.
 
     Tasks whose states are still the same go through a stage that they share once.
 

@@ -7,7 +7,40 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.errors import UserError, check_above, one_of
+from mtl_sharing.run_folder.layout import RESULT
 from mtl_sharing.score.settings import ScoreConfig
+
+FIGURES = ("precision", "recall", "f1")
+"""Compared for every task, beside its main metric."""
+
+
+def percent_change(value: float, base: float) -> float | None:
+    """``100 (value - base) / |base|``; above 0 is better. None where the baseline has 0.
+
+    By the absolute value, so that a correlation that rises from below 0 counts as a gain.
+    """
+    return None if base == 0 else 100 * (value - base) / abs(base)
+
+
+def task_changes(
+    tasks: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, float | None]]:
+    """Each task's macro precision, recall and F1 and its main metric against the baseline's.
+
+    Args:
+        tasks, baseline: figures by task, as in result.json. A figure that the baseline lacks gives
+            None.
+    """
+    return {
+        task: {name: _change(found, baseline[task], name) for name in (*FIGURES, found["metric"])}
+        for task, found in tasks.items()
+    }
+
+
+def _change(found: Mapping[str, Any], baseline: Mapping[str, Any], name: str) -> float | None:
+    base = baseline.get(name)
+    return None if base is None else percent_change(found[name], base)
+
 
 SEPARATE, UNTUNED = "separate", "untuned"
 """Separate models, fully trained; the encoder as it is, under heads that have learnt nothing."""
@@ -116,7 +149,7 @@ def _of_run(folder: Path, pearson: str, tasks: Sequence[str], held_out: bool) ->
         + (" that holds out the same part of train (suite.select_fraction)" if held_out else "")
     )
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         described = f"{result['plan']}, {result['status']}, on {one_of(result.get('tasks', {}))}"
         separate = is_separate_result(result["plan"], result.get("parts", {}))
         fits = separate and result["status"] == "finished" and set(result["tasks"]) == set(tasks)

@@ -11,8 +11,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mtl_sharing.sweep.places import settle_jobs
-from mtl_sharing.sweep.secret import hide_storage_of
+from mtl_sharing.sweep.jobs.credentials import hide_storage_of
+from mtl_sharing.sweep.jobs.device_slots import settle_jobs
 from mtl_sharing.sweep.settings import PRUNER_OPTIONS, SweeperConfig, sweeper_of
 
 PROVIDER = "mtl_sharing"
@@ -49,7 +49,7 @@ class RegimeSweeper(Sweeper):
         Raises:
             UserError: a mistake in the sweep's settings, or too many failed trials.
         """
-        from mtl_sharing.sweep.start import run_sweep
+        from mtl_sharing.sweep.run import run_sweep
 
         assert self.config is not None
         run_sweep(self.options, self.config, self.context, self.launcher, arguments)

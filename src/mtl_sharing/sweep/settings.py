@@ -11,7 +11,7 @@ from omegaconf import MISSING, OmegaConf
 
 # Optuna's samplers and pruners are what a config file may name here, nothing else.
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
-PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.pruning.KeepPruner")
+PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.study.pruning.KeepPruner")
 
 
 @dataclass
@@ -35,7 +35,7 @@ class NoPrunerConfig(PrunerConfig):
 class KeepConfig(PrunerConfig):
     """For ``score.objective=keep``: ends what cannot be the cheapest regime that keeps enough."""
 
-    _target_: str = "mtl_sharing.sweep.pruning.KeepPruner"
+    _target_: str = "mtl_sharing.sweep.study.pruning.KeepPruner"
     slack: float = 0.2
 
 

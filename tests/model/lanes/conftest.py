@@ -4,7 +4,7 @@ import pytest
 
 from lanes_by_hand import CHAIN, LENGTHS, SINGLE, TASKS
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import LaneShape
+from mtl_sharing.model.specs import LaneShape
 from support import architecture_of, perturb
 
 

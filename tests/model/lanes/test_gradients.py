@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lanes_by_hand import CHAIN, LINE, MAPS, TASKS
-from mtl_sharing.model.parts import FUSIONS
+from mtl_sharing.model.specs import FUSIONS
 
 
 def owned_by(network, task):

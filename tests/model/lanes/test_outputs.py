@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lanes_by_hand import CHAIN, LENGTHS, MAPS, SINGLE, TASKS, check, pairs
-from mtl_sharing.model.parts import FUSIONS, TaskHead
+from mtl_sharing.model.specs import FUSIONS, TaskHead
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

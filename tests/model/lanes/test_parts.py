@@ -6,8 +6,8 @@ from torch import nn
 
 from lanes_by_hand import MAPS, SINGLE, TASKS, pairs
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import FUSIONS
-from mtl_sharing.score.cost import plan_cost
+from mtl_sharing.model.specs import FUSIONS
+from mtl_sharing.score.parameters import plan_cost
 from support import architecture_of
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtl_sharing.model.parts import PAL_ACTIVATIONS
+from mtl_sharing.model.specs import PAL_ACTIVATIONS
 from pals_by_hand import LENGTHS, TASKS, check, config, outputs_by_hand
 from support import perturb
 

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.parts import LaneShape, PalShape
-from mtl_sharing.run.optimizer import make_optimizer
-from mtl_sharing.run.settings import OptimizerConfig
+from mtl_sharing.model.specs import LaneShape, PalShape
+from mtl_sharing.training.optimizer import make_optimizer
+from mtl_sharing.training.settings import OptimizerConfig
 from pals_by_hand import HEADS, PAL, config
 from support import architecture_of, perturb
 

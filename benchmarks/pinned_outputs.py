@@ -1,0 +1,161 @@
+"""Pins what twelve commands write, so that a change of the code's structure can be checked.
+
+    python -m benchmarks.pinned_outputs record FOLDER
+    python -m benchmarks.pinned_outputs compare BEFORE AFTER
+
+``record`` runs the commands below FOLDER (fp32, one thread, CPU, operations counted instead of
+timed) and collects what they wrote in ``FOLDER/pinned.json``. ``compare`` prints every value that
+differs between two such files and exits with 1 if there is any. Both files must come from the same
+machine: another CPU may round differently.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors.numpy import load_file
+
+COMMON = (
+    "trainer.precision=fp32", "trainer.threads=1", "trainer.device=cpu", "score.clock=flops",
+    "trainer.max_steps=12", "trainer.eval_every=6", "trainer.eval_examples=60",
+    "suite.max_train_rows=200", "suite.max_dev_rows=80", "seed=3",
+)  # fmt: skip
+RUNS = {
+    "hybrid": ("sharing=hybrid", "split=6", "score.reference=separate", "score.untuned=true"),
+    "individual": ("sharing=individual",),
+    "fsi": ("sharing=fsi", "pairing=joined"),
+    "soft": ("sharing=soft", "head=mlp"),
+    "pals": ("sharing=pals", "sampler=annealed", "suite.select_fraction=0.2"),
+    "progressive": ("sharing=progressive", "regularizer=r_drop"),
+    "phases": ("phases=[mlm,heads_first,single_after]", "loss=pcgrad", "loss.cosines=stages"),
+    "single": ("sampler=round_robin", "loss=uncertainty", "suite.clean=[lower,letters]",
+               "task.quora.batch_size=24"),
+}  # fmt: skip
+SWEEP = (
+    "-m", "+sweep=split_alpha", *COMMON, "hydra.sweeper.n_trials=5", "hydra.sweep.dir=sweep",
+)  # fmt: skip
+# What depends on the clock, on the process or on the version of the code.
+UNPINNED_KEYS = {
+    "time", "versions", "git", "machine", "peak_train_bytes", "folder", "key", "beside", "train_s",
+    "study", "began", "seconds", "started", "ended", "rounds",
+}  # fmt: skip
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("record").add_argument("folder", type=Path)
+    compare = commands.add_parser("compare")
+    compare.add_argument("before", type=Path)
+    compare.add_argument("after", type=Path)
+    arguments = parser.parse_args()
+    if arguments.command == "record":
+        record(arguments.folder.absolute())
+    else:
+        sys.exit(print_differences(arguments.before, arguments.after))
+
+
+def record(folder: Path) -> None:
+    """Runs every command below ``folder`` and writes pinned.json there."""
+    folder.mkdir(parents=True)
+    for name, overrides in RUNS.items():
+        _run(folder, "train", *COMMON, *overrides, f"hydra.run.dir=runs/{name}")
+    _run(folder, "train", *SWEEP)
+    _run(folder, "report", "runs", "sweep", "--out", "report")
+    _run(folder, "predict", "runs/hybrid", "--split", "dev", "--out", "predicted")
+    _run(folder, "export", "runs/hybrid", "--task", "quora", "--out", "exported")
+    pinned = json.dumps(dict(_collect(folder)), indent=1, sort_keys=True)
+    (folder / "pinned.json").write_text(pinned, encoding="utf-8")
+
+
+def _run(folder: Path, command: str, *arguments: str) -> None:
+    print(f"mtl-{command}", *arguments, flush=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
+    program = [sys.executable, "-m", f"mtl_sharing.cli.{command}", *arguments]
+    finished = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True)
+    if finished.returncode:
+        sys.exit(finished.stdout + finished.stderr)
+
+
+def _collect(folder: Path) -> Iterator[tuple[str, Any]]:
+    for run in sorted([*folder.glob("runs/*"), *folder.glob("sweep/[0-9]*")]):
+        name = run.relative_to(folder).as_posix()
+        yield f"{name}/result.json", _without_clocks(json.loads(_text(run / "result.json")))
+        yield f"{name}/plan.json", json.loads(_text(run / "plan.json"))
+        if (run / "metrics.csv").is_file():
+            yield f"{name}/metrics.csv", _rows(run / "metrics.csv")
+        if (run / "model.safetensors").is_file():
+            yield f"{name}/model.safetensors", _digest_weights(run / "model.safetensors")
+        if (run / "predictions.parquet").is_file():
+            yield f"{name}/predictions.parquet", _digest_table(run / "predictions.parquet")
+    yield "sweep/sweep.csv", _rows(folder / "sweep" / "sweep.csv")
+    for table in sorted(folder.glob("report/**/*")):
+        if table.suffix in (".csv", ".md"):
+            yield table.relative_to(folder).as_posix(), _text(table).splitlines()
+    for path in sorted(folder.glob("predicted/*")):
+        yield f"predicted/{path.name}", hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in sorted(folder.glob("exported/*.safetensors")):
+        yield f"exported/{path.name}", _digest_weights(path)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _without_clocks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_clocks(v) for k, v in value.items() if k not in UNPINNED_KEYS}
+    return value
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {k: v for k, v in row.items() if k not in UNPINNED_KEYS} for row in csv.DictReader(file)
+        ]
+
+
+def _digest_weights(path: Path) -> str:
+    digest = hashlib.sha256()
+    for name, weight in sorted(load_file(path).items()):
+        digest.update(f"{name} {weight.dtype} {weight.shape}".encode())
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+def _digest_table(path: Path) -> str:
+    return hashlib.sha256(pd.read_parquet(path).to_csv().encode()).hexdigest()
+
+
+def print_differences(before: Path, after: Path) -> int:
+    """Prints the values that differ between two records; returns the exit code."""
+    values = [
+        dict(_leaves("", json.loads(_text(path / "pinned.json")))) for path in (before, after)
+    ]
+    names = sorted(values[0].keys() | values[1].keys())
+    different = [n for n in names if values[0].get(n) != values[1].get(n)]
+    for name in different:
+        print(f"{name}: {values[0].get(name)!r} -> {values[1].get(name)!r}")
+    print(f"{len(names)} values, {len(different)} different")
+    return 1 if different else 0
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{name}:{key}" if name else str(key), inner)
+    else:
+        yield name, value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Reads the examples of a task's split: from its files and sources, or from the bundled suite."""
+
+import logging
+from pathlib import Path
+
+from mtl_sharing.data.examples.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
+from mtl_sharing.data.examples.examples import Example, LoadedExamples, load_examples
+from mtl_sharing.data.settings import SuiteConfig
+from mtl_sharing.data.tasks.task import TaskSpec
+from mtl_sharing.errors import UserError, one_of
+
+log = logging.getLogger(__name__)
+
+
+def is_generated(spec: TaskSpec) -> bool:
+    """Whether a task names no file, so that only the bundled suite can have its examples."""
+    return not (spec.train or spec.dev or spec.test or spec.sources)
+
+
+def read_split(
+    spec: TaskSpec, split: str, suite: SuiteConfig, data_dir: str | None, limit: int | None = None
+) -> LoadedExamples:
+    """The examples of one split (train, dev or test), as they stand in the data.
+
+    Args:
+        data_dir: folder that relative file names start from.
+        limit: the first so many of each source; None takes all.
+
+    Raises:
+        UserError: no files, or bad data.
+    """
+    if is_generated(spec):
+        return LoadedExamples(_generated(spec, split, suite)[:limit])
+    place = None if data_dir is None else Path(data_dir)
+    loaded = load_examples(spec, split, place, suite.on_bad_row, limit)
+    if loaded.bad_rows:
+        words = loaded.bad_rows, "; ".join(loaded.first_bad)
+        log.warning("%s %s: %d rows skipped (%s)", spec.name, split, *words)
+    return loaded
+
+
+def _generated(spec: TaskSpec, split: str, suite: SuiteConfig) -> list[Example]:
+    if spec.name not in BUNDLED_TASKS:
+        allowed = f"file names; only {one_of(BUNDLED_TASKS)} can be generated"
+        raise UserError(f"task.{spec.name}.{split}", "no files", allowed)
+    _check_generated(spec)
+    return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)
+
+
+def _check_generated(spec: TaskSpec) -> None:
+    """A generated task keeps the kind and the labels that its text was written for."""
+    kind, classes, limits = BUNDLED_LABELS[spec.name]
+    where = f"task.{spec.name}"
+    if spec.kind != kind:
+        raise UserError(f"{where}.kind", spec.kind, f"{kind}, or files of your own")
+    if spec.classes is not None and spec.classes < classes:
+        raise UserError(f"{where}.classes", spec.classes, f"{classes} or more")
+    if spec.low is not None and spec.high is not None and limits != (spec.low, spec.high):
+        raise UserError(f"{where}.range", [spec.low, spec.high], f"{list(limits)}")

@@ -1,0 +1,85 @@
+"""Texts in lemmas: each list goes through the spaCy pipeline once, and is kept from run to run."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.data.text.spacy_pipelines import digest_pipeline, load_pipeline
+from mtl_sharing.errors import UserError
+from mtl_sharing.utils.hashing import digest_texts
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+log = logging.getLogger(__name__)
+
+KIND = "lemmas"
+_SCHEMA = 1  # to be raised when equal lemmas become another text
+_WHERE = "suite.lemmatizer"
+_Arrays = Mapping[str, NDArray[Any]]
+
+
+class Lemmatizer:
+    """Writes each word of a text as its lemma.
+
+    Args:
+        pipeline: name or folder of the spaCy pipeline that gives lemmas.
+        store: where lemmatised texts are looked for and left; None computes them in every run.
+    """
+
+    def __init__(self, pipeline: str, store: ArrayStore | None) -> None:
+        self._pipeline, self._store = pipeline, store
+
+    def lemmatize(self, texts: Sequence[str]) -> list[str]:
+        """The texts with each word as its lemma.
+
+        Raises:
+            UserError: there is no such pipeline, or it gives no word a lemma.
+        """
+        if self._store is None:
+            return self._computed(texts)
+        key = digest_texts([self._digest.encode()], texts)
+        with self._store.exclusive(KIND, key) as place:
+            if place.entry is not None:
+                return _texts(place.entry.arrays)
+            lemmas = self._computed(texts)
+            place.publish({"texts": len(texts), "pipeline": self._pipeline}, _arrays(lemmas))
+        return lemmas
+
+    @cached_property
+    def _nlp(self) -> "Language":
+        return load_pipeline(_WHERE, self._pipeline)
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_pipeline(self._nlp, f"{KIND} {_SCHEMA}")
+
+    def _computed(self, texts: Sequence[str]) -> list[str]:
+        log.info("lemmatising %d texts by %s", len(texts), self._pipeline)
+        lemmas, found = [], False
+        for doc in self._nlp.pipe(texts):
+            found = found or any(token.lemma_ for token in doc)
+            lemmas.append("".join((t.lemma_ or t.text) + t.whitespace_ for t in doc))
+        if texts and not found:
+            shown = f"{self._pipeline}, which gives no lemmas"
+            raise UserError(_WHERE, shown, "one with a lemmatizer")
+        return lemmas
+
+
+def _arrays(texts: Sequence[str]) -> _Arrays:
+    """The texts' bytes in one row: text ``i`` has ``offsets[i]:offsets[i + 1]``."""
+    raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+    offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
+    return {"bytes": np.frombuffer(b"".join(raw), dtype=np.uint8), "offsets": offsets}
+
+
+def _texts(arrays: _Arrays) -> list[str]:
+    row, ends = arrays["bytes"].tobytes(), arrays["offsets"].tolist()
+    parts = (row[begin:end] for begin, end in pairwise(ends))
+    return [part.decode("utf-8", "surrogatepass") for part in parts]

@@ -1,0 +1,118 @@
+"""Turns texts into tokens, in training as in prediction: cleaning, tokenising, tagging."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tokenizers import Tokenizer
+
+from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.data.examples.examples import Example, LoadedExamples
+from mtl_sharing.data.tasks.task import TaskSpec
+from mtl_sharing.data.text.cleaning import Cleaning
+from mtl_sharing.data.text.tagging import TagScheme
+from mtl_sharing.data.tokens.batches import EncodedTask, encode_examples
+from mtl_sharing.data.tokens.tag_cache import TaggedEncoding
+from mtl_sharing.data.tokens.token_cache import TokenCache
+from mtl_sharing.data.tokens.tokenizing import Texts, TokenRows, encode
+
+log = logging.getLogger(__name__)
+
+Examples = Mapping[str, list[Example]]
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How a run reads text.
+
+    Attributes:
+        clean: the steps of ``suite.clean``, which may be none.
+        lemmatizer: a spaCy pipeline for the step ``lemmas``.
+        tags: the tags of words, where the encoder embeds any.
+        max_length: tokens of the longest sequence; longer ones are cut.
+    """
+
+    clean: tuple[str, ...]
+    lemmatizer: str | None
+    tags: TagScheme | None
+    max_length: int
+
+    def cleaning(self, store: ArrayStore | None = None) -> Cleaning:
+        """The cleaning steps; lemmas are kept in ``store``."""
+        return Cleaning(self.clean, self.lemmatizer, store)
+
+
+class TextEncoder:
+    """Turns clean texts into tokens, with tags where the settings have them.
+
+    Args:
+        store: where tokens and tags are looked for and kept; None computes them.
+    """
+
+    def __init__(
+        self, settings: TextSettings, tokenizer: Tokenizer, store: ArrayStore | None = None
+    ) -> None:
+        self._settings, self._tokenizer = settings, tokenizer
+        self.cache = None if store is None else TokenCache(store)
+        plain = encode if self.cache is None else self.cache.encode
+        tags = settings.tags
+        self._tagged = None if tags is None else TaggedEncoding(plain, tags, store)
+        self._encode = plain if self._tagged is None else self._tagged.encode
+
+    def rows(self, texts: Texts) -> TokenRows:
+        """Token sequences of texts, or of pairs that are one sequence each."""
+        return self._encode(self._tokenizer, texts, self._settings.max_length)
+
+    def examples(self, task: TaskSpec, joined: bool, examples: Sequence[Example]) -> EncodedTask:
+        """Examples of a task; ``joined`` makes one sequence of a pair."""
+        whole, length = task.kind != "regression", self._settings.max_length
+        return encode_examples(examples, self._tokenizer, length, joined, whole, self._encode)
+
+    def check_tags(self) -> None:
+        """Raises UserError where parts of speech were wanted and no word so far has one."""
+        if self._tagged is not None:
+            self._tagged.check()
+
+
+def encode_splits(
+    encoder: TextEncoder,
+    tasks: Mapping[str, TaskSpec],
+    joined: Mapping[str, bool],
+    splits: Iterable[Examples],
+) -> list[dict[str, EncodedTask]]:
+    """All tasks' clean examples of each split, tokenised.
+
+    Args:
+        joined: for each task, whether a pair is one sequence.
+    """
+    encoded = [
+        {name: encoder.examples(tasks[name], joined[name], rows) for name, rows in split.items()}
+        for split in splits
+    ]
+    cache = encoder.cache
+    if cache is not None and cache.found:
+        log.info("tokens of %d of %d lists of texts from the cache", cache.found, cache.asked)
+    encoder.check_tags()
+    return encoded
+
+
+def clean_splits(
+    settings: TextSettings,
+    loaded: Mapping[str, dict[str, LoadedExamples]],
+    store: ArrayStore | None,
+) -> dict[str, dict[str, int]]:
+    """Cleans all texts in place and returns each task's count of texts that stayed uncleaned."""
+    if not settings.clean:
+        return {}
+    cleaning, facts = settings.cleaning(store), {}
+    for name, splits in loaded.items():
+        unchanged = 0
+        for split, part in splits.items():
+            examples, count = cleaning.examples(part.examples)
+            splits[split] = replace(part, examples=examples)
+            unchanged += count
+        facts[name] = {"uncleaned_texts": unchanged}
+        if unchanged:
+            message = "%s: %d texts stay as they are, since nothing of them is left by %s"
+            log.warning(message, name, unchanged, "+".join(settings.clean))
+    return facts

@@ -1,0 +1,146 @@
+"""Predictions of a network over whole splits, and what they are worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtl_sharing.data.tokens.batches import EncodedTask, evaluation_batches
+from mtl_sharing.errors import check_finite
+from mtl_sharing.evaluation.metrics import floor, task_metrics, unit
+from mtl_sharing.model.network import Network
+from mtl_sharing.objectives.losses import Objective
+from mtl_sharing.utils.device import Runtime, autocast
+
+
+@dataclass(frozen=True)
+class TaskMeasure:
+    """How one task is trained and judged.
+
+    Attributes:
+        objective: its loss and how raw outputs are read.
+        kind: ``classes``, ``binary`` or ``regression``.
+        metric: the figure that counts.
+        classes: number of classes; 0 for regression.
+    """
+
+    objective: Objective
+    kind: str
+    metric: str
+    classes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a network says of a task's examples.
+
+    Attributes:
+        values: predictions in label units, float64, shape (E,).
+        probability: of the predicted class, float64, shape (E,); None for a regression.
+        error: how far off each is, float64, shape (E,): one minus the probability of the true
+            class, or the distance to the true value; NaN where no label is known.
+    """
+
+    values: NDArray[np.float64]
+    probability: NDArray[np.float64] | None
+    error: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of all tasks: ``tasks[name]`` holds metric, value, floor, examples and the rest.
+
+    Attributes:
+        split: name of what they were taken on, ``dev`` or ``select``.
+        answers: of each task, what the figures were taken from.
+    """
+
+    tasks: Mapping[str, dict[str, Any]]
+    split: str = "dev"
+    answers: Mapping[str, Answers] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def performance(self) -> float:
+        """Mean over tasks, correlations as (r + 1) / 2."""
+        return float(np.mean([unit(t["metric"], t["value"]) for t in self.tasks.values()]))
+
+    @property
+    def performance_raw_r(self) -> float:
+        """Mean over tasks, correlations as they are."""
+        return float(np.mean([task["value"] for task in self.tasks.values()]))
+
+
+def predict(
+    network: Network, task: str, data: EncodedTask, measure: TaskMeasure, runtime: Runtime
+) -> tuple[Answers, float]:
+    """What the network says of every example, and the mean loss."""
+    network.eval()
+    parts, loss, order = [], 0.0, []
+    # One autocast around all batches casts each weight once.
+    with torch.inference_mode(), autocast(runtime.precision, runtime.device):
+        for rows, batch in evaluation_batches(data, runtime.evaluation_batch):
+            moved = batch.to(runtime.device)
+            raw = network({task: moved.text})[task]
+            parts.append(answers_of(measure.objective, raw, data.labels[rows]))
+            order.append(rows)
+            loss += float(measure.objective.loss(raw, moved.labels)) * len(rows)
+    return _in_order(parts, np.concatenate(order)), loss / len(data)
+
+
+def answers_of(objective: Objective, raw: Tensor, labels: NDArray[np.float64]) -> Answers:
+    """Raw outputs (E, K) read by the task's objective; labels (E,) are NaN where unknown."""
+    values = objective.predict(raw).double().cpu().numpy()
+    classes = objective.probabilities(raw.float())
+    if classes is None:
+        return Answers(values, None, np.abs(values - labels))
+    found, rows = classes.double().cpu().numpy(), np.arange(len(labels))
+    known = ~np.isnan(labels)
+    error = np.full(len(labels), np.nan)
+    error[known] = 1 - found[rows[known], labels[known].astype(int)]
+    return Answers(values, found[rows, values.astype(int)], error)
+
+
+def _in_order(parts: Sequence[Answers], order: NDArray[np.int64]) -> Answers:
+    """Batches of answers as one, by the examples' own order."""
+    place = np.argsort(order)
+    probabilities = [part.probability for part in parts if part.probability is not None]
+    return Answers(
+        np.concatenate([part.values for part in parts])[place],
+        np.concatenate(probabilities)[place] if probabilities else None,
+        np.concatenate([part.error for part in parts])[place],
+    )
+
+
+def evaluate(
+    network: Network,
+    splits: Mapping[str, EncodedTask],
+    measures: Mapping[str, TaskMeasure],
+    runtime: Runtime,
+    split: str = "dev",
+) -> Evaluation:
+    """Evaluates every task on its part of a split. The network is left in evaluation mode.
+
+    Args:
+        splits: each task's examples.
+        split: what these are called.
+    """
+    tasks, answers = {}, {}
+    for name, data in splits.items():
+        measure = measures[name]
+        answers[name], loss = predict(network, name, data, measure, runtime)
+        check_finite(f"loss of task {name}", loss, f"on {split}")
+        predicted = answers[name].values
+        figures = task_metrics(measure.kind, predicted, data.labels, measure.classes)
+        tasks[name] = {
+            "metric": measure.metric,
+            "value": figures[measure.metric],
+            "floor": floor(measure.metric, measure.kind, data.labels, measure.classes),
+            "examples": len(data),
+            "loss": loss,
+            **figures,
+        }
+    return Evaluation(tasks, split, answers)

@@ -1,0 +1,169 @@
+"""Which texts' frozen states a run takes from the cache, and which it has computed first."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mtl_sharing.cache.store import make_store
+from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.data.tokens.stored_states import StoredStates
+from mtl_sharing.data.tokens.tokenizing import TokenRows
+from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
+from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.training.frozen_layers import FrozenLayers, StateCache
+from mtl_sharing.training.schedule import TrainingSchedule
+from mtl_sharing.utils.progress import FillingProgress
+
+log = logging.getLogger(__name__)
+
+# The sampler's course over a whole training is read off about this many of its steps.
+_LOOKED_AT = 1000
+# Of the cache that one run fills: tokens need room too, and what is driven out by a run's own
+# states would be made anew by every run.
+_SHARE = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class _Texts:
+    """The texts of one split of one task.
+
+    Attributes:
+        passes: how often the run will read each of them.
+        bytes: that their states take in the cache.
+    """
+
+    task: str
+    split: str
+    data: EncodedTask
+    read: str
+    passes: float
+    bytes: int
+
+
+def with_frozen_states(
+    run_spec: RunSpec, inputs: RunInputs, settings: Sequence[PhaseSettings] | None = None
+) -> RunInputs:
+    """The inputs with states for every text whose frozen layers need not run.
+
+    States that the cache has are taken. Others are computed where the run reads them more than
+    once, as far as they fit; what is left runs through the frozen layers in every step.
+
+    Args:
+        settings: of all phases; None makes them from the spec.
+    """
+    settings = make_phase_settings(run_spec, inputs) if settings is None else settings
+    config, layers = run_spec.config.cache, run_spec.architecture.frozen_layers
+    # SMART disturbs embeddings, so that every step runs through all layers.
+    disturbed = run_spec.config.regularizer.name == "smart"
+    store = make_store(config) if config.prefix and layers and not disturbed else None
+    if store is None:
+        return inputs
+    cache = StateCache(store, _frozen_layers(run_spec, inputs))
+    lists = sorted(_lists(run_spec, inputs, settings, cache), key=lambda texts: -texts.passes)
+    filled = _within(lists, int(config.max_gb * 1e9 * _SHARE))
+    splits = {split: dict(getattr(inputs, split)) for split in ("train", "dev", "select")}
+    found = []
+    total = sum(len(rows.lengths) for texts in filled for rows in _parts(texts.data))
+    with FillingProgress(f"states of {layers} frozen layers", total) as progress:
+        for texts in lists:
+            advance = progress.advance if texts in filled else None
+            states = [cache.states(rows, texts.read, advance) for rows in _parts(texts.data)]
+            known = [each for each in states if each is not None]
+            # The texts of a pair go through the encoder together: one without the other is no use.
+            if len(known) == len(states):
+                splits[texts.split][texts.task] = _with_states(texts.data, known)
+                found.append(texts)
+    words = "states of %d frozen layers from the cache: %d of %d lists of texts, %.1f MB"
+    log.info(words, layers, len(found), len(lists), sum(texts.bytes for texts in found) / 1e6)
+    return replace(inputs, train=splits["train"], dev=splits["dev"], select=splits["select"])
+
+
+def _frozen_layers(run_spec: RunSpec, inputs: RunInputs) -> FrozenLayers:
+    runtime, layers = run_spec.runtime, run_spec.architecture.frozen_layers
+    shape, tower = run_spec.shape, inputs.tower
+    return FrozenLayers(shape, layers, tower, runtime.precision, runtime.device)
+
+
+def _parts(data: EncodedTask) -> list[TokenRows]:
+    return [data.first] if data.second is None else [data.first, data.second]
+
+
+def _with_states(data: EncodedTask, states: Sequence[StoredStates]) -> EncodedTask:
+    parts = [replace(p, states=s) for p, s in zip(_parts(data), states, strict=True)]
+    return replace(data, first=parts[0], second=parts[1] if len(parts) > 1 else None)
+
+
+def _lists(
+    run_spec: RunSpec,
+    inputs: RunInputs,
+    settings: Sequence[PhaseSettings],
+    cache: StateCache,
+) -> Iterator[_Texts]:
+    """Every list of texts that the run reads."""
+    architecture = run_spec.architecture
+    for split, passes in read_passes(run_spec, inputs, settings).items():
+        for task, data in getattr(inputs, split).items():
+            read = "all"
+            if architecture.last_layer(task) < architecture.frozen_layers:
+                read = "mean" if architecture.head_of(task).pooling == "mean" else "first"
+            size = sum(cache.size(rows, read) for rows in _parts(data))
+            yield _Texts(task, split, data, read, passes[task], size)
+
+
+def read_passes(
+    run_spec: RunSpec, inputs: RunInputs, settings: Sequence[PhaseSettings]
+) -> dict[str, dict[str, float]]:
+    """How often the run reads each example of each task, for all splits."""
+    split, examples = inputs.eval_split
+    train = dict.fromkeys(inputs.train, 0.0)
+    # At the end of the run all of what is not trained on, once.
+    others = {"dev": dict.fromkeys(inputs.dev, 1.0), split: dict.fromkeys(examples, 1.0)}
+    most = run_spec.config.trainer.eval_examples
+    # Phases of other kinds read tokens.
+    for phase in (phase for phase in settings if phase.options.kind == "tasks"):
+        for name, passes in _train_passes(phase.schedule, inputs).items():
+            train[name] += passes
+        for name, data in examples.items():
+            share = min(1.0, (len(data) if most is None else most) / len(data))
+            others[split][name] += _evaluations(phase) * share
+    return {"train": train, **others}
+
+
+def _evaluations(phase: PhaseSettings) -> int:
+    """How often a phase evaluates; the main training without any step evaluates once."""
+    if phase.name == MAIN:
+        return max(1, phase.schedule.evaluations)
+    return phase.schedule.evaluations if phase.is_late else 0
+
+
+def _train_passes(schedule: TrainingSchedule, inputs: RunInputs) -> dict[str, float]:
+    """How often one training reads each example of each task."""
+    drawn = schedule.epochs.draws
+    looked_at = _looked_at(drawn, len(schedule.sizes))
+    counts = Counter(task for draw in looked_at for task in schedule.sampler.tasks(draw))
+    each = drawn / max(1, len(looked_at))
+    return {
+        name: counts[name] * each / -(-len(data) // schedule.batch_sizes[name])
+        for name, data in inputs.train.items()
+    }
+
+
+def _looked_at(drawn: int, tasks: int) -> Sequence[int]:
+    """Steps all over a training of ``drawn``: runs of as many as tasks take turns."""
+    if drawn <= _LOOKED_AT:
+        return range(drawn)
+    starts = range(0, drawn - tasks + 1, max(tasks, drawn * tasks // _LOOKED_AT))
+    return [start + turn for start in starts for turn in range(tasks)]
+
+
+def _within(lists: Sequence[_Texts], room: int) -> list[_Texts]:
+    """The lists to fill: read more than once, the most read first, as far as they fit."""
+    chosen = []
+    for texts in lists:
+        if texts.passes > 1 and texts.bytes <= room:
+            chosen.append(texts)
+            room -= texts.bytes
+    return chosen

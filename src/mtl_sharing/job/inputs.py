@@ -1,0 +1,172 @@
+"""Reads what a run_spec names: examples, tokenizer, starting weights; and says what it found."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from mtl_sharing.cache.store import make_store
+from mtl_sharing.data.examples.examples import Example, LoadedExamples
+from mtl_sharing.data.examples.holdout import hold_out, split_held
+from mtl_sharing.data.examples.splits import read_split
+from mtl_sharing.data.tasks.task import TaskSpec
+from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.data.tokens.encoding import Examples, TextEncoder, clean_splits, encode_splits
+from mtl_sharing.data.tokens.facts import log_facts, source_facts, task_facts
+from mtl_sharing.data.tokens.masking import Vocabulary
+from mtl_sharing.data.tokens.positive_pairs import encode_positive_pairs
+from mtl_sharing.data.tokens.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer
+from mtl_sharing.errors import one_of
+from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.model.encoder.checkpoint import Tower, load_tower, random_tower
+from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
+from mtl_sharing.run_folder.layout import TOKENIZER
+from mtl_sharing.utils.files import replace_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """Encoded text of all splits, and the weights that every tower starts from.
+
+    Attributes:
+        facts: what was found in each task's data, for its entry in result.json.
+        vocabulary: the tokenizer's, where a phase hides tokens.
+        pairs: positive training pairs of the tasks that a phase ranks, by task.
+        select: what was held out of train to choose by; empty where dev serves for that.
+        dev_examples: the dev examples as they were read, before any cleaning.
+    """
+
+    train: Mapping[str, EncodedTask]
+    dev: Mapping[str, EncodedTask]
+    tower: Tower
+    facts: Mapping[str, Mapping[str, Any]]
+    vocabulary: Vocabulary | None = None
+    pairs: Mapping[str, EncodedTask] = field(default_factory=dict)
+    select: Mapping[str, EncodedTask] = field(default_factory=dict)
+    dev_examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+
+    @property
+    def eval_split(self) -> tuple[str, Mapping[str, EncodedTask]]:
+        """Name and examples of the split that the training is evaluated on."""
+        return ("select", self.select) if self.select else ("dev", self.dev)
+
+
+def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
+    """Reads everything for a run in ``folder`` and keeps the run's tokenizer there.
+
+    Raises:
+        UserError: bad data, or a checkpoint that does not fit.
+    """
+    read = {name: _read(run_spec, spec) for name, spec in run_spec.specs.items()}
+    _hold_out(run_spec, read)
+    as_read = {name: splits["dev"].examples for name, splits in read.items()}
+    cache = run_spec.config.cache
+    store = make_store(cache) if cache.tokens else None
+    uncleaned = clean_splits(run_spec.text, read, store)
+    train, dev, select = (
+        {name: splits[split].examples for name, splits in read.items() if split in splits}
+        for split in ("train", "dev", "select")
+    )
+    tokenizer = _tokenizer(run_spec, train, folder)
+    encoder = TextEncoder(run_spec.text, tokenizer, store)
+    encoded_train, encoded_dev, held = encode_splits(
+        encoder, run_spec.specs, run_spec.joined, (train, dev, select)
+    )
+    facts = {}
+    for name, splits in read.items():
+        data = encoded_train[name], encoded_dev[name], held.get(name)
+        facts[name] = task_facts(splits, *data) | uncleaned.get(name, {})
+        if run_spec.specs[name].sources:
+            facts[name]["sources"] = source_facts(splits)
+        log_facts(name, facts[name], *data[:2])
+    return RunInputs(
+        encoded_train,
+        encoded_dev,
+        _tower(run_spec),
+        facts,
+        _vocabulary(run_spec, tokenizer),
+        _pairs(run_spec, train, tokenizer),
+        select=held,
+        dev_examples=as_read,
+    )
+
+
+def _vocabulary(run_spec: RunSpec, tokenizer: Tokenizer) -> Vocabulary | None:
+    kinds = {phase.kind for phase in run_spec.config.phases.values()}
+    return Vocabulary.of(tokenizer) if "masked_lm" in kinds else None
+
+
+def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str, EncodedTask]:
+    """The positive pairs of every task that a phase ranks."""
+    found = {}
+    for name, phase in run_spec.config.phases.items():
+        if phase.kind == "ranking":
+            assert phase.task is not None  # checked with the settings
+            spec, length = run_spec.specs[phase.task], run_spec.config.suite.max_length
+            where = f"phases.{name}.task"
+            found[phase.task] = encode_positive_pairs(
+                where, spec, train[phase.task], tokenizer, length
+            )
+    return found
+
+
+def _read(run_spec: RunSpec, spec: TaskSpec) -> dict[str, LoadedExamples]:
+    suite, data_dir = run_spec.config.suite, run_spec.config.data_dir
+    limits = {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
+    return {s: read_split(spec, s, suite, data_dir, limit) for s, limit in limits.items()}
+
+
+def _hold_out(run_spec: RunSpec, read: Mapping[str, dict[str, LoadedExamples]]) -> None:
+    """Parts train into what trains and what is held out, where asked.
+
+    Before the cleaning, so that runs that clean differently are judged by the same examples.
+    """
+    fraction = run_spec.config.suite.select_fraction
+    if fraction:
+        held = hold_out({name: s["train"].examples for name, s in read.items()}, fraction)
+        for name, splits in read.items():
+            splits.update(split_held(splits["train"], held[name]))
+
+
+def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
+    """The run's own tokenizer where it has one already (resume), else the config's."""
+    saved, encoder = folder / TOKENIZER, run_spec.config.encoder
+    source = encoder.tokenizer if encoder.tokenizer is not None else encoder.checkpoint
+    if saved.is_file():
+        tokenizer = load_tokenizer(folder)
+    elif source is not None:
+        where = "encoder.checkpoint" if encoder.tokenizer is None else "encoder.tokenizer"
+        tokenizer = load_tokenizer(checkpoint_folder(source, where))
+    else:
+        tokenizer = train_tokenizer(_texts(train), run_spec.shape.vocabulary)
+    check_vocabulary(tokenizer, run_spec.shape.vocabulary)
+    replace_text(saved, tokenizer.to_str(pretty=True))
+    return tokenizer
+
+
+def _texts(examples: Examples) -> list[str]:
+    both = [(e.text, e.text_pair) for rows in examples.values() for e in rows]
+    return [text for pair in both for text in pair if text is not None]
+
+
+def _tower(run_spec: RunSpec) -> Tower:
+    source, seed = run_spec.config.encoder.checkpoint, run_spec.config.seed
+    if source is None:
+        return random_tower(run_spec.shape, seed)
+    path = weight_file(checkpoint_folder(source))
+    # A pooler that no head reads is left out like any other weight without use.
+    shape = replace(run_spec.shape, pooler=run_spec.architecture.pooler)
+    loaded = load_tower(path, shape, seed)
+    if loaded.dropped:
+        parts = dict.fromkeys(name.partition(".")[0] for name in loaded.dropped)
+        log.info("weights left out on purpose, of: %s", one_of(parts))
+    if loaded.fresh:
+        log.warning("not in the checkpoint, so from random: %s", one_of(loaded.fresh))
+    if loaded.zeros:
+        log.info("not in the checkpoint, so from 0: %s", one_of(loaded.zeros))
+    return loaded.tower

@@ -1,0 +1,158 @@
+"""RunSpec and inputs to floating-point operations, of the regime and of the baseline."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.job.description import describe_regime
+from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.phase_settings import PhaseSettings
+from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.job.timing import PairedTimings, time_side_by_side, timed_text
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.objectives.aggregation import SUM
+from mtl_sharing.sampling.samplers import RoundRobin
+from mtl_sharing.score.flops import prediction_flops, training_flops
+from mtl_sharing.score.layer_flops import TextSize
+from mtl_sharing.training.schedule import TrainingSchedule
+
+log = logging.getLogger(__name__)
+
+
+def time_for_score(
+    run_spec: RunSpec, inputs: RunInputs, settings: PhaseSettings
+) -> PairedTimings | None:
+    """The timings that the score of a run needs; None where it counts operations, or nothing.
+
+    Args:
+        settings: of the main training.
+    """
+    score = run_spec.config.score
+    if not score.pairs or score.clock == "flops":
+        return None
+    return time_pairs(run_spec, inputs, settings, score.pairs)
+
+
+def time_pairs(
+    run_spec: RunSpec, inputs: RunInputs, settings: PhaseSettings, pairs: int
+) -> PairedTimings | None:
+    """Interleaved timings of the spec's regime and its baseline on its own data.
+
+    None, with a warning, where both do not fit into memory together.
+    """
+    architecture, unshared = run_spec.architecture, run_spec.baseline
+    log.info("measuring %s and the baseline %s side by side", describe_regime(run_spec),
+             unshared.plan)  # fmt: skip
+    # Random weights cost the same as others. No states from a cache: what is cached here must
+    # not decide the score.
+    inputs = replace(inputs, tower=random_tower(run_spec.shape, run_spec.config.seed))
+    schedule, turns = settings.schedule, 1
+    if run_spec.config.sampler.name != "unified":
+        # By turns, so that no task is left out of what is measured.
+        schedule = replace(schedule, sampler=RoundRobin(tuple(schedule.sizes)))
+        turns = len(schedule.sizes)
+    settings = replace(settings, schedule=schedule)
+    regime = partial(make_learner, run_spec, inputs, architecture, settings)
+    baseline = partial(make_learner, run_spec, inputs, unshared, settings)
+    try:
+        return time_side_by_side(
+            regime,
+            None if architecture == unshared else baseline,
+            timed_text(inputs.dev),
+            pairs,
+            turns=turns,
+        )
+    except (torch.OutOfMemoryError, MemoryError):
+        log.warning("the baseline does not fit into memory beside the regime: no score")
+        return None
+
+
+@dataclass(frozen=True)
+class OperationCounts:
+    """Floating-point operations; what is counted says :mod:`mtl_sharing.score.flops`.
+
+    Attributes:
+        train_by_task: of a training step for one example, the mean over a task's training set;
+            for each task that trains.
+        train_per_example: their mean, each task weighing as its batch is large.
+        predict_all: of all tasks' predictions on the text that ``time.predict_all_s`` is of.
+        predict_per_text: the mean of that over its texts, of which a pair has two.
+    """
+
+    train_by_task: Mapping[str, float]
+    train_per_example: float
+    predict_all: int
+    predict_per_text: float
+
+    def record(self) -> dict[str, Any]:
+        """The ``flops`` node of result.json."""
+        return {
+            "train_per_example": self.train_per_example,
+            "train_by_task": dict(self.train_by_task),
+            "predict_all": self.predict_all,
+            "predict_per_text": self.predict_per_text,
+        }
+
+
+@dataclass(frozen=True)
+class OperationComparison:
+    """What the regime takes and what the baseline takes, for the same text."""
+
+    regime: OperationCounts
+    baseline: OperationCounts
+
+    def ratio(self, time_of: str) -> float:
+        """Baseline over regime, for ``train`` or ``predict``."""
+        if time_of == "train":
+            return self.baseline.train_per_example / self.regime.train_per_example
+        return self.baseline.predict_all / self.regime.predict_all
+
+
+def count_operations(
+    run_spec: RunSpec, inputs: RunInputs, schedule: TrainingSchedule
+) -> OperationComparison:
+    """Counts both; runs and builds nothing.
+
+    Training counts a batch of every task, as a measured turn takes one of each, whatever share the
+    sampler gives them: so both clocks compare the same work.
+    """
+    counted, batches = list(schedule.sizes), schedule.batch_sizes
+    texts = {task: _size(inputs.train[task]) for task in counted}
+    examples = {task: len(inputs.train[task]) for task in counted}
+    read = TextSize.of(timed_text(inputs.dev).lengths)
+
+    def of(architecture: Architecture) -> OperationCounts:
+        totals = training_flops(architecture, texts, _together(run_spec, architecture))
+        each = {task: totals[task] / examples[task] for task in counted}
+        step = sum(each[task] * batches[task] for task in counted)
+        per_example = step / sum(batches[task] for task in counted)
+        predicted = prediction_flops(architecture, read)
+        return OperationCounts(each, per_example, predicted, predicted / read.sequences)
+
+    return OperationComparison(of(run_spec.architecture), of(run_spec.baseline))
+
+
+def _size(data: EncodedTask) -> TextSize:
+    parts = [data.first] if data.second is None else [data.first, data.second]
+    return TextSize.of([length for part in parts for length in part.lengths.tolist()])
+
+
+def _together(run_spec: RunSpec, architecture: Architecture) -> bool:
+    """Whether a measured step takes the tasks through the network at once."""
+    config = run_spec.config
+    summed = config.loss.aggregation == SUM and config.loss.cosines == "none"
+    return config.sampler.name == "unified" and (summed or not _meet(architecture))
+
+
+def _meet(architecture: Architecture) -> bool:
+    """Whether gradients of several tasks meet on any weights."""
+    lanes = [] if architecture.lanes is None else [architecture.lane_norm()]
+    trained = [stage for stage in (*architecture.stages(), *lanes) if stage.trains]
+    return any(len(owners) > 1 for stage in trained for owners in stage.owners)

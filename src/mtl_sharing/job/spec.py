@@ -1,0 +1,192 @@
+"""Config to objects: the only place that knows both.
+
+:class:`RunSpec` is everything that follows from the config alone; it reads no data and no
+weights, so it also serves ``dry_run``. :class:`RunInputs` is what was read for it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mtl_sharing.config import Config
+from mtl_sharing.data.tasks.task import TaskSpec, task_spec
+from mtl_sharing.data.text.tagging import TagScheme, tag_scheme
+from mtl_sharing.data.tokens.encoding import TextSettings
+from mtl_sharing.errors import UserError, check_known
+from mtl_sharing.evaluation.evaluate import TaskMeasure
+from mtl_sharing.job.components import (
+    is_joined,
+    make_head_shape,
+    make_lanes,
+    make_pals,
+    make_task_head,
+    make_task_objective,
+)
+from mtl_sharing.job.validation import check_reference, check_settings
+from mtl_sharing.model.architecture import Architecture
+from mtl_sharing.model.encoder.checkpoint import Tower
+from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, read_config
+from mtl_sharing.model.encoder.shape import SHAPE_FIELDS, EncoderShape, resolve_shape
+from mtl_sharing.model.network import Network
+from mtl_sharing.objectives.aggregation import SUM
+from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.settings import TieConfig
+from mtl_sharing.plan.template import make_plan
+from mtl_sharing.utils.device import (
+    PRECISIONS,
+    Runtime,
+    choose_device,
+    choose_precision,
+    set_threads,
+    use_device,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What the config describes, checked, before anything is read.
+
+    Attributes:
+        joined: for each task, whether a pair is one sequence.
+        runtime: as the config asks for it; its precision may still be ``auto``, until
+            :func:`start_on_machine` chooses one.
+        text: how text is cleaned, tokenised and tagged.
+    """
+
+    config: Config
+    specs: Mapping[str, TaskSpec]
+    architecture: Architecture
+    measures: Mapping[str, TaskMeasure]
+    joined: Mapping[str, bool]
+    runtime: Runtime
+    text: TextSettings
+
+    @property
+    def tags(self) -> TagScheme | None:
+        """The tags of words, where the encoder embeds any."""
+        return self.text.tags
+
+    @property
+    def shape(self) -> EncoderShape:
+        """One tower's shape."""
+        return self.architecture.encoder
+
+    @property
+    def plan(self) -> SharingPlan:
+        """Who owns which stage."""
+        return self.architecture.plan
+
+    @property
+    def baseline(self) -> Architecture:
+        """Nothing shared and nothing added: same encoder, tasks and heads."""
+        plan = SharingPlan.split(0, self.plan.tasks, self.shape.layers)
+        return replace(self.architecture, plan=plan, pals=None, lanes=None)
+
+    def network(self, architecture: Architecture, tower: Tower) -> Network:
+        """A network of ``architecture`` that starts from ``tower``."""
+        return Network(architecture, tower, self.config.seed).to(self.runtime.device)
+
+
+def resolve_spec(config: Config) -> RunSpec:
+    """Checks the config and derives everything that needs no data.
+
+    Raises:
+        UserError: naming the first field that does not fit.
+    """
+    specs = _tasks(config)
+    shape = _shape(config)
+    check_settings(config, specs)
+    tags = tag_scheme(config.suite.tags)
+    if tags is not None:
+        pos, entities = tags.rows
+        shape = replace(shape, pos_tags=pos, entity_types=entities)
+    plan = make_plan(config.sharing, config.split, tuple(specs), shape.layers, config.head.depth)
+    objectives = {name: make_task_objective(spec, config) for name, spec in specs.items()}
+    heads = tuple(make_task_head(specs[n], objectives[n], config, shape) for n in specs)
+    run_spec = RunSpec(
+        config=config,
+        specs=specs,
+        architecture=Architecture(
+            encoder=shape,
+            plan=plan,
+            heads=heads,
+            head=make_head_shape(config, shape),
+            pals=make_pals(config.sharing.pals, shape, plan),
+            lanes=make_lanes(config, heads),
+        ),
+        measures={
+            name: TaskMeasure(objectives[name], spec.kind, spec.metric, spec.classes or 0)
+            for name, spec in specs.items()
+        },
+        joined={name: is_joined(spec, config) for name, spec in specs.items()},
+        runtime=_runtime(config),
+        text=TextSettings(
+            tuple(config.suite.clean), config.suite.lemmatizer, tags, config.suite.max_length
+        ),
+    )
+    check_reference(config, run_spec.architecture == run_spec.baseline)
+    if config.sharing.tie != TieConfig() and not run_spec.architecture.tied:
+        log.warning("sharing.tie changes nothing: %s has no tied stage (T)", plan)
+    _warn_of_lone_owners(config, plan)
+    if tags is not None and not plan.embeddings.trains:
+        log.warning("suite.tags changes nothing: %s freezes the embeddings, tags among them", plan)
+    return run_spec
+
+
+def _warn_of_lone_owners(config: Config, plan: SharingPlan) -> None:
+    loss = config.loss
+    asked = loss.aggregation != SUM or loss.cosines != "none"
+    several = any(len(group) > 1 for stage in plan.stages(len(plan.head)) for group in stage.owners
+                  if stage.trains)  # fmt: skip
+    if asked and not several:
+        log.warning("loss.aggregation and loss.cosines change nothing: %s shares no weight", plan)
+
+
+def _runtime(config: Config) -> Runtime:
+    options = config.trainer
+    check_known("trainer.precision", options.precision, PRECISIONS)
+    return Runtime(choose_device(options.device), options.precision, options.eval_batch_size)
+
+
+def start_on_machine(run_spec: RunSpec) -> RunSpec:
+    """Prepares this process for the run: threads, GPU, and a precision where it is ``auto``.
+
+    Compares the checkpoint's own config with the encoder's shape, too. That may ask the hub, so it
+    follows every check that needs no network.
+
+    Raises:
+        UserError: the checkpoint does not fit the encoder, or cannot be found.
+    """
+    config, runtime = run_spec.config, run_spec.runtime
+    resolve_shape(config.encoder, _checkpoint_config(config))
+    set_threads(config.trainer.threads)  # before anything is timed
+    use_device(runtime.device)
+    precision = choose_precision(runtime.precision, runtime.device, run_spec.shape.hidden)
+    return replace(run_spec, runtime=replace(runtime, precision=precision))
+
+
+def _tasks(config: Config) -> dict[str, TaskSpec]:
+    names = list(config.task) if config.suite.tasks is None else config.suite.tasks
+    for name in names:
+        check_known("suite.tasks", name, config.task)
+    if not names:
+        raise UserError("suite.tasks", "no task", "at least one task")
+    return {name: task_spec(name, config.task[name]) for name in names}
+
+
+def _shape(config: Config) -> EncoderShape:
+    """The encoder's shape: the config's where it says everything, else the checkpoint's."""
+    complete = all(getattr(config.encoder, name) is not None for name in SHAPE_FIELDS)
+    shape = resolve_shape(config.encoder, None if complete else _checkpoint_config(config))
+    if not 8 <= config.suite.max_length <= shape.max_length:
+        allowed = f"8 to {shape.max_length}, the encoder's positions"
+        raise UserError("suite.max_length", config.suite.max_length, allowed)
+    return shape
+
+
+def _checkpoint_config(config: Config) -> dict[str, Any] | None:
+    source = config.encoder.checkpoint
+    return None if source is None else read_config(checkpoint_folder(source))

@@ -1,0 +1,162 @@
+"""Measures what a regime and the baseline (nothing shared) cost, side by side.
+
+Both are built fresh with random weights, which cost the same as trained ones, and take the same
+batches in turn (A B A B), so that a machine that slows down slows both. The figures that count are
+medians of the pairs' ratios.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from mtl_sharing.batch import PackedBatch
+from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.training.learner import Learner
+from mtl_sharing.utils.device import Runtime, autocast, peak_memory, reset_peak_memory
+
+_Figure = TypeVar("_Figure", int, float)
+# Of each task; even, so that they also make pairs.
+_TIMED_TEXTS = 32
+
+
+@dataclass(frozen=True)
+class PairedTimings:
+    """Seconds of each pair, and peak bytes of a process that trains, for both.
+
+    Attributes:
+        train_s, predict_s: (regime, baseline) of each pair.
+        peak_train_bytes: (regime, baseline).
+    """
+
+    train_s: tuple[tuple[float, float], ...]
+    predict_s: tuple[tuple[float, float], ...]
+    peak_train_bytes: tuple[int, int]
+
+    def ratio(self, time_of: str) -> float:
+        """Baseline over regime, for ``train`` or ``predict``: the median of the pairs."""
+        return median(baseline / regime for regime, baseline in self._pairs(time_of))
+
+    def seconds(self, time_of: str, baseline: bool) -> float:
+        """Median seconds of one of the two."""
+        return median(pair[baseline] for pair in self._pairs(time_of))
+
+    def _pairs(self, time_of: str) -> tuple[tuple[float, float], ...]:
+        return self.train_s if time_of == "train" else self.predict_s
+
+    def record(self) -> dict[str, Any]:
+        """The measured part of result.json's ``baseline`` node.
+
+        What the regime itself took in the same measurement stands under ``beside``.
+        """
+        ratios = [b / a for a, b in self.train_s]
+        return self._of(baseline=True) | {
+            "beside": self._of(baseline=False),
+            "pairs": len(self.train_s),
+            "train_ratio_range": [min(ratios), max(ratios)],
+        }
+
+    def _of(self, baseline: bool) -> dict[str, Any]:
+        return {
+            "step_s": self.seconds("train", baseline),
+            "predict_all_s": self.seconds("predict", baseline),
+            "peak_train_bytes": self.peak_train_bytes[baseline],
+        }
+
+
+def time_side_by_side(
+    regime: Callable[[], Learner],
+    baseline: Callable[[], Learner] | None,
+    text: PackedBatch,
+    pairs: int,
+    turns: int = 1,
+) -> PairedTimings:
+    """Measures both.
+
+    Args:
+        regime, baseline: each makes a fresh learner of its own; None where the regime is the
+            baseline.
+        text: what all tasks predict on.
+        pairs: timings of each, interleaved, after one untimed round.
+        turns: updates until every task has been in one.
+    """
+    makers = [regime] if baseline is None else [regime, baseline]
+    peaks = [_peak(make, turns) for make in makers]
+    learners = [make() for make in makers]
+    train, predict = [], []
+    for number in range(pairs + 1):
+        train.append(_ends([_step_s(learner, number, turns) for learner in learners]))
+        predict.append(_ends([_predict_s(learner, text) for learner in learners]))
+    return PairedTimings(tuple(train[1:]), tuple(predict[1:]), _ends(peaks))
+
+
+def _ends(found: Sequence[_Figure]) -> tuple[_Figure, _Figure]:
+    """Regime and baseline, which are one where only one was measured."""
+    return found[0], found[-1]
+
+
+def timed_text(dev: Mapping[str, EncodedTask]) -> PackedBatch:
+    """Dev texts of every task as one batch, equally many of each and an even number."""
+    picked = []
+    for data in dev.values():
+        rows = np.arange(_TIMED_TEXTS) % len(data)  # a short dev split is read over and over
+        picked.append(data.collate(rows).text)
+    tags = [text.tags for text in picked if text.tags is not None]
+    return PackedBatch(
+        torch.cat([text.tokens for text in picked]),
+        torch.cat([text.token_types for text in picked]),
+        tuple(length for text in picked for length in text.lengths),
+        tags=torch.cat(tags) if len(tags) == len(picked) else None,
+    )
+
+
+def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tensor]:
+    """Every task's raw output on the same text, in one pass of the stages that tasks share."""
+    runtime, network = learner.runtime, learner.network.eval()
+    moved = text.to(runtime.device)
+    with torch.inference_mode(), autocast(runtime.precision, runtime.device):
+        result: Mapping[str, torch.Tensor] = network(dict.fromkeys(learner.batches, moved))
+        return result
+
+
+def _peak(make: Callable[[], Learner], turns: int) -> int:
+    """Peak bytes while a fresh learner takes an update of every task, and one more."""
+    gc.collect()
+    learner = make()
+    reset_peak_memory(learner.runtime.device)
+    # As many as it takes for every weight to get its gradient and its moments, and once more.
+    for step in range(1 + turns):
+        learner.update(step, 1 + turns)
+    return peak_memory(learner.runtime.device)
+
+
+def _step_s(learner: Learner, number: int, turns: int) -> float:
+    """Seconds of a step, the mean over a turn of every task."""
+
+    def turn() -> None:
+        for step in range(number * turns, (number + 1) * turns):
+            learner.update(step, step + 1)
+
+    return _timed(turn, learner.runtime) / turns
+
+
+def _predict_s(learner: Learner, text: PackedBatch) -> float:
+    return _timed(lambda: predict_all(learner, text), learner.runtime)
+
+
+def _timed(work: Callable[[], object], runtime: Runtime) -> float:
+    _wait(runtime)
+    began = time.perf_counter()
+    work()
+    _wait(runtime)
+    return time.perf_counter() - began
+
+
+def _wait(runtime: Runtime) -> None:
+    if runtime.device.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,237 @@
+"""Self-attention over packed rows: products stay inside each sequence."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtl_sharing.model.encoder.dropout import dropout as drop
+
+# float32 numbers in a vector register of 512 bits.
+_REGISTER = 16
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceLayout:
+    """Where the tokens of some packed sequences lie in a padded grid of sequence by position.
+
+    Attributes:
+        sequences: B.
+        longest: tokens of the longest sequence, the grid's width.
+        tokens: N, real tokens.
+        index: cell of each token in the flattened grid, shape (N,); None when every sequence
+            has the same length, so that the packed row is the grid.
+        mask: added to attention scores, 0 at tokens and -inf at padding, shape (B, 1, 1, longest);
+            None together with ``index``.
+        starts: row of each sequence's first token, shape (B,).
+    """
+
+    sequences: int
+    longest: int
+    tokens: int
+    index: Tensor | None
+    mask: Tensor | None
+    starts: Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], device: torch.device) -> "SequenceLayout":
+        """The layout of sequences with these lengths."""
+        sizes = torch.tensor(lengths)
+        longest, ends = max(lengths), sizes.cumsum(0)
+        starts = (ends - sizes).to(device)
+        tokens = int(ends[-1])
+        if tokens == longest * len(lengths):
+            return cls(len(lengths), longest, tokens, None, None, starts)
+        real = torch.arange(longest) < sizes[:, None]
+        mask = torch.zeros(real.shape).masked_fill_(~real, float("-inf"))[:, None, None, :]
+        index = real.flatten().nonzero().squeeze(1)
+        shape = (len(lengths), longest, tokens)
+        return cls(*shape, index.to(device), mask.to(device), starts)
+
+    def sequence_of_token(self) -> Tensor:
+        """Number of the sequence that each token belongs to, shape (N,)."""
+        numbers = torch.arange(self.sequences, device=self.starts.device)
+        grid = numbers.repeat_interleave(self.longest)
+        return grid if self.index is None else grid[self.index]
+
+    def positions(self) -> Tensor:
+        """Position of each token in its own sequence, shape (N,)."""
+        grid = torch.arange(self.longest, device=self.starts.device).repeat(self.sequences)
+        return grid if self.index is None else grid[self.index]
+
+
+# Indexing both ways would make autograd add into zeros row by row. No cell is used twice here,
+# so a plain copy is exact, and faster.
+class _Pad(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, index: Tensor, cells: int) -> Tensor:
+        ctx.save_for_backward(index)
+        return rows.new_zeros(cells, rows.shape[1]).index_copy_(0, index, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (index,) = ctx.saved_tensors
+        return grads[0].index_select(0, index), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.cells = cells.shape[0]
+        return cells.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        grad = grads[0]
+        return grad.new_zeros(ctx.cells, grad.shape[1]).index_copy_(0, index, grad), None
+
+
+def packed_attention(
+    qkv: Tensor, layouts: Sequence[SequenceLayout], heads: int, dropout: float
+) -> Tensor:
+    """Multi-head attention of each sequence over itself.
+
+    Args:
+        qkv: queries, keys and values side by side, shape (N, 3 H).
+        layouts: one for each run of sequences, in the order of the rows; each run is padded for
+            itself, so that long texts of one task cost the others nothing.
+        heads: number of heads, a divisor of H.
+        dropout: rate at which attention weights are dropped; 0 outside training.
+
+    Returns:
+        The attended values, shape (N, H).
+    """
+    if _takes_flash(qkv, qkv.shape[1] // (3 * heads)):
+        query, key, value = qkv.view(len(qkv), 3, heads, -1).unbind(1)
+        ends, longest = _ends(layouts), max(layout.longest for layout in layouts)
+        return flash_attention(query, key, value, (ends, ends), (longest, longest), dropout)
+    runs = qkv.split([layout.tokens for layout in layouts]) if len(layouts) > 1 else [qkv]
+    attended = [_attend(*pair, heads, dropout) for pair in zip(runs, layouts, strict=True)]
+    return torch.cat(attended) if len(attended) > 1 else attended[0]
+
+
+def first_token_attention(
+    query: Tensor, key_value: Tensor, layouts: Sequence[SequenceLayout], heads: int, dropout: float
+) -> Tensor:
+    """What :func:`packed_attention` gives for each sequence's first token alone.
+
+    Args:
+        query: of first tokens, shape (B, H).
+        key_value: keys and values of all tokens side by side, shape (N, 2 H).
+
+    Returns:
+        The attended values, shape (B, H).
+    """
+    if _takes_flash(query, query.shape[1] // heads):
+        key, value = key_value.view(len(key_value), 2, heads, -1).unbind(1)
+        ends, longest = _ends(layouts), max(layout.longest for layout in layouts)
+        ones = torch.arange(len(ends), dtype=ends.dtype, device=ends.device)
+        asked = query.view(len(query), heads, -1)
+        return flash_attention(asked, key, value, (ones, ends), (1, longest), dropout)
+    attended = []
+    queries = query.split([layout.sequences for layout in layouts])
+    runs = key_value.split([layout.tokens for layout in layouts])
+    for asked, rows, layout in zip(queries, runs, layouts, strict=True):
+        key, value = _grid(rows, layout, 2, heads)
+        one = asked.view(layout.sequences, heads, 1, -1)
+        found = _products(one, key, value, layout.mask, dropout)
+        attended.append(found.reshape(asked.shape))
+    return torch.cat(attended) if len(attended) > 1 else attended[0]
+
+
+def flash_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    ends: tuple[Tensor, Tensor],
+    longest: tuple[int, int],
+    dropout: float,
+) -> Tensor:
+    """Attention inside each sequence of packed rows, by the variable-length kernel of a GPU.
+
+    FlashAttention-2 (Dao 2023). torch's own function for it, ``varlen_attn``, knows no dropout.
+
+    Args:
+        query, key, value: (N, heads, d) in half precision; queries may have a length of their own.
+        ends: where each sequence ends, int32, with a 0 in front, of queries and of keys.
+        longest: tokens of the longest sequence, of queries and of keys.
+
+    Returns:
+        The attended values, shape (N of queries, heads d).
+    """
+    found = torch.ops.aten._flash_attention_forward(
+        query, key, value, *ends, *longest, dropout, False, False, scale=query.shape[-1] ** -0.5
+    )
+    attended: Tensor = found[0].flatten(1)
+    return attended
+
+
+def _takes_flash(rows: Tensor, width: int) -> bool:
+    """Whether that kernel takes heads of this width, on this device, in this precision."""
+    if not rows.is_cuda or rows.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    capable = torch.cuda.get_device_capability(rows.device) >= (8, 0)
+    return capable and width % 8 == 0 and width <= 256
+
+
+def _ends(layouts: Sequence[SequenceLayout]) -> Tensor:
+    starts = _starts(layouts)
+    last = torch.full_like(starts[:1], sum(layout.tokens for layout in layouts))
+    return torch.cat([starts, last]).to(torch.int32)
+
+
+def _starts(layouts: Sequence[SequenceLayout]) -> Tensor:
+    """The row of every sequence's first token in a joined row, shape (B,)."""
+    offsets = itertools.accumulate((layout.tokens for layout in layouts), initial=0)
+    starts = [layout.starts + offset for layout, offset in zip(layouts, offsets, strict=False)]
+    return torch.cat(starts) if len(starts) > 1 else starts[0]
+
+
+def first_tokens(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+    """The rows of every sequence's first token: (N, H) to (B, H)."""
+    found: Tensor = _Unpad.apply(rows, _starts(layouts))
+    return found
+
+
+def _attend(rows: Tensor, layout: SequenceLayout, heads: int, dropout: float) -> Tensor:
+    query, key, value = _grid(rows, layout, 3, heads)
+    attended = _products(query, key, value, layout.mask, dropout)
+    flat = attended.transpose(1, 2).reshape(-1, rows.shape[1] // 3)
+    return flat if layout.index is None else _Unpad.apply(flat, layout.index)
+
+
+def _grid(rows: Tensor, layout: SequenceLayout, parts: int, heads: int) -> Tensor:
+    """Packed rows of ``parts`` vectors side by side, as (parts, B, heads, longest, d)."""
+    cells = layout.sequences * layout.longest
+    grid = rows if layout.index is None else _Pad.apply(rows, layout.index, cells)
+    split = grid.view(layout.sequences, layout.longest, parts, heads, -1)
+    return split.permute(2, 0, 3, 1, 4)
+
+
+def _products(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
+) -> Tensor:
+    """``softmax(q k' / sqrt(d) + mask) v`` for queries (B, heads, Q, d), others longest for Q."""
+    if query.is_cuda:
+        mask = None if mask is None else mask.to(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, mask, dropout)
+    # On a CPU plain products beat the fused kernel, whose backward with a mask is slow.
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    weights = _softmax(scores if mask is None else scores + mask)
+    return drop(weights, dropout).to(value.dtype) @ value
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last dimension, on a CPU."""
+    length = scores.shape[-1]
+    if length >= _REGISTER:
+        return torch.softmax(scores, dim=-1)
+    # Rows shorter than a vector register are worked off number by number, 15 times as slow.
+    longer = F.pad(scores, (0, _REGISTER - length), value=float("-inf"))
+    return torch.softmax(longer, dim=-1)[..., :length]

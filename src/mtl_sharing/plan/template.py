@@ -1,0 +1,88 @@
+"""Fills a sharing regime's template with numbers, which gives a plan."""
+
+import logging
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from string import Formatter
+
+from mtl_sharing.errors import UserError, check_known, one_of
+from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.fractions import layer_count, log_fraction, round_half_up
+from mtl_sharing.plan.settings import DEFAULT_SPLIT, SharingConfig
+
+log = logging.getLogger(__name__)
+
+_NOT_DEPTHS = ("rest", "groups")
+
+
+def make_plan(
+    sharing: SharingConfig,
+    split: int | str,
+    tasks: tuple[str, ...],
+    layers: int,
+    head_layers: int = 0,
+) -> SharingPlan:
+    """The plan that ``sharing`` and ``split`` describe for an encoder with ``layers`` layers.
+
+    Args:
+        head_layers: hidden layers of each head.
+
+    Raises:
+        UserError: a depth outside 0..layers, or a plan that breaks a rule of the notation.
+    """
+    where, text = "sharing.plan", sharing.plan
+    if split != DEFAULT_SPLIT and (text is not None or "{split}" not in sharing.template):
+        log.warning("split=%s changes nothing here: only a template with {split} reads it",
+                    split)  # fmt: skip
+    if text is None and not sharing.template:
+        raise UserError(where, "null", "a plan, such as sharing.plan=F4-S4-I4")
+    if text is None:
+        where = "sharing.groups" if "{groups}" in sharing.template else "sharing.template"
+        text = _fill(sharing, split, layers)
+    return SharingPlan.parse(text, tasks, layers, head_layers, where=where)
+
+
+def _fill(sharing: SharingConfig, split: int | str, layers: int) -> str:
+    """The regime's template with its numbers."""
+    known: dict[str, int | str] = {"split": split, "layers": layers, **sharing.depths}
+    named = _names(sharing.template)
+    names = [name for name in named if name not in _NOT_DEPTHS]
+    for name in names:
+        check_known("sharing.template", name, known)
+    for name in sharing.depths:
+        check_known("sharing.depths", name, names)
+    depths = _depths({name: known[name] for name in names}, layers)
+    rest = layers - sum(depths[name] for name in names)
+    if rest < 0 or (rest > 0 and "rest" not in named):
+        used = one_of(f"{name}={known[name]}" for name in names)
+        rule = f"depths that add up to {'at most ' if 'rest' in named else ''}{layers} layers"
+        raise UserError("sharing.depths", used, rule)
+    if "groups" in named and not sharing.groups:
+        raise UserError("sharing.groups", "null", "groups of tasks, like quora+sts")
+    return sharing.template.format(**depths, rest=rest, groups=sharing.groups)
+
+
+def _names(template: str) -> list[str]:
+    """The names in braces, in order."""
+    try:
+        fields = [field for field in Formatter().parse(template) if field[1] is not None]
+    except ValueError as error:
+        found = f"{template} ({error})"
+        raise UserError("sharing.template", found, "{name} for a number") from None
+    for _, name, form, conversion in fields:
+        if form or conversion or not re.fullmatch("[a-z_]+", name or ""):
+            raise UserError("sharing.template", template, "{name} for a number, and nothing else")
+    return [str(name) for _, name, _, _ in fields]
+
+
+def _depths(wanted: Mapping[str, int | str], layers: int) -> dict[str, int]:
+    """Whole numbers of layers. Bounds between blocks are rounded, so that shares of 1 fill up."""
+    depths, bound = {}, Fraction(0)
+    for name, value in wanted.items():
+        where = "split" if name == "split" else f"sharing.depths.{name}"
+        exact = layer_count(where, value, layers)
+        depths[name] = round_half_up(bound + exact) - round_half_up(bound)
+        bound += exact
+        log_fraction(where, value, layers, depths[name])
+    return depths

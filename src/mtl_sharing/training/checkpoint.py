@@ -1,0 +1,40 @@
+"""The state of a stopped run: saved atomically, read without running code."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import CHECKPOINT_STATE
+from mtl_sharing.utils.files import replace_file
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Replaces the run's checkpoint at once; adds the random state of every device."""
+    random = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        random["cuda"] = torch.cuda.get_rng_state()
+    full = state | {"random": random}
+    replace_file(folder / CHECKPOINT_STATE, lambda path: torch.save(full, path))
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The run's checkpoint, None where it has none yet; sets torch's random state to its own.
+
+    Raises:
+        UserError: the file is damaged, or holds more than tensors and plain values.
+    """
+    path = folder / CHECKPOINT_STATE
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        torch.set_rng_state(state["random"]["cpu"])
+    except Exception as error:  # what a damaged file raises depends on where the damage lies
+        reason = str(error).partition("\n")[0]
+        allowed = "a whole checkpoint; without it the run starts again from its settings"
+        raise UserError(str(path), f"a damaged file ({reason})", allowed) from None
+    if "cuda" in state["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["random"]["cuda"])
+    return state

@@ -1,0 +1,192 @@
+"""One update of the weights: which tasks, what their losses say, one gradient step."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtl_sharing.batch import LabelledBatch, PackedBatch
+from mtl_sharing.data.tokens.batches import Batches
+from mtl_sharing.errors import check_finite
+from mtl_sharing.objectives.aggregation import Surgery
+from mtl_sharing.objectives.losses import Objective
+from mtl_sharing.objectives.regularizers import Regularizer
+from mtl_sharing.objectives.ties import Tie
+from mtl_sharing.objectives.weighting import Weighting
+from mtl_sharing.sampling.epochs import Epochs
+from mtl_sharing.sampling.samplers import Sampler
+from mtl_sharing.training.optimizer import clip_gradients, rate_factor, set_rate
+from mtl_sharing.training.row_gradients import RowGradients
+from mtl_sharing.training.settings import SchedulerConfig
+from mtl_sharing.utils.device import Runtime, autocast
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update saw.
+
+    Attributes:
+        losses: mean loss of each task in it.
+        tie: the tie's penalty.
+        cosines: between the tasks' gradients on weights that they share, where they were parted.
+    """
+
+    losses: Mapping[str, float]
+    examples: int
+    tie: float | None = None
+    cosines: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Learner:
+    """Everything that one update needs.
+
+    Attributes:
+        network: takes text of some tasks and gives their raw outputs.
+        clip: largest norm of the whole gradient, or None.
+        accumulation: micro-batches whose gradients make one update.
+        tie: penalty over tied stages, added to the loss of every update.
+        surgery: merges the tasks' gradients on weights that they share; None sums them.
+        dense: weights whose gradients reach every row of a table.
+        served: batches that each task has given so far, which is all the data order's state.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: SchedulerConfig
+    sampler: Sampler
+    batches: Mapping[str, Batches]
+    objectives: Mapping[str, Objective]
+    epochs: Epochs
+    weighting: Weighting
+    regularizer: Regularizer
+    runtime: Runtime
+    clip: float | None
+    accumulation: int
+    tie: Tie | None = None
+    surgery: Surgery | None = None
+    dense: Iterable[Tensor] = ()
+    served: dict[str, int] = field(default_factory=dict)
+    rows: RowGradients = field(init=False)
+
+    def __post_init__(self) -> None:
+        # A tie pulls at every row. A row of the surgery keeps its gradient, and the next may not be
+        # added to the same buffer.
+        tied = [] if self.tie is None else self.tie.copies
+        parted = {} if self.surgery is None else self.surgery.shared
+        self.rows = RowGradients(self.network, itertools.chain(self.dense, *tied, *parted.values()))
+
+    def close(self) -> None:
+        """Leaves the network as it found it, apart from its weights."""
+        self.rows.close()
+
+    def update(self, step: int, total: int) -> Update:
+        """Update ``step`` (from 0) of ``total``.
+
+        Raises:
+            UserError: a loss that is no finite number; this update changes no weight.
+        """
+        set_rate(self.optimizer, rate_factor(self.scheduler, step, total))
+        self.network.train()
+        seen: dict[str, list[float]] = {}
+        examples = 0
+        for part in range(self.accumulation):
+            draw = step * self.accumulation + part
+            tasks = self.sampler.tasks(draw)
+            losses: dict[str, float] = {}
+            self.weighting.enter(self.epochs.of(draw))
+            for group in self._groups(tasks):
+                found, count = self._backward(group, len(tasks), draw)
+                losses |= found
+                examples += count
+            for task, value in losses.items():
+                check_finite(f"loss of task {task}", value, f"at step {step + 1}")
+                seen.setdefault(task, []).append(value)
+            self.weighting.observe(losses)
+        cosines = {} if self.surgery is None else self.surgery.merge()
+        penalty = None if self.tie is None else self.tie.add_gradient()
+        if penalty is not None:
+            check_finite("the tie's penalty", penalty, f"at step {step + 1}")
+        self._apply()
+        return Update(
+            {task: sum(v) / len(v) for task, v in seen.items()}, examples, penalty, cosines
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the step's number that the next update depends on."""
+        return {
+            "served": dict(self.served),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "regularizer": self.regularizer.state_dict(),
+            "surgery": {} if self.surgery is None else self.surgery.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up what :meth:`state` gave.
+
+        Raises:
+            RuntimeError, ValueError: the state is that of another learner.
+        """
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.weighting.load_state_dict(state["weighting"])
+        self.regularizer.load_state_dict(state["regularizer"])
+        if self.surgery is not None:
+            self.surgery.restore(state["surgery"])
+        self.served = dict(state["served"])
+
+    def _groups(self, tasks: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The tasks that go through the network together: all, unless their gradients are parted.
+
+        Tasks that share a stage make one long row there, which is faster than one after the other.
+        """
+        return [tasks] if self.surgery is None else [(task,) for task in tasks]
+
+    def _backward(
+        self, group: tuple[str, ...], among: int, draw: int
+    ) -> tuple[dict[str, float], int]:
+        """Adds the gradients of a group's terms; the losses and the number of examples."""
+        batches = {task: self._next(task) for task in group}
+        raw = self._forward({task: batch.text for task, batch in batches.items()})
+        losses = {
+            task: self.objectives[task].loss(raw[task], batch.labels)
+            for task, batch in batches.items()
+        }
+        penalties = self.regularizer.penalties(self._forward, batches, raw)
+        terms = [
+            self.weighting.term(task, loss + penalties.get(task, 0.0), among, draw)
+            for task, loss in losses.items()
+        ]
+        total = torch.stack(terms).sum() / self.accumulation
+        # Tasks whose every weight is frozen have nothing to learn from.
+        if total.requires_grad:
+            total.backward()
+        if self.surgery is not None:
+            self.surgery.take(group[0])
+        # Read together: a GPU is waited for once.
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        count = sum(batch.examples for batch in batches.values())
+        return dict(zip(losses, values, strict=True)), count
+
+    def _forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+        with autocast(self.runtime.precision, self.runtime.device):
+            raw: dict[str, Tensor] = self.network(texts)
+        return raw
+
+    def _next(self, task: str) -> LabelledBatch:
+        number = self.served.get(task, 0)
+        self.served[task] = number + 1
+        return self.batches[task][number].to(self.runtime.device)
+
+    def _apply(self) -> None:
+        if self.clip is not None:
+            clip_gradients(self.optimizer, self.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.rows.clear()
+        self.regularizer.observe(self.network)

@@ -1,0 +1,159 @@
+"""The optimiser's groups and the learning rate's course."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtl_sharing.errors import UserError, check_above, check_known, check_range, check_rate
+from mtl_sharing.training.settings import OptimizerConfig, SchedulerConfig
+
+SCHEDULES = ("none", "linear", "cosine", "onecycle")
+
+
+def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
+    return getattr(method, "__wrapped__", method)
+
+
+class AdamW(torch.optim.AdamW):
+    """Torch's AdamW without the guards that keep ``torch.compile`` out of its methods.
+
+    Nothing here is compiled, and the first guarded call imports the compiler: 1.5 s and 70 MB.
+    """
+
+    add_param_group = _plain(torch.optim.AdamW.add_param_group)
+    zero_grad = _plain(torch.optim.AdamW.zero_grad)
+    state_dict = _plain(torch.optim.AdamW.state_dict)
+    load_state_dict = _plain(torch.optim.AdamW.load_state_dict)
+    step = torch.no_grad()(_plain(torch.optim.AdamW.step))
+
+
+def make_optimizer(
+    network: nn.Module,
+    config: OptimizerConfig,
+    layers: int = 0,
+    others: Sequence[nn.Parameter] = (),
+    others_lr: float = 0.0,
+) -> AdamW:
+    """Fused AdamW over the weights that train, in groups of one learning rate and decay.
+
+    Args:
+        layers: of the encoder, for ``layer_decay``.
+        others: weights outside the network, without decay.
+        others_lr: their peak learning rate.
+
+    Raises:
+        UserError: nothing trains, or a setting is out of range.
+    """
+    check_optimizer(config)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            # A phase's module may have the whole network inside.
+            lr = _rate(name.removeprefix("network."), config, layers)
+            decay = config.weight_decay if parameter.dim() > 1 else 0.0
+            groups.setdefault((lr, decay), []).append(parameter)
+    if not groups:
+        raise UserError("sharing.plan", "no weight that trains", "at least one S, I, G or T stage")
+    rates = [(parameters, lr, decay) for (lr, decay), parameters in groups.items()]
+    rates += [(list(others), others_lr, 0.0)] if others else []
+    return AdamW(
+        [
+            {"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay}
+            for parameters, lr, decay in rates
+        ],
+        betas=(config.betas[0], config.betas[1]),
+        eps=config.epsilon,
+        fused=True,
+    )
+
+
+def _rate(name: str, config: OptimizerConfig, layers: int) -> float:
+    """The peak learning rate of the weight called ``name``."""
+    if not name.startswith("encoder."):
+        return config.lr if config.head_lr is None else config.head_lr
+    _, part, number, *_ = (*name.split("."), "", "")
+    # Embeddings count as a layer below the first; the pooler and PALs are as high as the last.
+    depth = int(number) if part == "layers" else -1 if part == "embeddings" else layers - 1
+    return config.lr * config.layer_decay ** (layers - 1 - depth)
+
+
+def check_optimizer(config: OptimizerConfig) -> None:
+    """Raises UserError for a setting out of range."""
+    for name in ("lr", "head_lr", "weight_decay"):
+        value = getattr(config, name)
+        if value is not None:
+            check_range(f"optimizer.{name}", value, 0)
+    check_above("optimizer.epsilon", config.epsilon, 0)
+    if not 0 < config.layer_decay <= 1:
+        raise UserError("optimizer.layer_decay", config.layer_decay, "above 0, up to 1")
+    if config.clip is not None:
+        check_above("optimizer.clip", config.clip, 0)
+    if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
+        raise UserError("optimizer.betas", list(config.betas), "two numbers, 0 up to, not with, 1")
+
+
+def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Sets every group's learning rate to ``factor`` times its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    """Has the next step scale all gradients together so that their norm is at most ``largest``.
+
+    The fused step divides them by ``grad_scale`` as it reads them, as for mixed precision, so
+    that clipping takes no pass over the weights of its own.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norm = _norm(gradients)
+    # As in torch's clip_grad_norm_. Where the norm can be read without waiting, nothing is divided
+    # by 1: the step writes what it has divided.
+    within = norm.device.type == "cpu" and bool(norm + 1e-6 <= largest)
+    scale = None if within else ((norm + 1e-6) / largest).clamp(min=1.0)
+    optimizer.grad_scale = scale  # type: ignore[attr-defined]
+
+
+def _norm(gradients: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together."""
+    if all(one.is_cuda for one in gradients):
+        return torch.nn.utils.get_total_norm(gradients)
+    # On a CPU a product with itself takes half of the time of torch's norm, and rounds less.
+    squares = [torch.dot(flat, flat) for flat in (one.flatten() for one in gradients)]
+    return torch.stack(squares).sum().sqrt()
+
+
+def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:
+    """The learning rate of step ``step`` (from 0) of ``total``, as a share of its peak.
+
+    A pure function, so that a resumed run needs no scheduler state. ``onecycle`` is Smith and
+    Topin 2018 with torch's default factors (25 and 1e4) and cosine sides, for the rate alone.
+
+    Raises:
+        UserError: an unknown schedule, or a warm-up outside 0..1.
+    """
+    check_known("scheduler.name", config.name, SCHEDULES)
+    check_rate("scheduler.warmup", config.warmup)
+    if config.name == "onecycle":
+        return _one_cycle(step, total, config.warmup)
+    warmup = config.warmup * total
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1.0, total - warmup)
+    if config.name == "linear":
+        return max(0.0, 1 - progress)
+    return 1.0 if config.name == "none" else 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _one_cycle(step: int, total: int, warmup: float) -> float:
+    start, end, peak = 1 / 25, 1 / 25 / 1e4, warmup * total - 1
+    if step < peak:
+        return _cosine_side(start, 1.0, step / peak)
+    return _cosine_side(1.0, end, (step - peak) / max(1.0, total - 1 - peak))
+
+
+def _cosine_side(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

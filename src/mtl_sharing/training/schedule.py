@@ -1,0 +1,84 @@
+"""How long a training is, and which tasks its steps train on, as one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mtl_sharing.sampling.epochs import Epochs
+from mtl_sharing.sampling.samplers import Sampler, batches_of, epoch_draws, make_sampler
+from mtl_sharing.sampling.settings import SamplerConfig
+from mtl_sharing.training.settings import TrainerConfig
+
+
+@dataclass(frozen=True)
+class TrainingSchedule:
+    """The course of a training: the main one, or a phase.
+
+    Attributes:
+        steps: updates of the whole training.
+        epoch_steps: updates of an epoch as ``trainer.epochs`` counts them, also where
+            ``trainer.max_steps`` ends the training earlier.
+        epochs: how the draws of the training fall into epochs.
+        batch_sizes: examples in a batch, for each task.
+        sizes: training examples of each task that trains. A task whose loss has no weight is left
+            out, since its turns would train nothing.
+        eval_every: updates between two evaluations.
+        sampler: names the tasks of each draw.
+    """
+
+    steps: int
+    epoch_steps: float
+    epochs: Epochs
+    batch_sizes: Mapping[str, int]
+    sizes: Mapping[str, int]
+    eval_every: int
+    sampler: Sampler
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations while training; the last step is always followed by one."""
+        return -(-self.steps // self.eval_every)
+
+
+def make_schedule(
+    trainer: TrainerConfig,
+    sampler: SamplerConfig,
+    sizes: Mapping[str, int],
+    batch_sizes: Mapping[str, int],
+    seed: int,
+    step_limit: int | None = None,
+) -> TrainingSchedule:
+    """The schedule that these settings give for training sets of these sizes.
+
+    Args:
+        sizes: training examples of each task that trains.
+        batch_sizes: examples in a batch, for each of these tasks at least.
+        step_limit: most steps of a training that is given in epochs. Its epochs become shorter and
+            keep their number, so that the sampler still runs its whole course.
+
+    Raises:
+        UserError: a setting of the sampler that does not fit.
+    """
+    trained = {task: batch_sizes[task] for task in sizes}
+    epoch_steps = _epoch_steps(trainer, sampler.name, sizes, trained)
+    steps = trainer.max_steps
+    if steps is None:
+        steps = max(1, round(trainer.epochs * epoch_steps))
+        steps = steps if step_limit is None else min(step_limit, steps)
+    epochs = Epochs(steps * trainer.accumulation, trainer.epochs)
+    return TrainingSchedule(
+        steps=steps,
+        epoch_steps=epoch_steps,
+        epochs=epochs,
+        batch_sizes=dict(batch_sizes),
+        sizes=dict(sizes),
+        eval_every=trainer.eval_every or max(1, -(-steps // 10)),
+        sampler=make_sampler(sampler, sizes, batches_of(sizes, trained), epochs, seed),
+    )
+
+
+def _epoch_steps(
+    trainer: TrainerConfig, sampler: str, sizes: Mapping[str, int], batch_sizes: Mapping[str, int]
+) -> float:
+    if trainer.steps_per_epoch is not None:
+        return trainer.steps_per_epoch
+    return epoch_draws(sampler, sizes, batch_sizes) / trainer.accumulation

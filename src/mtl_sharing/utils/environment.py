@@ -1,0 +1,29 @@
+"""The versions and the git commit that a run was made with."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "hydra-core", "omegaconf", "optuna", "tokenizers", "numpy", "scipy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this project and the packages that matter to a result."""
+    found = {"python": platform.python_version(), "mtl-sharing": version("mtl-sharing")}
+    return found | {name: version(name) for name in _PACKAGES}
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit of the checkout that holds ``folder``, and whether it has changes; None outside."""
+
+    def ask(*words: str) -> str:
+        command = ["git", "-C", str(folder), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return done.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,42 @@
+"""Digests of texts, arrays and weights, in hexadecimal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def digest_tensors(weights: Mapping[str, Tensor]) -> str:
+    """A digest of named weights, whatever device they are on."""
+    digest = sha256()
+    for name, weight in weights.items():
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def digest_arrays(parts: Iterable[tuple[str, Iterable[np.ndarray[Any, Any]]]]) -> str:
+    """A digest of labelled groups of arrays, in their order."""
+    digest = sha256()
+    for label, arrays in parts:
+        digest.update(label.encode())
+        for array in arrays:
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def digest_texts(heads: Iterable[bytes], texts: Sequence[str] | Sequence[tuple[str, str]]) -> str:
+    """A digest of ``heads`` and of all texts in their order, in hexadecimal."""
+    parts = (part for text in texts for part in ((text,) if isinstance(text, str) else text))
+    raw = [part.encode("utf-8", "surrogatepass") for part in parts]
+    digest = sha256()
+    # Lengths before content, so that no two lists of texts run into the same bytes.
+    for block in heads:
+        digest.update(len(block).to_bytes(8, "little") + block)
+    digest.update(np.array([len(part) for part in raw], dtype="<i8").tobytes())
+    digest.update(b"".join(raw))
+    return digest.hexdigest()

@@ -1,0 +1,33 @@
+"""Nested mappings, as configs and results are: flattened, read by path, compared."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def flatten(values: Mapping[str, Any], separator: str = ".") -> Iterator[tuple[str, Any]]:
+    """Every leaf with its joined path, in order; empty mappings have none."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            for path, leaf in flatten(value, separator):
+                yield f"{name}{separator}{path}", leaf
+        else:
+            yield name, value
+
+
+def get(values: Any, path: str) -> Any:
+    """The value at a dotted path; None where there is none."""
+    for name in path.split("."):
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of ``new`` that are missing in ``old`` or differ there, nested as in ``new``."""
+    changed: dict[str, Any] = {}
+    for name, value in new.items():
+        if isinstance(value, Mapping) and isinstance(old.get(name), Mapping):
+            inner = difference(old[name], value)
+            changed |= {name: inner} if inner else {}
+        elif name not in old or old[name] != value:
+            changed[name] = value
+    return changed

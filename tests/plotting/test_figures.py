@@ -1,0 +1,164 @@
+"""Figures: looks, means, labels that do not cover each other, and SVG as text."""
+
+import random
+from itertools import combinations
+
+import pytest
+from matplotlib.collections import LineCollection
+
+from mtl_sharing.plotting.lines import (
+    Line,
+    Panel,
+    draw_cosines,
+    draw_curves,
+    draw_history,
+    draw_schedules,
+    draw_splits,
+    mean_at,
+    means,
+    thinned,
+)
+from mtl_sharing.plotting.style import NAMED, OTHER, choose_looks, drawing, rendered, wrap
+from mtl_sharing.plotting.trade_off import TradeOff, draw_trade_off
+
+LONG = "  sampler=annealed sampler.end=0.2 optimizer.lr=1e-4 encoder.checkpoint=a/long/name-of-it"
+
+
+def labels(count: int) -> list[str]:
+    return [f"S{number}-I{64 - number}{LONG}" for number in range(count)]
+
+
+def trade_offs(names: list[str], seeds: int = 3) -> list[TradeOff]:
+    """Every second group is on the front."""
+    draw = random.Random(5)
+    found = []
+    for place, name in enumerate(names):
+        mean = 0.7 + 0.005 * place - 0.02 * (place % 2)
+        values = tuple(mean + draw.gauss(0, 0.004) for _ in range(seeds))
+        interval = (mean - 0.004, mean + 0.004) if seeds > 1 else None
+        cost = 1e5 * (place + 1)
+        found.append(TradeOff(name, cost, values, mean, interval, place % 2 == 0))
+    return found
+
+
+def test_steps_are_whole_numbers():
+    figure = draw_curves([Panel("sst", (Line("I12", (20,), (0.5,)),))], choose_looks(["I12"]),
+                         "step", 3)  # fmt: skip
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) and all(float(tick).is_integer() for tick in ticks)
+
+
+def test_every_named_group_has_a_look_of_its_own():
+    looks = choose_looks(labels(40), named=40)
+    assert len({(look.colour, look.mark) for look in looks.named.values()}) == 40
+
+
+def test_the_first_and_those_on_the_front_are_named():
+    names = labels(40)
+    looks = choose_looks(names, first=[names[39], names[20]])
+    assert len(looks.named) == NAMED
+    assert set(looks.named) == {*names[: NAMED - 2], names[20], names[39]}
+    assert looks.of(names[38]) is OTHER and looks.of(names[39]) is not OTHER
+
+
+def test_a_mean_stands_where_every_line_of_the_group_has_a_value():
+    lines = [
+        Line("a", (1, 2, 3), (1.0, 2.0, 6.0)),
+        Line("a", (2, 3, 4), (4.0, 8.0, 9.0)),
+        Line("b", (1,), (5.0,)),
+    ]
+    assert means(lines) == [Line("a", (2, 3), (3.0, 7.0)), Line("b", (1,), (5.0,))]
+    assert mean_at(Line("", (3, 0, 3), (1.0, 5.0, 2.0))) == {0: 5.0, 3: 1.5}
+
+
+def test_a_long_line_keeps_its_ends():
+    x = tuple(range(5003))
+    short = thinned(Line("a", x, tuple(map(float, x))), 200)
+    assert len(short.x) == 200 and (short.x[0], short.x[-1]) == (0, 5002)
+    assert short.y == tuple(map(float, short.x))
+    assert sorted(set(short.x)) == list(short.x)
+
+
+@pytest.mark.parametrize(("groups", "seeds"), [(1, 1), (12, 3), (40, 2)])
+def test_names_on_the_front_cover_nothing(groups, seeds):
+    names = labels(groups)
+    points = trade_offs(names, seeds)
+    looks = choose_looks(names)
+    with drawing():
+        figure = draw_trade_off(points, looks)
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        named = [text for text in axes.texts if text.get_text()]
+        boxes = [text.get_window_extent() for text in named]
+        marks = [axes.transData.transform((p.parameters / 1e6, p.mean)) for p in points]
+        legend = figure.legends[0].get_window_extent()
+        entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named, "not one name found its place"
+    for one, other in combinations([*boxes, legend], 2):
+        assert not one.overlaps(other)
+    for box in boxes:
+        assert not any(box.contains(*mark) for mark in marks)
+        assert axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1)
+    assert figure.bbox.contains(legend.x0, legend.y0) and figure.bbox.contains(legend.x1, legend.y1)
+    shown = [wrap(name) for name in names if name in looks.named]
+    assert entries[: len(shown)] == shown
+    assert len(entries) == len(shown) + (groups > NAMED)
+    if groups > NAMED:
+        assert entries[-1] == f"{groups - NAMED} others"
+
+
+def test_panels_leave_room_for_their_legend():
+    names = labels(40)
+    lines = tuple(Line(n, (1, 2, 3), (k, k + 1.0, k + 2)) for k, n in enumerate(names)
+                  for _ in range(2))  # fmt: skip
+    shown = [Panel(f"task {number}", lines) for number in range(5)]
+    with drawing():
+        figure = draw_curves(shown, choose_looks(names), "step", 3)
+        figure.canvas.draw()
+        boxes = [axes.get_tightbbox() for axes in figure.axes]
+        legend = figure.legends[0].get_window_extent()
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [p.title for p in shown]
+    for one, other in combinations([*boxes, legend], 2):
+        assert not one.overlaps(other)
+    # Every run is a thin line; the mean of every named group a thick one.
+    thin = [each for each in figure.axes[0].collections if isinstance(each, LineCollection)]
+    assert sum(len(each.get_segments()) for each in thin) == 80
+    assert len(figure.axes[0].lines) == NAMED
+
+
+def test_svg_holds_its_words_and_is_the_same_each_time():
+    strange = "$S6-I6$ <b>&  مرحبا 日本 🎉"
+    with drawing():
+        line = Line(strange, (1, 2), (0.5, 0.7))
+        figures = [
+            draw_curves([Panel(strange, (line,))], choose_looks([strange]), "step", 2)
+            for _ in range(2)
+        ]
+        for kind in ("svg", "png", "pdf"):
+            assert rendered(figures[0], kind) == rendered(figures[1], kind)
+        text = rendered(figures[0], "svg").decode()
+    assert "$S6-I6$ &lt;b&gt;&amp;" in text and "<b>" not in text
+    assert "日本" in text
+
+
+def test_splits_schedules_cosines_and_histories_show_what_they_are_given():
+    with drawing():
+        line = Line("", (0, 0, 6, 6), (0.5, 0.7, 0.8, 0.6))
+        splits = draw_splits([Panel("performance", (line,))])
+        (mean,) = splits.axes[0].lines
+        assert list(mean.get_xdata()) == [0, 6] and list(mean.get_ydata()) == [0.6, 0.7]
+        assert splits.axes[0].collections[0].get_offsets().shape == (4, 2)
+        alphas = Line("annealed", (1, 2, 3), (1.0, 0.6, 0.2))
+        schedule = draw_schedules([alphas, Line("sqrt", (1, 2, 3), (0.5, 0.5, 0.5))])
+        assert [list(one.get_ydata()) for one in schedule.axes[0].lines] == [
+            [1.0, 0.6, 0.2], [0.5, 0.5, 0.5]
+        ]  # fmt: skip
+        stages = ("embeddings", "layer.0", "pooler")
+        panel = Panel("sst, quora", (Line("S2", (0, 1, 2), (0.3, -0.1, 0.2)),))
+        cosines = draw_cosines([panel], stages, choose_looks(["S2"]))
+        ticks = [text.get_text() for text in cosines.axes[0].get_xticklabels()]
+        assert ticks == ["embeddings", "0", "pooler"]
+        history = draw_history({"complete": [(0, 0.5), (2, 0.7)]}, [(0, 0.5), (2, 0.7)], "keep")
+        assert history.axes[0].get_ylabel() == "keep"
+        for figure in (splits, schedule, cosines, history):
+            assert rendered(figure, "svg").startswith(b"<?xml")

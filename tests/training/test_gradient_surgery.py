@@ -1,0 +1,136 @@
+"""Gradients that are merged in a step of the whole network."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from mtl_sharing.job.learners import make_learner
+
+PLAIN = ("encoder.dropout=0.0", "encoder.attention_dropout=0.0", "head.dropout=0.0",
+         "optimizer.clip=null", "encoder.layers=4")  # fmt: skip
+
+
+@pytest.fixture
+def learner(fresh_learner):
+    return partial(fresh_learner, *PLAIN)
+
+
+def gradients(learner, steps=1):
+    """The gradients with which the last of some updates is made."""
+    found = {}
+
+    def note():
+        for name, weight in learner.network.named_parameters():
+            if weight.grad is not None:
+                found[name] = weight.grad.clone()
+
+    step = learner.optimizer.step
+    learner.optimizer.step = lambda: (note(), step())[1]
+    for number in range(steps):
+        found.clear()
+        update = learner.update(number, 10)
+    return found, update
+
+
+PLANS = ["S4", "S2-I2", "S1-G2:quora+sts-I1", "F2-S2", "T2-S2"]
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_sum_of_parted_gradients_is_the_gradient_of_the_sum(learner, plan, accumulation):
+    words = (f"sharing.plan={plan}", f"trainer.accumulation={accumulation}")
+    wanted, _ = gradients(learner(*words))
+    found, update = gradients(learner(*words, "loss.cosines=network"))
+    assert set(found) == set(wanted)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+    pairs = {"sst+quora", "sst+sts", "quora+sts"}
+    assert set(update.cosines) == {f"network/{pair}" for pair in pairs}
+    assert all(-1 <= cosine <= 1 for cosine in update.cosines.values())
+
+
+@pytest.mark.parametrize("weighting", ["fixed", "uncertainty", "random"])
+def test_pcgrad_is_torchjd_s_over_the_full_jacobian_and_leaves_other_weights(learner, weighting):
+    from torchjd.aggregation import PCGrad
+
+    words = ("sharing.plan=S2-I2", f"loss.weighting={weighting}")
+    alone = {}
+    for task in ("sst", "quora", "sts"):
+        one = learner(*words)
+        # The same draw with the other tasks' terms left out.
+        term = one.weighting.term
+        one.weighting.term = lambda t, *rest, own=task, term=term: term(t, *rest) * (t == own)
+        alone[task], _ = gradients(one)
+    shared = {id(w) for stage in one.network.shared().values() for w in stage}
+    names = [name for name, w in one.network.named_parameters() if id(w) in shared]
+    rows = [torch.cat([found[name].flatten() for name in names]) for found in alone.values()]
+    # A conflict, or nothing would be tested.
+    parted = learner(*words, "loss.aggregation=pcgrad")
+    torch.manual_seed(3)
+    found, _ = gradients(parted)
+    torch.manual_seed(3)
+    wanted = PCGrad()(torch.stack(rows).double()).float()
+    merged = torch.cat([found[name].flatten() for name in names])
+    torch.testing.assert_close(merged, wanted, rtol=1e-3, atol=1e-6)
+    for name in set(found) - set(names):
+        own = sum(gradient.get(name, torch.zeros(())) for gradient in alone.values())
+        torch.testing.assert_close(found[name], own, rtol=1e-4, atol=1e-6)
+
+
+def test_cosines_of_every_shared_stage(learner):
+    _, update = gradients(learner("sharing.plan=S2-I2", "loss.cosines=stages"))
+    stages = {name.split("/")[0] for name in update.cosines}
+    assert stages == {"network", "embeddings", "layer.0", "layer.1"}
+
+
+def test_one_task_in_a_step_needs_no_surgery(learner):
+    words = ("sharing.plan=S4", "sampler.name=round_robin")
+    wanted, _ = gradients(learner(*words), steps=3)
+    found, update = gradients(learner(*words, "loss.aggregation=mgda"), steps=3)
+    assert update.cosines == {}
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_individual_models_share_nothing_to_merge(learner):
+    assert learner("sharing.plan=I4", "loss.aggregation=pcgrad").surgery is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("loss.aggregation=gradvac", "trainer.accumulation=2"),
+        ("loss.weighting=uncertainty", "loss.aggregation=pcgrad"),
+        ("loss.weighting=dwa", "trainer.epochs=5", "loss.cosines=stages"),
+        ("loss.weighting=random", "trainer.precision=bf16", "loss.aggregation=imtl_g"),
+        ("sampler.name=annealed", "trainer.epochs=4"),
+    ],
+)
+def test_a_restored_learner_goes_on_as_the_uninterrupted_one(prepare, words):
+    run_spec, inputs = prepare("sharing.plan=S2-I2", "encoder.layers=4", *words)
+
+    def fresh():
+        return make_learner(run_spec, inputs, run_spec.architecture)
+
+    torch.manual_seed(5)
+    whole = fresh()
+    for step in range(3):
+        whole.update(step, 6)
+    random, state = torch.get_rng_state(), whole.state()
+    state = {name: torch.utils._pytree.tree_map(_copied, value) for name, value in state.items()}
+    wanted = [whole.update(step, 6) for step in range(3, 6)]
+    resumed = fresh()
+    torch.set_rng_state(random)
+    resumed.restore(state)
+    assert [resumed.update(step, 6) for step in range(3, 6)] == wanted
+    for one, other in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(
+        whole.weighting.parameters(), resumed.weighting.parameters(), strict=True
+    ):
+        assert torch.equal(one, other) and one.any()
+
+
+def _copied(value):
+    return value.clone() if isinstance(value, torch.Tensor) else value
