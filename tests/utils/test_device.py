@@ -16,18 +16,18 @@ def timed(monkeypatch):
     counts = []
 
     def script(fp32, bf16):
-        precision._bf16_gain.cache_clear()
+        precision.bf16_speedup.cache_clear()
         clocks = {torch.float32: cycle(fp32), torch.bfloat16: cycle(bf16)}
 
         def seconds(left, right):
             counts.append(left.dtype)
             return next(clocks[left.dtype])
 
-        monkeypatch.setattr(precision, "_seconds", seconds)
+        monkeypatch.setattr(precision, "time_product", seconds)
         return counts
 
     yield script
-    precision._bf16_gain.cache_clear()
+    precision.bf16_speedup.cache_clear()
 
 
 @pytest.mark.parametrize(

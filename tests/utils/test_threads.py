@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from mtl_sharing.utils.device import _USUAL, set_threads, usable_cores
+from mtl_sharing.utils.device import DEFAULT_THREADS, set_threads, usable_cores
 from support import QUICK
 
 
@@ -33,7 +33,7 @@ def test_threads_are_as_wanted(threads, monkeypatch):
     set_threads(3)
     assert torch.get_num_threads() == 3
     set_threads(None)
-    assert torch.get_num_threads() == min(_USUAL, usable_cores())
+    assert torch.get_num_threads() == min(DEFAULT_THREADS, usable_cores())
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     torch.set_num_threads(4)
     set_threads(None)

@@ -87,7 +87,7 @@ def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
     """The run, and how many rows a batch has."""
     from mtl_sharing.errors import check_range
     from mtl_sharing.predict.loaded_run import load_run
-    from mtl_sharing.utils.device import keep_freed_memory
+    from mtl_sharing.utils.memory import keep_freed_memory
 
     run = load_run(options.run, options.device)
     keep_freed_memory()

@@ -46,9 +46,9 @@ from mtl_sharing.score.reference import SEPARATE, Reference, differing_data, rea
 from mtl_sharing.score.score import Multipliers
 from mtl_sharing.tracking.trackers import Trackers, tracking
 from mtl_sharing.training.phases import Timing
-from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 from mtl_sharing.utils.environment import git_state, versions
 from mtl_sharing.utils.files import replace_json
+from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Prepared:
         baseline_key: under which the run may serve others as a baseline; None where it may not.
     """
 
-    spec: RunSpec
+    run_spec: RunSpec
     folder: Path
     hooks: Hooks
     reference: Reference | None
@@ -147,20 +147,24 @@ def run_job(config: Config, folder: Path, hooks: Hooks = Hooks()) -> Result:
     with hold(folder), hooks.held():
         check_range("seed", config.seed, 0, 2**32 - 1)
         torch.manual_seed(config.seed)
-        spec = start_on_machine(resolve_spec(_with_precision_of(config, folder)))
-        return _run(spec, folder, hooks)
+        run_spec = start_on_machine(resolve_spec(_with_precision_of(config, folder)))
+        return _run(run_spec, folder, hooks)
 
 
-def _run(spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
+def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
     """The four stages; whatever ends one of them early is recorded in result.json."""
-    reference = read_reference(spec.config.score, spec.plan.tasks)
-    head: Result = {"schema": SCHEMA, "status": Status.RUNNING, "plan": str(spec.plan)}
-    head |= {"regime": describe_regime(spec), "parts": parts(spec), "seed": spec.config.seed}
+    reference = read_reference(run_spec.config.score, run_spec.plan.tasks)
+    head: Result = {"schema": SCHEMA, "status": Status.RUNNING, "plan": str(run_spec.plan)}
+    head |= {
+        "regime": describe_regime(run_spec),
+        "parts": parts(run_spec),
+        "seed": run_spec.config.seed,
+    }
     try:
-        replace_json(folder / PLAN, plan_record(spec))
+        replace_json(folder / PLAN, plan_record(run_spec))
         replace_json(folder / RESULT, head)
-        with tracking(spec.config.tracker, lambda: describe_run(spec, folder)) as trackers:
-            prepared = prepare(spec, folder, hooks, reference)
+        with tracking(run_spec.config.tracker, lambda: describe_run(run_spec, folder)) as trackers:
+            prepared = prepare(run_spec, folder, hooks, reference)
             result = head | assess(prepared, train(prepared, trackers))
             publish(folder, result, trackers)
     except KeyboardInterrupt:
@@ -192,7 +196,7 @@ def _record_failure(folder: Path, head: Result, error: Exception) -> None:
 
 
 def prepare(
-    spec: RunSpec, folder: Path, hooks: Hooks, reference: Reference | None = None
+    run_spec: RunSpec, folder: Path, hooks: Hooks, reference: Reference | None = None
 ) -> Prepared:
     """Loads what the run reads, counts what it costs, and finds what it is compared with.
 
@@ -200,18 +204,20 @@ def prepare(
         UserError: bad data, or a checkpoint that does not fit.
         Pruned: the regime's cost alone ends the trial.
     """
-    inputs = hooks.load(spec, folder)
+    inputs = hooks.load(run_spec, folder)
     # Before anything trains: a run that goes on must find the precision that it began with.
-    replace_json(folder / CONFIG, model_config(spec))
-    settings = make_phase_settings(spec, inputs)
+    replace_json(folder / CONFIG, model_config(run_spec))
+    settings = make_phase_settings(run_spec, inputs)
     schedule = next(phase.schedule for phase in settings if phase.name == MAIN)
-    operations = count_operations(spec, inputs, schedule)
-    savings = multipliers(spec, None, operations)
+    operations = count_operations(run_spec, inputs, schedule)
+    savings = multipliers(run_spec, None, operations)
     if hooks.on_cost is not None and savings is not None:
         hooks.on_cost(savings)
-    references = _references(spec, inputs, folder, reference)
-    key = own_key(spec, inputs, folder) if hooks.keep_baseline else None
-    return Prepared(spec, folder, hooks, reference, references, inputs, settings, operations, key)
+    references = _references(run_spec, inputs, folder, reference)
+    key = own_key(run_spec, inputs, folder) if hooks.keep_baseline else None
+    return Prepared(
+        run_spec, folder, hooks, reference, references, inputs, settings, operations, key
+    )
 
 
 def train(prepared: Prepared, trackers: Trackers) -> Trained:
@@ -221,12 +227,12 @@ def train(prepared: Prepared, trackers: Trackers) -> Trained:
         Stopped: the run was asked to stop and has saved its state.
         UserError: a loss that became NaN, or a checkpoint of another run.
     """
-    spec, folder, hooks = prepared.spec, prepared.folder, prepared.hooks
+    run_spec, folder, hooks = prepared.run_spec, prepared.folder, prepared.hooks
     began = time.perf_counter()
-    inputs = with_frozen_states(spec, prepared.inputs, prepared.settings)
+    inputs = with_frozen_states(run_spec, prepared.inputs, prepared.settings)
     frozen_s = time.perf_counter() - began
     trainer = make_trainer(
-        spec, inputs, folder, prepared.settings, hooks.on_evaluation, trackers.add
+        run_spec, inputs, folder, prepared.settings, hooks.on_evaluation, trackers.add
     )
     # The network has copies of its own; the starting weights make room for training.
     del inputs
@@ -234,10 +240,10 @@ def train(prepared: Prepared, trackers: Trackers) -> Trained:
     if trainer.restore():
         log.info("going on after step %d of %d", trainer.done, trainer.total)
     trackers.begin(trainer.history)
-    _log_start(spec, trainer.total)
-    reset_peak_memory(spec.runtime.device)
+    _log_start(run_spec, trainer.total)
+    reset_peak_memory(run_spec.runtime.device)
     trainer.run()
-    peak_bytes = peak_memory(spec.runtime.device)
+    peak_bytes = peak_memory(run_spec.runtime.device)
     return Trained(trainer.network, trainer.timing, trainer.history, frozen_s, peak_bytes)
 
 
@@ -247,17 +253,17 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
     Returns:
         What result.json holds of a finished run, but for its head.
     """
-    spec, folder, main = prepared.spec, prepared.folder, prepared.main
+    run_spec, folder, main = prepared.run_spec, prepared.folder, prepared.main
     evaluation, selection = _evaluate(prepared, trained)
     if prepared.hooks.curves:
-        title = f"{describe_regime(spec)} (seed {spec.config.seed})"
+        title = f"{describe_regime(run_spec)} (seed {run_spec.config.seed})"
         draw_curves(folder, trained.history, title)
     trained.network = None  # makes room for the two networks that are timed
-    timings = time_for_score(spec, prepared.inputs, main)
-    cost = plan_cost(spec.architecture)
+    timings = time_for_score(run_spec, prepared.inputs, main)
+    cost = plan_cost(run_spec.architecture)
     facts = prepared.inputs.facts
     result = {
-        **scores(spec, evaluation, timings, prepared.operations, prepared.references),
+        **scores(run_spec, evaluation, timings, prepared.operations, prepared.references),
         "performance": evaluation.performance,
         "performance_raw_r": evaluation.performance_raw_r,
         "selection": selection_record(selection),
@@ -265,14 +271,14 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": trained.peak_bytes},
         "time": times(trained.timing, main.schedule.epoch_steps, trained.frozen_s, timings),
-        "machine": machine(spec),
+        "machine": machine(run_spec),
         "versions": versions(),
         "git": git_state(Path.cwd()),
         "status": Status.FINISHED,
     }
     if prepared.baseline_key is not None:
-        record = {"plan": str(spec.plan), **result}
-        keep_own(spec, prepared.baseline_key, folder, record)
+        record = {"plan": str(run_spec.plan), **result}
+        keep_own(run_spec, prepared.baseline_key, folder, record)
     return result
 
 
@@ -285,21 +291,23 @@ def publish(folder: Path, result: Result, trackers: Trackers) -> None:
 
 def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluation | None]:
     """Evaluates on dev, writes its predictions, and on what was held out to choose by, if any."""
-    spec, inputs, network = prepared.spec, prepared.inputs, trained.network
+    run_spec, inputs, network = prepared.run_spec, prepared.inputs, trained.network
     assert network is not None  # it is released later
     log.info("evaluating on all of dev")
-    evaluation = evaluate(network, inputs.dev, spec.measures, spec.runtime)
+    evaluation = evaluate(network, inputs.dev, run_spec.measures, run_spec.runtime)
     write_predictions(prepared.folder, evaluation.answers, inputs.dev_examples)
     if prepared.reference is not None:
         _warn_of_other_data(evaluation, prepared.reference)
     if not inputs.select:
         return evaluation, None
     log.info("evaluating on all of select")
-    return evaluation, evaluate(network, inputs.select, spec.measures, spec.runtime, "select")
+    return evaluation, evaluate(
+        network, inputs.select, run_spec.measures, run_spec.runtime, "select"
+    )
 
 
 def _references(
-    spec: RunSpec, inputs: RunInputs, folder: Path, reference: Reference | None
+    run_spec: RunSpec, inputs: RunInputs, folder: Path, reference: Reference | None
 ) -> dict[str, Reference]:
     """What the run is compared with: separate models that the config names, or made here."""
 
@@ -308,7 +316,7 @@ def _references(
         return finished_result(baseline_folder) or run_job(config, baseline_folder, hooks)
 
     named = {} if reference is None else {SEPARATE: reference}
-    return named | find_baselines(spec, inputs, folder, train_baseline)
+    return named | find_baselines(run_spec, inputs, folder, train_baseline)
 
 
 def _warn_of_other_data(evaluation: Evaluation, reference: Reference) -> None:
@@ -318,11 +326,11 @@ def _warn_of_other_data(evaluation: Evaluation, reference: Reference) -> None:
                     "are of different texts", reference.folder, ", ".join(tasks))  # fmt: skip
 
 
-def _log_start(spec: RunSpec, steps: int) -> None:
-    runtime, cost = spec.runtime, plan_cost(spec.architecture)
+def _log_start(run_spec: RunSpec, steps: int) -> None:
+    runtime, cost = run_spec.runtime, plan_cost(run_spec.architecture)
     log.info(
         "training %s: %.2f M parameters, %d steps, %s on %s",
-        describe_regime(spec), cost.total / 1e6, steps, runtime.precision, runtime.device,
+        describe_regime(run_spec), cost.total / 1e6, steps, runtime.precision, runtime.device,
     )  # fmt: skip
 
 
@@ -335,6 +343,6 @@ def measure(config: Config, folder: Path, hooks: Hooks = Hooks()) -> PairedTimin
     Raises:
         UserError: a mistake in the config or the data.
     """
-    spec = start_on_machine(resolve_spec(config))
-    inputs = replace(hooks.load(spec, folder), tower={})
-    return time_pairs(spec, inputs, main_settings(spec, inputs), max(1, config.score.pairs))
+    run_spec = start_on_machine(resolve_spec(config))
+    inputs = replace(hooks.load(run_spec, folder), tower={})
+    return time_pairs(run_spec, inputs, main_settings(run_spec, inputs), max(1, config.score.pairs))

@@ -1,8 +1,7 @@
-"""Measures what a regime and the baseline (nothing shared) cost, side by side.
+"""Times a regime and its baseline (separate models) side by side.
 
-Both are built fresh with random weights, which cost the same as trained ones, and take the same
-batches in turn (A B A B), so that a machine that slows down slows both. The figures that count are
-medians of the pairs' ratios.
+Both are built with random weights, which cost the same as trained ones. They take the same batches
+in turn (A B A B), so that a machine that slows down slows both. Ratios are medians over the pairs.
 """
 
 import gc
@@ -18,9 +17,10 @@ import torch
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.training.learner import Learner
-from mtl_sharing.utils.device import Runtime, autocast, peak_memory, reset_peak_memory
+from mtl_sharing.utils.device import Runtime, autocast
+from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
 
-_Figure = TypeVar("_Figure", int, float)
+_Number = TypeVar("_Number", int, float)
 # Of each task; even, so that they also make pairs.
 _TIMED_TEXTS = 32
 
@@ -39,21 +39,18 @@ class PairedTimings:
     peak_train_bytes: tuple[int, int]
 
     def ratio(self, time_of: str) -> float:
-        """Baseline over regime, for ``train`` or ``predict``: the median of the pairs."""
+        """The median ratio of baseline to regime, for ``train`` or ``predict``."""
         return median(baseline / regime for regime, baseline in self._pairs(time_of))
 
     def seconds(self, time_of: str, baseline: bool) -> float:
-        """Median seconds of one of the two."""
+        """The median seconds of the baseline or of the regime."""
         return median(pair[baseline] for pair in self._pairs(time_of))
 
     def _pairs(self, time_of: str) -> tuple[tuple[float, float], ...]:
         return self.train_s if time_of == "train" else self.predict_s
 
     def record(self) -> dict[str, Any]:
-        """The measured part of result.json's ``baseline`` node.
-
-        What the regime itself took in the same measurement stands under ``beside``.
-        """
+        """The measured part of result.json's ``baseline`` node; ``beside`` holds the regime's."""
         ratios = [b / a for a, b in self.train_s]
         return self._of(baseline=True) | {
             "beside": self._of(baseline=False),
@@ -76,12 +73,11 @@ def time_side_by_side(
     pairs: int,
     turns: int = 1,
 ) -> PairedTimings:
-    """Measures both.
+    """Times the regime and its baseline by turns.
 
     Args:
-        regime, baseline: each makes a fresh learner of its own; None where the regime is the
-            baseline.
-        text: what all tasks predict on.
+        regime, baseline: each makes a fresh learner; None where the regime is the baseline.
+        text: the text that all tasks predict on.
         pairs: timings of each, interleaved, after one untimed round.
         turns: updates until every task has been in one.
     """
@@ -95,28 +91,28 @@ def time_side_by_side(
     return PairedTimings(tuple(train[1:]), tuple(predict[1:]), _ends(peaks))
 
 
-def _ends(found: Sequence[_Figure]) -> tuple[_Figure, _Figure]:
-    """Regime and baseline, which are one where only one was measured."""
-    return found[0], found[-1]
+def _ends(numbers: Sequence[_Number]) -> tuple[_Number, _Number]:
+    """The numbers of regime and baseline, which are the same where only one was timed."""
+    return numbers[0], numbers[-1]
 
 
 def timed_text(dev: Mapping[str, EncodedTask]) -> PackedBatch:
-    """Dev texts of every task as one batch, equally many of each and an even number."""
-    picked = []
+    """One batch of dev texts: the same, even number from every task."""
+    texts = []
     for data in dev.values():
         rows = np.arange(_TIMED_TEXTS) % len(data)  # a short dev split is read over and over
-        picked.append(data.collate(rows).text)
-    tags = [text.tags for text in picked if text.tags is not None]
+        texts.append(data.collate(rows).text)
+    tags = [text.tags for text in texts if text.tags is not None]
     return PackedBatch(
-        torch.cat([text.tokens for text in picked]),
-        torch.cat([text.token_types for text in picked]),
-        tuple(length for text in picked for length in text.lengths),
-        tags=torch.cat(tags) if len(tags) == len(picked) else None,
+        torch.cat([text.tokens for text in texts]),
+        torch.cat([text.token_types for text in texts]),
+        tuple(length for text in texts for length in text.lengths),
+        tags=torch.cat(tags) if len(tags) == len(texts) else None,
     )
 
 
 def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tensor]:
-    """Every task's raw output on the same text, in one pass of the stages that tasks share."""
+    """All tasks' raw outputs for the same text, in one pass of the stages that they share."""
     runtime, network = learner.runtime, learner.network.eval()
     moved = text.to(runtime.device)
     with torch.inference_mode(), autocast(runtime.precision, runtime.device):

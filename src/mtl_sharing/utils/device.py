@@ -1,60 +1,40 @@
-"""Where the numbers live and how wide they are: device, autocast, memory peaks."""
+"""Device, threads and precision of a run."""
 
-import contextlib
-import ctypes
 import math
 import os
 import re
-import resource
-import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
 
 import torch
+from torch import Tensor
 
-from mtl_sharing.errors import UserError, one_of
-
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-# Before any run of this process has set its own.
-_USUAL = torch.get_num_threads()
-
-
-def set_threads(wanted: int | None) -> None:
-    """Gives torch ``wanted`` threads; None is one for each core that this process may use.
-
-    More threads than cores wait for each other in every product. torch counts the machine's
-    cores; a container's quota, which it does not know, is read here. OMP_NUM_THREADS is kept.
-    """
-    if wanted is not None:
-        torch.set_num_threads(wanted)
-    elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(_USUAL, usable_cores()))
-
-
-def usable_cores(quota: Path = _QUOTA) -> int:
-    """Cores that this process may use: its affinity, and its control group's quota (Linux)."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        microseconds, period = quota.read_text().split()
-        cores = min(cores, math.ceil(int(microseconds) / int(period)))
-    return max(1, cores)
-
+from mtl_sharing.errors import UserError, check_known
 
 PRECISIONS = ("auto", "fp32", "bf16")
+DEFAULT_THREADS = torch.get_num_threads()
+"""torch's own choice, before a run of this process sets another number."""
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # bf16 must be this much faster than fp32 to be chosen.
-_CLEAR_GAIN = 1.3
-# Of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_TRIAL_ROWS, _TRIAL_ROUNDS = 512, 7
+_MIN_SPEEDUP = 1.3
+_TIMED_ROWS, _TIMED_ROUNDS = 512, 7
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how forward passes run."""
+
+    device: torch.device
+    precision: str
+    evaluation_batch: int
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` (the GPU where there is one), ``cpu``, ``cuda``, or a GPU's number: ``cuda:1``.
+    """Resolves ``auto`` (the GPU where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
         UserError: another name, or a GPU that is not there.
@@ -71,110 +51,91 @@ def choose_device(name: str) -> torch.device:
 
 
 def use_device(device: torch.device) -> None:
-    """Makes one of several GPUs the one that random numbers and names are asked of."""
+    """Makes one of several GPUs torch's current device."""
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
 
 
-def choose_precision(name: str, device: torch.device, hidden: int) -> str:
-    """``fp32`` or ``bf16``; ``auto`` takes bf16 where this hardware multiplies it faster.
+def set_threads(threads: int | None) -> None:
+    """Sets torch's number of threads; None is one for each core that this process may use.
 
-    A GPU tells. A CPU is tried for some milliseconds, since the instruction alone says little: two
-    processors that both have it were seen at 2.2 times and at half of the speed of fp32.
+    More threads than cores wait for each other in every product. torch counts the machine's
+    cores and ignores a container's quota, which is read here. OMP_NUM_THREADS takes precedence
+    over None.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(DEFAULT_THREADS, usable_cores()))
+
+
+def usable_cores(quota: Path = _CGROUP_QUOTA) -> int:
+    """Cores that this process may use: its affinity, and its control group's quota (Linux)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        microseconds, period = quota.read_text().split()
+        cores = min(cores, math.ceil(int(microseconds) / int(period)))
+    return max(1, cores)
+
+
+def choose_precision(name: str, device: torch.device, hidden: int) -> str:
+    """Resolves ``fp32``, ``bf16`` or ``auto``, which is bf16 where this hardware is faster with it.
+
+    A GPU reports its support. A CPU is timed for some milliseconds, since support alone says
+    little: of two processors with the instruction one ran bf16 at 2.2 times, the other at half of
+    the speed of fp32.
 
     Args:
-        hidden: width of the encoder, whose products are tried.
+        hidden: width of the encoder, whose products are timed.
 
     Raises:
         UserError: an unknown name.
     """
-    if name not in PRECISIONS:
-        raise UserError("trainer.precision", name, one_of(PRECISIONS))
+    check_known("trainer.precision", name, PRECISIONS)
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if _bf16_gain(hidden, torch.get_num_threads()) >= _CLEAR_GAIN else "fp32"
+    return "bf16" if bf16_speedup(hidden, torch.get_num_threads()) >= _MIN_SPEEDUP else "fp32"
 
 
-# Once in a process: runs of a sweep that differ in nothing else must not differ in this.
+# Cached: runs of a sweep that differ in nothing else must not differ in precision.
 @cache
-def _bf16_gain(hidden: int, threads: int) -> float:
-    """How many times as fast as fp32 this CPU multiplies bf16, at the feed-forward's shape.
+def bf16_speedup(hidden: int, threads: int) -> float:
+    """Speed of bf16 over that of fp32 on this CPU, at the feed-forward's shape.
 
-    Other processes disturb a clock for some rounds, or all rounds of one of the two: of the median
-    of the rounds' ratios and the ratio of the fastest rounds the smaller one counts.
+    Other processes may disturb the clock for some rounds, or for all rounds of one type. The
+    result is the smaller of the median ratio of the rounds and the ratio of the fastest rounds.
     """
-    pairs = {
+    factors = {
         dtype: (
-            torch.ones(_TRIAL_ROWS, hidden, dtype=dtype),
+            torch.ones(_TIMED_ROWS, hidden, dtype=dtype),
             torch.ones(hidden, 4 * hidden, dtype=dtype),
         )
         for dtype in (torch.float32, torch.bfloat16)
     }
     rounds = [
-        {dtype: _seconds(*pair) for dtype, pair in pairs.items()} for _ in range(_TRIAL_ROUNDS)
+        {dtype: time_product(*pair) for dtype, pair in factors.items()}
+        for _ in range(_TIMED_ROUNDS)
     ]
-    narrow, wide = ([one[d] for one in rounds[1:]] for d in (torch.bfloat16, torch.float32))
-    ratios = [w / n for w, n in zip(wide, narrow, strict=True)]
-    return min(median(ratios), min(wide) / min(narrow))
+    # The first round warms up.
+    bf16, fp32 = ([seconds[d] for seconds in rounds[1:]] for d in (torch.bfloat16, torch.float32))
+    ratios = [wide / narrow for narrow, wide in zip(bf16, fp32, strict=True)]
+    return min(median(ratios), min(fp32) / min(bf16))
 
 
-def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:
-    began = time.perf_counter()
+def time_product(left: Tensor, right: Tensor) -> float:
+    """Seconds that three products of two matrices take."""
+    start = time.perf_counter()
     for _ in range(3):
         left @ right
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """The context in which forward passes run."""
     assert precision in ("fp32", "bf16"), "choose_precision comes first"
     if precision == "fp32":
-        return contextlib.nullcontext()
+        return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def keep_freed_memory() -> None:
-    """Lets the process keep the memory that it frees (glibc only; elsewhere nothing changes).
-
-    By default every tensor of some hundred kilobytes is taken from the system and given back each
-    time: the system clears its pages anew in every step.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        c = ctypes.CDLL(None)
-        c.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        c.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-def reset_peak_memory(device: torch.device) -> None:
-    """Starts a new peak: the allocator's on a GPU, the process's on a CPU (Linux only)."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        # What was freed goes back to the system first, or the next peak would hide in it.
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes at the peak since :func:`reset_peak_memory` (since the start where it cannot)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    with contextlib.suppress(OSError):
-        status = Path("/proc/self/status").read_text()
-        (line,) = [row for row in status.splitlines() if row.startswith("VmHWM")]
-        return int(line.split()[1]) * 1024
-    # Kilobytes on Linux, bytes on a Mac.
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """Where and how forward passes run."""
-
-    device: torch.device
-    precision: str
-    evaluation_batch: int

@@ -21,7 +21,8 @@ from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase
-from mtl_sharing.utils.device import autocast, peak_memory, reset_peak_memory
+from mtl_sharing.utils.device import autocast
+from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
 
 _WARM_STEPS = 3
 # Timed steps of each phase: so many, or fewer (never fewer than the least) in so much time.
@@ -90,7 +91,7 @@ def forecast(regime: ComposedTrial) -> Forecast:
     with TemporaryDirectory() as place:
         inputs = load_inputs(run_spec, Path(place))
     torch.manual_seed(config.seed)
-    return _measured(regime.words, run_spec, inputs)
+    return _measured(regime.regime, run_spec, inputs)
 
 
 def _measured(words: str, run_spec: RunSpec, inputs: RunInputs) -> Forecast:
