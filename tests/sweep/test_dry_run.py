@@ -32,7 +32,7 @@ def plan(points=13, trials=(), **given) -> Plan:
     wanted = [n for n in (options.n_trials, points and points + options.reference) if n]
     search = SimpleNamespace(options=options, objectives=("keep",), folder=Path("/none/mine"),
                              space=Space({}), points=points,
-                             wanted=min(wanted, default=None))  # fmt: skip
+                             total_trials=min(wanted, default=None))  # fmt: skip
     return Plan(search, trials)
 
 
@@ -114,7 +114,7 @@ SETTINGS = ("suite.max_train_rows=100", "suite.max_dev_rows=40", "trainer.max_st
 def test_a_forecast_has_the_figures_of_the_run(mtl_train):
     words = ("split=1", *SETTINGS)
     with opened("hydra/sweeper=optuna", "seed=0,1", *words) as sweep:
-        found = forecast(sweep.regime({}))
+        found = forecast(sweep.compose_trial({}))
     done = mtl_train(*words)
     assert done.code == 0, done.err
     with (done.folder / "metrics.csv").open() as file:
@@ -133,20 +133,20 @@ def test_a_forecast_has_the_figures_of_the_run(mtl_train):
 def test_every_phase_counts(mtl_train):
     with opened("hydra/sweeper=optuna", "seed=0,1", "phases=mlm", "phases.mlm.steps=3",
                 *SETTINGS) as sweep:  # fmt: skip
-        found = forecast(sweep.regime({}))
+        found = forecast(sweep.compose_trial({}))
     assert (found.steps, found.evaluations) == (8, 3)
 
 
 def test_the_most_costly_regime_trains_most():
     with opened("+sweep=split_points", "encoder=tiny", "encoder.layers=3") as sweep:
-        regimes = [sweep.regime(point) for point in sweep.space.points()]
-    assert most_costly(regimes).words == "I3"
+        regimes = [sweep.compose_trial(point) for point in sweep.space.points()]
+    assert most_costly(regimes).regime == "I3"
 
 
 def test_of_equal_weights_the_fuller_step_is_more_costly():
     words = ("+sweep=alpha_schedules", "encoder=tiny", "encoder.layers=3", "trainer.max_steps=5")
     with opened(*words) as sweep:
-        regimes = [sweep.regime({"sampler": name}) for name in ("round_robin", "unified")]
+        regimes = [sweep.compose_trial({"sampler": name}) for name in ("round_robin", "unified")]
     assert most_costly(regimes).config.sampler.name == "unified"
 
 

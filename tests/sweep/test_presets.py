@@ -83,10 +83,10 @@ def test_a_preset_composes(name):
 @pytest.mark.parametrize("name", _mostly_slow(*FAST, "regimes", "alpha_schedules"))
 def test_corners_make_regimes(name):
     with opened(*small(name)) as sweep:
-        corners = [sweep.regime(point) for point in sweep.space.corners()]
+        corners = [sweep.compose_trial(point) for point in sweep.space.corners()]
         assert len(corners) >= 2
         if sweep.options.reference:
-            assert sweep.reference.separate
+            assert sweep.reference.is_baseline
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name not in OF_REPORTS])
@@ -94,13 +94,13 @@ def test_a_corner_fits_another_encoder(name):
     """Those of reports are composed on their reports' encoder below."""
     with opened(f"+sweep={name}", "encoder=minilm_l6") as sweep:
         *_, last = sweep.space.corners()
-        assert sweep.regime(last).run_spec.plan.depth == 6
+        assert sweep.compose_trial(last).run_spec.plan.depth == 6
 
 
 def configs(name: str) -> list[tuple[str, Config]]:
     """Plan and config of each of a preset's points, on its report's encoder."""
     with opened(f"+sweep={name}") as sweep:
-        found = [sweep.regime(point) for point in sweep.space.points()]
+        found = [sweep.compose_trial(point) for point in sweep.space.points()]
     return [(str(regime.run_spec.plan), regime.config) for regime in found]
 
 
@@ -126,7 +126,7 @@ def test_mops_subset_is_every_pair_in_the_regimes_of_two_shared_layers():
 def test_mops_subset_with_the_frozen_context_too():
     words = "hydra.sweeper.params.context='choice(tuned,frozen)'"
     with opened("+sweep=mops_subset", words) as sweep:
-        found = [sweep.regime(point).config for point in sweep.space.points()]
+        found = [sweep.compose_trial(point).config for point in sweep.space.points()]
     assert sorted(config.optimizer.lr for config in found) == [1e-5] * 9 + [1e-3] * 9
 
 
@@ -167,7 +167,7 @@ def test_hybrid_encoders_are_the_reports_three_with_half_shared():
 def test_widths_of_pals_are_multiples_of_the_heads():
     for encoder in ("bert_base", "tiny"):
         with opened("+sweep=pals_size", f"encoder={encoder}") as sweep:
-            found = [sweep.regime(point).run_spec.architecture for point in sweep.space.points()]
+            found = [sweep.compose_trial(point).run_spec.architecture for point in sweep.space.points()]
         sizes = [each.pals.size for each in found if each.pals is not None]
         assert found[0].pals is None
         assert len(sizes) == len(set(sizes)) == 6
@@ -178,7 +178,7 @@ def test_widths_of_pals_are_multiples_of_the_heads():
 def test_fsi_fills_the_encoder():
     with opened(*small("fsi")) as sweep:
         points = list(sweep.space.points())
-        plans = {str(sweep.regime(point).run_spec.plan) for point in points[::30]}
+        plans = {str(sweep.compose_trial(point).run_spec.plan) for point in points[::30]}
         sums = [sum(point.values()) for point in points]
     assert len(plans) == 4
     assert set(sums) == set(range(13))

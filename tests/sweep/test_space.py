@@ -15,7 +15,7 @@ from optuna.distributions import (
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.parsing import make_space
-from mtl_sharing.sweep.space.space import Condition, Space, values_of
+from mtl_sharing.sweep.space.space import Condition, Space, grid_values
 
 ABSENT = object()
 
@@ -43,7 +43,7 @@ def spaces(draw):
         before = names[:number]
         if before and draw(st.booleans()):
             key = draw(st.sampled_from(before))
-            values = [str(_rounded(value)) for value in values_of(key, found[key])]
+            values = [str(_rounded(value)) for value in grid_values(key, found[key])]
             wanted = draw(st.lists(st.sampled_from(values), min_size=1, unique=True))
             when[name] = Condition(key, tuple(wanted))
     sizes = draw(st.dictionaries(st.sampled_from("abc"), st.integers(0, 4)))
@@ -54,7 +54,7 @@ def spaces(draw):
     def layers(words):
         return next((sizes.get(w[-1], 3) for w in words if w.startswith("encoder=")), 3)
 
-    return Space(found, when, [depths] if depths else [], layers, meanings=named)
+    return Space(found, when, [depths] if depths else [], layers, expansions=named)
 
 
 def _rounded(value):
@@ -69,7 +69,7 @@ def allowed(space):
     """Every point by another way: all combinations, those that break a rule left out."""
     depths = [name for group in space.depths for name in group]
     most = max((space.layers([f"encoder={letter}"]) for letter in "abc"), default=0)
-    options = {name: [*map(_rounded, values_of(name, each)), ABSENT]
+    options = {name: [*map(_rounded, grid_values(name, each)), ABSENT]
                for name, each in space.distributions.items()}  # fmt: skip
     options |= {name: [*range(max(most, 3) + 1), ABSENT] for name in depths}
     for values in product(*options.values()):
@@ -94,7 +94,7 @@ def test_points_are_all_that_the_rules_allow_and_each_once(space):
 
 @given(spaces(), st.randoms(use_true_random=False))
 def test_a_random_draw_is_one_of_the_points(space, random):
-    drawn = space.draw(lambda name, each: random.choice(values_of(name, each)))
+    drawn = space.draw(lambda name, each: random.choice(grid_values(name, each)))
     assert key(drawn) in {key(point) for point in space.points()}
 
 
@@ -183,7 +183,7 @@ CONTEXTS = {
 def test_a_choice_stands_for_several_overrides():
     space, fixed = space_of(options(**CONTEXTS))
     assert fixed == []
-    words = [space.words(point) for point in space.points()]
+    words = [space.overrides(point) for point in space.points()]
     assert words == [["split=0"], ["split=12", "optimizer.lr=1e-3"]]
 
 
@@ -191,13 +191,13 @@ def test_a_fixed_choice_stands_for_its_overrides_too():
     config = options(**CONTEXTS | {"params": {"context": "frozen", "seed": "range(0,2)"}})
     space, fixed = space_of(config)
     assert fixed == ["split=12", "optimizer.lr=1e-3"]
-    assert [space.words(point) for point in space.points()] == [["seed=0"], ["seed=1"]]
+    assert [space.overrides(point) for point in space.points()] == [["seed=0"], ["seed=1"]]
 
 
 def test_the_command_line_wins_over_what_a_choice_stands_for():
     space, fixed = space_of(options(**CONTEXTS), "optimizer.lr=0.5")
     assert fixed == ["optimizer.lr=0.5"]
-    assert [space.words(point) for point in space.points()] == [["split=0"], ["split=12"]]
+    assert [space.overrides(point) for point in space.points()] == [["split=0"], ["split=12"]]
 
 
 MISTAKES = {
@@ -231,4 +231,4 @@ def test_a_grid_over_a_parameter_without_end():
 def test_stepped_values_have_no_rounding_errors(number):
     space, _ = space_of(options(params={"sampler.alpha": "range(0.0,1.01,0.01)"}))
     value = space.draw(lambda name, each: each.low + number * each.step)["sampler.alpha"]
-    assert space.words({"sampler.alpha": value}) == [f"sampler.alpha={round(number / 100, 2)}"]
+    assert space.overrides({"sampler.alpha": value}) == [f"sampler.alpha={round(number / 100, 2)}"]

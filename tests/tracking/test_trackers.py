@@ -411,14 +411,14 @@ def test_names_and_figures():
 def test_a_tracker_makes_no_other_training():
     """So a sweep takes trials with and without one for equal."""
     from mtl_sharing.job.spec import resolve_spec
-    from mtl_sharing.sweep.space.composer import identity_of
+    from mtl_sharing.sweep.space.composer import trial_identity
 
     plain, told = (
         resolve_spec(load_config(*QUICK, f"tracker.tensorboard.enabled={enabled}"))
         for enabled in ("false", "true")
     )
     assert told.config.tracker.tensorboard.enabled
-    assert identity_of(plain.config, plain) == identity_of(told.config, told)
+    assert trial_identity(plain) == trial_identity(told)
 
 
 def test_a_run_is_loaded_where_no_tracker_is(mtl_train, monkeypatch):

@@ -98,7 +98,7 @@ def _run(search: SweepSpec, jobs: JobPool, known: KnownReference) -> None:
     book = _book(search)
     left_s = hours_left_s(search.options, book.trials())
     deadline = None if left_s is None else time.monotonic() + left_s
-    report = Report(search.wanted, jobs.inline, search.objectives)
+    report = Report(search.total_trials, jobs.inline, search.objectives)
     teller = StudyReporter(book, search, known, report)
     _announce(book, search)
     sweep = Sweep(book, TrialProposer(book, search, deadline), jobs, teller, search.options)
@@ -141,7 +141,7 @@ def _place(search: SweepSpec) -> str:
 
 def _announce(book: SweepStudy, search: SweepSpec) -> None:
     trials = book.trials()
-    words = "trials without end" if search.wanted is None else f"{search.wanted} trials"
+    words = "trials without end" if search.total_trials is None else f"{search.total_trials} trials"
     log.info("sweep %s: %s, study in %s", search.options.study_name, words, _place(search))
     if trials:
         ended = sum(trial.state.is_finished() for trial in trials)

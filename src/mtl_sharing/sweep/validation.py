@@ -90,8 +90,8 @@ def _check_reference(search: SweepSpec) -> None:
             "score.reference", f"{given} in a sweep", f"{allowed} or the folder of a run"
         )
     if search.options.reference:
-        if not search.reference.separate:
-            found = f"{search.reference.words}, of sharing=individual with this sweep's settings"
+        if not search.reference.is_baseline:
+            found = f"{search.reference.regime}, of sharing=individual with this sweep's settings"
             raise UserError(where, found, "false, or score.reference=NUMBER")
     elif "keep" in search.objectives and given is None:
         allowed = "true for score.objective=keep, or score.reference=NUMBER"
@@ -107,7 +107,7 @@ def _check_space(search: SweepSpec) -> list[ComposedTrial]:
     """
     if is_grid(search.options) and not search.space.finite:
         next(search.space.points())
-    found = [search.regime(point) for point in search.space.corners()]
+    found = [search.compose_trial(point) for point in search.space.corners()]
     if not found:
         none = "parameters of which none is drawn with these settings"
         raise UserError("the sweep's space", none, "a parameter whose condition holds")

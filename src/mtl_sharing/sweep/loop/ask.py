@@ -118,12 +118,12 @@ class TrialProposer:
 
     def _asked(self, trial: Trial, trials: Sequence[FrozenTrial]) -> ProposedTrial:
         if is_reference(trial):
-            overrides = self.search.reference_words
+            overrides = self.search.reference_overrides
         else:
             # Takes any distribution; as upstream does.
-            overrides = self.search.words(self.search.space.draw(trial._suggest))
+            overrides = self.search.overrides(self.search.space.draw(trial._suggest))
         try:
-            regime = self.search.composer.regime(overrides)
+            regime = self.search.composer.compose_trial(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             reason = " ".join(str(error).split())
             trial.set_user_attr(OVERRIDES, overrides)
@@ -134,7 +134,7 @@ class TrialProposer:
         self, trial: Trial, overrides: list[str], regime: ComposedTrial, same_as: int | None
     ) -> ProposedTrial:
         facts: dict[str, Any] = {
-            REGIME: regime.words,
+            REGIME: regime.regime,
             IDENTITY: regime.identity,
         }
         facts |= {} if same_as is None else {SAME_AS: same_as}

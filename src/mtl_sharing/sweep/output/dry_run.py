@@ -91,7 +91,7 @@ def space_table(space: Space) -> Table:
     rows = {name: words_of(each) for name, each in space.distributions.items()}
     for group in space.depths:
         together = "" if len(group) == 1 else "what is left of "
-        rows |= dict.fromkeys(space.free(group), f"0 to {together}{space.layers([])}")
+        rows |= dict.fromkeys(space.free_depths(group), f"0 to {together}{space.layers([])}")
     for name, values in rows.items():
         condition = space.when.get(name)
         where = "" if condition is None else f"{condition.key}={'|'.join(condition.values)}"
@@ -126,7 +126,7 @@ def trial_lines(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _trials(plan: Plan) -> str:
-    wanted = plan.search.wanted
+    wanted = plan.search.total_trials
     words = "without end" if wanted is None else f"{wanted} at most"
     if wanted is not None and plan.search.points is not None:
         words = str(wanted)

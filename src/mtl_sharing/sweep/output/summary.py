@@ -52,7 +52,7 @@ def end_sweep(teller: StudyReporter, jobs: JobPool, complete: bool) -> None:
         "regime": str(best.user_attrs.get(REGIME)),
         "kept": _kept(best, reference),
     }
-    content = search.standalone(best.user_attrs[OVERRIDES], reference)
+    content = search.standalone_config(best.user_attrs[OVERRIDES], reference)
     with book.alone():  # another sweep on this study may end at the same moment
         write_best(book, content, facts)
         drawn = teller.selecting_reference()

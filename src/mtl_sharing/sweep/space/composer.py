@@ -1,4 +1,4 @@
-"""From a trial's overrides to the regime they describe, and whether two are the same."""
+"""Composes a trial's overrides into its config, its run spec and its identity."""
 
 import hashlib
 import json
@@ -21,16 +21,17 @@ from mtl_sharing.utils.nested import difference
 
 @dataclass(frozen=True)
 class ComposedTrial:
-    """What a trial trains.
+    """A trial with all its settings.
 
     Attributes:
-        identity: equal for equal trainings: same canonical plan, same other values.
-        words: plan and parts, for people.
+        identity: a digest, equal for trials with the same canonical plan and the same other
+            settings that affect the trained weights.
+        regime: plan and parts in one line.
     """
 
     run_spec: RunSpec
     identity: str
-    words: str
+    regime: str
 
     @property
     def config(self) -> Config:
@@ -38,19 +39,19 @@ class ComposedTrial:
         return self.run_spec.config
 
     @property
-    def separate(self) -> bool:
-        """Whether it is the baseline: nothing shared, nothing added."""
+    def is_baseline(self) -> bool:
+        """Whether the trial trains separate models: nothing shared, nothing added."""
         return self.run_spec.architecture == self.run_spec.baseline
 
 
 @dataclass(frozen=True)
 class ConfigComposer:
-    """Composes a trial's overrides as Hydra will in its job."""
+    """Composes a trial's overrides as Hydra does in the trial's job."""
 
     config: DictConfig
     context: HydraContext
-    # A composition takes a third of a second, and corners of a space are trials, too.
-    _regimes: dict[tuple[str, ...], ComposedTrial] = field(default_factory=dict, repr=False)
+    # Composing takes a third of a second, and the corners of a space are trials, too.
+    _trials: dict[tuple[str, ...], ComposedTrial] = field(default_factory=dict, repr=False)
 
     def compose(self, overrides: Sequence[str]) -> Config:
         """The config of a trial.
@@ -58,32 +59,33 @@ class ConfigComposer:
         Raises:
             UserError, HydraException, OmegaConfBaseException: an override that does not fit.
         """
-        return _config(self._load(overrides))
+        return _to_config(self._load(overrides))
 
     def _load(self, overrides: Sequence[str]) -> DictConfig:
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
 
-    def standalone(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """A config file that says what ``overrides`` do: options by group, other values as such.
+    def standalone_config(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The content of a config file that is equivalent to ``overrides``.
 
-        Of the config groups those that train.yaml names; what others set (an experiment, a
-        sweep) stands among the values.
+        Config groups of train.yaml are chosen in its defaults list. Whatever else sets values (an
+        experiment, a sweep) is written out as values.
         """
-        known = {each.name for each in fields(Config)}
         composed = self._load(overrides)
-        chosen: Any = OmegaConf.to_container(composed.hydra.runtime.choices)
-        wanted = {group: option for group, option in chosen.items() if group in known}
+        choices: Any = OmegaConf.to_container(composed.hydra.runtime.choices)
+        groups = {each.name for each in fields(Config)}
+        chosen = {group: option for group, option in choices.items() if group in groups}
         loader = self.context.config_loader
-        options = [f"{group}={_word(option)}" for group, option in wanted.items()]
+        options = [f"{group}={_option_text(option)}" for group, option in chosen.items()]
         plain = loader.load_configuration("train", options, RunMode.RUN)
-        values = difference(asdict(_config(plain)), asdict(_config(composed)))
-        named = [{f"override {group}": option} for group, option in wanted.items()]
+        values = difference(asdict(_to_config(plain)), asdict(_to_config(composed)))
+        named = [{f"override {group}": option} for group, option in chosen.items()]
         head = {"defaults": ["train", *named, "_self_"]}
-        place = {"hydra": {"searchpath": folders}} if (folders := self._own_folders()) else {}
-        return {**head, **place, **values}
+        folders = self._config_folders()
+        search = {"hydra": {"searchpath": folders}} if folders else {}
+        return {**head, **search, **values}
 
-    def _own_folders(self) -> list[str]:
-        """Config folders beside the project's: options of theirs may be among the chosen."""
+    def _config_folders(self) -> list[str]:
+        """Config folders of the user, which may hold some of the chosen options."""
         paths = [each.path for each in self.context.config_loader.get_search_path().get_path()]
         return [
             f"file://{Path(path.removeprefix('file://')).absolute()}"
@@ -91,40 +93,40 @@ class ConfigComposer:
             if "://" not in path or path.startswith("file://")
         ]
 
-    def regime(self, overrides: Sequence[str]) -> ComposedTrial:
-        """The regime of a trial.
+    def compose_trial(self, overrides: Sequence[str]) -> ComposedTrial:
+        """The trial with these overrides.
 
         Raises:
             UserError: a setting that does not fit.
         """
-        words = tuple(overrides)
-        if words not in self._regimes:
-            self._regimes[words] = self._regime(words)
-        return self._regimes[words]
-
-    def _regime(self, overrides: Sequence[str]) -> ComposedTrial:
-        config = self.compose(overrides)
-        # What a config is warned of is for the trial's own log. As in a dry run nothing is timed,
-        # nothing is asked of the hub.
-        with log_level("mtl_sharing", logging.ERROR):
-            run_spec = resolve_spec(config)
-        return ComposedTrial(run_spec, identity_of(config, run_spec), describe_regime(run_spec))
+        key = tuple(overrides)
+        if key not in self._trials:
+            config = self.compose(overrides)
+            # Warnings about a config go to the log of its own trial.
+            with log_level("mtl_sharing", logging.ERROR):
+                run_spec = resolve_spec(config)
+            self._trials[key] = ComposedTrial(
+                run_spec, trial_identity(run_spec), describe_regime(run_spec)
+            )
+        return self._trials[key]
 
 
-def _config(values: DictConfig) -> Config:
-    with open_dict(values):
-        del values["hydra"]
-    return to_config(values)
+def _to_config(composed: DictConfig) -> Config:
+    with open_dict(composed):
+        del composed["hydra"]
+    return to_config(composed)
 
 
-def _word(option: Any) -> str:
+def _option_text(option: Any) -> str:
     return f"[{','.join(option)}]" if isinstance(option, list) else str(option)
 
 
-def identity_of(config: Config, run_spec: RunSpec) -> str:
+def trial_identity(run_spec: RunSpec) -> str:
     """A digest that equal trainings have in common."""
-    settings = without(asdict(config), NOT_IN_TRIAL)
-    found: dict[str, Any] = {"settings": settings, "plan": str(run_spec.plan)}
-    found["parts"] = parts(run_spec)
-    text = json.dumps(found, sort_keys=True, default=str)
+    content = {
+        "settings": without(asdict(run_spec.config), NOT_IN_TRIAL),
+        "plan": str(run_spec.plan),
+        "parts": parts(run_spec),
+    }
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,13 +1,14 @@
-"""What a sweep draws: plain, conditional and composed parameters."""
+"""The search space of a sweep: plain, conditional and composed parameters."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+from hydra.core.override_parser.types import FloatRange
 from optuna.distributions import (
     BaseDistribution,
+    CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
     distribution_to_json,
@@ -16,21 +17,24 @@ from optuna.distributions import (
 from mtl_sharing.errors import UserError
 
 Point = dict[str, Any]
-# For a parameter, the overrides that each of its choices stands for.
-Meanings = Mapping[str, Mapping[str, Sequence[str]]]
+Expansions = Mapping[str, Mapping[str, Sequence[str]]]
+"""For a parameter, the overrides that each of its choices stands for."""
 Suggest = Callable[[str, BaseDistribution], Any]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A parameter is drawn only where another override has one of these values."""
+    """Restricts a parameter to points where another override has one of these values."""
 
     key: str
     values: tuple[str, ...]
 
-    def holds(self, known: Mapping[str, Any]) -> bool:
-        """Whether it does under these values."""
-        return str(known.get(self.key)) in self.values
+    def holds(self, overrides: Mapping[str, Any]) -> bool:
+        """Whether ``overrides`` meet the condition."""
+        return str(overrides.get(self.key)) in self.values
+
+    def __str__(self) -> str:
+        return f"{self.key}={'|'.join(self.values)}"
 
 
 @dataclass(frozen=True)
@@ -39,51 +43,52 @@ class Space:
 
     Attributes:
         distributions: by override key, in the order in which they are drawn.
-        when: the condition of those that have one.
-        depths: groups of keys drawn as numbers of layers that together are at most the encoder's,
-            one after the other, so that no draw has to be rejected.
-        layers: the encoder's layers under the overrides drawn so far.
-        fixed: what is the same in every trial: overrides, and the options chosen for groups.
-        meanings: of the parameters that are no keys of the config.
+        when: conditions, by the parameter that they restrict.
+        depths: groups of keys drawn as numbers of layers. The sum of a group is at most the
+            encoder's layers: each draw is bounded by what the earlier ones left.
+        layers: the encoder's number of layers under the overrides drawn so far.
+        fixed: values that all trials share: overrides, and the options chosen for groups.
+        expansions: overrides for the choices of parameters that are no keys of the config.
     """
 
     distributions: Mapping[str, BaseDistribution]
     when: Mapping[str, Condition] = field(default_factory=dict)
     depths: Sequence[Sequence[str]] = ()
-    layers: Callable[[Sequence[str]], int] = lambda words: 12
+    layers: Callable[[Sequence[str]], int] = lambda overrides: 12
     fixed: Mapping[str, str] = field(default_factory=dict)
-    meanings: Meanings = field(default_factory=dict)
+    expansions: Expansions = field(default_factory=dict)
 
     def draw(self, suggest: Suggest) -> Point:
-        """One point, each of its values by ``suggest(name, distribution)``."""
+        """Draws a point; each value comes from ``suggest(name, distribution)``."""
         point: Point = {}
         for name, distribution in self.distributions.items():
             if self._applies(name, point):
-                point[name] = _plain(suggest(name, distribution), distribution)
+                point[name] = _rounded(suggest(name, distribution), distribution)
         for group in self.depths:
             self._draw_depths(group, point, suggest)
         return point
 
-    def words(self, point: Point) -> list[str]:
-        """A point as overrides."""
-        words: list[str] = []
+    def overrides(self, point: Point) -> list[str]:
+        """The overrides that a point stands for."""
+        overrides: list[str] = []
         for name, value in point.items():
-            meanings = self.meanings.get(name)
-            words += [f"{name}={value}"] if meanings is None else meanings[str(value)]
-        return words
+            expansions = self.expansions.get(name)
+            overrides += [f"{name}={value}"] if expansions is None else expansions[str(value)]
+        return overrides
 
     def _draw_depths(self, group: Sequence[str], point: Point, suggest: Suggest) -> None:
-        drawn = [name for name in self.free(group) if self._applies(name, point)]
-        if drawn:
-            layers = self.layers(self.words(point))
-            known = {**self.fixed, **point}
-            left = layers - sum(_layers(known[name], layers) for name in group if name in known)
-            for name in drawn:
-                point[name] = suggest(name, IntDistribution(0, max(0, left)))
-                left -= point[name]
+        drawn = [name for name in self.free_depths(group) if self._applies(name, point)]
+        if not drawn:
+            return
+        layers = self.layers(self.overrides(point))
+        values = {**self.fixed, **point}
+        left = layers - sum(_depth(values[name], layers) for name in group if name in values)
+        for name in drawn:
+            point[name] = suggest(name, IntDistribution(0, max(0, left)))
+            left -= point[name]
 
-    def free(self, group: Sequence[str]) -> list[str]:
-        """The depths of a group that are drawn: neither fixed nor a parameter with own values."""
+    def free_depths(self, group: Sequence[str]) -> list[str]:
+        """The depths of a group that are neither fixed nor parameters with their own values."""
         return [name for name in group if name not in self.fixed and name not in self.distributions]
 
     def _applies(self, name: str, point: Point) -> bool:
@@ -91,39 +96,42 @@ class Space:
         return condition is None or condition.holds({**self.fixed, **point})
 
     def points(self) -> Iterator[Point]:
-        """Every point, the last parameter fastest.
+        """Iterates over every point; the last parameter varies fastest.
 
         Raises:
-            UserError: a parameter has no end of values.
+            UserError: a parameter has infinitely many values.
         """
-        return walk(self.draw, values_of)
+        return walk(self.draw, grid_values)
 
     @property
     def finite(self) -> bool:
-        """Whether every parameter has an end of values."""
-        return all(_is_discrete(each) for each in self.distributions.values())
+        """Whether every parameter has finitely many values."""
+        return all(map(_is_discrete, self.distributions.values()))
 
     def corners(self) -> Iterator[Point]:
-        """Points that together hold every choice and both ends of every range."""
+        """Points that together hold every choice and both bounds of every range.
+
+        Parameters that decide what others may be take all their values. The others take one value
+        in each point: a bound that no earlier point has.
+        """
         seen: set[tuple[str, Any]] = set()
-        ends: set[tuple[str, Any]] = set()
+        required: set[tuple[str, Any]] = set()
+        depths = {name for group in self.depths for name in self.free_depths(group)}
+        deciding = depths | {name for name in self.distributions if self._decides(name)}
 
         def options(name: str, distribution: BaseDistribution) -> list[Any]:
-            own = ends_of(distribution)
-            ends.update((name, end) for end in own)
-            if name in deciding:
-                return own if name in depths else _all_or_ends(distribution)
-            return [next((end for end in own if (name, end) not in seen), own[0])]
+            bounds = bounds_of(distribution)
+            required.update((name, bound) for bound in bounds)
+            if name not in deciding:
+                return [next((bound for bound in bounds if (name, bound) not in seen), bounds[0])]
+            several = name not in depths and _is_discrete(distribution)
+            return grid_values(name, distribution) if several else bounds
 
-        depths = {name for group in self.depths for name in self.free(group)}
-        deciding = depths | {name for name in self.distributions if self._decides(name)}
-        fresh = True
-        while fresh:
-            fresh = False
+        count = -1
+        while len(seen) > count:
+            count = len(seen)
             for point in walk(self.draw, options):
-                new = ends.intersection(point.items()) - seen
-                if new:
-                    fresh = True
+                if new := required.intersection(point.items()) - seen:
                     seen |= new
                     yield point
 
@@ -131,91 +139,89 @@ class Space:
         """Whether a parameter's value changes what others may be."""
         if any(condition.key == name for condition in self.when.values()):
             return True
-        meanings = self.meanings.get(name, {"": [name]}).values()
-        words = [word for each in meanings for word in each]
-        return bool(self.depths) and any(word.startswith("encoder") for word in words)
+        choices = self.expansions.get(name, {"": [name]}).values()
+        keys = [override for overrides in choices for override in overrides]
+        return bool(self.depths) and any(key.startswith("encoder") for key in keys)
 
     def record(self) -> dict[str, Any]:
-        """The space as plain values, to tell it from another."""
+        """The space as plain values, which a study keeps to recognise its sweep."""
         return {
             "params": {name: distribution_to_json(d) for name, d in self.distributions.items()},
-            "when": {name: f"{c.key}={'|'.join(c.values)}" for name, c in self.when.items()},
+            "when": {name: str(condition) for name, condition in self.when.items()},
             "depths": [list(group) for group in self.depths],
-            "stands for": {name: dict(choices) for name, choices in self.meanings.items()},
+            "stands for": {name: dict(choices) for name, choices in self.expansions.items()},
         }
 
 
 def walk(
     draw: Callable[[Suggest], Point], options: Callable[[str, BaseDistribution], Sequence[Any]]
 ) -> Iterator[Point]:
-    """Draws every point whose values are among ``options(name, distribution)``."""
+    """Draws every point whose values are among ``options(name, distribution)``.
+
+    Depth-first search: ``path`` has the index of each value drawn. Each turn repeats the draw with
+    the next path.
+    """
     path: list[int] = []
+    counts: list[int] = []
+
+    def suggest(name: str, distribution: BaseDistribution) -> Any:
+        values = options(name, distribution)
+        counts.append(len(values))
+        if len(path) < len(counts):
+            path.append(0)
+        return values[path[len(counts) - 1]]
+
     while True:
-        taken: list[tuple[int, int]] = []
-
-        def suggest(
-            name: str,
-            distribution: BaseDistribution,
-            path: list[int] = path,
-            taken: list[tuple[int, int]] = taken,
-        ) -> Any:
-            offered = options(name, distribution)
-            number = path[len(taken)] if len(taken) < len(path) else 0
-            taken.append((number, len(offered)))
-            return offered[number]
-
+        counts.clear()
         yield draw(suggest)
-        while taken and taken[-1][0] + 1 == taken[-1][1]:
-            taken.pop()
-        if not taken:
+        while path and path[-1] + 1 == counts[len(path) - 1]:
+            path.pop()
+        if not path:
             return
-        path = [number for number, _ in taken]
         path[-1] += 1
 
 
-def _layers(value: Any, layers: int) -> int:
-    """A depth as it stands or as a share of the encoder's; 0 for what the config will refuse."""
+def _depth(value: Any, layers: int) -> int:
+    """A depth as a number of layers, where it may be a fraction of them; 0 if it is neither."""
     text = str(value)
     try:
         return int(Fraction(text) * (layers if "/" in text else 1) + Fraction(1, 2))
     except (ValueError, ZeroDivisionError):
-        return 0
+        return 0  # composing the config reports it
 
 
-def _plain(value: Any, distribution: BaseDistribution) -> Any:
-    """Without the rounding errors of steps: 0.3, not 0.30000000000000004."""
+def _rounded(value: Any, distribution: BaseDistribution) -> Any:
+    """Removes the rounding errors of steps: 0.3 instead of 0.30000000000000004."""
     stepped = isinstance(distribution, FloatDistribution) and distribution.step is not None
     return round(value, 12) if stepped else value
 
 
 def _is_discrete(distribution: BaseDistribution) -> bool:
-    try:
-        OptunaSweeperImpl._to_grid_sampler_choices(distribution)
-    except ValueError:
-        return False
-    return True
+    return not isinstance(distribution, FloatDistribution) or distribution.step is not None
 
 
-def values_of(name: str, distribution: BaseDistribution) -> list[Any]:
-    """All values of a parameter.
+def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
+    """All values of a parameter, as hydra-optuna-sweeper's grid has them.
 
     Raises:
-        UserError: it has no end of them.
+        UserError: it has infinitely many.
     """
-    try:
-        return list(OptunaSweeperImpl._to_grid_sampler_choices(distribution))
-    except ValueError:
-        allowed = "choices or a range with steps, since a grid visits every value"
-        raise UserError(name, distribution, allowed) from None
-
-
-def ends_of(distribution: BaseDistribution) -> list[Any]:
-    """All choices, or both ends of a range."""
-    if hasattr(distribution, "choices"):
+    if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    low, high = getattr(distribution, "low"), getattr(distribution, "high")  # noqa: B009
+    if isinstance(distribution, IntDistribution):
+        return list(range(distribution.low, distribution.high + 1, distribution.step))
+    if not isinstance(distribution, FloatDistribution) or distribution.step is None:
+        allowed = "choices or a range with steps, since a grid visits every value"
+        raise UserError(name, distribution, allowed)
+    values = list(FloatRange(distribution.low, distribution.high, distribution.step))
+    # FloatRange excludes its end.
+    return values if values[-1:] == [distribution.high] else [*values, distribution.high]
+
+
+def bounds_of(distribution: BaseDistribution) -> list[Any]:
+    """All choices, or both bounds of a range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high = distribution.low, distribution.high
     return [low] if low == high else [low, high]
-
-
-def _all_or_ends(distribution: BaseDistribution) -> list[Any]:
-    return values_of("", distribution) if _is_discrete(distribution) else ends_of(distribution)

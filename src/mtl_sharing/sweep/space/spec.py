@@ -1,4 +1,4 @@
-"""What the words of a sweep describe: its space, its objectives, and what all trials share."""
+"""The spec of a sweep: its space, its objectives, and the settings that all trials share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,21 +17,20 @@ from mtl_sharing.sweep.space.composer import ComposedTrial, ConfigComposer
 from mtl_sharing.sweep.space.parsing import make_space
 from mtl_sharing.sweep.space.space import Point, Space
 
-# Up to here a space's points are counted, to end where all of them are known.
-MOST_COUNTED = 10_000
+_MOST_COUNTED = 10_000
 # A sweep computes its objectives itself, over all trials.
-_FOR_EVERY_TRIAL = ("score.objective=performance",)
+_IN_ALL_TRIALS = ("score.objective=performance",)
 
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """A sweep before it begins, and the same for every start of it.
+    """A sweep as its config describes it; the same for every start of it.
 
     Attributes:
         config: the settings of a trial, as far as they are not drawn.
-        objectives: names of what the study optimises.
-        fixed: overrides that every trial has.
-        folder: the sweep's; trials have theirs in it.
+        objectives: names of the study's objectives.
+        fixed: overrides of all trials.
+        folder: the sweep's folder, with a folder for each trial.
     """
 
     options: SweeperConfig
@@ -42,59 +41,61 @@ class SweepSpec:
     composer: ConfigComposer
     folder: Path
 
-    def words(self, point: Point) -> list[str]:
+    def overrides(self, point: Point) -> list[str]:
         """The overrides of a point's trial."""
-        return [*self.fixed, *self.space.words(point), *_FOR_EVERY_TRIAL]
+        return [*self.fixed, *self.space.overrides(point), *_IN_ALL_TRIALS]
 
-    def regime(self, point: Point) -> ComposedTrial:
-        """What the trial of a point trains.
+    def compose_trial(self, point: Point) -> ComposedTrial:
+        """The trial of a point.
 
         Raises:
             UserError: a value that does not fit.
         """
-        return self.composer.regime(self.words(point))
+        return self.composer.compose_trial(self.overrides(point))
 
-    def standalone(self, words: Sequence[str], reference: float | None) -> dict[str, Any]:
-        """A config file that trains what a trial with these overrides does, by its own.
+    def standalone_config(
+        self, overrides: Sequence[str], reference: float | None
+    ) -> dict[str, Any]:
+        """The content of a config file that repeats a trial outside of the sweep.
 
         Args:
-            reference: performance of separate models on dev, where it is known.
+            reference: performance of separate models on dev, if known.
         """
-        own = [word for word in words if word not in _FOR_EVERY_TRIAL]
+        kept = [override for override in overrides if override not in _IN_ALL_TRIALS]
         known = [] if reference is None else [f"score.reference={reference!r}"]
-        return self.composer.standalone([*own, *known])
+        return self.composer.standalone_config([*kept, *known])
 
     @property
-    def reference_words(self) -> list[str]:
-        """The overrides of separate models: the sweep's own, less those of what is shared."""
-        return _reference_words(self.fixed)
+    def reference_overrides(self) -> list[str]:
+        """The overrides of separate models."""
+        return _reference_overrides(self.fixed)
 
     @cached_property
     def reference(self) -> ComposedTrial:
-        """What separate models train.
+        """The trial of separate models.
 
         Raises:
             UserError: a setting that does not fit.
         """
-        return self.composer.regime(self.reference_words)
+        return self.composer.compose_trial(self.reference_overrides)
 
     @cached_property
     def points(self) -> int | None:
-        """How many points the space has; None for one without end, or with very many."""
+        """How many points the space has; None if infinitely many, or more than 10,000."""
         if not self.space.finite:
             return None
-        counted = sum(1 for _ in islice(self.space.points(), MOST_COUNTED + 1))
-        return None if counted > MOST_COUNTED else counted
+        count = sum(1 for _ in islice(self.space.points(), _MOST_COUNTED + 1))
+        return None if count > _MOST_COUNTED else count
 
     @property
-    def wanted(self) -> int | None:
-        """How many trials there will be, where that can be said."""
+    def total_trials(self) -> int | None:
+        """How many trials there will be at most; None where only the hours bound them."""
         points = None if self.points is None else self.points + self.options.reference
-        found = [number for number in (self.options.n_trials, points) if number is not None]
-        return min(found, default=None)
+        bounds = [bound for bound in (self.options.n_trials, points) if bound is not None]
+        return min(bounds, default=None)
 
     def record(self) -> dict[str, Any]:
-        """What makes a study this one's: trials of another could not be compared."""
+        """Everything that has to be equal for trials of two starts to be comparable."""
         return {
             "space": self.space.record(),
             "objectives": list(self.objectives),
@@ -108,7 +109,7 @@ class SweepSpec:
 def resolve_sweep(
     options: SweeperConfig, config: DictConfig, context: HydraContext, arguments: Sequence[str]
 ) -> SweepSpec:
-    """What a sweep's config and command line describe.
+    """Resolves a sweep's config and command line.
 
     Args:
         arguments: the command line's overrides.
@@ -121,17 +122,16 @@ def resolve_sweep(
     space, fixed = make_space(options, arguments, choices)
 
     @cache
-    def layers(*words: str) -> int:
-        """The encoder's under these overrides of it."""
-        regime = composer.regime([*_reference_words(fixed), *words])
-        return regime.run_spec.shape.layers
+    def layers(*encoder: str) -> int:
+        trial = composer.compose_trial([*_reference_overrides(fixed), *encoder])
+        return trial.run_spec.shape.layers
 
-    def layers_under(words: Sequence[str]) -> int:
-        return layers(*(word for word in words if word.startswith("encoder")))
+    def layers_under(overrides: Sequence[str]) -> int:
+        return layers(*(override for override in overrides if override.startswith("encoder")))
 
     return SweepSpec(
         options=options,
-        config=composer.compose([*fixed, *_FOR_EVERY_TRIAL]),
+        config=composer.compose([*fixed, *_IN_ALL_TRIALS]),
         objectives=tuple(options.objectives or [config.score.objective]),
         space=replace(space, layers=layers_under),
         fixed=tuple(fixed),
@@ -140,6 +140,8 @@ def resolve_sweep(
     )
 
 
-def _reference_words(fixed: Sequence[str]) -> list[str]:
-    kept = [word for word in fixed if not word.lstrip("+~").startswith(("sharing", "split="))]
-    return [*kept, "sharing=individual", *_FOR_EVERY_TRIAL]
+def _reference_overrides(fixed: Sequence[str]) -> list[str]:
+    """The sweep's own overrides, except for those that say what is shared."""
+    sharing = ("sharing", "split=")
+    kept = [override for override in fixed if not override.lstrip("+~").startswith(sharing)]
+    return [*kept, "sharing=individual", *_IN_ALL_TRIALS]

@@ -80,7 +80,7 @@ def write_best(book: SweepStudy, content: Mapping[str, Any], facts: Mapping[str,
     """Replaces best.yaml, a config that trains the best trial's regime.
 
     Args:
-        content: the config, from :meth:`ConfigComposer.standalone`.
+        content: the config, from :meth:`ConfigComposer.standalone_config`.
         facts: comment lines, by label.
     """
     head = [f"# mtl-train --config-dir {book.folder} --config-name best"]
