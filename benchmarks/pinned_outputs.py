@@ -88,7 +88,8 @@ def collect(folder: Path) -> None:
 def _run(folder: Path, command: str, *arguments: str) -> None:
     print(f"mtl-{command}", *arguments, flush=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
-    program = [sys.executable, "-m", f"mtl_sharing.cli.{command}", *arguments]
+    code = f"from mtl_sharing.cli.{command} import main; main()"
+    program = [sys.executable, "-c", code, *arguments]
     finished = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True)
     if finished.returncode:
         sys.exit(finished.stdout + finished.stderr)

@@ -1,4 +1,4 @@
-"""From the config to each task's loss and head."""
+"""Builds a network's parts from the config: PALs, lanes, heads and losses."""
 
 import logging
 from collections.abc import Sequence
@@ -42,27 +42,27 @@ def make_pals(config: PalsConfig, encoder: EncoderShape, plan: SharingPlan) -> P
 
 def _pal_layers(name: str, plan: SharingPlan) -> tuple[int, ...]:
     half = plan.depth // 2
-    several = [
-        n for n, own in enumerate(plan.layers) if len(own.owners(plan.tasks)) < len(plan.tasks)
+    shared = [
+        n for n, stage in enumerate(plan.layers) if len(stage.owners(plan.tasks)) < len(plan.tasks)
     ]
-    chosen: dict[str, Sequence[int]] = {
+    choices: dict[str, Sequence[int]] = {
         "all": range(plan.depth),
         "top": range(half, plan.depth),
         "bottom": range(half),
-        "shared": several,
+        "shared": shared,
     }
-    check_known("sharing.pals.layers", name, chosen)
-    if not chosen[name]:
-        raise UserError("sharing.pals.layers", f"{name}, which no layer is", one_of(chosen))
-    return tuple(chosen[name])
+    check_known("sharing.pals.layers", name, choices)
+    if not choices[name]:
+        raise UserError("sharing.pals.layers", f"{name}, which no layer is", one_of(choices))
+    return tuple(choices[name])
 
 
 def _check_unset(where: str, config: object, default: object, switch: str) -> None:
-    """A setting of a part that is switched off would be lost without a word."""
+    """Raises UserError for a setting of a part that is switched off."""
     if config != default:
         changed = {k: v for k, v in vars(config).items() if v != getattr(default, k)}
-        found = f"{changed} without {where}.{switch}"
-        raise UserError(where, found, f"{where}.{switch} too, which adds the part")
+        allowed = f"{where}.{switch} too, which adds the part"
+        raise UserError(where, f"{changed} without {where}.{switch}", allowed)
 
 
 def make_lanes(config: Config, heads: Sequence[TaskHead]) -> LaneShape | None:
@@ -88,12 +88,12 @@ def make_lanes(config: Config, heads: Sequence[TaskHead]) -> LaneShape | None:
 
 
 def _readable(reader: TaskHead, before: Sequence[TaskHead]) -> tuple[str, ...]:
-    """Those of the heads before it that a head can read: one of one text reads none of two."""
-    found = tuple(head.name for head in before if reader.pair or not head.pair)
-    if len(found) < len(before):
-        left = one_of(head.name for head in before if head.name not in found)
-        log.info("%s, a head of one text, does not read %s", reader.name, left)
-    return found
+    """The earlier heads that a head can read: a head of one text reads no head of pairs."""
+    readable = tuple(head.name for head in before if reader.pair or not head.pair)
+    if len(readable) < len(before):
+        others = one_of(head.name for head in before if head.name not in readable)
+        log.info("%s, a head of one text, does not read %s", reader.name, others)
+    return readable
 
 
 def make_head_shape(config: Config, shape: EncoderShape) -> HeadShape:
@@ -128,7 +128,7 @@ def make_task_objective(spec: TaskSpec, config: Config) -> Objective:
 def make_task_head(
     spec: TaskSpec, objective: Objective, config: Config, shape: EncoderShape
 ) -> TaskHead:
-    """The task's head: what it reads of the encoder, and how the two texts of a pair meet."""
+    """The head of a task: the states that it reads, and how the two texts of a pair meet."""
     check_known("pairing.place", config.pairing.place, PLACES)
     separate = spec.is_pair and not is_joined(spec, config) and not objective.cosine
     layer = _read_layer(spec, config, shape)
@@ -146,10 +146,9 @@ def make_task_head(
 
 def _read_layer(spec: TaskSpec, config: Config, shape: EncoderShape) -> int | None:
     """The layer that the task's head reads, counted from below; None for the last."""
-    own = spec.layer is not None
-    layer = spec.layer if spec.layer is not None else config.head.layer
+    layer = config.head.layer if spec.layer is None else spec.layer
     if not -shape.layers <= layer < shape.layers:
-        where = f"task.{spec.name}.layer" if own else "head.layer"
+        where = "head.layer" if spec.layer is None else f"task.{spec.name}.layer"
         allowed = f"0 to {shape.layers - 1} from below, or -1 to -{shape.layers} from above"
         raise UserError(where, layer, allowed)
     number = layer % shape.layers
@@ -164,6 +163,6 @@ def _pooling(task: str, config: Config, shape: EncoderShape, last: bool) -> str:
         return "pooler" if shape.pooler else "cls"
     check_known("head.pooling", pooling, POOLINGS)
     if pooling == "pooler" and not last:
-        found = f"pooler, for task {task}, which reads a layer below the last"
-        raise UserError("head.pooling", found, "cls, mean")
+        value = f"pooler, for task {task}, which reads a layer below the last"
+        raise UserError("head.pooling", value, "cls, mean")
     return pooling

@@ -14,29 +14,29 @@ from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.tracking.tracker import RunDescription
 from mtl_sharing.tracking.trackers import flattened
 
-_FINAL = ("score", "kept", "performance", "performance_raw_r", "tasks", "params", "memory",
-          "time", "multipliers")  # fmt: skip
+_TRACKED = ("score", "kept", "performance", "performance_raw_r", "tasks", "params", "memory",
+            "time", "multipliers")  # fmt: skip
 
 
 def describe_run(run_spec: RunSpec, folder: Path) -> RunDescription:
-    """The run in ``folder``, as trackers know it."""
+    """The folder, settings and tags of a run, for trackers."""
     tags = {
         "plan": str(run_spec.plan),
         "regime": describe_regime(run_spec),
         "seed": str(run_spec.config.seed),
     }
-    sweep = _sweep_of(folder)
+    sweep = _sweep_name(folder)
     tags |= {} if sweep is None else {"sweep": sweep}
     return RunDescription(folder, flattened(asdict(run_spec.config), "."), tags)
 
 
 def final_metrics(result: Result) -> Result:
-    """The figures of a finished run's result that trackers take."""
-    return {name: result[name] for name in _FINAL if result[name] is not None}
+    """The metrics of a finished run's result that trackers record."""
+    return {name: result[name] for name in _TRACKED if result[name] is not None}
 
 
-def _sweep_of(folder: Path) -> str | None:
-    """Name of the sweep whose trial works in ``folder``; None where it is a run by itself."""
+def _sweep_name(folder: Path) -> str | None:
+    """The name of the sweep whose trial works in ``folder``; None for a single run."""
     path = folder / HYDRA_JOB
     if not path.is_file():
         return None
@@ -71,50 +71,50 @@ def plan_record(run_spec: RunSpec) -> Result:
 
 
 def _pals_per_task(architecture: Architecture, pals: PalShape) -> Result:
-    """Weights and biases apart, since published figures leave the biases out."""
+    """The size of each task's PALs; biases apart, since published numbers leave them out."""
     hidden, read = architecture.encoder.hidden, architecture.read
-    own = {task: pals.up_to(read.get(task)) for task in architecture.plan.tasks}
+    shapes = {task: pals.up_to(read.get(task)) for task in architecture.plan.tasks}
     return {
         task: {"weights": p.weights(hidden), "biases": p.biases(hidden), "layers": len(p.layers)}
-        for task, p in own.items()
+        for task, p in shapes.items()
     }
 
 
 def parts(run_spec: RunSpec) -> Result:
-    """What the regime adds to its plan: PALs, lanes, the tie of its T stages, steps of the text."""
-    pals, lanes = run_spec.architecture.pals, run_spec.architecture.lanes
-    found = {name: asdict(part) for name, part in (("pals", pals), ("lanes", lanes)) if part}
-    tie = {"tie": asdict(run_spec.config.sharing.tie)}
-    return found | (tie if run_spec.architecture.tied else {}) | _text_steps(run_spec)
-
-
-def _text_steps(run_spec: RunSpec) -> Result:
-    suite, tags = run_spec.config.suite, run_spec.tags
-    found: Result = {}
-    if suite.clean:
-        found["clean"] = {"steps": suite.clean, "lemmatizer": suite.lemmatizer}
-    if tags is not None:
-        found["tags"] = asdict(tags)
-    return found
+    """Everything that a regime adds to its plan: PALs, lanes, the tie of T stages, text steps."""
+    architecture, text = run_spec.architecture, run_spec.text
+    added: Result = {}
+    if architecture.pals is not None:
+        added["pals"] = asdict(architecture.pals)
+    if architecture.lanes is not None:
+        added["lanes"] = asdict(architecture.lanes)
+    if architecture.tied:
+        added["tie"] = asdict(run_spec.config.sharing.tie)
+    if text.clean:
+        added["clean"] = {"steps": list(text.clean), "lemmatizer": text.lemmatizer}
+    if text.tags is not None:
+        added["tags"] = asdict(text.tags)
+    return added
 
 
 def describe_regime(run_spec: RunSpec) -> str:
     """The plan and its parts in one line, like ``S12 + pals 16``."""
     architecture, tie = run_spec.architecture, run_spec.config.sharing.tie
-    words = [str(run_spec.plan)]
+    described = [str(run_spec.plan)]
     if architecture.pals is not None:
-        words.append(_describe_pals(architecture.pals, run_spec.shape.layers))
+        described.append(_describe_pals(architecture.pals, run_spec.shape.layers))
     if architecture.lanes is not None:
-        words.append(_describe_lanes(architecture.lanes))
+        described.append(_describe_lanes(architecture.lanes))
     if architecture.tied:
-        words.append(f"tie {tie.kind} {tie.strength:g}")
-    words += [f"head of {task} at layer {layer}" for task, layer in architecture.read.items()]
-    if run_spec.config.suite.clean:
-        words.append(f"clean {' '.join(run_spec.config.suite.clean)}")
-    if run_spec.tags is not None:
-        kinds = {"pos": run_spec.tags.pos, "ner": run_spec.tags.entities}
-        words.append(f"tags {' '.join(kind for kind, names in kinds.items() if names)}")
-    return " + ".join(words)
+        described.append(f"tie {tie.kind} {tie.strength:g}")
+    described += [f"head of {task} at layer {layer}" for task, layer in architecture.read.items()]
+    text = run_spec.text
+    if text.clean:
+        described.append(f"clean {' '.join(text.clean)}")
+    if text.tags is not None:
+        kinds = {"pos": text.tags.pos, "ner": text.tags.entities}
+        described.append(f"tags {' '.join(kind for kind, names in kinds.items() if names)}")
+    return " + ".join(described)
 
 
 def _describe_pals(pals: PalShape, layers: int) -> str:
@@ -136,10 +136,10 @@ def _tower_parameters(run_spec: RunSpec) -> int:
 
 
 def model_config(run_spec: RunSpec) -> Result:
-    """The content of config.json, beside model.safetensors: what its weights belong to.
+    """The content of config.json, which describes the network of model.safetensors.
 
-    With ``settings``, the whole config, the three files model.safetensors, config.json and
-    tokenizer.json are all that it takes to build the network again.
+    It holds the whole config as ``settings``: model.safetensors, config.json and tokenizer.json
+    suffice to build the network again.
     """
     architecture = run_spec.architecture
     return {

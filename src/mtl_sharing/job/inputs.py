@@ -1,4 +1,4 @@
-"""Reads what a run_spec names: examples, tokenizer, starting weights; and says what it found."""
+"""Loads what a spec names: examples, tokenizer and starting weights."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,8 @@ from mtl_sharing.data.tokens.positive_pairs import encode_positive_pairs
 from mtl_sharing.data.tokens.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer
 from mtl_sharing.errors import one_of
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.model.encoder.checkpoint import Tower, load_tower, random_tower
+from mtl_sharing.model.encoder.checkpoint import load_tower
+from mtl_sharing.model.encoder.initialization import Tower, random_tower
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
 from mtl_sharing.run_folder.layout import TOKENIZER
 from mtl_sharing.utils.files import replace_text
@@ -34,10 +35,10 @@ class RunInputs:
     """Encoded text of all splits, and the weights that every tower starts from.
 
     Attributes:
-        facts: what was found in each task's data, for its entry in result.json.
-        vocabulary: the tokenizer's, where a phase hides tokens.
+        facts: counts and other facts of each task's data, for its entry in result.json.
+        vocabulary: the tokenizer's, where a phase masks tokens.
         pairs: positive training pairs of the tasks that a phase ranks, by task.
-        select: what was held out of train to choose by; empty where dev serves for that.
+        select: examples held out of train to choose by; empty where dev serves for that.
         dev_examples: the dev examples as they were read, before any cleaning.
     """
 
@@ -57,29 +58,29 @@ class RunInputs:
 
 
 def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
-    """Reads everything for a run in ``folder`` and keeps the run's tokenizer there.
+    """Loads everything for a run in ``folder`` and keeps the run's tokenizer there.
 
     Raises:
         UserError: bad data, or a checkpoint that does not fit.
     """
-    read = {name: _read(run_spec, spec) for name, spec in run_spec.specs.items()}
-    _hold_out(run_spec, read)
-    as_read = {name: splits["dev"].examples for name, splits in read.items()}
+    loaded = {name: _load_splits(run_spec, task) for name, task in run_spec.specs.items()}
+    _hold_out(run_spec, loaded)
+    dev_examples = {name: splits["dev"].examples for name, splits in loaded.items()}
     cache = run_spec.config.cache
     store = make_store(cache) if cache.tokens else None
-    uncleaned = clean_splits(run_spec.text, read, store)
+    uncleaned = clean_splits(run_spec.text, loaded, store)
     train, dev, select = (
-        {name: splits[split].examples for name, splits in read.items() if split in splits}
+        {name: splits[split].examples for name, splits in loaded.items() if split in splits}
         for split in ("train", "dev", "select")
     )
     tokenizer = _tokenizer(run_spec, train, folder)
     encoder = TextEncoder(run_spec.text, tokenizer, store)
-    encoded_train, encoded_dev, held = encode_splits(
+    encoded_train, encoded_dev, encoded_select = encode_splits(
         encoder, run_spec.specs, run_spec.joined, (train, dev, select)
     )
     facts = {}
-    for name, splits in read.items():
-        data = encoded_train[name], encoded_dev[name], held.get(name)
+    for name, splits in loaded.items():
+        data = encoded_train[name], encoded_dev[name], encoded_select.get(name)
         facts[name] = task_facts(splits, *data) | uncleaned.get(name, {})
         if run_spec.specs[name].sources:
             facts[name]["sources"] = source_facts(splits)
@@ -91,8 +92,8 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         facts,
         _vocabulary(run_spec, tokenizer),
         _pairs(run_spec, train, tokenizer),
-        select=held,
-        dev_examples=as_read,
+        select=encoded_select,
+        dev_examples=dev_examples,
     )
 
 
@@ -103,34 +104,33 @@ def _vocabulary(run_spec: RunSpec, tokenizer: Tokenizer) -> Vocabulary | None:
 
 def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str, EncodedTask]:
     """The positive pairs of every task that a phase ranks."""
-    found = {}
+    pairs = {}
     for name, phase in run_spec.config.phases.items():
         if phase.kind == "ranking":
             assert phase.task is not None  # checked with the settings
-            spec, length = run_spec.specs[phase.task], run_spec.config.suite.max_length
-            where = f"phases.{name}.task"
-            found[phase.task] = encode_positive_pairs(
-                where, spec, train[phase.task], tokenizer, length
+            task, length = run_spec.specs[phase.task], run_spec.text.max_length
+            pairs[phase.task] = encode_positive_pairs(
+                f"phases.{name}.task", task, train[phase.task], tokenizer, length
             )
-    return found
+    return pairs
 
 
-def _read(run_spec: RunSpec, spec: TaskSpec) -> dict[str, LoadedExamples]:
+def _load_splits(run_spec: RunSpec, task: TaskSpec) -> dict[str, LoadedExamples]:
     suite, data_dir = run_spec.config.suite, run_spec.config.data_dir
     limits = {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
-    return {s: read_split(spec, s, suite, data_dir, limit) for s, limit in limits.items()}
+    return {s: read_split(task, s, suite, data_dir, limit) for s, limit in limits.items()}
 
 
-def _hold_out(run_spec: RunSpec, read: Mapping[str, dict[str, LoadedExamples]]) -> None:
-    """Parts train into what trains and what is held out, where asked.
+def _hold_out(run_spec: RunSpec, loaded: Mapping[str, dict[str, LoadedExamples]]) -> None:
+    """Splits train into examples that train and examples to choose by, where asked.
 
     Before the cleaning, so that runs that clean differently are judged by the same examples.
     """
     fraction = run_spec.config.suite.select_fraction
     if fraction:
-        held = hold_out({name: s["train"].examples for name, s in read.items()}, fraction)
-        for name, splits in read.items():
-            splits.update(split_held(splits["train"], held[name]))
+        held_out = hold_out({name: s["train"].examples for name, s in loaded.items()}, fraction)
+        for name, splits in loaded.items():
+            splits.update(split_held(splits["train"], held_out[name]))
 
 
 def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
@@ -150,8 +150,8 @@ def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
 
 
 def _texts(examples: Examples) -> list[str]:
-    both = [(e.text, e.text_pair) for rows in examples.values() for e in rows]
-    return [text for pair in both for text in pair if text is not None]
+    pairs = [(e.text, e.text_pair) for rows in examples.values() for e in rows]
+    return [text for pair in pairs for text in pair if text is not None]
 
 
 def _tower(run_spec: RunSpec) -> Tower:
@@ -159,14 +159,14 @@ def _tower(run_spec: RunSpec) -> Tower:
     if source is None:
         return random_tower(run_spec.shape, seed)
     path = weight_file(checkpoint_folder(source))
-    # A pooler that no head reads is left out like any other weight without use.
+    # A pooler that no head reads is ignored like any other weight without use.
     shape = replace(run_spec.shape, pooler=run_spec.architecture.pooler)
     loaded = load_tower(path, shape, seed)
     if loaded.dropped:
-        parts = dict.fromkeys(name.partition(".")[0] for name in loaded.dropped)
-        log.info("weights left out on purpose, of: %s", one_of(parts))
+        prefixes = dict.fromkeys(name.partition(".")[0] for name in loaded.dropped)
+        log.info("ignored checkpoint weights: %s", one_of(f"{prefix}.*" for prefix in prefixes))
     if loaded.fresh:
-        log.warning("not in the checkpoint, so from random: %s", one_of(loaded.fresh))
+        log.warning("not in the checkpoint, initialised at random: %s", one_of(loaded.fresh))
     if loaded.zeros:
-        log.info("not in the checkpoint, so from 0: %s", one_of(loaded.zeros))
+        log.info("not in the checkpoint, initialised with 0: %s", one_of(loaded.zeros))
     return loaded.tower

@@ -1,4 +1,4 @@
-"""RunSpec and inputs to floating-point operations, of the regime and of the baseline."""
+"""Measures a regime beside its baseline, by the clock or by counting operations."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from mtl_sharing.job.phase_settings import PhaseSettings
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.timing import PairedTimings, time_side_by_side, timed_text
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.objectives.aggregation import SUM
 from mtl_sharing.sampling.samplers import RoundRobin
 from mtl_sharing.score.flops import prediction_flops, training_flops
@@ -76,14 +76,14 @@ def time_pairs(
 
 @dataclass(frozen=True)
 class OperationCounts:
-    """Floating-point operations; what is counted says :mod:`mtl_sharing.score.flops`.
+    """Floating-point operations, counted as in :mod:`mtl_sharing.score.flops`.
 
     Attributes:
-        train_by_task: of a training step for one example, the mean over a task's training set;
-            for each task that trains.
-        train_per_example: their mean, each task weighing as its batch is large.
-        predict_all: of all tasks' predictions on the text that ``time.predict_all_s`` is of.
-        predict_per_text: the mean of that over its texts, of which a pair has two.
+        train_by_task: of a training step for one example, for each task that trains; the mean over
+            the task's training set.
+        train_per_example: the mean of these, weighted by the tasks' batch sizes.
+        predict_all: of all tasks' predictions on the text behind ``time.predict_all_s``.
+        predict_per_text: the mean of ``predict_all`` over its texts; a pair has two.
     """
 
     train_by_task: Mapping[str, float]
@@ -103,13 +103,13 @@ class OperationCounts:
 
 @dataclass(frozen=True)
 class OperationComparison:
-    """What the regime takes and what the baseline takes, for the same text."""
+    """The operations of the regime and of its baseline for the same text."""
 
     regime: OperationCounts
     baseline: OperationCounts
 
     def ratio(self, time_of: str) -> float:
-        """Baseline over regime, for ``train`` or ``predict``."""
+        """The ratio of baseline to regime, for ``train`` or ``predict``."""
         if time_of == "train":
             return self.baseline.train_per_example / self.regime.train_per_example
         return self.baseline.predict_all / self.regime.predict_all
@@ -118,25 +118,27 @@ class OperationComparison:
 def count_operations(
     run_spec: RunSpec, inputs: RunInputs, schedule: TrainingSchedule
 ) -> OperationComparison:
-    """Counts both; runs and builds nothing.
+    """Counts the operations of the regime and of its baseline without running either.
 
     Training counts a batch of every task, as a measured turn takes one of each, whatever share the
-    sampler gives them: so both clocks compare the same work.
+    sampler gives them. So both clocks compare the same work.
     """
     counted, batches = list(schedule.sizes), schedule.batch_sizes
     texts = {task: _size(inputs.train[task]) for task in counted}
     examples = {task: len(inputs.train[task]) for task in counted}
-    read = TextSize.of(timed_text(inputs.dev).lengths)
+    dev_text = TextSize.of(timed_text(inputs.dev).lengths)
 
-    def of(architecture: Architecture) -> OperationCounts:
+    def operations_of(architecture: Architecture) -> OperationCounts:
         totals = training_flops(architecture, texts, _together(run_spec, architecture))
-        each = {task: totals[task] / examples[task] for task in counted}
-        step = sum(each[task] * batches[task] for task in counted)
+        by_task = {task: totals[task] / examples[task] for task in counted}
+        step = sum(by_task[task] * batches[task] for task in counted)
         per_example = step / sum(batches[task] for task in counted)
-        predicted = prediction_flops(architecture, read)
-        return OperationCounts(each, per_example, predicted, predicted / read.sequences)
+        predicted = prediction_flops(architecture, dev_text)
+        return OperationCounts(by_task, per_example, predicted, predicted / dev_text.sequences)
 
-    return OperationComparison(of(run_spec.architecture), of(run_spec.baseline))
+    return OperationComparison(
+        operations_of(run_spec.architecture), operations_of(run_spec.baseline)
+    )
 
 
 def _size(data: EncodedTask) -> TextSize:

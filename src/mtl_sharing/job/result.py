@@ -1,4 +1,4 @@
-"""What a run writes about itself: the contents of plan.json, config.json and result.json."""
+"""Builds the parts of result.json: scores, times, the held-out selection, the machine."""
 
 import platform
 from collections.abc import Mapping
@@ -19,28 +19,30 @@ from mtl_sharing.training.phases import Timing
 
 def scores(
     run_spec: RunSpec,
-    found: Evaluation,
-    measured: PairedTimings | None,
-    counted: OperationComparison,
+    evaluation: Evaluation,
+    timings: PairedTimings | None,
+    operations: OperationComparison,
     references: Mapping[str, Reference],
 ) -> Result:
-    """The score, what it is made of, and the objectives that stand beside it.
+    """The score, its factors, and the objectives beside it.
 
     Args:
-        measured: cost of regime and baseline; None leaves every score null that needs it.
-        counted: operations of both.
-        references: separate models, fully trained, without which ``kept`` is null, and others, by
-            what they are.
+        timings: of regime and baseline; None leaves every score null that needs them.
+        operations: of both.
+        references: fully trained separate models, without which ``kept`` is null, and others, by
+            kind.
     """
     config = run_spec.config.score
-    performance = found.performance if config.pearson == "unit" else found.performance_raw_r
+    performance = (
+        evaluation.performance if config.pearson == "unit" else evaluation.performance_raw_r
+    )
     separate = references.get(SEPARATE)
     reference = None if separate is None else separate.performance
     if run_spec.architecture == run_spec.baseline:
         separate, reference = None, performance
     kept = None if reference is None else performance / reference
     weighted = keep = baseline = None
-    saved = multipliers(run_spec, measured, counted)
+    saved = multipliers(run_spec, timings, operations)
     if saved is not None:
         exponents = config.memory_exponent, config.time_exponent
         weighted = weighted_score(performance, saved, *exponents)
@@ -49,64 +51,72 @@ def scores(
             if kept is None
             else keep_objective(kept, config.keep, saved_cost(saved, *exponents))
         )
-        baseline = _baseline(run_spec, measured, counted)
+        baseline = _baseline(run_spec, timings, operations)
     return {
         "score": weighted,
         "kept": kept,
-        **_held_against({SEPARATE: separate, UNTUNED: references.get(UNTUNED)}, found),
+        **_compare({SEPARATE: separate, UNTUNED: references.get(UNTUNED)}, evaluation),
         "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
         "multipliers": None if saved is None else asdict(saved),
         "baseline": baseline,
-        "flops": counted.regime.record(),
+        "flops": operations.regime.record(),
         "scored_by": asdict(config),
     }
 
 
-def _held_against(references: Mapping[str, Reference | None], found: Evaluation) -> Result:
-    """Where the figures of each baseline come from, and by how many percent the run's differ."""
-    known = {name: each for name, each in references.items() if each is not None and each.tasks}
-    given = {name: None if r is None else r.record() for name, r in references.items()}
+def _compare(references: Mapping[str, Reference | None], evaluation: Evaluation) -> Result:
+    """The origin of each reference's metrics, and the run's changes against them in percent."""
+    separate, untuned = references[SEPARATE], references[UNTUNED]
     return {
-        "reference": given[SEPARATE],
-        "untuned": given[UNTUNED],
-        "against": {name: task_changes(found.tasks, each.tasks) for name, each in known.items()},
+        "reference": None if separate is None else separate.record(),
+        "untuned": None if untuned is None else untuned.record(),
+        "against": {
+            kind: task_changes(evaluation.tasks, reference.tasks)
+            for kind, reference in references.items()
+            if reference is not None and reference.tasks
+        },
     }
 
 
 def _baseline(
-    run_spec: RunSpec, measured: PairedTimings | None, counted: OperationComparison
+    run_spec: RunSpec, timings: PairedTimings | None, operations: OperationComparison
 ) -> Result:
     cost = plan_cost(run_spec.baseline)
-    sizes = {"params": cost.summary(), "model_bytes": cost.model_bytes}
-    found = {"plan": str(run_spec.baseline.plan)} | sizes | {"flops": counted.baseline.record()}
-    return found if measured is None else found | measured.record()
+    record = {
+        "plan": str(run_spec.baseline.plan),
+        "params": cost.summary(),
+        "model_bytes": cost.model_bytes,
+        "flops": operations.baseline.record(),
+    }
+    return record if timings is None else record | timings.record()
 
 
 def multipliers(
-    run_spec: RunSpec, measured: PairedTimings | None, counted: OperationComparison
+    run_spec: RunSpec, timings: PairedTimings | None, operations: OperationComparison
 ) -> Multipliers | None:
-    """By the clock of the config; None where that one did not run."""
+    """Memory and time saved, by the config's clock; None where that clock did not run."""
     config, regime, unshared = run_spec.config.score, run_spec.architecture, run_spec.baseline
     memory = plan_cost(unshared).model_bytes / plan_cost(regime).model_bytes
     if config.clock == "flops":
-        return Multipliers(memory, counted.ratio(config.time))
-    if measured is None:
+        return Multipliers(memory, operations.ratio(config.time))
+    if timings is None:
         return None
     if regime == unshared:
         return Multipliers(1.0, 1.0)
     if config.memory == "peak_train":
-        memory = measured.peak_train_bytes[1] / measured.peak_train_bytes[0]
-    return Multipliers(memory, measured.ratio(config.time))
+        memory = timings.peak_train_bytes[1] / timings.peak_train_bytes[0]
+    return Multipliers(memory, timings.ratio(config.time))
 
 
 def times(
-    timing: Timing, epoch_steps: float, frozen_s: float, measured: PairedTimings | None
+    timing: Timing, epoch_steps: float, frozen_s: float, timings: PairedTimings | None
 ) -> Result:
     """The ``time`` node of result.json, in seconds.
 
     Args:
-        epoch_steps: updates of an epoch, which ``epoch_s`` takes at ``step_s`` each.
-        frozen_s: for the states of frozen layers.
+        epoch_steps: updates of an epoch.
+        frozen_s: seconds spent on the states of frozen layers.
+        timings: of regime and baseline, where they were timed.
     """
     return {
         "train_s": timing.train_s,
@@ -116,24 +126,27 @@ def times(
         "epoch_steps": epoch_steps,
         "epoch_s": None if timing.step_s is None else timing.step_s * epoch_steps,
         "examples_per_s": timing.examples_per_s,
-        "predict_all_s": measured.seconds("predict", baseline=False) if measured else None,
+        "predict_all_s": timings.seconds("predict", baseline=False) if timings else None,
     }
 
 
-def selection_record(found: Evaluation | None) -> Result | None:
-    """What the best weights reach on the held-out part of train; None where nothing is held out."""
-    if found is None:
+def selection_record(evaluation: Evaluation | None) -> Result | None:
+    """The metrics on the held-out part of train; None where nothing is held out."""
+    if evaluation is None:
         return None
-    figures = ("metric", "value", "loss", "examples")
+    names = ("metric", "value", "loss", "examples")
     return {
-        "performance": found.performance,
-        "performance_raw_r": found.performance_raw_r,
-        "tasks": {name: {f: task[f] for f in figures} for name, task in found.tasks.items()},
+        "performance": evaluation.performance,
+        "performance_raw_r": evaluation.performance_raw_r,
+        "tasks": {
+            task: {name: metrics[name] for name in names}
+            for task, metrics in evaluation.tasks.items()
+        },
     }
 
 
 def machine(run_spec: RunSpec) -> Result:
-    """What the run ran on."""
+    """The hardware and precision of the run."""
     runtime = run_spec.runtime
     cuda = runtime.device.type == "cuda"
     return {

@@ -1,7 +1,6 @@
-"""Config to objects: the only place that knows both.
+"""Resolves a config into the spec of a run: everything that needs neither data nor weights.
 
-:class:`RunSpec` is everything that follows from the config alone; it reads no data and no
-weights, so it also serves ``dry_run``. :class:`RunInputs` is what was read for it.
+A spec also serves ``dry_run``. :class:`RunInputs` holds the data and weights that it names.
 """
 
 import logging
@@ -25,7 +24,7 @@ from mtl_sharing.job.components import (
 )
 from mtl_sharing.job.validation import check_reference, check_settings
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.checkpoint import Tower
+from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, read_config
 from mtl_sharing.model.encoder.shape import SHAPE_FIELDS, EncoderShape, resolve_shape
 from mtl_sharing.model.network import Network
@@ -47,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What the config describes, checked, before anything is read.
+    """A run as its config describes it, checked, before data or weights are read.
 
     Attributes:
         joined: for each task, whether a pair is one sequence.
@@ -81,7 +80,7 @@ class RunSpec:
 
     @property
     def baseline(self) -> Architecture:
-        """Nothing shared and nothing added: same encoder, tasks and heads."""
+        """Separate models: nothing shared and nothing added, same encoder, tasks and heads."""
         plan = SharingPlan.split(0, self.plan.tasks, self.shape.layers)
         return replace(self.architecture, plan=plan, pals=None, lanes=None)
 
@@ -91,7 +90,7 @@ class RunSpec:
 
 
 def resolve_spec(config: Config) -> RunSpec:
-    """Checks the config and derives everything that needs no data.
+    """Checks the config and derives everything that needs no data. Has no side effect.
 
     Raises:
         UserError: naming the first field that does not fit.

@@ -1,4 +1,4 @@
-"""Settings that need neither data nor weights are refused before either is read."""
+"""Checks settings that need neither data nor weights, before either is read."""
 
 from collections.abc import Mapping
 
