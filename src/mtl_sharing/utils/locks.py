@@ -7,9 +7,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-# A look by is_held lasts microseconds. A lock that does not wait still tries for this long, so
-# that no look keeps a process from starting.
-_GRACE_S = 1.0
 _POLL_S = 0.02
 
 
@@ -19,20 +16,25 @@ class Locked(Exception):
 
 @contextmanager
 def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
-    """Holds the lock file ``path`` within the block; it stays behind, since others may wait for it.
+    """Holds the lock file ``path`` within the block; the file stays behind.
 
     Args:
         wait: wait for another holder; otherwise raise.
 
     Raises:
-        Locked: another process holds it, and ``wait`` is false.
+        Locked: another process holds the lock, and ``wait`` is false.
         OSError: the file cannot be opened, or its file system has no locks.
     """
-    lock = FileLock(path, timeout=-1 if wait else _GRACE_S, poll_interval=_POLL_S)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise Locked(str(path)) from None
+    lock = FileLock(path, timeout=-1 if wait else _POLL_S, poll_interval=_POLL_S)
+    while True:
+        try:
+            lock.acquire()
+            break
+        except Timeout:
+            # A look by is_held also refuses an exclusive lock, for microseconds. Only a holder
+            # refuses a shared one as well.
+            if is_held(path):
+                raise Locked(str(path)) from None
     try:
         yield
     finally:
@@ -40,9 +42,10 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock file; also true where nobody can tell.
+    """Whether a process holds the lock file; also true where that cannot be found out.
 
-    Needs no permission to write. Two looks at once do not disturb each other.
+    Needs no permission to write. Concurrent calls do not disturb each other, nor a process that
+    takes the lock meanwhile.
     """
     try:
         with path.open("rb") as file:
