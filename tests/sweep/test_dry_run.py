@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mtl_sharing.sweep.output.dry_run import Plan, cost_lines, trial_lines, words_of
+from mtl_sharing.sweep.output.dry_run import Plan, cost_lines, trial_lines, format_values
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, most_costly
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.parsing import make_space
@@ -103,7 +103,7 @@ def test_disk():
 )
 def test_values_in_words(param, words):
     space, _ = make_space(SweeperConfig(params={"seed": param}), [], {})
-    assert words_of(space.distributions["seed"]) == words
+    assert format_values(space.distributions["seed"]) == words
 
 
 SETTINGS = ("suite.max_train_rows=100", "suite.max_dev_rows=40", "trainer.max_steps=5",

@@ -1,1 +1,1 @@
-"""Searching regimes: the sweeper that Hydra calls, its study, its trials and what they leave."""
+"""Sweeps: search spaces, studies, trials, and the files that they leave."""

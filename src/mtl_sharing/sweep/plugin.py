@@ -1,4 +1,4 @@
-"""The class that Hydra makes for ``hydra/sweeper=optuna``; loads nothing until it sweeps."""
+"""Hydra plugins behind ``hydra/sweeper=optuna``; optuna and torch load with the sweep alone."""
 
 from typing import Any
 
@@ -19,22 +19,21 @@ PROVIDER = "mtl_sharing"
 
 
 class RegimeSweeper(Sweeper):
-    """Asks a study for one trial at a time and places each through the Hydra launcher."""
+    """Runs the trials of an Optuna study through the Hydra launcher."""
 
     def __init__(self, **options: Any) -> None:
-        pass  # setup() has the last word on them
+        pass  # setup() reads them from the config, after settle_jobs has changed it
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Hydra's call before the sweep.
+        """Called by Hydra before the sweep.
 
         Raises:
-            UserError: more jobs at once than the launcher can say.
+            UserError: a number of jobs at once that the launcher cannot have.
         """
         hide_storage_of(config)
         settle_jobs(config)
-        # Samplers and pruners stay configs: they are made anew where they are used.
         options = sweeper_of(config.hydra)
         assert options is not None
         self.options = options
@@ -44,11 +43,7 @@ class RegimeSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Runs the whole sweep.
-
-        Raises:
-            UserError: a mistake in the sweep's settings, or too many failed trials.
-        """
+        """Runs the sweep; see :func:`run_sweep` for what it raises."""
         from mtl_sharing.sweep.run import run_sweep
 
         assert self.config is not None
@@ -56,17 +51,17 @@ class RegimeSweeper(Sweeper):
 
 
 class SweepPresets(SearchPathPlugin):
-    """Finds the configs in ``sweeps/``, from whatever primary config."""
+    """Adds ``sweeps/`` to the config search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Hydra's call before it composes."""
+        """Called by Hydra before it composes."""
         search_path.append(PROVIDER, "pkg://mtl_sharing.sweeps")
 
 
 def register_sweeper() -> None:
-    """Puts the sweeper in the place of ``hydra/sweeper=optuna``, which it extends."""
+    """Replaces ``hydra/sweeper=optuna`` by the sweeper that extends it."""
+    # Before the store: loading the plugins stores the upstream config that is replaced below.
     Plugins.instance().register(SweepPresets)
-    # First, as it stores the config that this one replaces.
     Plugins.instance().register(RegimeSweeper)
     store = ConfigStore.instance()
     store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)

@@ -1,6 +1,6 @@
-"""Config group ``hydra/sweeper``: hydra-optuna-sweeper's keys and those that it lacks.
+"""Config group ``hydra/sweeper``: hydra-optuna-sweeper's keys and the project's own.
 
-Without optuna, so that the command line starts fast.
+Does not import optuna, so that the command line starts fast.
 """
 
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from typing import Any
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
-# Optuna's samplers and pruners are what a config file may name here, nothing else.
+# The only targets that a config may instantiate.
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.study.pruning.KeepPruner")
 
 
 @dataclass
 class PrunerConfig:
-    """Any of ``optuna.pruners``; its arguments stand beside ``_target_``.
+    """Config of a class in ``optuna.pruners``, with its arguments beside ``_target_``.
 
     A step, or resource, is a percent of the training.
     """
@@ -26,14 +26,14 @@ class PrunerConfig:
 
 @dataclass
 class NoPrunerConfig(PrunerConfig):
-    """Every trial runs to its end."""
+    """Prunes nothing."""
 
     _target_: str = "optuna.pruners.NopPruner"
 
 
 @dataclass
 class KeepConfig(PrunerConfig):
-    """For ``score.objective=keep``: ends what cannot be the cheapest regime that keeps enough."""
+    """For ``score.objective=keep``: prunes trials that cannot be the cheapest to keep enough."""
 
     _target_: str = "mtl_sharing.sweep.study.pruning.KeepPruner"
     slack: float = 0.2
@@ -41,7 +41,7 @@ class KeepConfig(PrunerConfig):
 
 @dataclass
 class SuccessiveHalvingConfig(PrunerConfig):
-    """ASHA: a trial goes on past 10, 30 and 90% of its training only among the best third there."""
+    """ASHA: prunes all but the best third at 10, 30 and 90% of the training."""
 
     _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
     min_resource: Any = 10
@@ -63,7 +63,7 @@ class HyperbandConfig(PrunerConfig):
 
 @dataclass
 class MedianConfig(PrunerConfig):
-    """Worse than the median of the earlier trials at the same share of the training."""
+    """Prunes below the median of the earlier trials at the same percent of the training."""
 
     _target_: str = "optuna.pruners.MedianPruner"
     n_startup_trials: int = 5
@@ -73,20 +73,16 @@ class MedianConfig(PrunerConfig):
 
 
 @dataclass
-class PercentileConfig(PrunerConfig):
-    """As median, with another share than the better half."""
+class PercentileConfig(MedianConfig):
+    """Prunes below a percentile of the earlier trials, as :class:`MedianConfig` does."""
 
     _target_: str = "optuna.pruners.PercentilePruner"
     percentile: float = 50.0
-    n_startup_trials: int = 5
-    n_warmup_steps: int = 20
-    interval_steps: int = 1
-    n_min_trials: int = 1
 
 
 @dataclass
 class ThresholdConfig(PrunerConfig):
-    """Below (or above) a fixed performance."""
+    """Prunes below ``lower`` or above ``upper`` performance."""
 
     _target_: str = "optuna.pruners.ThresholdPruner"
     lower: float | None = None
@@ -97,7 +93,7 @@ class ThresholdConfig(PrunerConfig):
 
 @dataclass
 class WilcoxonConfig(PrunerConfig):
-    """Worse than the best trial over the same seeds; wants ``hydra.sweeper.seeds``."""
+    """Prunes what is worse than the best trial over the same ``hydra.sweeper.seeds``."""
 
     _target_: str = "optuna.pruners.WilcoxonPruner"
     p_threshold: float = 0.1
@@ -106,33 +102,32 @@ class WilcoxonConfig(PrunerConfig):
 
 @dataclass
 class SweeperConfig(OptunaSweeperConf):
-    """The ``hydra/sweeper=optuna`` keys; those not named here mean what they mean upstream.
+    """The ``hydra/sweeper=optuna`` keys; those not listed have their upstream meaning.
 
     Attributes:
         direction: follows from ``objectives``.
-        storage: a database's URL; null is SQLite in the sweep's folder. It is never written to
-            a log or a config.
-        study_name: also the name of the sweep's folder; the same name goes on with that study.
-        n_trials: trials to train; those that equal an earlier one are answered, not counted.
-            Null leaves it to ``hours``, or to a grid's size.
-        hours: no trial begins after so many hours of the sweep, all its starts together.
-        n_jobs: trials in flight at once. Hydra's basic launcher runs one after the other; -1 with
-            ``+cluster=local`` is one for each GPU, or for each core where there is none.
+        storage: URL of a database; null is SQLite in the sweep's folder. Logs and configs never
+            contain it.
+        study_name: also the name of the sweep's folder. The same name continues the study.
+        n_trials: trials to train; duplicates of earlier ones do not count. Null leaves the end to
+            ``hours``, or to a grid's size.
+        hours: no trial begins after so many hours of the sweep, added up over all its starts.
+        n_jobs: trials at once. Hydra's basic launcher runs one after the other. With
+            ``+cluster=local``, -1 is one for each GPU, or for each core where there is none.
         max_failure_rate: share of the trials that may fail.
         pruner: ends trials that fall behind.
         objectives: of ``weighted``, ``keep``, ``performance`` (higher is better), ``memory``,
-            ``time`` (of separate models' cost, lower is better); null is ``score.objective``.
-            With several, the sweep keeps the Pareto set.
-        reference: begin with separate models, fully trained, which the others are held against.
-        when: for a parameter, the choice that it is drawn under, as ``sampler=annealed``; several
-            values of it are parted by a bar, as ``sampler=annealed|temperature``.
+            ``time`` (shares of separate models' cost, lower is better); null is
+            ``score.objective``. Several give a Pareto set.
+        reference: train separate models first, fully, as the reference of the others.
+        when: conditions by parameter, such as ``sampler=annealed`` or, for several values,
+            ``sampler=annealed|temperature``. Other trials do not draw the parameter.
         depths: lists of keys that are drawn as numbers of layers, together at most the encoder's.
-        stands_for: for a parameter that is no key of the config, the overrides that each of its
-            choices stands for: values that only go together.
-        seeds: a trial is one run for each of these; its value is their mean, and the pruner sees
-            each as a step.
-        retries: how often a trial that was lost (killed, its node gone) is taken up again.
-        grace_s: silence after which a trial of another process counts as lost, in seconds.
+        stands_for: overrides by choice, for a parameter that is no key of the config: values that
+            only go together.
+        seeds: a trial is one run for each; its value is their mean, and each is a pruner's step.
+        retries: how often a lost trial (killed, its node gone) is started again.
+        grace_s: seconds without a heartbeat after which another process's trial counts as lost.
     """
 
     _target_: str = "mtl_sharing.sweep.plugin.RegimeSweeper"
@@ -168,7 +163,7 @@ PRUNER_OPTIONS = {
 
 
 def sweeper_of(job: Any) -> SweeperConfig | None:
-    """The options of the sweep that a job belongs to; None where another sweeper runs it."""
+    """The options in a job's ``hydra`` node; None where another sweeper runs it."""
     if job.sweeper.get("_target_") != SweeperConfig._target_:
         return None
     values: Any = OmegaConf.to_container(job.sweeper, resolve=True)

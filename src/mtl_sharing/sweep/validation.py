@@ -1,4 +1,4 @@
-"""Mistakes in a sweep's settings are told before a trial begins."""
+"""Checks a sweep's settings before a trial begins."""
 
 from importlib.util import find_spec
 
@@ -11,38 +11,38 @@ from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study.study import is_grid, make_pruner, make_sampler
 
-# Pruners whose settings are percents of a training; over seeds a report is a whole training.
+# Pruners with steps in percent of a training; over seeds each step is a whole training instead.
 _BY_PERCENT = ("SuccessiveHalvingPruner", "HyperbandPruner", "MedianPruner", "PercentilePruner")
 _SUBDIR = "${hydra.job.num}"
 
 
-def check_sweep(search: SweepSpec, subdir: str) -> list[ComposedTrial]:
-    """Checks everything that can be known before a trial begins.
+def check_sweep(spec: SweepSpec, subdir: str) -> list[ComposedTrial]:
+    """Checks everything that needs no trained trial.
 
     Args:
-        subdir: ``hydra.sweep.subdir``, as it is written.
+        subdir: ``hydra.sweep.subdir`` before interpolation.
 
     Returns:
-        The regimes at the space's corners.
+        The trials at the corners of the space.
 
     Raises:
         UserError: naming the first setting that does not fit.
     """
-    check_objectives(search.objectives, search.config.score)
-    _check_options(search.options)
-    _check_seeds(search)
-    _check_pruner(search)
-    _check_reference(search)
+    check_objectives(spec.objectives, spec.config.score)
+    _check_options(spec.options)
+    _check_seeds(spec)
+    _check_pruner(spec)
+    _check_reference(spec)
     if subdir != _SUBDIR:
         raise UserError("hydra.sweep.subdir", subdir, f"{_SUBDIR}, a trial's number")
-    return _check_space(search)
+    return _check_space(spec)
 
 
 def _check_options(options: SweeperConfig) -> None:
     for name in ("direction", "custom_search_space"):
-        if getattr(options, name) is not None:
-            found, allowed = getattr(options, name), "null; objectives, when and depths say it"
-            raise UserError(f"hydra.sweeper.{name}", found, allowed)
+        if (value := getattr(options, name)) is not None:
+            allowed = "null; objectives, when and depths take its place"
+            raise UserError(f"hydra.sweeper.{name}", value, allowed)
     if options.n_trials is not None:
         if not isinstance(options.n_trials, int):
             raise UserError("hydra.sweeper.n_trials", options.n_trials, "a whole number, or null")
@@ -58,16 +58,16 @@ def _check_options(options: SweeperConfig) -> None:
         raise UserError("hydra/sweeper/sampler", "cmaes, which is not there", "pip install cmaes")
 
 
-def _check_seeds(search: SweepSpec) -> None:
-    where, seeds = "hydra.sweeper.seeds", list(search.options.seeds)
+def _check_seeds(spec: SweepSpec) -> None:
+    where, seeds = "hydra.sweeper.seeds", list(spec.options.seeds)
     if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
         raise UserError(where, seeds, "different whole numbers, 0 or more")
-    if seeds and "seed" in search.space.distributions:
+    if seeds and "seed" in spec.space.distributions:
         raise UserError(where, f"{seeds} and seed drawn as well", "one of the two")
 
 
-def _check_pruner(search: SweepSpec) -> None:
-    options, objectives = search.options, search.objectives
+def _check_pruner(spec: SweepSpec) -> None:
+    options, where = spec.options, "hydra/sweeper/pruner"
     make_pruner(options)
     target = options.pruner["_target_"]
     name = target.rpartition(".")[2]
@@ -76,41 +76,42 @@ def _check_pruner(search: SweepSpec) -> None:
         raise UserError("hydra.sweeper.seeds", list(options.seeds), allowed)
     if name in _BY_PERCENT and options.seeds:
         found = f"{name} over seeds, which counts in percent of a training"
-        raise UserError("hydra/sweeper/pruner", found, "wilcoxon, threshold or none")
-    if target == KeepConfig._target_ and (objectives != ("keep",) or options.seeds):
-        found = f"keep with {one_of(objectives)}" + (" over seeds" if options.seeds else "")
-        raise UserError("hydra/sweeper/pruner", found, "keep for score.objective=keep alone")
+        raise UserError(where, found, "wilcoxon, threshold or none")
+    if target == KeepConfig._target_ and (spec.objectives != ("keep",) or options.seeds):
+        found = f"keep with {one_of(spec.objectives)}" + (" over seeds" if options.seeds else "")
+        raise UserError(where, found, "keep for score.objective=keep alone")
 
 
-def _check_reference(search: SweepSpec) -> None:
-    where, given = "hydra.sweeper.reference", search.config.score.reference
-    if given == SEPARATE:
-        allowed = f"null, as a sweep trains separate models first ({where}=true), or a number"
-        raise UserError(
-            "score.reference", f"{given} in a sweep", f"{allowed} or the folder of a run"
+def _check_reference(spec: SweepSpec) -> None:
+    where, reference = "hydra.sweeper.reference", spec.config.score.reference
+    if reference == SEPARATE:
+        allowed = (
+            f"null, as a sweep trains separate models first ({where}=true), or a number or the"
+            " folder of a run"
         )
-    if search.options.reference:
-        if not search.reference.is_baseline:
-            found = f"{search.reference.regime}, of sharing=individual with this sweep's settings"
+        raise UserError("score.reference", f"{reference} in a sweep", allowed)
+    if spec.options.reference:
+        if not spec.reference.is_baseline:
+            found = f"{spec.reference.regime}, of sharing=individual with this sweep's settings"
             raise UserError(where, found, "false, or score.reference=NUMBER")
-    elif "keep" in search.objectives and given is None:
+    elif "keep" in spec.objectives and reference is None:
         allowed = "true for score.objective=keep, or score.reference=NUMBER"
         raise UserError(where, "false", allowed)
 
 
-def _check_space(search: SweepSpec) -> list[ComposedTrial]:
-    """Regimes at the space's corners: every choice and both ends of every range.
+def _check_space(spec: SweepSpec) -> list[ComposedTrial]:
+    """Composes the trials at the corners: every choice and both ends of every range.
 
     Raises:
-        UserError: one of them does not fit, as a split above the encoder's layers; or a grid
-            over a parameter without end.
+        UserError: one of them does not fit, as a split above the encoder's layers, or a grid has
+            a parameter with infinitely many values.
     """
-    if is_grid(search.options) and not search.space.finite:
-        next(search.space.points())
-    found = [search.compose_trial(point) for point in search.space.corners()]
-    if not found:
+    if is_grid(spec.options) and not spec.space.finite:
+        next(spec.space.points())  # raises, naming the parameter
+    trials = [spec.compose_trial(point) for point in spec.space.corners()]
+    if not trials:
         none = "parameters of which none is drawn with these settings"
         raise UserError("the sweep's space", none, "a parameter whose condition holds")
-    # What a dry run leaves out, as whether the checkpoint is there and fits.
-    start_on_machine(found[0].run_spec)
-    return found
+    # Composing does not check the machine, or whether the checkpoint is there and fits.
+    start_on_machine(trials[0].run_spec)
+    return trials

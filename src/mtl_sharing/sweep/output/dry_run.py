@@ -1,4 +1,4 @@
-"""A sweep's dry run: its space, how many trials, how long, how much memory; starts none."""
+"""Describes a sweep without a trial: its space, number of trials, time, memory and disk."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rich import get_console
 from rich.table import Table
 
 from mtl_sharing.sweep.loop.ask import hours_left_s, known_points
-from mtl_sharing.sweep.output.forecast import Forecast, forecast, memory_here, most_costly
+from mtl_sharing.sweep.output.forecast import Forecast, forecast, machine_memory, most_costly
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Space
@@ -19,27 +19,25 @@ from mtl_sharing.sweep.study.study import trained
 from mtl_sharing.utils.files import short_path
 from mtl_sharing.utils.logging import log_level
 
-log = logging.getLogger("mtl_sharing")
-
 # Longer lists of choices are counted.
 _LONGEST = 60
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is going to do.
+    """The work ahead of a sweep.
 
     Attributes:
-        trials: those that the study has already.
+        trials: trials of earlier starts.
     """
 
-    search: SweepSpec
+    spec: SweepSpec
     trials: Sequence[FrozenTrial]
 
     @property
     def options(self) -> SweeperConfig:
-        """The sweeper's."""
-        return self.search.options
+        """The sweeper's options."""
+        return self.spec.options
 
     @property
     def ended(self) -> list[FrozenTrial]:
@@ -49,7 +47,7 @@ class Plan:
     @property
     def left(self) -> int | None:
         """Trials that are still to be trained, at most."""
-        bounds, points = [], self.search.points
+        bounds, points = [], self.spec.points
         if self.options.n_trials is not None:
             bounds.append(self.options.n_trials - len(trained(self.ended)))
         if points is not None:
@@ -59,137 +57,132 @@ class Plan:
 
     @property
     def left_s(self) -> float | None:
-        """What is left of the sweep's hours, in seconds; None where it has no such end."""
+        """Seconds left of ``hydra.sweeper.hours``; None where it is not set."""
         return hours_left_s(self.options, self.trials)
 
 
-def describe_sweep(plan: Plan, regimes: Sequence[ComposedTrial]) -> None:
-    """Prints the space and the number of trials, then measures and prints what they will take.
+def describe_sweep(plan: Plan, candidates: Sequence[ComposedTrial]) -> None:
+    """Prints the space and the number of trials, then measures and prints their cost.
 
     Args:
-        regimes: at the corners of the space, and separate models where they come first.
+        candidates: trials at the corners of the space, and separate models if they are trained.
 
     Raises:
         UserError: data or a checkpoint that is not there or does not fit.
     """
     _print()
-    _print(space_table(plan.search.space))
+    _print(space_table(plan.spec.space))
     _print()
     _print_lines(trial_lines(plan))
-    chosen = most_costly(regimes)
-    # Each trial's log says what was found in its data.
+    costliest = most_costly(candidates)
+    # Messages about the data go to the log of each trial.
     with log_level("mtl_sharing", logging.WARNING):
-        found = forecast(chosen)
-    device = chosen.run_spec.runtime.device
-    _print_lines(cost_lines(plan, found, memory_here(device)))
+        cost = forecast(costliest)
+    memory = machine_memory(costliest.run_spec.runtime.device)
+    _print_lines(cost_lines(plan, cost, memory))
 
 
 def space_table(space: Space) -> Table:
-    """A row for each parameter."""
+    """A table with a row for each parameter."""
     table = Table("parameter", "values", "drawn where", box=None, header_style="bold",
                   pad_edge=False)  # fmt: skip
-    rows = {name: words_of(each) for name, each in space.distributions.items()}
+    rows = {name: format_values(d) for name, d in space.distributions.items()}
     for group in space.depths:
         together = "" if len(group) == 1 else "what is left of "
         rows |= dict.fromkeys(space.free_depths(group), f"0 to {together}{space.layers([])}")
     for name, values in rows.items():
-        condition = space.when.get(name)
-        where = "" if condition is None else f"{condition.key}={'|'.join(condition.values)}"
-        table.add_row(name, values, where)
+        table.add_row(name, values, str(space.when.get(name, "")))
     return table
 
 
-def words_of(distribution: BaseDistribution) -> str:
-    """A parameter's values in words."""
+def format_values(distribution: BaseDistribution) -> str:
+    """The values of a parameter, such as ``0 to 1 in steps of 0.1``."""
     if isinstance(distribution, CategoricalDistribution):
-        words = ", ".join(map(str, distribution.choices))
-        return words if len(words) <= _LONGEST else f"{len(distribution.choices)} choices"
-    found = vars(distribution)
-    words = f"{found['low']:g} to {found['high']:g}"
-    if found["log"]:
-        return f"{words}, log-uniform"
-    step = found["step"]
-    return words if step in (None, 1) else f"{words} in steps of {step:g}"
+        text = ", ".join(map(str, distribution.choices))
+        return text if len(text) <= _LONGEST else f"{len(distribution.choices)} choices"
+    attributes = vars(distribution)
+    text, step = f"{attributes['low']:g} to {attributes['high']:g}", attributes["step"]
+    if attributes["log"]:
+        return f"{text}, log-uniform"
+    return text if step in (None, 1) else f"{text} in steps of {step:g}"
 
 
 def trial_lines(plan: Plan) -> list[tuple[str, str]]:
-    """How many trials, of what."""
+    """Labelled lines on the number of trials."""
     points = "more points than will be counted, or no end of them"
-    if plan.search.points is not None:
-        points = f"{plan.search.points:,} points"
+    if plan.spec.points is not None:
+        points = f"{plan.spec.points:,} points"
     return [
-        ("sweep", f"{plan.options.study_name} in {short_path(plan.search.folder)}"),
-        ("objective", ", ".join(plan.search.objectives)),
+        ("sweep", f"{plan.options.study_name} in {short_path(plan.spec.folder)}"),
+        ("objective", ", ".join(plan.spec.objectives)),
         ("space", points),
         ("trials", _trials(plan)),
     ]
 
 
 def _trials(plan: Plan) -> str:
-    wanted = plan.search.total_trials
-    words = "without end" if wanted is None else f"{wanted} at most"
-    if wanted is not None and plan.search.points is not None:
-        words = str(wanted)
+    total = plan.spec.total_trials
+    text = "without end" if total is None else str(total)
+    if total is not None and plan.spec.points is None:
+        text += " at most"
     if plan.options.reference:
-        words += ", the first of them separate models"
+        text += ", the first of them separate models"
     if plan.trials:
         left = "" if plan.left is None else f", {plan.left} to go"
-        words += f"; {len(plan.ended)} ended{left}"
-    return words
+        text += f"; {len(plan.ended)} ended{left}"
+    return text
 
 
-def cost_lines(plan: Plan, found: Forecast, memory: int) -> list[tuple[str, str]]:
-    """What the trials will take.
+def cost_lines(plan: Plan, cost: Forecast, memory: int) -> list[tuple[str, str]]:
+    """Labelled lines on the cost of the trials.
 
     Args:
-        memory: bytes that the machine has.
+        memory: bytes of the machine.
     """
-    step, evaluation = _duration(found.step_s), _duration(found.evaluation_s)
+    step, evaluation = _duration(cost.step_s), _duration(cost.evaluation_s)
     runs = len(plan.options.seeds) or 1
-    each = found.train_s * runs
+    trial_s = cost.train_s * runs
     seeds = f", {runs} seeds" if runs > 1 else ""
-    counts = f"{_count(found.steps, 'step')}, {_count(found.evaluations, 'evaluation')}{seeds}"
+    counts = f"{_count(cost.steps, 'step')}, {_count(cost.evaluations, 'evaluation')}{seeds}"
     return [
-        ("measured", f"{found.regime}, the costliest: {step} a step, {evaluation} an "
-                     "evaluation"),
-        ("a trial", f"{_duration(each)} at most: {counts}"),
-        ("time", _time(plan, each)),
-        ("memory", _memory(plan, found, memory)),
-        ("disk", _disk(plan, found, runs)),
-    ]  # fmt: skip
+        ("measured", f"{cost.regime}, the costliest: {step} a step, {evaluation} an evaluation"),
+        ("a trial", f"{_duration(trial_s)} at most: {counts}"),
+        ("time", _time(plan, trial_s)),
+        ("memory", _memory(plan, cost, memory)),
+        ("disk", _disk(plan, cost, runs)),
+    ]
 
 
-def _time(plan: Plan, each: float) -> str:
+def _time(plan: Plan, trial_s: float) -> str:
     jobs = plan.options.n_jobs
     at_once = "" if jobs == 1 else f", {jobs} at once as fast as one alone"
-    wanted = None if plan.left is None else -(-plan.left // jobs) * each
-    ends = [end for end in (wanted, plan.left_s) if end is not None]
+    all_s = None if plan.left is None else -(-plan.left // jobs) * trial_s
+    ends = [end for end in (all_s, plan.left_s) if end is not None]
     if not ends:
         return "without end: hydra.sweeper.n_trials or hydra.sweeper.hours ends it"
-    if plan.left_s is not None and plan.left_s == min(ends):
-        return f"{_duration(plan.left_s)}, as hydra.sweeper.hours says"
-    return f"{_duration(min(ends))} for {_count(plan.left or 0, 'trial')}, none pruned{at_once}"
+    if (end := min(ends)) == plan.left_s:
+        return f"{_duration(end)}, as hydra.sweeper.hours says"
+    return f"{_duration(end)} for {_count(plan.left or 0, 'trial')}, none pruned{at_once}"
 
 
-def _memory(plan: Plan, found: Forecast, memory: int) -> str:
-    needed = found.peak_bytes * plan.options.n_jobs
-    words = f"{_size(found.peak_bytes)} at a trial's peak"
+def _memory(plan: Plan, cost: Forecast, memory: int) -> str:
+    needed = cost.peak_bytes * plan.options.n_jobs
+    text = f"{_size(cost.peak_bytes)} at a trial's peak"
     if plan.options.n_jobs > 1:
-        words += f", {_size(needed)} for {plan.options.n_jobs} at once"
+        text += f", {_size(needed)} for {plan.options.n_jobs} at once"
     fits = "" if needed <= memory else ": TOO LITTLE"
-    return f"{words}; there are {_size(memory)}{fits}"
+    return f"{text}; there are {_size(memory)}{fits}"
 
 
-def _disk(plan: Plan, found: Forecast, runs: int) -> str:
-    weights, checkpoint = _size(found.weight_bytes), _size(found.checkpoint_bytes)
-    words = f"{weights} of weights a trial"
+def _disk(plan: Plan, cost: Forecast, runs: int) -> str:
+    text = f"{_size(cost.weight_bytes)} of weights a trial"
     if plan.left is not None:
-        words += f", {_size(found.weight_bytes * runs * plan.left)} for all"
-    return f"{words} at most; {checkpoint} of checkpoint while one trains"
+        text += f", {_size(cost.weight_bytes * runs * plan.left)} for all"
+    return f"{text} at most; {_size(cost.checkpoint_bytes)} of checkpoint while one trains"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:
@@ -208,5 +201,5 @@ def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
         _print(f"{label:<11}{text}")
 
 
-def _print(what: object = "") -> None:
-    get_console().print(what, soft_wrap=isinstance(what, str), highlight=False, markup=False)
+def _print(content: object = "") -> None:
+    get_console().print(content, soft_wrap=isinstance(content, str), highlight=False, markup=False)
