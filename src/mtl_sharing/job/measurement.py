@@ -1,19 +1,20 @@
 """Measures a regime beside its baseline, by the clock or by counting operations."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import torch
 
+from mtl_sharing.config import Config
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.job.description import describe_regime
-from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.learners import make_learner
-from mtl_sharing.job.phase_settings import PhaseSettings
-from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.job.phase_settings import PhaseSettings, main_settings
+from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.timing import PairedTimings, time_side_by_side, timed_text
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.initialization import random_tower
@@ -21,9 +22,30 @@ from mtl_sharing.objectives.aggregation import SUM
 from mtl_sharing.sampling.samplers import RoundRobin
 from mtl_sharing.score.flops import prediction_flops, training_flops
 from mtl_sharing.score.layer_flops import TextSize
+from mtl_sharing.score.operations import OperationComparison, OperationCounts
 from mtl_sharing.training.schedule import TrainingSchedule
 
 log = logging.getLogger(__name__)
+
+
+def measure(
+    config: Config,
+    folder: Path,
+    load: Callable[[RunSpec, Path], RunInputs] = load_inputs,
+) -> PairedTimings | None:
+    """Times the config's regime beside separate models without training either.
+
+    Args:
+        folder: takes the tokenizer.
+        load: loads the inputs of a run in a folder.
+
+    Raises:
+        UserError: a mistake in the config or the data.
+    """
+    run_spec = start_on_machine(resolve_spec(config))
+    inputs = replace(load(run_spec, folder), tower={})
+    settings = main_settings(run_spec, inputs)
+    return time_pairs(run_spec, inputs, settings, max(1, config.score.pairs))
 
 
 def time_for_score(
@@ -72,47 +94,6 @@ def time_pairs(
     except (torch.OutOfMemoryError, MemoryError):
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None
-
-
-@dataclass(frozen=True)
-class OperationCounts:
-    """Floating-point operations, counted as in :mod:`mtl_sharing.score.flops`.
-
-    Attributes:
-        train_by_task: of a training step for one example, for each task that trains; the mean over
-            the task's training set.
-        train_per_example: the mean of these, weighted by the tasks' batch sizes.
-        predict_all: of all tasks' predictions on the text behind ``time.predict_all_s``.
-        predict_per_text: the mean of ``predict_all`` over its texts; a pair has two.
-    """
-
-    train_by_task: Mapping[str, float]
-    train_per_example: float
-    predict_all: int
-    predict_per_text: float
-
-    def record(self) -> dict[str, Any]:
-        """The ``flops`` node of result.json."""
-        return {
-            "train_per_example": self.train_per_example,
-            "train_by_task": dict(self.train_by_task),
-            "predict_all": self.predict_all,
-            "predict_per_text": self.predict_per_text,
-        }
-
-
-@dataclass(frozen=True)
-class OperationComparison:
-    """The operations of the regime and of its baseline for the same text."""
-
-    regime: OperationCounts
-    baseline: OperationCounts
-
-    def ratio(self, time_of: str) -> float:
-        """The ratio of baseline to regime, for ``train`` or ``predict``."""
-        if time_of == "train":
-            return self.baseline.train_per_example / self.regime.train_per_example
-        return self.baseline.predict_all / self.regime.predict_all
 
 
 def count_operations(

@@ -7,10 +7,10 @@ from dataclasses import asdict
 import torch
 
 from mtl_sharing.evaluation.evaluate import Evaluation
-from mtl_sharing.job.measurement import OperationComparison
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.timing import PairedTimings
 from mtl_sharing.run_folder.results import Result
+from mtl_sharing.score.operations import OperationComparison
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, task_changes
 from mtl_sharing.score.score import Multipliers, keep_objective, saved_cost, weighted_score

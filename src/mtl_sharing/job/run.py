@@ -25,22 +25,20 @@ from mtl_sharing.job.description import (
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import (
-    OperationComparison,
     count_operations,
     time_for_score,
-    time_pairs,
 )
-from mtl_sharing.job.phase_settings import PhaseSettings, main_settings, make_phase_settings
+from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.result import machine, multipliers, scores, selection_record, times
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
-from mtl_sharing.job.timing import PairedTimings
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, PLAN, RESULT, Status
 from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.metrics import MAIN, Row
 from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result, read_object
+from mtl_sharing.score.operations import OperationComparison
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.reference import SEPARATE, Reference, differing_data, read_reference
 from mtl_sharing.score.score import Multipliers
@@ -332,17 +330,3 @@ def _log_start(run_spec: RunSpec, steps: int) -> None:
         "training %s: %.2f M parameters, %d steps, %s on %s",
         describe_regime(run_spec), cost.total / 1e6, steps, runtime.precision, runtime.device,
     )  # fmt: skip
-
-
-def measure(config: Config, folder: Path, hooks: Hooks = Hooks()) -> PairedTimings | None:
-    """What the config's regime and separate models cost by the clock, side by side; trains none.
-
-    Args:
-        folder: takes the tokenizer.
-
-    Raises:
-        UserError: a mistake in the config or the data.
-    """
-    run_spec = start_on_machine(resolve_spec(config))
-    inputs = replace(hooks.load(run_spec, folder), tower={})
-    return time_pairs(run_spec, inputs, main_settings(run_spec, inputs), max(1, config.score.pairs))

@@ -12,7 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from mtl_sharing.config import Config
-from mtl_sharing.job.run import Hooks, measure
+from mtl_sharing.job.measurement import measure
 from mtl_sharing.sweep.jobs.input_cache import read_once
 from mtl_sharing.sweep.jobs.launcher import JobPool
 from mtl_sharing.sweep.study.study import OVERRIDES, SweepStudy
@@ -62,7 +62,7 @@ def run_measurement(config: Config, folder: Path, number: int) -> None:
     Raises:
         UserError: a mistake in the config or the data.
     """
-    found = measure(config, folder, Hooks(load=read_once))
+    found = measure(config, folder, read_once)
     if found is not None:
         ratios = {name: found.ratio(name) for name in ("train", "predict")}
         replace_json(folder / FILE, {"trial": number, "time": ratios, **found.record()})
