@@ -1,7 +1,6 @@
 """The model card: what a folder holds, how good it is, and how to use it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mtl_sharing.export.anonymize import path_name
@@ -9,14 +8,6 @@ from mtl_sharing.export.head import head_code, labels_in_words, loading_code
 from mtl_sharing.export.plain import CLASSES, WITH_POOLER, layers_read
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.run_folder.layout import RESULT
-from mtl_sharing.run_folder.results import read_object
-
-
-def result_of(folder: Path) -> dict[str, Any]:
-    """The run's result.json; empty where the folder has none, as one from elsewhere may not."""
-    path = folder / RESULT
-    return read_object(path) if path.is_file() else {}
 
 
 def plain_card(

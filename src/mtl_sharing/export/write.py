@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from mtl_sharing.errors import UserError, check_known, one_of
 from mtl_sharing.export.anonymize import without_places
-from mtl_sharing.export.card import plain_card, result_of, run_card
+from mtl_sharing.export.card import plain_card, run_card
 from mtl_sharing.export.head import head_record, head_weights
 from mtl_sharing.export.plain import (
     CLASSES,
@@ -26,7 +26,7 @@ from mtl_sharing.export.plain import (
 from mtl_sharing.export.tokenizer import padding_id, tokenizer_files
 from mtl_sharing.predict.loaded_run import LoadedRun, load_run
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
-from mtl_sharing.run_folder.results import read_object
+from mtl_sharing.run_folder.results import read_object, read_result
 from mtl_sharing.utils.files import replace_file, replace_json, replace_text
 
 
@@ -123,7 +123,7 @@ def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
         for name, tensors in ((WEIGHTS, weights), (HEAD_WEIGHTS, head)):
             replace_file(folder / name, partial(save_file, tensors, metadata={"format": "pt"}))
         replace_json(folder / HEAD, record)
-        replace_text(folder / CARD, plain_card(run, result_of(run.folder), task, record))
+        replace_text(folder / CARD, plain_card(run, read_result(run.folder) or {}, task, record))
     words = f"{task} as a plain {CLASSES[shape.family]} of {layers} layers, its head beside it"
     return Exported(out, task, words, sum(value.numel() for value in weights.values()))
 
@@ -135,7 +135,7 @@ def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str
         for name in (WEIGHTS, TOKENIZER):
             replace_file(folder / name, partial(shutil.copyfile, run.folder / name))
         replace_json(folder / CONFIG, without_places(record))
-        replace_text(folder / CARD, run_card(run, result_of(run.folder), shown, reasons))
+        replace_text(folder / CARD, run_card(run, read_result(run.folder) or {}, shown, reasons))
     why = f"{' and '.join(reasons)} are in no plain model"
     words = f"the whole run, which load_run reads, since {why}"
     return Exported(out, None, words, sum(value.numel() for value in run.network.parameters()))

@@ -22,8 +22,8 @@ from mtl_sharing.model.encoder.shape import SHAPE_FIELDS
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.predict.predictor import Predictor, readable
-from mtl_sharing.run_folder.layout import CONFIG, PLAN, RESULT, TOKENIZER, WEIGHTS
-from mtl_sharing.run_folder.results import read_object
+from mtl_sharing.run_folder.layout import CONFIG, PLAN, TOKENIZER, WEIGHTS
+from mtl_sharing.run_folder.results import read_object, read_result
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.utils.device import choose_device
 from mtl_sharing.utils.logging import log_level
@@ -202,8 +202,8 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 def _no_weights(folder: Path) -> UserError:
     """Why a folder has no weights, as far as its other files tell."""
-    result = folder / RESULT
-    state = str(read_object(result).get("status")) if result.is_file() else None
+    result = read_result(folder)
+    state = str(result.get("status")) if result is not None else None
     if state in _STATES:
         found, allowed = _STATES[state]
         return UserError(str(folder), f"a run {found}", allowed.format(folder=folder))

@@ -1,4 +1,4 @@
-"""Where runs lie below a folder, and what each is called."""
+"""Finds the runs below a folder and names them."""
 
 import os
 import re
@@ -7,22 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.layout import RESULT
+from mtl_sharing.run_folder.layout import (
+    HYDRA_CONFIG,
+    MEASURED,
+    MULTIRUN,
+    RESULT,
+    STUDY,
+    SWEEP_TABLE,
+)
 
-# What the sweeper, Hydra's own multirun, or a measurement of a sweep's winner leaves.
-_SWEEP_FILES = ("sweep.csv", "study.db", "multirun.yaml")
-_MEASURED = "measured.json"
 _ALLOWED = "a folder of a run or a sweep, or one above them"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one run lies.
+class RunLocation:
+    """The folder of a run, and its name among others.
 
     Attributes:
-        name: its path below the folder that all runs have in common.
-        sweep: the same of the sweep that it is a trial of; None for a run of its own.
-        trial: its number there.
+        name: path below the common parent folder of all runs.
+        sweep: name of the sweep that the run is a trial of; None for a single run.
+        trial: number of the trial.
     """
 
     folder: Path
@@ -31,78 +35,82 @@ class Place:
     trial: int | None
 
 
-def find_places(paths: Iterable[Path | str]) -> tuple[list[Place], list[tuple[Path, str]]]:
-    """Every run at or below the paths, once, in the order of their names.
+def find_runs(paths: Iterable[Path | str]) -> tuple[list[RunLocation], list[tuple[Path, str]]]:
+    """Finds every run at or below the paths.
 
-    A run's own folder is not searched. Links are followed, each folder behind them once.
+    A run's own folder is not searched further. Links are followed; a folder counts once.
 
     Returns:
-        The places, and what could not be searched, with the reason.
+        The runs, sorted by name, and the folders that cannot be read, with the reason.
 
     Raises:
-        UserError: a path that is no folder, or has no run in it; or no path at all.
+        UserError: a path is no folder or has no run in it, or there is no path.
     """
-    found: dict[Path, Path] = {}
-    closed: list[tuple[Path, str]] = []
+    folders: dict[Path, Path] = {}
+    unreadable: list[tuple[Path, str]] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            kind = "a file" if path.exists() else "nothing"
-            raise UserError(str(path), kind, _ALLOWED)
-        here = dict(_runs_below(path, closed))
-        if not here:
-            why = f"no run ({closed[-1][1]})" if closed else "no run"
-            raise UserError(str(path), why, _ALLOWED)
-        found = here | found
-    if not found:
+            raise UserError(str(path), "a file" if path.exists() else "nothing", _ALLOWED)
+        below = dict(_runs_below(path, unreadable))
+        if not below:
+            reason = f"no run ({unreadable[-1][1]})" if unreadable else "no run"
+            raise UserError(str(path), reason, _ALLOWED)
+        folders = below | folders
+    if not folders:
         raise UserError("the folders to report", "none", _ALLOWED)
-    return _places(list(found)), closed
+    return _locations(list(folders)), unreadable
 
 
-def _runs_below(top: Path, closed: list[tuple[Path, str]]) -> Iterator[tuple[Path, Path]]:
-    """Each run's folder, links resolved, and as it was reached."""
+def _runs_below(top: Path, unreadable: list[tuple[Path, str]]) -> Iterator[tuple[Path, Path]]:
+    """Each run's folder with links resolved, and as it was reached."""
     seen: set[Path] = set()
-    waiting = [top]
-    while waiting:
-        folder = waiting.pop()
-        real = folder.resolve()
-        if real in seen:
+    pending = [top]
+    while pending:
+        folder = pending.pop()
+        resolved = folder.resolve()
+        if resolved in seen:
             continue
-        seen.add(real)
+        seen.add(resolved)
         try:
-            names = {entry.name: entry for entry in os.scandir(folder)}
-            inner = [folder / n for n, e in names.items() if n[0] != "." and e.is_dir()]
+            entries = {entry.name: entry for entry in os.scandir(folder)}
+            inner = [folder / n for n, e in entries.items() if n[0] != "." and e.is_dir()]
         except OSError as error:
-            closed.append((folder, error.strerror or str(error)))
+            unreadable.append((folder, error.strerror or str(error)))
             continue
-        if RESULT in names or (".hydra" in names and _MEASURED not in names):
-            yield real, folder
+        # Hydra also starts the job that measures a sweep's best trial; that is no run.
+        if RESULT in entries or (HYDRA_CONFIG.parts[0] in entries and MEASURED not in entries):
+            yield resolved, folder
         else:
-            waiting += inner
+            pending += inner
 
 
-def _places(folders: Sequence[Path]) -> list[Place]:
-    sweeps = {folder: _sweep_of(folder) for folder in folders}
+def _locations(folders: Sequence[Path]) -> list[RunLocation]:
+    sweeps = {folder: sweep_folder(folder) for folder in folders}
     top = Path(os.path.commonpath([sweep or folder.parent for folder, sweep in sweeps.items()]))
-    places = [_place(folder, sweep, top) for folder, sweep in sweeps.items()]
-    return sorted(places, key=lambda place: natural(place.name))
+    locations = [_location(folder, sweep, top) for folder, sweep in sweeps.items()]
+    return sorted(locations, key=lambda location: natural_key(location.name))
 
 
-def _place(folder: Path, sweep: Path | None, top: Path) -> Place:
+def _location(folder: Path, sweep: Path | None, top: Path) -> RunLocation:
     name = str(folder.relative_to(top))
     if sweep is None:
-        return Place(folder, name, None, None)
+        return RunLocation(folder, name, None, None)
     number = folder.relative_to(sweep).parts[0]
-    inside = str(sweep.relative_to(top)) if sweep != top else sweep.name
-    return Place(folder, name, inside, int(number) if number.isdecimal() else None)
+    sweep_name = str(sweep.relative_to(top)) if sweep != top else sweep.name
+    return RunLocation(folder, name, sweep_name, int(number) if number.isdecimal() else None)
 
 
-def _sweep_of(folder: Path) -> Path | None:
-    """The sweep's folder: the one above, or with several seeds a trial the one above that."""
+def sweep_folder(folder: Path) -> Path | None:
+    """The folder of the sweep that a run is a trial of; None for a single run.
+
+    It is the parent folder, or the parent's parent where each seed of a trial has a folder.
+    """
     above = [folder.parent, *([folder.parent.parent] * folder.name.startswith("seed_"))]
-    return next((p for p in above if any((p / name).is_file() for name in _SWEEP_FILES)), None)
+    files = (SWEEP_TABLE, STUDY, MULTIRUN)
+    return next((path for path in above if any((path / name).is_file() for name in files)), None)
 
 
-def natural(text: str) -> list[str | int]:
-    """A key that sorts names with numbers in them by the numbers: 2 before 10."""
+def natural_key(text: str) -> list[str | int]:
+    """Sort key that compares the numbers in a name by value: 2 before 10."""
     parts = re.split(r"(\d+)", text)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

@@ -1,4 +1,4 @@
-"""The files of a run's folder, by name, and the states that a run can be in."""
+"""Names of the files in the folders of runs and sweeps, and the states of a run."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,14 +13,21 @@ TOKENIZER = "tokenizer.json"
 PREDICTIONS = "predictions.parquet"
 LOCK = ".lock"
 CHECKPOINT = Path("checkpoint")
-"""The folder of what resuming needs, beside the best weights."""
+"""The folder of the best weights and of the state that resuming needs."""
 CHECKPOINT_STATE = CHECKPOINT / "last.pt"
 BASELINE_START = CHECKPOINT / "baseline.json"
-"""Data and settings that a run of separate models began with."""
+"""The data and settings that a run of separate models began with."""
 BASELINES = "baselines"
-"""Baselines trained in the run's own folder, where the cache takes none."""
+"""Baselines trained in the run's own folder, where the cache stores none."""
 HYDRA_CONFIG = Path(".hydra") / "config.yaml"
 HYDRA_JOB = Path(".hydra") / "hydra.yaml"
+
+SWEEP_TABLE = "sweep.csv"
+STUDY = "study.db"
+MULTIRUN = "multirun.yaml"
+"""Written by Hydra's own multirun."""
+MEASURED = "measured.json"
+"""The measurement of a sweep's best trial."""
 
 
 class Status(StrEnum):

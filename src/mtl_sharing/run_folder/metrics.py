@@ -1,4 +1,4 @@
-"""metrics.csv: a row for each evaluation."""
+"""metrics.csv: one row for each evaluation of a run."""
 
 import csv
 import io
@@ -11,11 +11,11 @@ from mtl_sharing.utils.files import replace_text
 
 Row = dict[str, Any]
 MAIN = "main"
-"""The name of the main training among the phases."""
+"""The main training's name in the ``phase`` column."""
 
 
 def write_metrics(folder: Path, history: Sequence[Row]) -> None:
-    """Replaces metrics.csv: a row for each evaluation."""
+    """Replaces metrics.csv. A row lacks the columns that it has no value for."""
     names = list(dict.fromkeys(name for row in history for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")

@@ -1,72 +1,32 @@
-"""result.json and the other JSON files of a run's folder: read, checked and told apart."""
+"""result.json and the other JSON files of a run's folder: reading and checking."""
 
 import json
+import math
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import RESULT, Status
-from mtl_sharing.utils.nested import get
+from mtl_sharing.utils.nested import flatten, get
 
 SCHEMA = 1
 Result = dict[str, Any]
 
-# Every value that the tables cannot do without, by its path, with its type.
-_NEEDED = {
+# The values of a finished run that every table needs, by dotted path, with their types.
+_REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
     "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
 }  # fmt: skip
 
 
-def result_trouble(result: Any) -> str | None:
-    """What result.json lacks to be one; None where nothing."""
-    if not _is_record(result):
-        return "no object"
-    if result.get("schema") != SCHEMA:
-        return f"schema {result.get('schema')}, where {SCHEMA} is read"
-    known = set(Status) - {Status.UNREADABLE}
-    if result.get("status") not in known:
-        return f"status {result.get('status')!r}"
-    if result["status"] != Status.FINISHED:
-        return None
-    missing = [name for name in _NEEDED if not _has(result, name)]
-    tasks = result.get("tasks")
-    if _is_record(tasks) and not all(map(_is_task, tasks.values())):
-        missing.append("metric and value of each task")
-    return f"no {', '.join(missing)}" if missing else None
-
-
-def _has(result: dict[str, Any], path: str) -> bool:
-    value = get(result, path)
-    return isinstance(value, _NEEDED[path]) and value != {}
-
-
-def _is_task(task: Any) -> bool:
-    named = _is_record(task) and isinstance(task.get("metric"), str)
-    return named and isinstance(task.get("value"), Real)
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def no_number(word: str) -> None:
-    """Refuses NaN and infinities in JSON: a run writes none, see ``replace_json``."""
-    raise ValueError(f"{word}, which is no number")
-
-
-def finished_result(folder: Path) -> Result | None:
-    """The result in ``folder`` if a run has finished there."""
-    path = folder / RESULT
-    if not path.is_file():
-        return None
-    result: Result = json.loads(path.read_text(encoding="utf-8"))
-    return result if result["status"] == Status.FINISHED else None
-
-
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; raises UserError where it holds none."""
+    """Reads the object in a JSON file.
+
+    Raises:
+        UserError: the file is damaged or holds another kind of value.
+        OSError: the file cannot be read.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -74,3 +34,51 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise UserError(str(path), f"JSON that is a {type(record).__name__}", "a JSON object")
     return record
+
+
+def read_result(folder: Path) -> Result | None:
+    """Reads a run's result.json; None if the folder has none.
+
+    Raises:
+        UserError, OSError: as for :func:`read_object`.
+    """
+    try:
+        return read_object(folder / RESULT)
+    except FileNotFoundError:
+        return None
+
+
+def finished_result(folder: Path) -> Result | None:
+    """The result of a finished run; None if the run has not finished.
+
+    Raises:
+        UserError, OSError: as for :func:`read_object`.
+    """
+    result = read_result(folder)
+    return result if result is not None and result.get("status") == Status.FINISHED else None
+
+
+def result_problem(result: Result) -> str | None:
+    """Describes what makes a result unusable for a report; None if it is complete."""
+    if result.get("schema") != SCHEMA:
+        return f"schema {result.get('schema')}, where {SCHEMA} is read"
+    if result.get("status") not in set(Status) - {Status.UNREADABLE}:
+        return f"status {result.get('status')!r}"
+    for path, value in flatten(result):
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{path} is {value}"
+    if result["status"] != Status.FINISHED:
+        return None
+    missing = [path for path in _REQUIRED if not _has(result, path)]
+    if "tasks" not in missing and not all(map(_is_task, result["tasks"].values())):
+        missing.append("metric and value of each task")
+    return f"no {', '.join(missing)}" if missing else None
+
+
+def _has(result: Result, path: str) -> bool:
+    value = get(result, path)
+    return isinstance(value, _REQUIRED[path]) and value != {}
+
+
+def _is_task(task: Any) -> bool:
+    return isinstance(get(task, "metric"), str) and isinstance(get(task, "value"), Real)

@@ -9,11 +9,12 @@ from mtl_sharing.score.settings import ScoreConfig
 
 UP, DOWN = "maximize", "minimize"
 DIRECTIONS = {"weighted": UP, "keep": UP, "performance": UP, "memory": DOWN, "time": DOWN}
-Figures = dict[str, Any]
+_MEASURED = ("performance", "memory", "time")
+Metrics = dict[str, Any]
 
 
 def check_objectives(names: Sequence[str], score: ScoreConfig) -> None:
-    """Raises UserError for an objective that is none, or that the score cannot give."""
+    """Raises UserError for an unknown objective, or one that the score settings do not measure."""
     for name in names:
         if name not in DIRECTIONS:
             raise UserError("hydra.sweeper.objectives", name, one_of(DIRECTIONS))
@@ -25,31 +26,30 @@ def check_objectives(names: Sequence[str], score: ScoreConfig) -> None:
         raise UserError("score.pairs", found, "1 or more, or score.clock=flops")
 
 
-def missing_figures(names: Sequence[str], figures: Figures) -> list[str]:
-    """What these objectives need and nobody could measure."""
-    needed = {"performance": ("performance",), "memory": ("memory",), "time": ("time",)}
-    wanted = [figure for name in names for figure in needed.get(name, ("memory", "time"))]
-    return [figure for figure in dict.fromkeys(wanted) if figures[figure] is None]
+def missing_metrics(names: Sequence[str], metrics: Metrics) -> list[str]:
+    """The metrics that these objectives need and that were not measured."""
+    needed = [(name,) if name in _MEASURED else ("memory", "time") for name in names]
+    return [m for m in dict.fromkeys(m for some in needed for m in some) if metrics[m] is None]
 
 
 def objective_values(
-    names: Sequence[str], figures: Figures, score: ScoreConfig, reference: float | None
+    names: Sequence[str], metrics: Metrics, score: ScoreConfig, reference: float | None
 ) -> list[float]:
-    """A complete trial's values for the study.
+    """The objective values of a complete trial.
 
     Args:
-        reference: performance of separate models; needed for ``keep`` alone.
+        reference: performance of separate models; only ``keep`` needs it.
     """
-    return [_value(name, figures, score, reference) for name in names]
+    return [_value(name, metrics, score, reference) for name in names]
 
 
-def _value(name: str, figures: Figures, score: ScoreConfig, reference: float | None) -> float:
-    if name in ("performance", "memory", "time"):
-        return float(figures[name])
-    saved = Multipliers(1 / figures["memory"], 1 / figures["time"])
+def _value(name: str, metrics: Metrics, score: ScoreConfig, reference: float | None) -> float:
+    if name in _MEASURED:
+        return float(metrics[name])
+    saved = Multipliers(1 / metrics["memory"], 1 / metrics["time"])
     exponents = score.memory_exponent, score.time_exponent
     if name == "weighted":
-        return weighted_score(figures["performance"], saved, *exponents)
+        return weighted_score(metrics["performance"], saved, *exponents)
     assert reference is not None  # the sweep waits for it
-    kept = figures["performance"] / reference
+    kept = metrics["performance"] / reference
     return keep_objective(kept, score.keep, saved_cost(saved, *exponents))

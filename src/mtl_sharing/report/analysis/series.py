@@ -11,7 +11,7 @@ from mtl_sharing.report.analysis.statistics import Summary, summarize
 from mtl_sharing.report.analysis.tables import figure, over_seeds, summary_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
-from mtl_sharing.run_folder.discovery import natural
+from mtl_sharing.run_folder.discovery import natural_key
 from mtl_sharing.run_folder.metrics import MAIN
 from mtl_sharing.sampling.alpha import make_schedule
 from mtl_sharing.sampling.epochs import Epochs
@@ -250,4 +250,4 @@ def _profiles(group: Group) -> Iterator[CosineProfile]:
 def _height(stage: str) -> tuple[int, list[str | int]]:
     kinds = ("embeddings", "layer", "pooler", "head")
     kind = stage.partition(".")[0]
-    return kinds.index(kind) if kind in kinds else len(kinds), natural(stage)
+    return kinds.index(kind) if kind in kinds else len(kinds), natural_key(stage)

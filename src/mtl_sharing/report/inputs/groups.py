@@ -10,7 +10,7 @@ from typing import Any
 from mtl_sharing.config import Config
 from mtl_sharing.config.identity import NOT_IN_GROUP, OF_SHARED_WEIGHTS, is_left_out
 from mtl_sharing.report.inputs.runs import Run
-from mtl_sharing.run_folder.discovery import natural
+from mtl_sharing.run_folder.discovery import natural_key
 from mtl_sharing.score.reference import SHARING_PARTS, is_separate_result
 
 # Told by the regime's own words, so not again in a label.
@@ -78,7 +78,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
         return run.plan, parts, json.dumps(_data(run)), *rest
 
     def order(run: Run) -> tuple[Any, ...]:
-        return not _separate(run), natural(run.regime), key(run), run.result["seed"], run.name
+        return not _separate(run), natural_key(run.regime), key(run), run.result["seed"], run.name
 
     sets = [list(each) for _, each in groupby(sorted(finished, key=order), key)]
     own = [settings[each[0]] for each in sets]

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_sharing.run_folder.discovery import Place, find_places
+from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.discovery import RunLocation, find_runs
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, METRICS, PREDICTIONS, RESULT, Status
 from mtl_sharing.run_folder.lock import is_held
-from mtl_sharing.run_folder.results import no_number, result_trouble
+from mtl_sharing.run_folder.results import read_result, result_problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,7 +203,7 @@ def read_runs(paths: Iterable[Path | str]) -> RunCollection:
     Raises:
         UserError: a path that is no folder, or has no run in it.
     """
-    places, closed = find_places(paths)
+    places, closed = find_runs(paths)
     left_out = [Omission(str(folder), why) for folder, why in closed]
     runs = []
     for place in places:
@@ -214,24 +215,21 @@ def read_runs(paths: Iterable[Path | str]) -> RunCollection:
     return RunCollection(tuple(runs), tuple(left_out))
 
 
-def _read(place: Place) -> Run:
+def _read(place: RunLocation) -> Run:
     def run(status: str, why: str = "", result: Record | None = None) -> Run:
         return Run(place.folder, place.name, status, why, place.sweep, place.trial, result or {})
 
     try:
-        text = (place.folder / RESULT).read_text(encoding="utf-8")
-        result = json.loads(text, parse_constant=no_number)
-        trouble = result_trouble(result)
-    except FileNotFoundError:
+        result = read_result(place.folder)
+    except (OSError, UserError) as error:
+        reason = error.found if isinstance(error, UserError) else error
+        return run(Status.UNREADABLE, f"{RESULT}: {reason}")
+    if result is None:
         if is_held(place.folder):
             return run(Status.RUNNING)
         return run(Status.UNREADABLE, f"no {RESULT}: it ended before its training began")
-    except (OSError, ValueError) as error:
-        return run(Status.UNREADABLE, f"{RESULT}: {error}")
-    if trouble:
-        return run(
-            Status.UNREADABLE, f"{RESULT}: {trouble}", result if isinstance(result, dict) else None
-        )
+    if problem := result_problem(result):
+        return run(Status.UNREADABLE, f"{RESULT}: {problem}", result)
     status = result["status"]
     if status == Status.RUNNING and not is_held(place.folder):
         return run(Status.STOPPED, "lost: its process is gone", result)

@@ -1,6 +1,5 @@
-"""What a trial's folder says: how it ended, its figures, and its values as objectives."""
+"""Results of trials, as their folders hold them: state, metrics, reason."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from mtl_sharing.run_folder.layout import RESULT, Status
-from mtl_sharing.score.objectives import Figures
+from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import Status
+from mtl_sharing.run_folder.results import Result, read_result
+from mtl_sharing.score.objectives import Metrics
 from mtl_sharing.score.settings import ScoreConfig
 
 _STATES = {
@@ -26,56 +27,50 @@ class TrialResult:
     """How a trial ended.
 
     Attributes:
-        figures: of a complete trial, by the names of sweep.csv.
+        metrics: of a complete trial, by the names of sweep.csv.
         reason: why it failed or was pruned.
     """
 
     state: TrialState
-    figures: Figures
+    metrics: Metrics
     reason: str | None = None
 
 
 def read_trial_result(folders: Sequence[Path], score: ScoreConfig) -> TrialResult | None:
-    """The verdict of a trial over its runs (one for each seed); None while it is not over."""
-    results = [_result(folder) for folder in folders]
+    """The result of a trial over its runs (one for each seed); None while it has not ended."""
+    results = [_read(folder) for folder in folders]
     for result in results:
-        if result is None:
+        if result is None or result["status"] not in _STATES:
             return None
-        state = _STATES.get(result["status"])
-        if state is None:
-            return None
+        state = _STATES[result["status"]]
         if state != TrialState.COMPLETE:
             reason = result.get("reason") or result.get("pruned", {}).get("reason")
-            return TrialResult(state, {"train_s": _seconds(result)}, reason)
-    found = [_figures(result, score) for result in results if result is not None]
-    figures: Figures = {name: _mean([each[name] for each in found]) for name in found[0]}
-    if not math.isfinite(figures["performance"]):
-        return TrialResult(TrialState.FAIL, {}, f"its performance is {figures['performance']}")
-    return TrialResult(TrialState.COMPLETE, figures)
+            train_s = (result.get("time") or {}).get("train_s")
+            return TrialResult(state, {"train_s": train_s}, reason)
+    runs = [_metrics(result, score) for result in results if result is not None]
+    metrics: Metrics = {name: _mean([run[name] for run in runs]) for name in runs[0]}
+    if not math.isfinite(metrics["performance"]):
+        return TrialResult(TrialState.FAIL, {}, f"its performance is {metrics['performance']}")
+    return TrialResult(TrialState.COMPLETE, metrics)
 
 
-def _result(folder: Path) -> dict[str, Any] | None:
+def _read(folder: Path) -> Result | None:
     try:
-        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_result(folder)
+    except (OSError, UserError):
         return None
-    return found
 
 
-def _seconds(result: Mapping[str, Any]) -> float | None:
-    return (result.get("time") or {}).get("train_s")
-
-
-def _figures(result: Mapping[str, Any], score: ScoreConfig) -> Figures:
-    """Of one finished run; what selects is the held-out part of train, where there is one."""
+def _metrics(result: Mapping[str, Any], score: ScoreConfig) -> Metrics:
+    """The metrics of a finished run; ``performance`` is on the held-out part, if there is one."""
     name = "performance" if score.pearson == "unit" else "performance_raw_r"
     selection = result.get("selection") or result
     saved = result.get("multipliers") or {"memory": None, "time": None}
-    figures: Figures = {"performance": selection[name], "dev_performance": result[name]}
-    figures |= {f"dev_{task}": found["value"] for task, found in result["tasks"].items()}
-    figures |= {"parameters": result["params"]["total"]}
-    figures |= {"memory": _inverse(saved["memory"]), "time": _inverse(saved["time"])}
-    return figures | {"score": result.get("score"), "train_s": result["time"]["train_s"]}
+    metrics: Metrics = {"performance": selection[name], "dev_performance": result[name]}
+    metrics |= {f"dev_{name}": task["value"] for name, task in result["tasks"].items()}
+    metrics |= {"parameters": result["params"]["total"]}
+    metrics |= {"memory": _inverse(saved["memory"]), "time": _inverse(saved["time"])}
+    return metrics | {"score": result.get("score"), "train_s": result["time"]["train_s"]}
 
 
 def _inverse(ratio: float | None) -> float | None:
@@ -83,5 +78,5 @@ def _inverse(ratio: float | None) -> float | None:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
-    return fmean(found) if found else None
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
