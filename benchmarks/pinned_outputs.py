@@ -107,9 +107,9 @@ def _outputs(folder: Path) -> Iterator[tuple[str, Any]]:
         if (run / "predictions.parquet").is_file():
             yield f"{name}/predictions.parquet", _digest_table(run / "predictions.parquet")
     yield "sweep/sweep.csv", _rows(folder / "sweep" / "sweep.csv")
-    for table in sorted(folder.glob("report/**/*")):
+    for table in sorted(folder.glob("report/tables/*")):
         if table.suffix in (".csv", ".md"):
-            yield table.relative_to(folder).as_posix(), _text(table).splitlines()
+            yield table.relative_to(folder).as_posix(), _rows(table)
     for path in sorted(folder.glob("predicted/*")):
         yield f"predicted/{path.name}", hashlib.sha256(path.read_bytes()).hexdigest()
     for path in sorted(folder.glob("exported/*.safetensors")):
@@ -132,8 +132,22 @@ def _without_clocks(value: Any) -> Any:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV or Markdown table without columns of clocks and folders."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [{k: v for k, v in row.items() if k != "train_s"} for row in csv.DictReader(file)]
+        if path.suffix == ".csv":
+            lines = list(csv.reader(file))
+        else:
+            lines = [[cell.strip() for cell in line.split(" | ")] for line in file]
+    head = lines[0]
+    return [
+        {name: cell for name, cell in zip(head, line, strict=False) if not _is_unpinned(name)}
+        for line in lines[1:]
+    ]
+
+
+def _is_unpinned(column: str) -> bool:
+    words = set(column.strip("| ").replace("_", " ").replace("/", " ").split())
+    return bool(words & {"s", "seconds", "folder", "peak"})
 
 
 def _digest_weights(path: Path) -> str:
