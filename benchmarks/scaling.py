@@ -22,7 +22,7 @@ from mtl_sharing.data.tokens.tokenizing import TokenRows
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.learners import make_learner
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.utils.files import replace_json
 from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
 

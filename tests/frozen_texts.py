@@ -8,7 +8,7 @@ import torch
 from filling import start
 from mtl_sharing.cache.store import ArrayStore
 from mtl_sharing.data.tokens.tokenizing import TokenRows
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.training.frozen_layers import FrozenLayers, StateCache
 

@@ -27,7 +27,7 @@ def test_what_is_shipped_is_small_and_whole():
     run_spec = resolve_spec(load_config("sharing=shared"))
     assert run_spec.config.encoder.checkpoint == "pkg://mtl_sharing/weights/tiny"
     loaded = load_tower(FOLDER / "model.safetensors", run_spec.shape, seed=0)
-    assert loaded.fresh == ("pooler",)  # no head of the default run reads it
+    assert loaded.random == ("pooler",)  # no head of the default run reads it
     assert load_mlm_head(FOLDER / "model.safetensors", run_spec.shape) is not None
 
 

@@ -24,7 +24,7 @@ from mtl_sharing.export.plain import plain_config
 from mtl_sharing.export.write import export_run
 from mtl_sharing.job.description import model_config
 from mtl_sharing.job.spec import resolve_spec
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import checkpoint_shape
 from mtl_sharing.model.network import Network
 from mtl_sharing.predict.loaded_run import load_run

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtl_sharing.batch import PackedBatch
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 
 SHAPE = {

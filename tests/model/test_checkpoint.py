@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.encoder.checkpoint import load_tower, random_tower, read_weights
+from mtl_sharing.model.encoder.checkpoint import load_tower, read_weights
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, read_config, weight_file
+from mtl_sharing.model.encoder.initialization import random_tower
 
 # Where a tower's weights stand in a checkpoint of BERT, written out by hand.
 TABLES = {
@@ -84,7 +85,7 @@ def test_every_weight_finds_its_place(save, weights, tower, shape):
     for stage, state in tower.items():
         assert loaded.tower[stage].keys() == state.keys()
         assert all(torch.equal(loaded.tower[stage][name], state[name]) for name in state)
-    assert (loaded.dropped, loaded.fresh) == ((), ())
+    assert (loaded.ignored, loaded.random) == ((), ())
 
 
 def test_old_names_half_precision_and_stored_positions_are_understood(save, weights, tower, shape):
@@ -95,7 +96,7 @@ def test_old_names_half_precision_and_stored_positions_are_understood(save, weig
     }
     old["bert.embeddings.position_ids"] = torch.arange(17)[None]
     loaded = load_tower(save(old), shape, 0)
-    assert loaded.dropped == ("embeddings.position_ids",)
+    assert loaded.ignored == ("embeddings.position_ids",)
     found, wanted = loaded.tower["layer.1"], tower["layer.1"]
     for name in ("output_norm.weight", "attention_norm.bias", "qkv.weight"):
         assert torch.equal(found[name], wanted[name].to(torch.bfloat16).float())
@@ -261,7 +262,7 @@ def test_a_missing_source_is_named(source, allowed):
 
 
 def test_a_package_folder_is_found():
-    assert (checkpoint_folder("pkg://mtl_sharing/model") / "sources.py").is_file()
+    assert (checkpoint_folder("pkg://mtl_sharing/model/encoder") / "shape.py").is_file()
 
 
 def test_a_hub_id_without_network_says_what_to_do(monkeypatch, tmp_path):

@@ -169,7 +169,7 @@ def test_an_untied_decoder_gives_none(tmp_path):
         (lambda w: w.pop("cls.predictions.transform.dense.bias"),
          r"found no weights for mlm_head: dense.bias; allowed: a bert checkpoint with its whole"),
         (lambda w: w.update({"cls.predictions.bias": torch.zeros(52)}),
-         r"found mlm_head.bias of shape \(52,\); allowed: \(53,\), which the config asks for"),
+         r"found mlm_head.bias of shape \(52,\); allowed: \(53,\), as in the config"),
     ],
 )  # fmt: skip
 def test_damaged_heads_are_refused(tmp_path, change, message):

@@ -107,8 +107,8 @@ def test_every_family_gives_the_states_of_transformers(tmp_path, family, changes
         assert (pooled is None) == (family in ("electra", "distilbert"))
         if pooled is not None:
             close(pooled, wanted_pooled)
-        assert not loaded.fresh
-        assert not loaded.dropped
+        assert not loaded.random
+        assert not loaded.ignored
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -144,7 +144,7 @@ def test_the_last_position_of_the_table_is_used(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "kind", "fresh", "head"),
+    ("family", "kind", "random", "head"),
     [
         ("bert", "BertForPreTraining", (), "cls.seq_relationship.weight"),
         ("bert", "BertForMaskedLM", ("pooler",), "cls.predictions.bias"),
@@ -158,7 +158,7 @@ def test_the_last_position_of_the_table_is_used(tmp_path):
         ("distilbert", "DistilBertForSequenceClassification", (), "pre_classifier.weight"),
     ],
 )
-def test_heads_of_other_training_are_dropped_by_name(tmp_path, family, kind, fresh, head):
+def test_heads_of_other_training_are_dropped_by_name(tmp_path, family, kind, random, head):
     config = config_of(family, {})
     model = random_model(getattr(transformers, kind), config)
     model.save_pretrained(tmp_path)
@@ -169,10 +169,10 @@ def test_heads_of_other_training_are_dropped_by_name(tmp_path, family, kind, fre
     close(states, wanted)
     if wanted_pooled is not None:
         close(pooled, wanted_pooled)
-    assert loaded.fresh == fresh
-    assert head in loaded.dropped
+    assert loaded.random == random
+    assert head in loaded.ignored
     prefix = f"{family}."
-    assert all(prefix + name not in model.state_dict() for name in loaded.dropped)
+    assert all(prefix + name not in model.state_dict() for name in loaded.ignored)
 
 
 def test_a_fresh_pooler_depends_on_the_seed_alone(tmp_path):

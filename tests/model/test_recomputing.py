@@ -30,14 +30,14 @@ def test_a_value_is_made_anew_with_the_same_gradient():
     inner = torch.randn(400, 300, requires_grad=True)
     calls = []
 
-    def again():
+    def recompute():
         calls.append(1)
         return inner.exp()
 
     plain = inner.exp() @ weight
     wanted = torch.autograd.grad(plain.square().sum(), (inner, weight))
     active = inner.exp()
-    with recomputed(active, again):
+    with recomputed(active, recompute):
         found = active @ weight
     assert not calls
     for ours, theirs in zip(
@@ -56,8 +56,8 @@ def test_the_feed_forward_keeps_one_of_its_two_large_states(make_shape, monkeypa
     shape = make_shape(dropout=0.0, attention_dropout=0.0, intermediate=640)
     layer, layouts = EncoderLayer(shape), [SequenceLayout.of(LENGTHS, torch.device("cpu"))]
     rows, kept = torch.randn(sum(LENGTHS), shape.hidden), []
-    for keeps_input in (True, False):
-        monkeypatch.setattr(layer, "keeps_input", keeps_input)
+    for saves_input in (True, False):
+        monkeypatch.setattr(layer, "saves_input", saves_input)
         kept.append(kept_bytes(layer, lambda: layer(rows, layouts)))
     large = rows.shape[0] * 640 * 4
     assert kept[1] - kept[0] == large
@@ -71,7 +71,7 @@ def test_only_activations_that_keep_their_input_are_made_anew(make_shape, activa
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(saved.append, lambda tensor: tensor):
         layer.activation(values)
-    assert layer.keeps_input == keeps == (saved[0].data_ptr() == values.data_ptr())
+    assert layer.saves_input == keeps == (saved[0].data_ptr() == values.data_ptr())
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu"])
@@ -80,8 +80,8 @@ def test_bf16_autocast_gives_the_same_gradients(make_shape, monkeypatch, activat
     layer, layouts = EncoderLayer(shape), [SequenceLayout.of(LENGTHS, torch.device("cpu"))]
     rows = torch.randn(sum(LENGTHS), shape.hidden)
     results = []
-    for keeps_input in (layer.keeps_input, False):
-        monkeypatch.setattr(layer, "keeps_input", keeps_input)
+    for saves_input in (layer.saves_input, False):
+        monkeypatch.setattr(layer, "saves_input", saves_input)
         layer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             found = layer(rows, layouts)

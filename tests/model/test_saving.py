@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mtl_sharing.model.encoder.checkpoint import load_tower, plain_weights, random_tower
+from mtl_sharing.model.encoder.checkpoint import checkpoint_weights, load_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 
 SHAPE = {
@@ -27,9 +28,9 @@ def test_what_is_written_is_read_back(family, tmp_path):
     shape = shape_of(family)
     tower = random_tower(shape, seed=3, deviation=1.0)
     path = tmp_path / "model.safetensors"
-    save_file(plain_weights(tower, family), path)
+    save_file(checkpoint_weights(tower, family), path)
     found = load_tower(path, shape, seed=0)
-    assert (found.dropped, found.fresh) == ((), ())
+    assert (found.ignored, found.random) == ((), ())
     assert found.tower.keys() == tower.keys()
     for stage, state in tower.items():
         assert found.tower[stage].keys() == state.keys()
@@ -44,7 +45,7 @@ def test_transformers_reads_it_without_a_missing_weight(tmp_path):
              "positions": "max_position_embeddings"}  # fmt: skip
     config = {theirs: getattr(shape, ours) for ours, theirs in names.items()}
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"} | config))
-    weights = plain_weights(random_tower(shape, seed=3), "bert")
+    weights = checkpoint_weights(random_tower(shape, seed=3), "bert")
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     model, report = transformers.BertModel.from_pretrained(tmp_path, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"]

@@ -1,9 +1,17 @@
 """The encoder's shape from config and checkpoint."""
 
+from dataclasses import replace
+
 import pytest
+from transformers import AutoConfig
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.encoder.shape import EncoderConfig, checkpoint_shape, resolve_shape
+from mtl_sharing.model.encoder.shape import (
+    EncoderConfig,
+    checkpoint_config,
+    checkpoint_shape,
+    resolve_shape,
+)
 
 BERT = {
     "model_type": "bert", "vocab_size": 53, "hidden_size": 21, "num_hidden_layers": 2,
@@ -50,3 +58,23 @@ def test_other_roberta_checkpoints_are_of_its_family():
     for kind in ("xlm-roberta", "camembert"):
         shape = checkpoint_shape(BERT | {"model_type": kind, "pad_token_id": 4})
         assert (shape.family, shape.position_offset, shape.max_length) == ("roberta", 5, 12)
+
+
+@pytest.mark.parametrize(
+    ("family", "padding", "change"),
+    [
+        ("bert", 0, {}),
+        ("roberta", 7, {"positions": 29, "position_offset": 8, "token_types": 1}),
+        ("electra", 0, {"embedding": 7, "pooler": False}),
+        ("distilbert", 0, {"token_types": 0, "pooler": False}),
+    ],
+)
+def test_a_written_config_describes_the_same_shape(family, padding, change):
+    shape = replace(checkpoint_shape(BERT), family=family, activation="relu", dropout=0.3)
+    shape = replace(shape, attention_dropout=0.4, **change)
+    config = checkpoint_config(shape, padding)
+    assert (config["model_type"], config["pad_token_id"]) == (family, padding)
+    assert checkpoint_shape(config) == shape
+    parsed = AutoConfig.for_model(**config)
+    sizes = (parsed.vocab_size, parsed.hidden_size, parsed.num_hidden_layers)
+    assert sizes == (53, 21, 2)

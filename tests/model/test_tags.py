@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from census import built, check_cost
 from mtl_sharing.batch import PackedBatch
-from mtl_sharing.model.encoder.checkpoint import load_tower, random_tower
+from mtl_sharing.model.encoder.checkpoint import load_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.specs import TaskHead

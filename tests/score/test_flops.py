@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.job.spec import resolve_spec
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.specs import LaneShape, PalShape, TaskHead

@@ -8,7 +8,7 @@ import torch
 from census import built, check_cost
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.specs import LaneShape, PalShape, TaskHead

@@ -10,7 +10,7 @@ from mtl_sharing.config import register, to_config
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.learners import make_learner
 from mtl_sharing.job.spec import resolve_spec
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from support import QUICK
 
 WORDS = (*QUICK, "trainer.precision=fp32", "trainer.device=cpu", "trainer.eval_examples=20")

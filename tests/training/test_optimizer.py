@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.specs import TaskHead

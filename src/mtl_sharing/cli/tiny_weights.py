@@ -4,11 +4,9 @@ A masked-LM phase on the bundled suite's training text, from random weights. The
 the same number of threads give the same bits.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from hydra import compose, initialize_config_module
 from safetensors.torch import save_file
@@ -17,7 +15,8 @@ from mtl_sharing.config import register, to_config
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
-from mtl_sharing.model.encoder.checkpoint import plain_weights
+from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
+from mtl_sharing.model.encoder.shape import checkpoint_config
 from mtl_sharing.model.mlm_head import MaskedLanguageModel, plain_head
 from mtl_sharing.run_folder.layout import TOKENIZER
 from mtl_sharing.training.learner import Learner
@@ -56,30 +55,10 @@ def main(folder: Path = FOLDER, words: tuple[str, ...] = WORDS) -> None:
 def _save(folder: Path, run_spec: RunSpec, learner: Learner) -> None:
     model = learner.network
     assert isinstance(model, MaskedLanguageModel)
-    weights = plain_weights(model.network.encoder.tower(0), run_spec.shape.family)
+    weights = checkpoint_weights(model.network.encoder.tower(0), run_spec.shape.family)
     weights |= plain_head(model.head, run_spec.shape.family)
     replace_file(folder / "model.safetensors", lambda path: save_file(weights, path))
-    replace_json(folder / "config.json", _config(run_spec))
-
-
-def _config(run_spec: RunSpec) -> dict[str, Any]:
-    """The shape by the names of ``transformers``."""
-    shape = asdict(run_spec.shape)
-    return {
-        "model_type": shape["family"],
-        "num_hidden_layers": shape["layers"],
-        "hidden_size": shape["hidden"],
-        "num_attention_heads": shape["heads"],
-        "intermediate_size": shape["intermediate"],
-        "vocab_size": shape["vocabulary"],
-        "max_position_embeddings": shape["positions"],
-        "type_vocab_size": shape["token_types"],
-        "hidden_act": shape["activation"],
-        "layer_norm_eps": shape["epsilon"],
-        "hidden_dropout_prob": shape["dropout"],
-        "attention_probs_dropout_prob": shape["attention_dropout"],
-        "pad_token_id": 0,
-    }
+    replace_json(folder / "config.json", checkpoint_config(run_spec.shape, padding=0))
 
 
 if __name__ == "__main__":

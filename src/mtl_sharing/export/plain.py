@@ -1,13 +1,15 @@
 """A task's tower as the plain model of its family, in the words of ``transformers``."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.checkpoint import Tower, plain_weights
-from mtl_sharing.model.encoder.shape import EncoderShape
+from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
+from mtl_sharing.model.encoder.initialization import Tower
+from mtl_sharing.model.encoder.shape import EncoderShape, checkpoint_config
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.routing import StageCopies
 
@@ -19,18 +21,6 @@ CLASSES = {
 }
 # Families whose plain model has a pooler.
 WITH_POOLER = ("bert", "roberta")
-_BERT = {
-    "vocabulary": "vocab_size", "hidden": "hidden_size", "heads": "num_attention_heads",
-    "intermediate": "intermediate_size", "activation": "hidden_act",
-    "dropout": "hidden_dropout_prob", "attention_dropout": "attention_probs_dropout_prob",
-    "positions": "max_position_embeddings", "token_types": "type_vocab_size",
-    "epsilon": "layer_norm_eps",
-}  # fmt: skip
-_DISTILBERT = {
-    "vocabulary": "vocab_size", "hidden": "dim", "heads": "n_heads", "intermediate": "hidden_dim",
-    "activation": "activation", "dropout": "dropout", "attention_dropout": "attention_dropout",
-    "positions": "max_position_embeddings",
-}  # fmt: skip
 
 
 def obstacles(architecture: Architecture) -> list[str]:
@@ -79,14 +69,8 @@ def plain_config(shape: EncoderShape, layers: int, padding: int) -> dict[str, An
         layers: how many it has.
         padding: the id of the token that pads; in RoBERTa positions are counted from it.
     """
-    distilbert = shape.family == "distilbert"
-    names = _DISTILBERT if distilbert else _BERT
-    found = {theirs: getattr(shape, ours) for ours, theirs in names.items()}
-    found["n_layers" if distilbert else "num_hidden_layers"] = layers
-    if shape.family == "electra":
-        found["embedding_size"] = shape.embedding
     head = {"model_type": shape.family, "architectures": [CLASSES[shape.family]]}
-    return head | found | {"pad_token_id": padding, "dtype": "float32"}
+    return head | checkpoint_config(replace(shape, layers=layers), padding) | {"dtype": "float32"}
 
 
 def task_tower(encoder: PlannedEncoder, task: str, layers: int, pooler: bool) -> Tower:
@@ -111,4 +95,4 @@ def model_weights(
 ) -> dict[str, Tensor]:
     """The plain model's weights by their names in ``transformers``."""
     layers, pooler = layers_read(architecture, task), pools_in_model(architecture, task)
-    return plain_weights(task_tower(encoder, task, layers, pooler), architecture.encoder.family)
+    return checkpoint_weights(task_tower(encoder, task, layers, pooler), architecture.encoder.family)

@@ -18,8 +18,8 @@ from mtl_sharing.config.identity import OF_SHARED_WEIGHTS, baseline_settings, de
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.model.encoder.checkpoint import Tower
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
+from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.plan.settings import SharingConfig
 from mtl_sharing.score.reference import UNTUNED

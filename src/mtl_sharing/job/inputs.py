@@ -22,8 +22,8 @@ from mtl_sharing.data.tokens.tokenizing import check_vocabulary, load_tokenizer,
 from mtl_sharing.errors import one_of
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.encoder.checkpoint import load_tower
-from mtl_sharing.model.encoder.initialization import Tower, random_tower
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
+from mtl_sharing.model.encoder.initialization import Tower, random_tower
 from mtl_sharing.run_folder.layout import TOKENIZER
 from mtl_sharing.utils.files import replace_text
 
@@ -162,11 +162,11 @@ def _tower(run_spec: RunSpec) -> Tower:
     # A pooler that no head reads is ignored like any other weight without use.
     shape = replace(run_spec.shape, pooler=run_spec.architecture.pooler)
     loaded = load_tower(path, shape, seed)
-    if loaded.dropped:
-        prefixes = dict.fromkeys(name.partition(".")[0] for name in loaded.dropped)
+    if loaded.ignored:
+        prefixes = dict.fromkeys(name.partition(".")[0] for name in loaded.ignored)
         log.info("ignored checkpoint weights: %s", one_of(f"{prefix}.*" for prefix in prefixes))
-    if loaded.fresh:
-        log.warning("not in the checkpoint, initialised at random: %s", one_of(loaded.fresh))
+    if loaded.random:
+        log.warning("not in the checkpoint, initialised at random: %s", one_of(loaded.random))
     if loaded.zeros:
         log.info("not in the checkpoint, initialised with 0: %s", one_of(loaded.zeros))
     return loaded.tower

@@ -24,8 +24,8 @@ from mtl_sharing.job.components import (
 )
 from mtl_sharing.job.validation import check_reference, check_settings
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, read_config
+from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.shape import SHAPE_FIELDS, EncoderShape, resolve_shape
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.aggregation import SUM

@@ -11,8 +11,8 @@ from mtl_sharing.errors import UserError, check_known, one_of
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.activations import ACTIVATIONS
 from mtl_sharing.model.encoder.attention import SequenceLayout
-from mtl_sharing.model.encoder.checkpoint import draw_linear, random_source
 from mtl_sharing.model.encoder.dropout import Dropout
+from mtl_sharing.model.encoder.initialization import draw_linear, random_source
 from mtl_sharing.model.routing import JoinedRow, StageCopies, Stream, row_of_each
 from mtl_sharing.model.specs import HeadShape, TaskHead
 from mtl_sharing.plan import Stage

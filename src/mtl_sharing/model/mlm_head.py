@@ -11,12 +11,8 @@ from torch import Tensor, nn
 
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.model.encoder.activations import ACTIVATIONS
-from mtl_sharing.model.encoder.checkpoint import (
-    check_weights,
-    plain_names,
-    random_source,
-    read_weights,
-)
+from mtl_sharing.model.encoder.checkpoint import check_weights, read_weights, standard_names
+from mtl_sharing.model.encoder.initialization import random_source
 from mtl_sharing.model.encoder.layers import Embeddings
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
@@ -159,7 +155,7 @@ def load_mlm_head(path: Path, shape: EncoderShape) -> HeadState | None:
     Raises:
         UserError: a damaged file, or a head with weights that are missing or of another size.
     """
-    theirs, names = plain_names(read_weights(path), shape.family), _FAMILIES[shape.family]
+    theirs, names = standard_names(read_weights(path), shape.family), _FAMILIES[shape.family]
     sources = {
         f"{ours}.{part}": (f"{module}.{part}",)
         for ours, module in (("dense", names.dense), ("norm", names.norm))

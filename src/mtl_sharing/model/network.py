@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.checkpoint import Tower
+from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.layers import VectorNorm
 from mtl_sharing.model.heads import Heads
 from mtl_sharing.model.lanes import upstream_outputs

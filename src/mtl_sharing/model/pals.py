@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mtl_sharing.model.encoder.activations import ACTIVATIONS
 from mtl_sharing.model.encoder.attention import SequenceLayout, packed_attention
-from mtl_sharing.model.encoder.checkpoint import draw_linear, random_source
+from mtl_sharing.model.encoder.initialization import draw_linear, random_source
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.routing import JoinedRow, Stream
 from mtl_sharing.model.specs import PalShape

@@ -10,7 +10,7 @@ from mtl_sharing.batch import PackedBatch
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder import attention
 from mtl_sharing.model.encoder.attention import SequenceLayout
-from mtl_sharing.model.encoder.checkpoint import Tower
+from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.layers import make_stage
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.pals import Pals, one_task_each

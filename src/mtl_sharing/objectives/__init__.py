@@ -1,0 +1,1 @@
+"""Training objectives: losses, loss weighting, gradient aggregation, regularizers and ties."""

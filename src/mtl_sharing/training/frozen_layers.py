@@ -27,7 +27,7 @@ from mtl_sharing.data.tokens.stored_states import (
     to_array,
 )
 from mtl_sharing.data.tokens.tokenizing import TokenRows
-from mtl_sharing.model.encoder.checkpoint import Tower
+from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.planned_encoder import PlannedEncoder, first_tokens, mean_tokens
 from mtl_sharing.model.routing import JoinedRow

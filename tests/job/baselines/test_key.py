@@ -13,7 +13,7 @@ from mtl_sharing.job.baseline_key import baseline_config, baseline_key, made_fro
 from mtl_sharing.job.baselines import own_key
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.spec import resolve_spec
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.score.reference import SEPARATE, UNTUNED
 from mtl_sharing.training.settings import PhaseConfig
 from support import QUICK, load_config

@@ -12,7 +12,7 @@ from mtl_sharing.cache.entry import read_entry
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
-from mtl_sharing.model.encoder.checkpoint import random_tower
+from mtl_sharing.model.encoder.initialization import random_tower
 
 # Dropout everywhere, so that runs are equal only if every random draw is. A large epsilon, since
 # AdamW makes whole steps of gradients that are nothing but rounding.

@@ -1,0 +1,1 @@
+"""One encoder tower: its shape, its layers on packed rows, and its checkpoints."""

@@ -1,4 +1,4 @@
-"""The activations that a config may name."""
+"""Activation functions by the names that a config may use."""
 
 from collections.abc import Callable
 
@@ -16,5 +16,5 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "identity": lambda x: x,
 }
-# Their gradient is made from what went in; that of the others from what came out.
-KEEP_INPUT = frozenset({"gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"})
+# Autograd saves the input of these for their gradient, and the output of the others.
+SAVES_INPUT = frozenset({"gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"})

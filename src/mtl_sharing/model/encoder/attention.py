@@ -1,4 +1,4 @@
-"""Self-attention over packed rows: products stay inside each sequence."""
+"""Self-attention over packed rows, within each sequence."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ _REGISTER = 16
 
 @dataclass(frozen=True, eq=False)
 class SequenceLayout:
-    """Where the tokens of some packed sequences lie in a padded grid of sequence by position.
+    """Cells of packed sequences in a padded grid of sequence by position.
 
     Attributes:
         sequences: B.
         longest: tokens of the longest sequence, the grid's width.
         tokens: N, real tokens.
-        index: cell of each token in the flattened grid, shape (N,); None when every sequence
-            has the same length, so that the packed row is the grid.
-        mask: added to attention scores, 0 at tokens and -inf at padding, shape (B, 1, 1, longest);
+        index: cell of each token in the flattened grid, shape (N,). None when all sequences have
+            the same length, because the packed row then is the grid.
+        mask: added to attention scores, 0 at tokens and -inf at padding, shape (B, 1, 1, longest).
             None together with ``index``.
         starts: row of each sequence's first token, shape (B,).
     """
@@ -55,17 +55,19 @@ class SequenceLayout:
     def sequence_of_token(self) -> Tensor:
         """Number of the sequence that each token belongs to, shape (N,)."""
         numbers = torch.arange(self.sequences, device=self.starts.device)
-        grid = numbers.repeat_interleave(self.longest)
-        return grid if self.index is None else grid[self.index]
+        return self._real(numbers.repeat_interleave(self.longest))
 
     def positions(self) -> Tensor:
         """Position of each token in its own sequence, shape (N,)."""
-        grid = torch.arange(self.longest, device=self.starts.device).repeat(self.sequences)
-        return grid if self.index is None else grid[self.index]
+        numbers = torch.arange(self.longest, device=self.starts.device)
+        return self._real(numbers.repeat(self.sequences))
+
+    def _real(self, cells: Tensor) -> Tensor:
+        return cells if self.index is None else cells[self.index]
 
 
-# Indexing both ways would make autograd add into zeros row by row. No cell is used twice here,
-# so a plain copy is exact, and faster.
+# Autograd's backward pass of plain indexing adds row by row into zeros. No cell is used twice
+# here, so a copy is exact, and faster.
 class _Pad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, index: Tensor, cells: int) -> Tensor:
@@ -95,53 +97,57 @@ class _Unpad(torch.autograd.Function):
 def packed_attention(
     qkv: Tensor, layouts: Sequence[SequenceLayout], heads: int, dropout: float
 ) -> Tensor:
-    """Multi-head attention of each sequence over itself.
+    """Multi-head attention of each sequence over itself (Vaswani et al. 2017).
 
     Args:
         qkv: queries, keys and values side by side, shape (N, 3 H).
-        layouts: one for each run of sequences, in the order of the rows; each run is padded for
-            itself, so that long texts of one task cost the others nothing.
+        layouts: one for each chunk of sequences, in the order of the rows.
         heads: number of heads, a divisor of H.
         dropout: rate at which attention weights are dropped; 0 outside training.
 
     Returns:
         The attended values, shape (N, H).
     """
-    if _takes_flash(qkv, qkv.shape[1] // (3 * heads)):
+    if supports_flash(qkv, qkv.shape[1] // (3 * heads)):
         query, key, value = qkv.view(len(qkv), 3, heads, -1).unbind(1)
         ends, longest = _ends(layouts), max(layout.longest for layout in layouts)
         return flash_attention(query, key, value, (ends, ends), (longest, longest), dropout)
-    runs = qkv.split([layout.tokens for layout in layouts]) if len(layouts) > 1 else [qkv]
-    attended = [_attend(*pair, heads, dropout) for pair in zip(runs, layouts, strict=True)]
+    # Each chunk has padding of its own, so that one task's long texts cost the others nothing.
+    chunks = qkv.split([layout.tokens for layout in layouts]) if len(layouts) > 1 else [qkv]
+    attended = []
+    for chunk, layout in zip(chunks, layouts, strict=True):
+        query, key, value = _grid(chunk, layout, 3, heads)
+        cells = _attend(query, key, value, layout.mask, dropout)
+        flat = cells.transpose(1, 2).reshape(-1, qkv.shape[1] // 3)
+        attended.append(flat if layout.index is None else _Unpad.apply(flat, layout.index))
     return torch.cat(attended) if len(attended) > 1 else attended[0]
 
 
 def first_token_attention(
     query: Tensor, key_value: Tensor, layouts: Sequence[SequenceLayout], heads: int, dropout: float
 ) -> Tensor:
-    """What :func:`packed_attention` gives for each sequence's first token alone.
+    """The result of :func:`packed_attention` for each sequence's first token alone.
 
     Args:
-        query: of first tokens, shape (B, H).
+        query: queries of first tokens, shape (B, H).
         key_value: keys and values of all tokens side by side, shape (N, 2 H).
 
     Returns:
         The attended values, shape (B, H).
     """
-    if _takes_flash(query, query.shape[1] // heads):
+    if supports_flash(query, query.shape[1] // heads):
         key, value = key_value.view(len(key_value), 2, heads, -1).unbind(1)
         ends, longest = _ends(layouts), max(layout.longest for layout in layouts)
         ones = torch.arange(len(ends), dtype=ends.dtype, device=ends.device)
-        asked = query.view(len(query), heads, -1)
-        return flash_attention(asked, key, value, (ones, ends), (1, longest), dropout)
+        queries = query.view(len(query), heads, -1)
+        return flash_attention(queries, key, value, (ones, ends), (1, longest), dropout)
     attended = []
-    queries = query.split([layout.sequences for layout in layouts])
-    runs = key_value.split([layout.tokens for layout in layouts])
-    for asked, rows, layout in zip(queries, runs, layouts, strict=True):
-        key, value = _grid(rows, layout, 2, heads)
-        one = asked.view(layout.sequences, heads, 1, -1)
-        found = _products(one, key, value, layout.mask, dropout)
-        attended.append(found.reshape(asked.shape))
+    queries_of = query.split([layout.sequences for layout in layouts])
+    chunks = key_value.split([layout.tokens for layout in layouts])
+    for first, chunk, layout in zip(queries_of, chunks, layouts, strict=True):
+        key, value = _grid(chunk, layout, 2, heads)
+        queries = first.view(layout.sequences, heads, 1, -1)
+        attended.append(_attend(queries, key, value, layout.mask, dropout).reshape(first.shape))
     return torch.cat(attended) if len(attended) > 1 else attended[0]
 
 
@@ -155,25 +161,25 @@ def flash_attention(
 ) -> Tensor:
     """Attention inside each sequence of packed rows, by the variable-length kernel of a GPU.
 
-    FlashAttention-2 (Dao 2023). torch's own function for it, ``varlen_attn``, knows no dropout.
+    FlashAttention-2 (Dao 2023). torch's public function for it, ``varlen_attn``, has no dropout.
 
     Args:
-        query, key, value: (N, heads, d) in half precision; queries may have a length of their own.
-        ends: where each sequence ends, int32, with a 0 in front, of queries and of keys.
-        longest: tokens of the longest sequence, of queries and of keys.
+        query, key, value: (N, heads, d) in half precision. Queries may have another N.
+        ends: ends of the sequences after a leading 0, int32, for queries and for keys.
+        longest: tokens of the longest sequence, for queries and for keys.
 
     Returns:
         The attended values, shape (N of queries, heads d).
     """
-    found = torch.ops.aten._flash_attention_forward(
+    outputs = torch.ops.aten._flash_attention_forward(
         query, key, value, *ends, *longest, dropout, False, False, scale=query.shape[-1] ** -0.5
     )
-    attended: Tensor = found[0].flatten(1)
+    attended: Tensor = outputs[0].flatten(1)
     return attended
 
 
-def _takes_flash(rows: Tensor, width: int) -> bool:
-    """Whether that kernel takes heads of this width, on this device, in this precision."""
+def supports_flash(rows: Tensor, width: int) -> bool:
+    """Whether the kernel supports heads of this width, on this device, in this precision."""
     if not rows.is_cuda or rows.dtype not in (torch.bfloat16, torch.float16):
         return False
     capable = torch.cuda.get_device_capability(rows.device) >= (8, 0)
@@ -187,7 +193,7 @@ def _ends(layouts: Sequence[SequenceLayout]) -> Tensor:
 
 
 def _starts(layouts: Sequence[SequenceLayout]) -> Tensor:
-    """The row of every sequence's first token in a joined row, shape (B,)."""
+    """The row of every sequence's first token in joined rows, shape (B,)."""
     offsets = itertools.accumulate((layout.tokens for layout in layouts), initial=0)
     starts = [layout.starts + offset for layout, offset in zip(layouts, offsets, strict=False)]
     return torch.cat(starts) if len(starts) > 1 else starts[0]
@@ -195,15 +201,8 @@ def _starts(layouts: Sequence[SequenceLayout]) -> Tensor:
 
 def first_tokens(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
     """The rows of every sequence's first token: (N, H) to (B, H)."""
-    found: Tensor = _Unpad.apply(rows, _starts(layouts))
-    return found
-
-
-def _attend(rows: Tensor, layout: SequenceLayout, heads: int, dropout: float) -> Tensor:
-    query, key, value = _grid(rows, layout, 3, heads)
-    attended = _products(query, key, value, layout.mask, dropout)
-    flat = attended.transpose(1, 2).reshape(-1, rows.shape[1] // 3)
-    return flat if layout.index is None else _Unpad.apply(flat, layout.index)
+    first: Tensor = _Unpad.apply(rows, _starts(layouts))
+    return first
 
 
 def _grid(rows: Tensor, layout: SequenceLayout, parts: int, heads: int) -> Tensor:
@@ -214,14 +213,14 @@ def _grid(rows: Tensor, layout: SequenceLayout, parts: int, heads: int) -> Tenso
     return split.permute(2, 0, 3, 1, 4)
 
 
-def _products(
+def _attend(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
 ) -> Tensor:
-    """``softmax(q k' / sqrt(d) + mask) v`` for queries (B, heads, Q, d), others longest for Q."""
+    """``softmax(q k' / sqrt(d) + mask) v``: query (B, heads, Q, d), key and value with longest."""
     if query.is_cuda:
         mask = None if mask is None else mask.to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, mask, dropout)
-    # On a CPU plain products beat the fused kernel, whose backward with a mask is slow.
+    # On a CPU plain products beat the fused kernel, whose backward pass with a mask is slow.
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     weights = _softmax(scores if mask is None else scores + mask)
     return drop(weights, dropout).to(value.dtype) @ value
@@ -232,6 +231,6 @@ def _softmax(scores: Tensor) -> Tensor:
     length = scores.shape[-1]
     if length >= _REGISTER:
         return torch.softmax(scores, dim=-1)
-    # Rows shorter than a vector register are worked off number by number, 15 times as slow.
-    longer = F.pad(scores, (0, _REGISTER - length), value=float("-inf"))
-    return torch.softmax(longer, dim=-1)[..., :length]
+    # torch computes rows shorter than a vector register number by number, 15 times as slowly.
+    padded = F.pad(scores, (0, _REGISTER - length), value=float("-inf"))
+    return torch.softmax(padded, dim=-1)[..., :length]

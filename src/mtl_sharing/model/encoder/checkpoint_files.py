@@ -1,4 +1,4 @@
-"""Finds the files of a checkpoint: a local folder, an installed package, or a hub id."""
+"""Finds a checkpoint's files in a local folder, an installed package or a hub repository."""
 
 import json
 from importlib import resources
@@ -14,10 +14,10 @@ _PACKAGE = "pkg://"
 
 
 def checkpoint_folder(source: str, where: str = "encoder.checkpoint") -> Path:
-    """The local folder of ``source``, fetched from the hub when it is a hub id.
+    """The local folder of ``source``, downloaded when it is a hub id.
 
     Raises:
-        UserError: no such folder, package or hub id, or no network to ask the hub.
+        UserError: no such folder, package or hub id, or no network.
     """
     if source.startswith(_PACKAGE):
         return _package_folder(source, where)
@@ -33,7 +33,7 @@ def _package_folder(source: str, where: str) -> Path:
     package, _, inside = source.removeprefix(_PACKAGE).partition("/")
     try:
         folder = Path(str(resources.files(package) / inside))
-    except (ImportError, TypeError, ValueError):  # TypeError: a module that is no package
+    except (ImportError, TypeError, ValueError):  # TypeError: a module, not a package
         hint = f"an installed package (pip install {package.replace('_', '-')})"
         raise UserError(where, source, hint) from None
     if not folder.is_dir():
@@ -46,26 +46,26 @@ def _hub_folder(source: str, where: str) -> Path:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     from huggingface_hub.errors import RepositoryNotFoundError as NotFound
 
-    wanted = [*_CONFIG_FILES, *TOKENIZER_FILES]
+    names = [*_CONFIG_FILES, *TOKENIZER_FILES]
     try:
-        folder = Path(snapshot_download(source, allow_patterns=[*wanted, WEIGHT_FILES[0]]))
+        folder = Path(snapshot_download(source, allow_patterns=[*names, WEIGHT_FILES[0]]))
+        # Most repositories have both forms, so the second is downloaded only without the first.
         if not (folder / WEIGHT_FILES[0]).exists():
-            folder = Path(snapshot_download(source, allow_patterns=[*wanted, WEIGHT_FILES[1]]))
+            folder = Path(snapshot_download(source, allow_patterns=[*names, WEIGHT_FILES[1]]))
         return folder
     except (NotFound, HFValidationError):
         raise UserError(where, source, "the id of a public hub repository") from None
     except (LocalEntryNotFoundError, OSError):
-        allowed = "network to the hub, or a local folder, or pkg://package/folder"
-        raise UserError(
-            where, f"{source}, which is no folder here, and the hub cannot be reached", allowed
-        ) from None
+        found = f"{source}, which is no local folder, and no connection to the hub"
+        allowed = "network access to the hub, a local folder or pkg://package/folder"
+        raise UserError(where, found, allowed) from None
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The checkpoint's config.json.
+    """The content of the checkpoint's config.json.
 
     Raises:
-        UserError: it is missing or is no JSON object.
+        UserError: no file, or no JSON object.
     """
     path = folder / "config.json"
     try:
@@ -80,10 +80,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_file(folder: Path) -> Path:
-    """The file that holds the weights, safetensors first.
+    """The weight file in a checkpoint's folder, safetensors before ``.bin``.
 
     Raises:
-        UserError: the folder has none.
+        UserError: the folder has neither.
     """
     for name in WEIGHT_FILES:
         if (folder / name).is_file():

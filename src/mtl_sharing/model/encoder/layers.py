@@ -1,9 +1,9 @@
-"""The stages of one post-layer-norm encoder tower, on packed rows.
+"""The stages of a post-layer-norm encoder tower, on packed rows.
 
-Every stage is called with the rows of the tasks that share it and the layouts of their sequences.
+Every stage takes the rows of the tasks that share it and the layouts of their sequences.
 
 One set of modules serves BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), ELECTRA (Clark et
-al. 2020) and DistilBERT (Sanh et al. 2019): they differ in their tables and in their names only.
+al. 2020) and DistilBERT (Sanh et al. 2019). They differ in their embeddings and in names only.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_sharing.model.encoder.activations import ACTIVATIONS, KEEP_INPUT
+from mtl_sharing.model.encoder.activations import ACTIVATIONS, SAVES_INPUT
 from mtl_sharing.model.encoder.attention import (
     SequenceLayout,
     first_token_attention,
@@ -25,8 +25,20 @@ from mtl_sharing.model.encoder.recomputing import recomputed
 from mtl_sharing.model.encoder.shape import EncoderShape
 
 
+def make_stage(name: str, shape: EncoderShape) -> nn.Module:
+    """Makes the stage ``embeddings``, ``layer.<i>`` or ``pooler``, untrained."""
+    kinds: dict[str, type[nn.Module]] = {"embeddings": Embeddings, "pooler": Pooler}
+    return kinds.get(name, EncoderLayer)(shape)
+
+
+def tower_stages(shape: EncoderShape) -> list[str]:
+    """Names of the stages of one tower, bottom to top."""
+    layers = [f"layer.{depth}" for depth in range(shape.layers)]
+    return ["embeddings", *layers, *(["pooler"] if shape.pooler else [])]
+
+
 class _Table(nn.Embedding):
-    """A table whose numbers are set by a tower's state, so that none are drawn here.
+    """An embedding that draws no random weights, since a tower's state sets them.
 
     Drawing them on the meta device would import torch's compiler (1.5 s, 70 MB).
     """
@@ -36,18 +48,18 @@ class _Table(nn.Embedding):
 
 
 class Embeddings(nn.Module):
-    """Token, position and token-type embeddings, summed, normalised, projected where narrower.
+    """Sum of token, position and token-type embeddings, normalised.
 
-    Where the shape has tags, those of each token's word are part of the sum.
+    Where the shape has tags, the embeddings of each token's tags are part of the sum. Where the
+    embeddings are narrower than the hidden states, a projection follows.
     """
 
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
         self.word = _Table(shape.vocabulary, shape.embedding)
         self.position = _Table(shape.positions, shape.embedding)
-        kinds = shape.token_types
-        self.token_type = _Table(kinds, shape.embedding) if kinds else None
-        pos, entities = shape.pos_tags, shape.entity_types
+        types, pos, entities = shape.token_types, shape.pos_tags, shape.entity_types
+        self.token_type = _Table(types, shape.embedding) if types else None
         self.pos_tag = _Table(pos, shape.embedding) if pos else None
         self.entity_type = _Table(entities, shape.embedding) if entities else None
         self.norm = nn.LayerNorm(shape.embedding, shape.epsilon)
@@ -57,9 +69,9 @@ class Embeddings(nn.Module):
         self.offset = shape.position_offset
 
     def forward(self, ids: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
-        """Token ids and token types side by side, (N, 2), to rows (N, H).
+        """Maps token ids and token types side by side, (N, 2), to rows (N, H).
 
-        Where the shape has tags, part of speech and entity type stand beside them, (N, 4).
+        Where the shape has tags, part of speech and entity type follow them, (N, 4).
         """
         positions = torch.cat([layout.positions() for layout in layouts])
         rows = self.word(ids[:, 0]) + self.position(positions + self.offset)
@@ -89,7 +101,7 @@ class EncoderLayer(nn.Module):
         self.output_norm = nn.LayerNorm(hidden, shape.epsilon)
         self.dropout = Dropout(shape.dropout)
         self.activation = ACTIVATIONS[shape.activation]
-        self.keeps_input = shape.activation in KEEP_INPUT
+        self.saves_input = shape.activation in SAVES_INPUT
         self.heads, self.attention_dropout = shape.heads, shape.attention_dropout
 
     def forward(
@@ -99,45 +111,39 @@ class EncoderLayer(nn.Module):
         added: Tensor | None = None,
         first_only: bool = False,
     ) -> Tensor:
-        """Rows (N, H) of the sequences that ``layouts`` describes, to rows (N, H).
+        """Maps rows (N, H) of the sequences in ``layouts`` to rows (N, H).
 
         Args:
-            added: (N, H), goes inside the second layer norm.
-            first_only: gives the rows (B, H) of first tokens alone, and computes no others: they
-                need every token's key and value, but nobody reads what the others would become.
+            added: output of an adapter, (N, H), added before the second layer norm.
+            first_only: returns the rows (B, H) of first tokens alone and computes no others.
         """
+        dropout = self.attention_dropout if self.training else 0.0
         if first_only:
-            first = first_tokens(rows, layouts)
-            attended = self._first_attended(first, rows, layouts)
-            rows = first
-            added = None if added is None else first_tokens(added, layouts)
+            # Keys and values need every token, queries and all that follows only the first ones.
+            first, width = first_tokens(rows, layouts), self.attention_output.in_features
+            weights, biases = (
+                p.split([width, 2 * width]) for p in (self.qkv.weight, self.qkv.bias)
+            )
+            query = F.linear(first, weights[0], biases[0])
+            key_value = F.linear(rows, weights[1], biases[1])
+            attended = first_token_attention(query, key_value, layouts, self.heads, dropout)
+            rows, added = first, None if added is None else first_tokens(added, layouts)
         else:
-            attended = packed_attention(self.qkv(rows), layouts, self.heads, self._drops())
+            attended = packed_attention(self.qkv(rows), layouts, self.heads, dropout)
         sums = add_dropout(rows, self.attention_output(attended), self.dropout.rate)
         rows = self.attention_norm(sums)
-        sums = add_dropout(rows, self._fed_forward(rows), self.dropout.rate)
+        sums = add_dropout(rows, self._feed_forward(rows), self.dropout.rate)
         return self.output_norm(sums if added is None else sums + added)
 
-    def _fed_forward(self, rows: Tensor) -> Tensor:
+    def _feed_forward(self, rows: Tensor) -> Tensor:
         inner = self.up(rows)
         active = self.activation(inner)
-        if not self.keeps_input:
+        if not self.saves_input:
             return cast(Tensor, self.down(active))
-        # Its input is kept for its own gradient: the largest state of the layer, once is enough.
+        # The activation saves its input, the layer's largest state, so ``down`` need not save the
+        # output, too: it is recomputed.
         with recomputed(active, lambda: self.activation(inner)):
             return cast(Tensor, self.down(active))
-
-    def _first_attended(
-        self, first: Tensor, rows: Tensor, layouts: Sequence[SequenceLayout]
-    ) -> Tensor:
-        sizes = [self.attention_output.in_features, 2 * self.attention_output.in_features]
-        weights, biases = self.qkv.weight.split(sizes), self.qkv.bias.split(sizes)
-        query = F.linear(first, weights[0], biases[0])
-        key_value = F.linear(rows, weights[1], biases[1])
-        return first_token_attention(query, key_value, layouts, self.heads, self._drops())
-
-    def _drops(self) -> float:
-        return self.attention_dropout if self.training else 0.0
 
 
 class Pooler(nn.Module):
@@ -148,7 +154,7 @@ class Pooler(nn.Module):
         self.dense = nn.Linear(shape.hidden, shape.hidden)
 
     def forward(self, first: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
-        """States of first tokens (B, H) to pooled vectors (B, H)."""
+        """Maps states of first tokens (B, H) to pooled vectors (B, H)."""
         return torch.tanh(self.dense(first))
 
 
@@ -161,17 +167,5 @@ class VectorNorm(nn.LayerNorm):
     def forward(  # type: ignore[override]
         self, vectors: Tensor, layouts: Sequence[SequenceLayout]
     ) -> Tensor:
-        """Vectors (B, H) to vectors (B, H)."""
+        """Maps vectors (B, H) to vectors (B, H)."""
         return super().forward(vectors)
-
-
-def make_stage(name: str, shape: EncoderShape) -> nn.Module:
-    """An untrained copy of the stage ``embeddings``, ``layer.<i>`` or ``pooler``."""
-    kinds: dict[str, type[nn.Module]] = {"embeddings": Embeddings, "pooler": Pooler}
-    return kinds.get(name, EncoderLayer)(shape)
-
-
-def tower_stages(shape: EncoderShape) -> list[str]:
-    """Names of the stages of one tower, bottom to top."""
-    layers = [f"layer.{depth}" for depth in range(shape.layers)]
-    return ["embeddings", *layers, *(["pooler"] if shape.pooler else [])]

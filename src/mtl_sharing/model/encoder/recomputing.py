@@ -1,4 +1,4 @@
-"""Memory for a little time: values that the backward pass makes anew instead of keeping them."""
+"""Recomputes cheap values in the backward pass instead of storing them."""
 
 import contextlib
 from collections.abc import Callable
@@ -9,23 +9,22 @@ from torch import Tensor
 
 
 def recomputed(
-    values: Tensor, again: Callable[[], Tensor]
+    values: Tensor, recompute: Callable[[], Tensor]
 ) -> contextlib.AbstractContextManager[object]:
-    """While it lasts, autograd does not keep ``values``: where it needs them, it calls ``again``.
+    """Context in which autograd does not save ``values`` but calls ``recompute`` for them.
 
     Chen et al. 2016 (sublinear memory cost), for single cheap values.
     """
     if not torch.is_grad_enabled():
         return contextlib.nullcontext()
-    # The tensor itself must not be held by what follows.
+    # The hooks keep the address: a reference to the tensor itself would keep its memory.
     address, shape = values.data_ptr(), values.shape
 
     def pack(saved: Tensor) -> Tensor | None:
         same = saved.data_ptr() == address and saved.shape == shape
         return None if same else saved
 
-    def unpack(kept: Any) -> Tensor:
-        found: Tensor = again() if kept is None else kept
-        return found
+    def unpack(saved: Any) -> Any:
+        return recompute() if saved is None else saved
 
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)

@@ -1,4 +1,4 @@
-"""The shape of one encoder tower, and how many parameters each of its stages has. No torch."""
+"""The shape of an encoder tower, from the config and a checkpoint's config.json. No torch."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -8,14 +8,40 @@ from mtl_sharing.errors import UserError, check_above, check_known, check_range,
 FAMILIES = ("bert", "roberta", "electra", "distilbert")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
-# ``model_type`` of a checkpoint's config.json to the family whose architecture it has.
+# ``model_type`` of a checkpoint's config.json to the family that has its architecture.
 _MODEL_TYPES = {name: name for name in FAMILIES} | {
     "xlm-roberta": "roberta",
     "camembert": "roberta",
 }
 
+# Field to its name in config.json, in the order that a written config.json has.
+_BERT_NAMES = {
+    "vocabulary": "vocab_size", "hidden": "hidden_size", "heads": "num_attention_heads",
+    "intermediate": "intermediate_size", "activation": "hidden_act",
+    "dropout": "hidden_dropout_prob", "attention_dropout": "attention_probs_dropout_prob",
+    "positions": "max_position_embeddings", "token_types": "type_vocab_size",
+    "epsilon": "layer_norm_eps", "layers": "num_hidden_layers",
+}  # fmt: skip
+_NAMES = {
+    "bert": _BERT_NAMES,
+    "roberta": _BERT_NAMES,
+    "electra": _BERT_NAMES | {"embedding": "embedding_size"},
+    "distilbert": {
+        "vocabulary": "vocab_size", "hidden": "dim", "heads": "n_heads",
+        "intermediate": "hidden_dim", "activation": "activation", "dropout": "dropout",
+        "attention_dropout": "attention_dropout", "positions": "max_position_embeddings",
+        "layers": "n_layers",
+    },
+}  # fmt: skip
+# Values of fields that a config.json may leave out, or that a family has no name for.
+_DEFAULTS: dict[str, Any] = {
+    "activation": "gelu", "dropout": 0.1, "attention_dropout": 0.1, "token_types": 2,
+    "epsilon": 1e-12,
+}  # fmt: skip
+_FAMILY_DEFAULTS = {"electra": {"embedding": 128}, "distilbert": {"token_types": 0}}
+_POOLER_FAMILIES = ("bert", "roberta")
 
-_LOWEST = {
+_MINIMUM = {
     "layers": 1, "hidden": 1, "heads": 1, "intermediate": 1, "vocabulary": 5, "positions": 8,
     "position_offset": 0, "token_types": 0, "embedding": 1,
 }  # fmt: skip
@@ -23,12 +49,12 @@ _LOWEST = {
 
 @dataclass
 class EncoderConfig:
-    """The ``encoder`` config group. A null field is taken from the checkpoint's config.json.
+    """The ``encoder`` config group. A null field takes the value of the checkpoint's config.json.
 
     Attributes:
         checkpoint: local folder, hub id or ``pkg://package/folder``; null gives random weights.
-        tokenizer: where the tokenizer comes from, same forms; null takes the checkpoint's own,
-            or without one trains a WordPiece vocabulary on the suite's training texts.
+        tokenizer: source of the tokenizer, in the same forms. Null takes the checkpoint's own, or
+            without a checkpoint trains a WordPiece vocabulary on the suite's training texts.
         vocabulary: rows of the token embedding.
         positions: rows of the position embedding.
         position_offset: row of the first position (RoBERTa: padding id + 1).
@@ -58,11 +84,11 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Everything that fixes an encoder but its weights; fields as in :class:`EncoderConfig`.
+    """An encoder without its weights. Fields as in :class:`EncoderConfig`.
 
     Attributes:
-        pos_tags, entity_types: rows of the embeddings that tags add; 0 adds none. They come from
-            the text, neither from config group ``encoder`` nor from a checkpoint.
+        pos_tags, entity_types: rows of the tag embeddings; 0 has none. They depend on the text,
+            neither on config group ``encoder`` nor on a checkpoint.
     """
 
     family: str
@@ -86,8 +112,8 @@ class EncoderShape:
     def __post_init__(self) -> None:
         check_known("encoder.family", self.family, FAMILIES)
         check_known("encoder.activation", self.activation, ACTIVATIONS)
-        for name, low in _LOWEST.items():
-            check_range(f"encoder.{name}", getattr(self, name), low)
+        for name, minimum in _MINIMUM.items():
+            check_range(f"encoder.{name}", getattr(self, name), minimum)
         check_above("encoder.epsilon", self.epsilon, 0)
         if self.hidden % self.heads:
             found = f"{self.heads} heads for hidden width {self.hidden}"
@@ -122,39 +148,29 @@ class EncoderShape:
 SHAPE_FIELDS = tuple(
     field.name for field in fields(EncoderShape) if hasattr(EncoderConfig, field.name)
 )
-"""Fields of a shape that a config or a checkpoint gives."""
-# Fields that describe how weights are used in training, not what they are.
-_FREE_FIELDS = ("dropout", "attention_dropout")
+"""Fields of a shape that a config or a checkpoint sets."""
+# Fields in which a config may differ from its checkpoint: the weights fit either value.
+_FREE_FIELDS = ("dropout", "attention_dropout", "pooler")
 
 
 def resolve_shape(config: EncoderConfig, checkpoint: dict[str, Any] | None) -> EncoderShape:
-    """The shape that the config names, completed and checked by the checkpoint's config.json.
+    """The shape of the config, completed and checked by the checkpoint's config.json.
 
     Raises:
         UserError: the two disagree, or a field is in neither.
     """
-    found = None if checkpoint is None else checkpoint_shape(checkpoint)
+    loaded = None if checkpoint is None else checkpoint_shape(checkpoint)
     values: dict[str, Any] = {}
     for name in SHAPE_FIELDS:
-        wanted = getattr(config, name)
-        theirs = None if found is None else getattr(found, name)
-        if wanted is not None and theirs is not None and wanted != theirs:
-            _refuse_difference(name, wanted, theirs)
-        values[name] = theirs if wanted is None else wanted
+        value, theirs = getattr(config, name), getattr(loaded, name, None)
+        if None not in (value, theirs) and value != theirs and name not in _FREE_FIELDS:
+            allowed = f"{theirs}, as in the checkpoint's config.json (null takes the checkpoint's)"
+            raise UserError(f"encoder.{name}", value, allowed)
+        values[name] = theirs if value is None else value
         if values[name] is None:
             allowed = "a value, or an encoder.checkpoint that has one"
             raise UserError(f"encoder.{name}", "null", allowed)
     return EncoderShape(**values)
-
-
-def _refuse_difference(name: str, wanted: object, theirs: object) -> None:
-    if name in _FREE_FIELDS or name == "pooler":
-        return
-    raise UserError(
-        f"encoder.{name}",
-        wanted,
-        f"{theirs}, which the checkpoint's config.json says (null takes the checkpoint's)",
-    )
 
 
 def checkpoint_shape(config: dict[str, Any]) -> EncoderShape:
@@ -171,54 +187,28 @@ def checkpoint_shape(config: dict[str, Any]) -> EncoderShape:
         where = "encoder.checkpoint: position_embedding_type in config.json"
         raise UserError(where, config["position_embedding_type"], "absolute")
     family = _MODEL_TYPES[kind]
-    try:
-        return _distilbert(config) if family == "distilbert" else _bert_like(family, config)
-    except KeyError as error:
-        where = f"encoder.checkpoint: {error.args[0]} in config.json"
-        raise UserError(where, "nothing", "a complete config.json") from None
+    names = _NAMES[family]
+    values = _DEFAULTS | _FAMILY_DEFAULTS.get(family, {})
+    values |= {field: config[name] for field, name in names.items() if name in config}
+    missing = [name for field, name in names.items() if field not in values]
+    if missing:
+        where = f"encoder.checkpoint: {missing[0]} in config.json"
+        raise UserError(where, "nothing", "a complete config.json")
+    padding = config.get("pad_token_id")
+    # RoBERTa counts positions from the row after the padding id, which is 1 by default.
+    offset = (1 if padding is None else int(padding)) + 1 if family == "roberta" else 0
+    pooler = family in _POOLER_FAMILIES
+    values = {"embedding": values["hidden"], "position_offset": offset, "pooler": pooler} | values
+    return EncoderShape(family=family, **values)
 
 
-def _padding(config: dict[str, Any]) -> int:
-    found = config.get("pad_token_id")
-    return 1 if found is None else int(found)
+def checkpoint_config(shape: EncoderShape, padding: int) -> dict[str, Any]:
+    """The config.json of an encoder, by the names of ``transformers``.
 
+    The inverse of :func:`checkpoint_shape`, for shapes that the family can have.
 
-def _bert_like(family: str, config: dict[str, Any]) -> EncoderShape:
-    roberta, hidden = family == "roberta", config["hidden_size"]
-    return EncoderShape(
-        family=family,
-        layers=config["num_hidden_layers"],
-        hidden=hidden,
-        heads=config["num_attention_heads"],
-        intermediate=config["intermediate_size"],
-        vocabulary=config["vocab_size"],
-        positions=config["max_position_embeddings"],
-        position_offset=_padding(config) + 1 if roberta else 0,
-        token_types=config.get("type_vocab_size", 2),
-        embedding=config.get("embedding_size", 128) if family == "electra" else hidden,
-        activation=config.get("hidden_act", "gelu"),
-        epsilon=config.get("layer_norm_eps", 1e-12),
-        pooler=family != "electra",
-        dropout=config.get("hidden_dropout_prob", 0.1),
-        attention_dropout=config.get("attention_probs_dropout_prob", 0.1),
-    )
-
-
-def _distilbert(config: dict[str, Any]) -> EncoderShape:
-    return EncoderShape(
-        family="distilbert",
-        layers=config["n_layers"],
-        hidden=config["dim"],
-        heads=config["n_heads"],
-        intermediate=config["hidden_dim"],
-        vocabulary=config["vocab_size"],
-        positions=config["max_position_embeddings"],
-        position_offset=0,
-        token_types=0,
-        embedding=config["dim"],
-        activation=config.get("activation", "gelu"),
-        epsilon=1e-12,
-        pooler=False,
-        dropout=config.get("dropout", 0.1),
-        attention_dropout=config.get("attention_dropout", 0.1),
-    )
+    Args:
+        padding: id of the padding token. RoBERTa counts positions from it.
+    """
+    values = {name: getattr(shape, field) for field, name in _NAMES[shape.family].items()}
+    return {"model_type": shape.family, **values, "pad_token_id": padding}
