@@ -18,7 +18,7 @@ from mtl_sharing.plotting.lines import (
     means,
     thinned,
 )
-from mtl_sharing.plotting.style import NAMED, OTHER, choose_looks, drawing, rendered, wrap
+from mtl_sharing.plotting.style import NAMED, OTHER, choose_styles, drawing, rendered, wrap
 from mtl_sharing.plotting.trade_off import TradeOff, draw_trade_off
 
 LONG = "  sampler=annealed sampler.end=0.2 optimizer.lr=1e-4 encoder.checkpoint=a/long/name-of-it"
@@ -42,20 +42,20 @@ def trade_offs(names: list[str], seeds: int = 3) -> list[TradeOff]:
 
 
 def test_steps_are_whole_numbers():
-    figure = draw_curves([Panel("sst", (Line("I12", (20,), (0.5,)),))], choose_looks(["I12"]),
+    figure = draw_curves([Panel("sst", (Line("I12", (20,), (0.5,)),))], choose_styles(["I12"]),
                          "step", 3)  # fmt: skip
     ticks = figure.axes[0].get_xticks()
     assert len(ticks) and all(float(tick).is_integer() for tick in ticks)
 
 
 def test_every_named_group_has_a_look_of_its_own():
-    looks = choose_looks(labels(40), named=40)
+    looks = choose_styles(labels(40), named=40)
     assert len({(look.colour, look.mark) for look in looks.named.values()}) == 40
 
 
 def test_the_first_and_those_on_the_front_are_named():
     names = labels(40)
-    looks = choose_looks(names, first=[names[39], names[20]])
+    looks = choose_styles(names, first=[names[39], names[20]])
     assert len(looks.named) == NAMED
     assert set(looks.named) == {*names[: NAMED - 2], names[20], names[39]}
     assert looks.of(names[38]) is OTHER and looks.of(names[39]) is not OTHER
@@ -83,7 +83,7 @@ def test_a_long_line_keeps_its_ends():
 def test_names_on_the_front_cover_nothing(groups, seeds):
     names = labels(groups)
     points = trade_offs(names, seeds)
-    looks = choose_looks(names)
+    looks = choose_styles(names)
     with drawing():
         figure = draw_trade_off(points, looks)
         figure.canvas.draw()
@@ -113,7 +113,7 @@ def test_panels_leave_room_for_their_legend():
                   for _ in range(2))  # fmt: skip
     shown = [Panel(f"task {number}", lines) for number in range(5)]
     with drawing():
-        figure = draw_curves(shown, choose_looks(names), "step", 3)
+        figure = draw_curves(shown, choose_styles(names), "step", 3)
         figure.canvas.draw()
         boxes = [axes.get_tightbbox() for axes in figure.axes]
         legend = figure.legends[0].get_window_extent()
@@ -131,7 +131,7 @@ def test_svg_holds_its_words_and_is_the_same_each_time():
     with drawing():
         line = Line(strange, (1, 2), (0.5, 0.7))
         figures = [
-            draw_curves([Panel(strange, (line,))], choose_looks([strange]), "step", 2)
+            draw_curves([Panel(strange, (line,))], choose_styles([strange]), "step", 2)
             for _ in range(2)
         ]
         for kind in ("svg", "png", "pdf"):
@@ -155,7 +155,7 @@ def test_splits_schedules_cosines_and_histories_show_what_they_are_given():
         ]  # fmt: skip
         stages = ("embeddings", "layer.0", "pooler")
         panel = Panel("sst, quora", (Line("S2", (0, 1, 2), (0.3, -0.1, 0.2)),))
-        cosines = draw_cosines([panel], stages, choose_looks(["S2"]))
+        cosines = draw_cosines([panel], stages, choose_styles(["S2"]))
         ticks = [text.get_text() for text in cosines.axes[0].get_xticklabels()]
         assert ticks == ["embeddings", "0", "pooler"]
         history = draw_history({"complete": [(0, 0.5), (2, 0.7)]}, [(0, 0.5), (2, 0.7)], "keep")

@@ -1,25 +1,25 @@
-"""The lines of a run's training curves, read off its evaluations; ``records`` draws them."""
+"""Data of a run's training curves, read from the rows of metrics.csv."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from mtl_sharing.run_folder.metrics import MAIN, Row
 
-# The last two are of the split that judges: dev, or what was held out of train.
+# The last two are of the split that selects: dev, or the part held out of train.
 TRAINING, LOSS, METRIC = PANELS = ("training loss", "loss", "metric")
 PERFORMANCE = "performance"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure over the steps.
+    """One metric over the steps.
 
     Attributes:
         panel: one of :data:`PANELS`.
-        task: whose figure it is, or ``performance``, which is of all tasks.
-        points: step and value of each evaluation. A training loss ends with its phase, as that
-            of the next phase may be another loss.
+        task: name of the task, or ``performance``, the mean over all tasks.
+        points: step and value of each evaluation. A line of a training loss ends with its phase:
+            the next phase may have another loss.
     """
 
     panel: str
@@ -38,13 +38,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Curves:
-    """What the picture shows.
+    """Everything that the figure shows.
 
     Attributes:
-        metrics: each task and what it is measured by, in the order of the evaluations, so that
-            a task's place does not depend on what trained first; None where it never was.
-        spans: the phases in their order; none where there is the main training alone.
-        split: what judges: ``dev``, or ``select``, the part held out of train.
+        metrics: each task's metric, None if it was never evaluated. The order is that of the
+            evaluations, so that a task's colour does not depend on which trained first.
+        spans: the phases in order; empty for a main training alone.
+        split: the split that selects: ``dev``, or ``select``, the part held out of train.
     """
 
     lines: tuple[Line, ...]
@@ -53,7 +53,7 @@ class Curves:
     split: str = "dev"
 
     def title(self, panel: str) -> str:
-        """What stands over a panel."""
+        """The title of a panel."""
         return {TRAINING: panel, LOSS: f"{self.split} loss", METRIC: self.split}[panel]
 
 
@@ -63,46 +63,43 @@ def read_curves(history: Sequence[Row]) -> Curves:
     Args:
         history: the rows of metrics.csv in their order.
     """
-    trained = [line for phase, rows in _phases(history) for line in _training(phase, rows)]
-    judges = ("dev/", "select/")
-    parted = [tuple(name.split("/")) for name in _names(history) if name.startswith(judges)]
+    phases = [
+        (phase, list(rows))
+        for phase, rows in groupby(history, key=lambda row: str(row.get("phase", MAIN)))
+    ]
+    trained = [line for phase, rows in phases for line in _training_lines(phase, rows)]
+    names = _columns(history)
+    columns = [tuple(name.split("/")) for name in names if name.startswith(("dev/", "select/"))]
     evaluated = [
-        _line(history, LOSS if figure == "loss" else METRIC, task, f"{split}/{task}/{figure}")
-        for split, task, figure in parted
+        _line(history, LOSS if metric == "loss" else METRIC, task, f"{split}/{task}/{metric}")
+        for split, task, metric in columns
     ]
-    overall = [
-        _line(history, METRIC, name, name) for name in _names(history) if name == PERFORMANCE
-    ]
-    metrics: dict[str, str | None] = {t: figure for _, t, figure in parted if figure != "loss"}
-    without = dict.fromkeys(line.task for line in trained if line.task not in metrics)
-    split = parted[0][0] if parted else "dev"
-    return Curves((*trained, *evaluated, *overall), metrics | without, _spans(history), split)
+    if PERFORMANCE in names:
+        evaluated.append(_line(history, METRIC, PERFORMANCE, PERFORMANCE))
+    metrics: dict[str, str | None] = {t: metric for _, t, metric in columns if metric != "loss"}
+    unevaluated = dict.fromkeys(line.task for line in trained if line.task not in metrics)
+    split = columns[0][0] if columns else "dev"
+    return Curves((*trained, *evaluated), metrics | unevaluated, _spans(phases), split)
 
 
-def _names(rows: Sequence[Row]) -> dict[str, None]:
+def _columns(rows: Iterable[Row]) -> dict[str, None]:
     return dict.fromkeys(name for row in rows for name in row)
 
 
-def _phases(history: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    runs = groupby(history, key=lambda row: str(row.get("phase", MAIN)))
-    return [(phase, list(rows)) for phase, rows in runs]
-
-
-def _training(phase: str, rows: Sequence[Row]) -> Iterator[Line]:
+def _training_lines(phase: str, rows: Sequence[Row]) -> Iterator[Line]:
     prefix = "train/" if phase == MAIN else f"train/{phase}."
-    for name in _names(rows):
+    for name in _columns(rows):
         if name.startswith(prefix) and name.endswith("/loss"):
-            task = name.removeprefix(prefix).removesuffix("/loss")
-            yield _line(rows, TRAINING, task, name)
+            yield _line(rows, TRAINING, name.removeprefix(prefix).removesuffix("/loss"), name)
 
 
 def _line(rows: Sequence[Row], panel: str, task: str, name: str) -> Line:
     return Line(panel, task, tuple((row["step"], row[name]) for row in rows if name in row))
 
 
-def _spans(history: Sequence[Row]) -> tuple[Span, ...]:
-    ends = [(phase, int(rows[-1]["step"])) for phase, rows in _phases(history)]
-    begins = [0, *(end for _, end in ends)]
-    if {phase for phase, _ in ends} <= {MAIN}:
+def _spans(phases: Sequence[tuple[str, list[Row]]]) -> tuple[Span, ...]:
+    if {phase for phase, _ in phases} <= {MAIN}:
         return ()
-    return tuple(Span(phase, b, end) for (phase, end), b in zip(ends, begins, strict=False))
+    steps = [0, *(int(rows[-1]["step"]) for _, rows in phases)]
+    bounds = pairwise(steps)
+    return tuple(Span(phase, *bound) for (phase, _), bound in zip(phases, bounds, strict=True))

@@ -1,9 +1,9 @@
-"""How every figure of a report looks: one colour and mark for each group, sizes, files of it."""
+"""Style of the report's figures: a colour and mark for each group, layout, legend, files."""
 
 import io
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-# Okabe and Ito (2008), without the yellow, which is hard to see on white: told apart under the
-# common kinds of colour blindness.
+# Okabe and Ito (2008), distinct under the common kinds of colour blindness; without the yellow,
+# which is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", ":", "-.")
 OTHER_COLOUR = "#BBBBBB"
 INK, GRID = "#222222", "#E4E4E4"
-# Groups with a colour of their own; the rest are grey, and the legend counts them.
+# Groups with their own colour; the others are grey, and the legend counts them.
 NAMED = 12
 WIDTH = 7.4  # inches
 LEGEND_LETTERS = 112
@@ -29,7 +29,7 @@ _LABEL_LETTERS, _LABEL_LINES = 46, 3
 
 @dataclass(frozen=True)
 class GroupStyle:
-    """Colour, mark and line of one group."""
+    """Colour, mark and line style of a group."""
 
     colour: str
     mark: str = "o"
@@ -41,45 +41,45 @@ OTHER = GroupStyle(OTHER_COLOUR)
 
 @dataclass(frozen=True)
 class GroupStyles:
-    """The look of each group, the same in all figures.
+    """The style of each group, the same in all figures.
 
     Attributes:
-        named: in the legend's order; a group that is not in it looks like :data:`OTHER`.
+        named: styles in the legend's order; all other groups have :data:`OTHER`.
     """
 
     named: Mapping[str, GroupStyle]
 
     def of(self, group: str) -> GroupStyle:
-        """The look of a group."""
+        """The style of a group."""
         return self.named.get(group, OTHER)
 
 
-def choose_looks(
+def choose_styles(
     groups: Sequence[str], first: Sequence[str] = (), named: int = NAMED
 ) -> GroupStyles:
-    """Gives the groups their looks.
+    """Chooses a style for each group.
 
     Args:
         groups: labels of all groups, in the legend's order.
-        first: those that are named rather than others, the most telling first.
-        named: how many get a colour.
+        first: groups to name before all others, the most important first.
+        named: how many groups have their own style.
     """
-    wanted = set(list(dict.fromkeys((*first, *groups)))[:named])
-    chosen = [group for group in groups if group in wanted]
-    return GroupStyles({group: _look(place) for place, group in enumerate(chosen)})
+    chosen = list(dict.fromkeys((*first, *groups)))[:named]
+    in_order = [group for group in groups if group in chosen]
+    return GroupStyles({group: _style(number) for number, group in enumerate(in_order)})
 
 
-def _look(place: int) -> GroupStyle:
-    colour, turn = place % len(COLOURS), place // len(COLOURS)
-    mark = MARKS[(colour + turn) % len(MARKS)]
-    return GroupStyle(COLOURS[colour], mark, DASHES[turn % len(DASHES)])
+def _style(number: int) -> GroupStyle:
+    round_, colour = divmod(number, len(COLOURS))
+    mark = MARKS[(colour + round_) % len(MARKS)]
+    return GroupStyle(COLOURS[colour], mark, DASHES[round_ % len(DASHES)])
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Figures that are made or saved within a block have this report's look, and no warnings.
+    """Applies the report's style to figures made or saved within the block.
 
-    Letters that matplotlib's own font lacks are drawn by whoever shows the SVG.
+    Warnings about missing glyphs are ignored: the viewer of an SVG has its own fonts.
     """
     import matplotlib as mpl
 
@@ -118,7 +118,7 @@ def drawing() -> Iterator[None]:
 
 
 def new_figure(height: float, width: float = WIDTH) -> "Figure":
-    """An empty figure, in inches, that needs no display."""
+    """An empty figure of this size in inches, which needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -130,28 +130,27 @@ def new_figure(height: float, width: float = WIDTH) -> "Figure":
 def panels(
     count: int, columns: int, height: float = 2.3, x_label: str = ""
 ) -> tuple["Figure", list["Axes"]]:
-    """A figure with ``count`` panels in rows of ``columns``; ``height`` is a row's in inches."""
+    """A figure with ``count`` panels in rows of ``columns``; each row is ``height`` inches high."""
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
     figure = new_figure(rows * height)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel().tolist()
     for empty in axes[count:]:
         empty.remove()
-    for number, one in enumerate(axes[:count]):
-        one.tick_params(labelbottom=True)
+    for number, panel in enumerate(axes[:count]):
+        panel.tick_params(labelbottom=True)
         if number + columns >= count:  # the last of its column
-            one.set_xlabel(x_label)
+            panel.set_xlabel(x_label)
     return figure, axes[:count]
 
 
 def wrap(label: str, letters: int = _LABEL_LETTERS, lines: int = _LABEL_LINES) -> str:
-    """A label in at most so many lines; what does not fit is left out at its end."""
-    parts = textwrap.wrap(label, letters, max_lines=lines, placeholder=" …")
-    return "\n".join(parts) or label
+    """Wraps a label into at most ``lines`` lines, and truncates it where it is longer."""
+    return "\n".join(textwrap.wrap(label, letters, max_lines=lines, placeholder=" …")) or label
 
 
 def add_legend(figure: "Figure", handles: Sequence["Line2D"]) -> None:
-    """A legend below the figure, which grows by as much; in as many columns as fit."""
+    """Adds a legend in as many columns as fit below the figure, which grows by its height."""
     if not handles:
         return
     names = [str(handle.get_label()) for handle in handles]
@@ -165,41 +164,36 @@ def add_legend(figure: "Figure", handles: Sequence["Line2D"]) -> None:
     figure.legend(handles=handles, loc="outside lower left", ncols=columns)
 
 
-def entry(label: str, look: GroupStyle, line: bool) -> "Line2D":
-    """A legend's entry.
-
-    Args:
-        line: the mark stands on a line.
-    """
+def entry(label: str, style: GroupStyle, line: bool) -> "Line2D":
+    """A legend entry: a mark, with a line through it where ``line`` is set."""
     from matplotlib.lines import Line2D
 
-    style: Any = look.dash if line else "none"
-    return Line2D([], [], color=look.colour, marker=look.mark, linestyle=style, label=label)
+    dash: Any = style.dash if line else "none"
+    return Line2D([], [], color=style.colour, marker=style.mark, linestyle=dash, label=label)
 
 
-def group_handles(looks: GroupStyles, shown: Sequence[str], lines: bool) -> list["Line2D"]:
-    """Legend entries of the named groups that a figure shows, and of the others together.
+def group_handles(styles: GroupStyles, shown: Collection[str], lines: bool) -> list["Line2D"]:
+    """Legend entries of the named groups in a figure, and one of all others.
 
     Args:
         shown: labels of the groups in the figure.
-        lines: the groups are lines, not marks.
+        lines: draw lines instead of marks alone.
     """
-    known = set(shown)
-    found = [entry(wrap(name), look, lines) for name, look in looks.named.items() if name in known]
-    others = len(known - set(looks.named))
-    if others:
-        found.append(entry("1 other" if others == 1 else f"{others} others", OTHER, lines))
-    return found
+    named = {group: style for group, style in styles.named.items() if group in shown}
+    handles = [entry(wrap(group), style, lines) for group, style in named.items()]
+    if others := len(set(shown) - set(named)):
+        handles.append(entry("1 other" if others == 1 else f"{others} others", OTHER, lines))
+    return handles
 
 
 def rendered(figure: "Figure", kind: str) -> bytes:
     """The figure as an ``svg``, ``png`` or ``pdf`` file; equal figures give equal bytes."""
-    # What says when and by what a file was made.
-    dated = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+    # Without the date and the version of matplotlib.
+    metadata = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
     if figure.get_layout_engine() is not None:
-        # Once for all files, which else would find the same layout twice each.
+        # Computes the layout once; each savefig would repeat it twice.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     content = io.BytesIO()
-    figure.savefig(content, format=kind, dpi=160, metadata=dated[kind])
+    figure.savefig(content, format=kind, dpi=160, metadata=metadata[kind])
     return content.getvalue()

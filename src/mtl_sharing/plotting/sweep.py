@@ -1,4 +1,4 @@
-"""sweep.png: performance against cost and split, the search's history, what mattered."""
+"""Draws sweep.png: performance over sharing and size, history, importance of parameters."""
 
 import re
 import warnings
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import TrialState
 
+from mtl_sharing.plotting.style import new_figure
 from mtl_sharing.score.objectives import DIRECTIONS, UP
 from mtl_sharing.utils.files import replace_file
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PICTURE = "sweep.png"
-# Of a failed trial nothing is known to draw.
-_COLOURS = {"COMPLETE": "tab:blue", "PRUNED": "tab:orange"}
-_NAMES = {"COMPLETE": "complete", "PRUNED": "pruned: at its last evaluation"}
+# Colour and legend of each state; a failed trial has nothing to draw.
+_STATES = {
+    "COMPLETE": ("tab:blue", "complete"),
+    "PRUNED": ("tab:orange", "pruned: at its last evaluation"),
+}
 Row = dict[str, Any]
 
 
@@ -29,13 +32,13 @@ def draw_sweep(
     reference: float | None,
     study: optuna.Study,
 ) -> None:
-    """Replaces sweep.png."""
-    # Agg draws without a display and without a window's state.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Replaces sweep.png.
 
-    figure = Figure(figsize=(12, 8.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    Args:
+        rows: the rows of sweep.csv.
+        reference: performance of separate models, if known.
+    """
+    figure = new_figure(8.5, width=12)
     axes = figure.subplots(2, 2)
     draw_split(axes[0][0], split_data(rows), reference)
     draw_cost(axes[0][1], cost_data(rows), reference)
@@ -46,18 +49,18 @@ def draw_sweep(
 
 
 def title_of(name: str, rows: Sequence[Row]) -> str:
-    """The sweep's name, and how many trials it trained."""
+    """The sweep's name, with its numbers of trained and of duplicate trials."""
     equal = sum(row["same_as"] is not None for row in rows)
-    answered = f", {equal} more drawn equal to them" if equal else ""
-    return f"{name}: {len(rows) - equal} trials{answered}"
+    duplicates = f", {equal} more drawn equal to them" if equal else ""
+    return f"{name}: {len(rows) - equal} trials{duplicates}"
 
 
 def split_data(rows: Sequence[Row]) -> list[tuple[int, float, str, str]]:
-    """(layers that all tasks share, performance, state, regime) of every trial with a figure."""
-    found = ((row["regime"], _performance(row), row["state"]) for row in rows)
+    """(layers shared by all tasks, performance, state, regime) of each evaluated trial."""
+    points = ((row["regime"], _performance(row), row["state"]) for row in rows)
     return [
         (shared_layers(regime), value, state, regime)
-        for regime, value, state in found
+        for regime, value, state in points
         if regime and value is not None
     ]
 
@@ -69,51 +72,49 @@ def shared_layers(regime: str) -> int:
 
 
 def _performance(row: Row) -> float | None:
-    """Of a complete trial its figure, of a pruned one its last report."""
+    """The performance of a complete trial, or the last report of a pruned one."""
     value = row.get("performance")
     return value if value is not None else row.get("last_report")
 
 
 def cost_data(rows: Sequence[Row]) -> list[tuple[float, float, str, bool]]:
     """(parameters in M, performance, regime, on the Pareto front) of each complete trial."""
-    found = [
+    trials = [
         (row["parameters"] / 1e6, row["performance"], row["regime"])
         for row in rows
         if row["state"] == "COMPLETE" and row["same_as"] is None
     ]
-    # Of equal sizes the best first: the others are behind it.
-    found.sort(key=lambda one: (one[0], -one[1]))
-    front, best = [], float("-inf")
-    for parameters, performance, regime in found:
-        front.append((parameters, performance, regime, performance > best))
+    # By size, then the best first: of equal sizes one alone is on the front.
+    trials.sort(key=lambda trial: (trial[0], -trial[1]))
+    points, best = [], float("-inf")
+    for parameters, performance, regime in trials:
+        points.append((parameters, performance, regime, performance > best))
         best = max(best, performance)
-    return front
+    return points
 
 
 def history_data(rows: Sequence[Row], objectives: Sequence[str]) -> list[tuple[int, float, float]]:
     """(trial, first objective, best so far) of each complete trial."""
     better = max if DIRECTIONS[objectives[0]] == UP else min
-    found: list[tuple[int, float, float]] = []
+    history: list[tuple[int, float, float]] = []
     for row in rows:
         value = row[f"objective/{objectives[0]}"]
         if value is not None:
-            best = better(value, found[-1][2]) if found else value
-            found.append((row["trial"], value, best))
-    return found
+            best = better(value, history[-1][2]) if history else value
+            history.append((row["trial"], value, best))
+    return history
 
 
 def importance_data(study: optuna.Study) -> dict[str, float]:
-    """How much each parameter mattered for the first objective; empty with too few trials."""
-    several = len(study.directions) > 1
+    """The importance of each parameter for the first objective; empty with too few trials."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.values[0] for trial in complete}) < 2:
-        return {}  # where nothing differs, Optuna calls all parameters equally important
+        return {}  # of equal values Optuna calls all parameters equally important
+    target = None if len(study.directions) == 1 else (lambda trial: trial.values[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return optuna.importance.get_param_importances(
-                study, target=(lambda trial: trial.values[0]) if several else None
-            )
+            return optuna.importance.get_param_importances(study, target=target)
         except (ValueError, RuntimeError):
             return {}
 
@@ -121,41 +122,37 @@ def importance_data(study: optuna.Study) -> dict[str, float]:
 def draw_split(
     axes: "Axes", data: Sequence[tuple[int, float, str, str]], reference: float | None
 ) -> None:
-    """Every trial's performance over the layers that it shares."""
-    axes.set(
-        title="performance against shared layers",
-        xlabel="encoder layers with one copy for all tasks",
-        ylabel="performance",
-    )
-    for state, colour in _COLOURS.items():
-        chosen = [(split, value) for split, value, found, _ in data if found == state]
-        if chosen:
-            splits, values = zip(*chosen, strict=True)
-            axes.scatter(splits, values, c=colour, label=_NAMES[state], alpha=0.8)
+    """Draws every trial's performance over the number of layers that all tasks share."""
+    axes.set(title="performance against shared layers", ylabel="performance",
+             xlabel="encoder layers with one copy for all tasks")  # fmt: skip
+    for state, (colour, label) in _STATES.items():
+        points = [point[:2] for point in data if point[2] == state]
+        if points:
+            axes.scatter(*zip(*points, strict=True), c=colour, label=label, alpha=0.8)
     if data:
         axes.legend(loc="lower left")
     else:
-        _say(axes, "no trial has been evaluated")
-    _reference_line(axes, reference)
+        _write(axes, "no trial has been evaluated")
+    _draw_reference(axes, reference)
 
 
 def draw_cost(
     axes: "Axes", data: Sequence[tuple[float, float, str, bool]], reference: float | None
 ) -> None:
-    """Performance over parameters; the Pareto front with names."""
+    """Draws performance over parameters, with labels on the Pareto front."""
     axes.set(title="performance against size", xlabel="million parameters", ylabel="performance")
     for parameters, value, regime, front in data:
         axes.scatter([parameters], [value], c="tab:blue" if front else "lightgray", zorder=2)
         if front:
             axes.annotate(regime, (parameters, value), textcoords="offset points",
                           xytext=(5, -11), fontsize=8)  # fmt: skip
-    line = [(parameters, value) for parameters, value, _, front in data if front]
+    line = [point[:2] for point in data if point[3]]
     if line:
         axes.step(*zip(*line, strict=True), where="post", c="tab:blue", alpha=0.5)
-    _reference_line(axes, reference)
+    _draw_reference(axes, reference)
 
 
-def _reference_line(axes: "Axes", reference: float | None) -> None:
+def _draw_reference(axes: "Axes", reference: float | None) -> None:
     if reference is not None:
         axes.axhline(reference, c="gray", ls="--", lw=1)
         axes.annotate("separate models", (0.99, reference), xycoords=("axes fraction", "data"),
@@ -163,7 +160,7 @@ def _reference_line(axes: "Axes", reference: float | None) -> None:
 
 
 def draw_history(axes: "Axes", data: Sequence[tuple[int, float, float]], objective: str) -> None:
-    """The objective of each trial and the best up to it."""
+    """Draws the objective of each trial and the best so far."""
     axes.set(title="history", xlabel="trial", ylabel=objective)
     if data:
         trials, values, best = zip(*data, strict=True)
@@ -173,14 +170,14 @@ def draw_history(axes: "Axes", data: Sequence[tuple[int, float, float]], objecti
 
 
 def draw_importance(axes: "Axes", data: dict[str, float]) -> None:
-    """A bar for each parameter, the most important on top."""
+    """Draws a bar for each parameter, the most important on top."""
     axes.set(title="importance of parameters", xlabel="share of the objective's variance")
     if data:
         names = list(reversed(data))
         axes.barh(names, [data[name] for name in names], color="tab:blue")
     else:
-        _say(axes, "too few complete trials")
+        _write(axes, "too few complete trials")
 
 
-def _say(axes: "Axes", words: str) -> None:
-    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color="gray")
+def _write(axes: "Axes", text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="gray")

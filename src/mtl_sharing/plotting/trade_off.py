@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
-# Where a point's name may stand, in points from it, with its alignment; the first that is free.
-_PLACES = (
+# Candidate positions of a label: offset in points from its mark, and alignment.
+_LABEL_POSITIONS = (
     (7, 6, "left", "bottom"),
     (7, -6, "left", "top"),
     (-7, 6, "right", "bottom"),
@@ -27,18 +27,18 @@ _PLACES = (
     (0, 10, "center", "bottom"),
     (0, -10, "center", "top"),
 )
-_NAME_LETTERS = 30
+_LABEL_LETTERS = 30
 
 
 @dataclass(frozen=True)
 class TradeOff:
-    """One group: what it costs and how well it does.
+    """Size and performance of one group.
 
     Attributes:
-        parameters: of all tasks together.
+        parameters: number of parameters of all tasks together.
         values: the performance of each seed.
-        interval: of the mean; None where there are too few seeds.
-        front: no other group has a higher mean with as few parameters.
+        interval: confidence interval of the mean; None with too few seeds.
+        front: whether the group is on the Pareto front: no group as small has a higher mean.
     """
 
     group: str
@@ -49,56 +49,52 @@ class TradeOff:
     front: bool
 
 
-def draw_trade_off(points: Sequence[TradeOff], looks: GroupStyles) -> "Figure":
-    """Means as large marks, seeds as small ones, intervals as bars, the front as steps."""
+def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
+    """Draws means as large marks, seeds as small ones, intervals as bars, the front as steps."""
     figure = new_figure(4.0)
     axes = figure.subplots()
-    unit, word = _unit(max(point.parameters for point in points))
-    for point in sorted(points, key=lambda point: point.group in looks.named):
-        _draw_point(axes, point, unit, looks)
+    sizes = [point.parameters for point in points]
+    unit, unit_name = (1e6, ", millions") if max(sizes) >= 1e5 else (1.0, "")
+    for point in sorted(points, key=lambda point: point.group in styles.named):
+        _draw_point(axes, point, unit, styles)
     front = sorted((p.parameters / unit, p.mean) for p in points if p.front)
     if len(front) > 1:
         axes.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, zorder=1)
-    axes.set(xlabel=f"parameters of all tasks together{word}", ylabel="performance")
+    axes.set(xlabel=f"parameters of all tasks together{unit_name}", ylabel="performance")
     axes.margins(0.12, 0.12)
-    if 2 * min(p.parameters for p in points) < max(p.parameters for p in points):
-        axes.set_xlim(left=0)  # shares can be seen
-    add_legend(figure, group_handles(looks, [p.group for p in points], lines=False))
-    _name_front(figure, axes, points, unit)
+    if 2 * min(sizes) < max(sizes):
+        axes.set_xlim(left=0)  # so that lengths compare as the sizes do
+    add_legend(figure, group_handles(styles, [p.group for p in points], lines=False))
+    _label_front(figure, axes, points, unit)
     return figure
 
 
-def _unit(largest: float) -> tuple[float, str]:
-    """What parameters are counted in."""
-    return (1e6, ", millions") if largest >= 1e5 else (1.0, "")
-
-
-def _draw_point(axes: "Axes", point: TradeOff, unit: float, looks: GroupStyles) -> None:
-    look = looks.of(point.group)
-    x = point.parameters / unit
-    layer = 2 if look is OTHER else 4
+def _draw_point(axes: "Axes", point: TradeOff, unit: float, styles: GroupStyles) -> None:
+    style, x = styles.of(point.group), point.parameters / unit
+    layer, size = (2, 20) if style is OTHER else (4, 46)
     if point.interval is not None:
-        axes.vlines(x, *point.interval, color=look.colour, lw=1.4, zorder=layer)
+        axes.vlines(x, *point.interval, color=style.colour, lw=1.4, zorder=layer)
     if len(point.values) > 1:
-        places = [x] * len(point.values)
-        axes.scatter(places, point.values, s=9, c=look.colour, alpha=0.45, lw=0, zorder=layer)
-    axes.scatter([x], [point.mean], s=46 if layer == 4 else 20, c=look.colour, marker=look.mark,
+        xs = [x] * len(point.values)
+        axes.scatter(xs, point.values, s=9, c=style.colour, alpha=0.45, lw=0, zorder=layer)
+    axes.scatter([x], [point.mean], s=size, c=style.colour, marker=style.mark,
                  edgecolors="white", linewidths=0.8, zorder=layer + 1)  # fmt: skip
 
 
-def _name_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit: float) -> None:
-    """Writes the regimes of the front beside its points, each where it covers nothing.
+def _label_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit: float) -> None:
+    """Labels the points of the front with their regimes, where the text covers nothing.
 
-    The rest of a group's label stands in the legend.
+    The legend has the complete labels of the groups.
     """
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     taken = [_around(axes, p.parameters / unit, p.interval or (p.mean, p.mean)) for p in points]
     taken += [_around(axes, p.parameters / unit, (p.mean, p.mean), 5.0) for p in points]
     for point in sorted((p for p in points if p.front), key=lambda p: -p.mean):
-        for x, y, horizontal, vertical in _PLACES:
+        label = wrap(point.group.partition("  ")[0], _LABEL_LETTERS, 2)
+        for x, y, horizontal, vertical in _LABEL_POSITIONS:
             text = axes.annotate(
-                _short(point.group), (point.parameters / unit, point.mean),
+                label, (point.parameters / unit, point.mean),
                 xytext=(x, y), textcoords="offset points", ha=horizontal, va=vertical,
                 fontsize=8, linespacing=1.1, zorder=6, annotation_clip=False,
             )  # fmt: skip
@@ -109,16 +105,12 @@ def _name_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit
             text.remove()
 
 
-def _short(group: str) -> str:
-    return wrap(group.partition("  ")[0], _NAME_LETTERS, 2)
-
-
-def _around(axes: "Axes", x: float, y: tuple[float, float], reach: float = 1.5) -> "Bbox":
-    """The place of a mark or a bar on the canvas."""
+def _around(axes: "Axes", x: float, y: tuple[float, float], margin: float = 1.5) -> "Bbox":
+    """The box of a mark or a bar in pixels."""
     from matplotlib.transforms import Bbox
 
     (column, low), (_, high) = axes.transData.transform([(x, y[0]), (x, y[1])])
-    return Bbox.from_extents(column - reach, low - reach, column + reach, high + reach)
+    return Bbox.from_extents(column - margin, low - margin, column + margin, high + margin)
 
 
 def _inside(box: "Bbox", frame: "Bbox") -> bool:

@@ -15,7 +15,7 @@ from mtl_sharing.plotting.lines import (
     draw_schedules,
     draw_splits,
 )
-from mtl_sharing.plotting.style import GroupStyles, choose_looks, drawing, rendered
+from mtl_sharing.plotting.style import GroupStyles, choose_styles, drawing, rendered
 from mtl_sharing.plotting.trade_off import TradeOff, draw_trade_off
 from mtl_sharing.report.analysis.series import (
     CosineProfile,
@@ -172,7 +172,7 @@ def looks_of(groups: Sequence[Group], points: Sequence[TradeOff]) -> GroupStyles
     first = [group.label for group in groups if group.separate]
     front = [point.group for point in ranked if point.front]
     telling = [*first, *front, *(point.group for point in ranked)]
-    return choose_looks([group.label for group in groups], telling)
+    return choose_styles([group.label for group in groups], telling)
 
 
 def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
