@@ -7,13 +7,17 @@ import pytest
 
 from mtl_sharing.data.examples.bundled import (
     BUNDLED_SIZES,
-    BUNDLED_TASKS,
     MODIFIERS,
     SCORE_STEPS,
     bundled_examples,
     sentiment_class,
 )
-from mtl_sharing.data.examples.bundled_lexicon import CONCEPTS, made_up_words, word_concepts
+from mtl_sharing.data.examples.bundled_lexicon import (
+    BUNDLED_TASKS,
+    CONCEPTS,
+    made_up_words,
+    wording,
+)
 from mtl_sharing.data.examples.examples import Example, shared_texts
 from mtl_sharing.errors import UserError
 
@@ -34,6 +38,12 @@ def texts(task: str, relatedness: float, split: str = "train") -> list[str]:
 
 def vocabulary(task: str, relatedness: float) -> set[str]:
     return {word for text in texts(task, relatedness) for word in words(text)}
+
+
+def word_concepts(task: str, seed: int, relatedness: float) -> dict[str, int]:
+    """The number of the concept of every content word of a task: the oracle of its synonyms."""
+    forms = wording(task, seed, relatedness)
+    return {form: number for number, synonyms in enumerate(forms) for form in synonyms}
 
 
 def concepts(example: Example, oracle: dict[str, int]) -> tuple[set[int], set[int]]:
@@ -124,8 +134,8 @@ def test_at_relatedness_0_tasks_share_function_words_only() -> None:
     }
     function = {task: vocabulary(task, 0.0) - content[task] for task in BUNDLED_TASKS}
     everyday = {form for concept in CONCEPTS for form in concept.forms}
-    assert all(len(found) > 300 for found in content.values())
-    assert all(len(found) < 40 for found in function.values())
+    assert all(len(vocabulary) > 300 for vocabulary in content.values())
+    assert all(len(vocabulary) < 40 for vocabulary in function.values())
     assert len(set().union(*content.values())) == sum(map(len, content.values()))
     assert not everyday & set().union(*content.values(), *function.values())
 
@@ -157,9 +167,8 @@ def test_sentiment_follows_the_polar_words(relatedness: float) -> None:
     examples = bundled_examples("sst", "train", 0, relatedness)
     right = 0
     for example in examples:
-        found = words(example.text)
         total = 0.0
-        for before, word in pairwise(found):
+        for before, word in pairwise(words(example.text)):
             polarity = CONCEPTS[oracle[word]].polarity if word in oracle else 0
             total += MODIFIERS.get(f"{before} ", 1.0) * polarity
         right += sentiment_class(total) == example.label
@@ -208,8 +217,8 @@ def test_common_words_alone_do_not_tell_a_paraphrase() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("stss", "dev", 0, 0.5), r"task: found stss; .*\(nearest: sts\)"),
-        (("sts", "valid", 0, 0.5), "split: found valid; allowed: train, dev, test"),
+        (("stss", "dev", 0, 0.5), r"task: found stss \(nearest: sts\)"),
+        (("sts", "valid", 0, 0.5), "split: found valid.*; allowed: train, dev, test"),
         (("sts", "dev", -1, 0.5), r"suite\.data_seed: found -1"),
         (("sts", "dev", 0, 1.5), r"suite\.relatedness: found 1\.5"),
         (("sts", "dev", 0, float("nan")), r"suite\.relatedness: found nan"),

@@ -63,8 +63,8 @@ def test_rescaling_is_the_linear_map_between_the_limits(
     ("reader", "text", "allowed"),
     [
         (LabelReader(SCORES), "5.5", "a number from 0 to 5$"),
-        (label_reader(WHERE, SCORES, None, None), "7", "from 0 to 5 as the task has them, or what "
-         r"the source has, in task\.x\.sources\.y\.range$"),
+        (label_reader(WHERE, SCORES, None, None), "7", "from 0 to 5 as in the task, or "
+         r"the source's own in task\.x\.sources\.y\.range$"),
         (label_reader(WHERE, BINARY, None, None), "yes", r"0 to 1 as .*sources\.y\.labels$"),
         (label_reader(WHERE, SCORES, None, [1, 5]), "0.5", r"1 to 5 \(task\.x\.sources\.y\.range"),
         (label_reader(WHERE, SCORES, None, [1, 5]), "nan", "a number from 1 to 5"),

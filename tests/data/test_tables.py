@@ -178,8 +178,8 @@ def test_whole_rows_keep_what_a_table_cannot_hold(tmp_path: Path) -> None:
     row = {"text": "a", "deep": {"b": [1, None]}, "flag": True}
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(row) + "\n")
-    assert table_columns(path, whole=True) == ("text", "deep", "flag")
+    assert table_columns(path, raw=True) == ("text", "deep", "flag")
     assert table_columns(path) == ("text", "flag")
-    (whole,), (flat,) = read_table(path, whole=True), read_table(path)
+    (whole,), (flat,) = read_table(path, raw=True), read_table(path)
     assert whole.fields == row and whole.fields["flag"] is True
     assert flat.fields == {"text": "a", "flag": 1}

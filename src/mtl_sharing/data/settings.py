@@ -1,16 +1,16 @@
-"""The part of config group ``suite`` that adds tags to words. Without numpy, to start fast."""
+"""Config group ``suite``. Imports neither numpy nor torch, so that commands start fast."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class TagsConfig:
-    """``suite.tags``: what a spaCy pipeline says of each word, as embeddings of the encoder's.
+    """``suite.tags``: part-of-speech and entity tags of words, embedded by the encoder.
 
     Attributes:
-        pipeline: an installed spaCy pipeline's name, or the folder of one; null adds no tags. A
+        pipeline: name of an installed spaCy pipeline, or a pipeline's folder; null adds no tags. A
             package runs its own code, so take only one that you trust.
-        pos: parts of speech, as Universal Dependencies names them.
+        pos: parts of speech of Universal Dependencies.
         ner: types of named entities, as the pipeline names them.
     """
 
@@ -21,25 +21,25 @@ class TagsConfig:
 
 @dataclass
 class SuiteConfig:
-    """The ``suite`` config group: the data behind the tasks. The tasks stand under ``task``.
+    """The ``suite`` config group: the data of the tasks. Group ``task`` holds the tasks themselves.
 
     Attributes:
-        pretrained: checkpoint of a small encoder pretrained on this suite's text, from which
-            ``encoder=tiny`` starts.
+        pretrained: checkpoint of a small encoder pretrained on this suite's text, used by
+            ``encoder=tiny``.
         tasks: names of the tasks to take, in this order; null takes all under ``task``.
         max_length: longest sequence in tokens; longer texts are cut, and counted.
         max_train_rows, max_dev_rows: take only the first rows of each source of a task (most
             tasks have one, their own files).
-        select_fraction: share of each task's train examples, 0 to below 1, that does not train and
-            takes dev's place in every choice: patience, best weights, a sweep's best trial. Dev is
-            then only reported. 0 chooses by dev.
+        select_fraction: share of each task's train examples, 0 to below 1, that is held out of
+            training and replaces dev in every choice: patience, best weights, a sweep's best
+            trial. Dev is then only reported. 0 chooses by dev.
         on_bad_row: ``skip`` rows without text or label, or stop with an ``error``.
-        relatedness: bundled suite only: share of concepts, 0 to 1, that the tasks word alike.
-        data_seed: bundled suite only: which text is generated.
+        relatedness: bundled suite only: share of concepts, 0 to 1, that all tasks word alike.
+        data_seed: bundled suite only: seed of the generated text.
         clean: steps that change every text first, in this order: letters, lower, spaces,
-            stop_words, stem, lemmas (see ``data/cleaning.py``).
+            stop_words, stem, lemmas (see ``data/text/cleaning.py``).
         lemmatizer: a spaCy pipeline, by its name or folder, for ``lemmas``.
-        tags: parts of speech and named entities beside the tokens, read off the clean texts.
+        tags: part-of-speech and entity tags, computed from the cleaned texts.
     """
 
     name: str = ""

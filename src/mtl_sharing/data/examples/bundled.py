@@ -1,10 +1,10 @@
-"""The bundled suite: three related tasks written from one small world, so nothing is fetched.
+"""The bundled suite: three related tasks, generated from a small lexicon without any download.
 
-A seed draws meanings (who does what to which thing, and where; what somebody thinks of it) and
-words them by one of a few synonyms and templates. ``sst`` asks how good an opinion is, ``quora``
-whether two questions mean the same, ``sts`` how much of two statements' meaning is in common.
-``relatedness`` says how many concepts the tasks word alike (see ``bundled_lexicon.wording``); the
-meanings and labels do not depend on it.
+A seed draws meanings (a person, an action, a thing, a place, opinions) and words them with one of
+a few synonyms and templates. ``sst`` rates an opinion, ``quora`` decides whether two questions
+mean the same, ``sts`` scores how much meaning two statements share. ``relatedness`` is the share
+of concepts that the tasks word alike (see ``bundled_lexicon.wording``); meanings and labels do not
+depend on it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,32 +19,31 @@ from mtl_sharing.data.examples.bundled_lexicon import (
 )
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tasks.task import SPLITS
-from mtl_sharing.errors import UserError, did_you_mean, one_of
-
-__all__ = ["BUNDLED_LABELS", "BUNDLED_SIZES", "BUNDLED_TASKS", "bundled_examples"]
+from mtl_sharing.errors import UserError, check_known, check_range
 
 BUNDLED_SIZES = {
     "sst": {"train": 2000, "dev": 500, "test": 500},
     "quora": {"train": 6000, "dev": 800, "test": 800},
     "sts": {"train": 2800, "dev": 400, "test": 400},
 }
-# Kind, classes and range of the labels.
+# Kind, number of classes and range of the labels.
 BUNDLED_LABELS = {
     "sst": ("classes", 5, (0.0, 0.0)),
     "quora": ("binary", 2, (0.0, 0.0)),
     "sts": ("regression", 0, (0.0, 5.0)),
 }
-LABEL_NOISE = 0.03  # the share of labels drawn anew (quora: turned round)
+LABEL_NOISE = 0.03  # share of labels drawn anew (quora: flipped)
 
 Wording = Sequence[Sequence[str]]
 Draft = tuple[str, str | None, int | float]
+Writer = Callable[[Dice, Wording], Draft]
 
 FILLERS = {
     "person": concepts_of("person"),
     "action": concepts_of("action"),
     "thing": concepts_of("thing"),
     "place": concepts_of("place"),
-    # Opinions describe things in every task, so that the pair tasks know their synonyms.
+    # Opinions describe things in every task, so that pair tasks contain their synonyms too.
     "property": concepts_of("property", "opinion"),
 }
 
@@ -59,12 +58,12 @@ OPINION_TEMPLATES = (
     "The {thing} was {opinion1} and {opinion2} but the {person} is {opinion3}.",
 )
 NEUTRAL = concepts_of("property")
-# The words that a sentence of each class leans on, by polarity; 0 is a neutral property.
+# Polarities of a sentence's opinions, for each class; 0 is a neutral property.
 MOODS = ((-2, -2, -1), (-1, -1, -2, 0), (0, 0, -1, 1), (1, 1, 2, 0), (2, 2, 1))
 BY_POLARITY = {
     level: NEUTRAL if level == 0 else concepts_with_polarity(level) for level in range(-2, 3)
 }
-# What a word before an opinion does to its polarity; and the draw, most often of no such word.
+# Factor of each modifier on an opinion's polarity, and the draw, most often without a modifier.
 MODIFIERS = {"": 1.0, "very ": 1.5, "really ": 1.5, "slightly ": 0.5, "not ": -1.0}
 MODIFIER_DRAW = (*MODIFIERS, *[""] * 15)
 CLASS_LIMITS = (-2.0, -0.75, 0.75, 2.0)  # class 2 holds sums between -0.75 and 0.75
@@ -99,58 +98,52 @@ STATEMENT_TEMPLATES = (
     "We saw the {person} {action} the {property} {thing} near the {place}.",
     "At the {place} there is a {person} to {action} the {property} {thing}.",
 )
-# What each slot adds to a similarity, in steps of 0.2; all together make 25 steps, which is 5.
+# Contribution of each slot to a similarity, in steps of 0.2; all 25 steps make 5.
 SCORE_STEPS = {"person": 6, "action": 7, "thing": 6, "property": 3, "place": 3}
-# How often a concept in common keeps its word. Half is a compromise: common words say something,
-# which starts the learning, but only the synonyms say the rest.
+# Probability that a common concept keeps its word. Half is a compromise: equal words give an easy
+# signal that starts the learning, and only synonyms carry the rest.
 REPEAT = 0.5
 ALL_STEPS = sum(SCORE_STEPS.values())
 
 
 def bundled_examples(task: str, split: str, seed: int, relatedness: float) -> list[Example]:
-    """The examples of one split, the same on every machine; slice the list for fewer.
+    """Generates the examples of one split, equal on every machine; slice the list for fewer.
 
-    No input of a task occurs twice, neither in one split nor in two (swapped pairs included).
+    No input of a task occurs twice, within a split or across splits (swapped pairs included).
 
     Args:
         task: one of ``BUNDLED_TASKS``.
         split: train, dev or test; ``BUNDLED_SIZES`` has their sizes.
-        seed: 0 or more; another seed writes other examples.
+        seed: 0 or more.
         relatedness: from 0 (the tasks share only function words) to 1 (one vocabulary).
 
     Raises:
-        UserError: naming the argument that is none of these.
+        UserError: naming the argument with another value.
     """
-    if task not in BUNDLED_TASKS:
-        raise UserError("task", task, one_of(BUNDLED_TASKS) + did_you_mean(task, BUNDLED_TASKS))
-    if split not in SPLITS:
-        raise UserError("split", split, one_of(SPLITS) + did_you_mean(split, SPLITS))
+    check_known("task", task, BUNDLED_TASKS)
+    check_known("split", split, SPLITS)
     if seed < 0:
         raise UserError("suite.data_seed", seed, "a whole number, 0 or more")
-    if not 0.0 <= relatedness <= 1.0:
-        raise UserError("suite.relatedness", relatedness, "a number from 0 to 1")
+    check_range("suite.relatedness", relatedness, 0, 1)
     return list(_all_splits(task, seed, float(relatedness))[split])
 
 
 @lru_cache(maxsize=24)
 def _all_splits(task: str, seed: int, relatedness: float) -> Mapping[str, tuple[Example, ...]]:
     forms = wording(task, seed, relatedness)
-    writer: Callable[[Dice, Wording], Draft] = _WRITERS[task]
     seen: set[tuple[str, ...]] = set()
     splits = {}
     for number, split in enumerate(SPLITS):
         dice = Dice(seed, BUNDLED_TASKS.index(task), number)
         size = BUNDLED_SIZES[task][split]
-        drafts = [_unseen(writer, dice, forms, seen) for _ in range(size)]
+        drafts = [_unseen(_WRITERS[task], dice, forms, seen) for _ in range(size)]
         splits[split] = tuple(
             Example(f"{task}-{split}-{row}", *draft) for row, draft in enumerate(drafts)
         )
     return splits
 
 
-def _unseen(
-    writer: Callable[[Dice, Wording], Draft], dice: Dice, forms: Wording, seen: set[tuple[str, ...]]
-) -> Draft:
+def _unseen(writer: Writer, dice: Dice, forms: Wording, seen: set[tuple[str, ...]]) -> Draft:
     while True:
         text, pair, label = writer(dice, forms)
         key = tuple(sorted((text, pair or "")))
@@ -160,16 +153,16 @@ def _unseen(
 
 
 def _write_sst(dice: Dice, forms: Wording) -> Draft:
-    wanted = dice.below(5)  # drawn first, so that the classes are balanced
+    label = dice.below(5)  # drawn first, so that the classes are balanced
     while True:
-        text, polarity = _opinion(dice, forms, MOODS[wanted])
-        if sentiment_class(polarity) == wanted:
+        text, polarity = _opinion(dice, forms, MOODS[label])
+        if sentiment_class(polarity) == label:
             noisy = dice.chance(LABEL_NOISE)
-            return text, None, (wanted + 1 + dice.below(4)) % 5 if noisy else wanted
+            return text, None, (label + 1 + dice.below(4)) % 5 if noisy else label
 
 
 def sentiment_class(polarity: float) -> int:
-    """The class, 0 to 4, of the summed polarity of a sentence."""
+    """Class, 0 to 4, of the summed polarity of a sentence."""
     low, lower, upper, high = CLASS_LIMITS
     return (polarity > low) + (polarity > lower) + (polarity >= upper) + (polarity >= high)
 
@@ -187,7 +180,7 @@ def _opinion(dice: Dice, forms: Wording, mood: Sequence[int]) -> tuple[str, floa
 
 
 def _judgement(dice: Dice, forms: Wording, mood: Sequence[int]) -> tuple[str, float]:
-    """A word of opinion (or a neutral property) with its modifier, and its polarity."""
+    """An opinion (or neutral property) with its modifier, and its polarity."""
     level = dice.pick(mood)
     modifier = dice.pick(MODIFIER_DRAW)
     word = dice.pick(forms[dice.pick(BY_POLARITY[level])])
@@ -195,13 +188,13 @@ def _judgement(dice: Dice, forms: Wording, mood: Sequence[int]) -> tuple[str, fl
 
 
 def _write_quora(dice: Dice, forms: Wording) -> Draft:
-    third = dice.pick(tuple(OBJECTS))
-    slots = ("person", "action", "thing", third)
+    last = dice.pick(tuple(OBJECTS))
+    slots = ("person", "action", "thing", last)
     same = dice.chance(0.5)
-    # A near miss keeps half of the meaning or a quarter of it.
+    # Different questions share half or a quarter of their meaning, so that they are similar.
     changed = [] if same else dice.some(slots, 2 if dice.chance(0.6) else 3)
     templates = dice.some(dice.pick(QUESTION_TEMPLATES), 2)
-    text, pair = _pair(dice, forms, slots, changed, templates, OBJECTS[third])
+    text, pair = _pair(dice, forms, slots, changed, templates, OBJECTS[last])
     return text, pair, int(same) if not dice.chance(LABEL_NOISE) else int(not same)
 
 
@@ -224,9 +217,9 @@ def _pair(
     templates: Sequence[str],
     phrase: str,
 ) -> tuple[str, str]:
-    """Two texts of one meaning but for the ``changed`` slots.
+    """Two texts whose meanings differ in the ``changed`` slots only.
 
-    A concept in common keeps its word with probability ``REPEAT`` and else takes a synonym.
+    A common concept keeps its word with probability ``REPEAT``, or else gets a synonym.
     """
     first: dict[str, str] = {}
     second: dict[str, str] = {}
@@ -244,8 +237,4 @@ def _pair(
     return one.format(**first), other.format(**second)
 
 
-_WRITERS: Mapping[str, Callable[[Dice, Wording], Draft]] = {
-    "sst": _write_sst,
-    "quora": _write_quora,
-    "sts": _write_sts,
-}
+_WRITERS: Mapping[str, Writer] = {"sst": _write_sst, "quora": _write_quora, "sts": _write_sts}

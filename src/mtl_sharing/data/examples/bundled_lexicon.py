@@ -1,4 +1,4 @@
-"""The words of the bundled suite: concepts, their synonyms, and made-up words for each task."""
+"""Words of the bundled suite: concepts, their synonyms, and made-up words for each task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ Item = TypeVar("Item")
 
 BUNDLED_TASKS = ("sst", "quora", "sts")
 
-# Any constant: it fixes the made-up words and tells their draws from all others.
+# Arbitrary constants that keep the streams of draws apart; other values change the texts.
 MADE_UP_SEED = 7919
 WORDING_STREAM = 104729
 
-# Synonyms stand together, joined by a slash. No word stands twice.
+# Synonyms are joined by a slash. No word occurs twice.
 _WORDS = {
     "person": """doctor/physician/medic teacher/tutor/instructor child/kid man/guy woman/lady
         farmer/grower thief/robber/burglar lawyer/attorney soldier/trooper student/pupil
@@ -59,7 +59,7 @@ _CODAS = ("", "", "l", "m", "n", "r", "sk", "x")
 
 @dataclass(frozen=True)
 class Concept:
-    """One thing that can be said. ``polarity`` is -2 to 2 and 0 for all but opinions."""
+    """A meaning and its synonyms. ``polarity`` is -2 to 2, and 0 for all but opinions."""
 
     category: str
     polarity: int
@@ -67,10 +67,10 @@ class Concept:
 
 
 class Dice:
-    """Draws that are the same on every platform and for every version of numpy.
+    """Random draws that are equal on every platform and for every version of numpy.
 
-    Only raw bits of PCG64 are used: numpy promises that those never change, and does not
-    promise it for the distributions of its ``Generator``.
+    They use only raw bits of PCG64, which numpy guarantees never to change. It does not guarantee
+    that for the distributions of its ``Generator``.
     """
 
     def __init__(self, *seeds: int) -> None:
@@ -98,33 +98,30 @@ class Dice:
         return [left.pop(self.below(len(left))) for _ in range(count)]
 
 
-def _concepts() -> tuple[Concept, ...]:
-    found = []
-    for heading, words in _WORDS.items():
-        category = heading.rstrip("+-12")
-        polarity = int(heading.removeprefix(category) or 0)
-        found += [Concept(category, polarity, tuple(w.split("/"))) for w in words.split()]
-    return tuple(found)
+def _concepts(heading: str, words: str) -> list[Concept]:
+    category = heading.rstrip("+-12")
+    polarity = int(heading.removeprefix(category) or 0)
+    return [Concept(category, polarity, tuple(forms.split("/"))) for forms in words.split()]
 
 
-CONCEPTS = _concepts()
+CONCEPTS = tuple(concept for item in _WORDS.items() for concept in _concepts(*item))
 
 
 def concepts_of(*categories: str) -> tuple[int, ...]:
-    """The places in ``CONCEPTS`` of all concepts of the categories."""
-    return tuple(at for at, concept in enumerate(CONCEPTS) if concept.category in categories)
+    """Indices in ``CONCEPTS`` of all concepts of the categories."""
+    return tuple(i for i, concept in enumerate(CONCEPTS) if concept.category in categories)
 
 
 def concepts_with_polarity(polarity: int) -> tuple[int, ...]:
-    """The places in ``CONCEPTS`` of all opinions of one polarity, -2, -1, 1 or 2."""
-    return tuple(at for at in concepts_of("opinion") if CONCEPTS[at].polarity == polarity)
+    """Indices in ``CONCEPTS`` of all opinions of one polarity, -2, -1, 1 or 2."""
+    return tuple(i for i in concepts_of("opinion") if CONCEPTS[i].polarity == polarity)
 
 
 @lru_cache(maxsize=1)
 def made_up_words() -> dict[str, tuple[tuple[str, ...], ...]]:
-    """For each task its own forms of every concept, as many as the concept's shared forms.
+    """Each task's own forms of every concept, as many as the concept has shared forms.
 
-    No form is a shared one, nor another task's.
+    No form is also a shared form or one of another task.
     """
     dice = Dice(MADE_UP_SEED)
     taken = {form for concept in CONCEPTS for form in concept.forms}
@@ -135,7 +132,7 @@ def made_up_words() -> dict[str, tuple[tuple[str, ...], ...]]:
 
 
 def _new_word(dice: Dice, taken: set[str]) -> str:
-    """A pronounceable word of two or three syllables that is not in ``taken``; puts it there."""
+    """A pronounceable word of two or three syllables that is not in ``taken``; adds it there."""
     while True:
         word = "".join(
             dice.pick(_ONSETS) + dice.pick(_VOWELS) + dice.pick(_CODAS)
@@ -148,20 +145,13 @@ def _new_word(dice: Dice, taken: set[str]) -> str:
 
 
 def wording(task: str, seed: int, relatedness: float) -> tuple[tuple[str, ...], ...]:
-    """How a task words each of ``CONCEPTS``: by the shared forms or by its own.
+    """A task's forms of each of ``CONCEPTS``: the shared forms or its own.
 
-    A concept of a task is shared where its draw, fixed by ``seed``, is below ``relatedness``, so
-    raising ``relatedness`` only adds shared concepts.
+    A concept is shared if its draw, fixed by ``seed``, is below ``relatedness``. Raising
+    ``relatedness`` therefore only adds shared concepts.
     """
     dice = Dice(WORDING_STREAM, seed, BUNDLED_TASKS.index(task))
     own = made_up_words()[task]
     return tuple(
-        concept.forms if dice.unit() < relatedness else own[at]
-        for at, concept in enumerate(CONCEPTS)
+        concept.forms if dice.unit() < relatedness else own[i] for i, concept in enumerate(CONCEPTS)
     )
-
-
-def word_concepts(task: str, seed: int, relatedness: float) -> dict[str, int]:
-    """The place in ``CONCEPTS`` of every content word of a task: the oracle of its synonyms."""
-    forms = wording(task, seed, relatedness)
-    return {form: at for at, several in enumerate(forms) for form in several}

@@ -1,17 +1,17 @@
-"""Turns table rows into checked examples, and counts texts that two splits share."""
+"""Examples: checked rows of tables, and the count of texts that two splits share."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtl_sharing.data.examples.files import Table, open_tables
-from mtl_sharing.data.tables.tables import Record, Value
+from mtl_sharing.data.tables.tables import Record
 from mtl_sharing.data.tasks.sources import OWN, Source
 from mtl_sharing.data.tasks.task import TaskSpec
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_known, did_you_mean, one_of
 
 BAD_ROW_CHOICES = ("skip", "error")
-MOST_BAD_ROWS_TOLD = 3
+MAX_BAD_ROWS_SHOWN = 3
 
 Label = float | int | None
 
@@ -28,7 +28,7 @@ class Example:
 
 @dataclass(frozen=True)
 class SourceCount:
-    """How many usable and bad rows came from one source."""
+    """Numbers of usable and of bad rows of one source."""
 
     examples: int
     bad_rows: int
@@ -36,8 +36,13 @@ class SourceCount:
 
 @dataclass(frozen=True)
 class LoadedExamples:
-    """The usable examples, how many rows were bad, and up to 3 ``file:line: reason`` of those;
-    and the counts of each source by its name (the task's own files are ``own``)."""
+    """Examples of one split of a task.
+
+    Attributes:
+        bad_rows: number of bad rows.
+        first_bad: ``file:line: reason`` of up to 3 bad rows.
+        sources: row counts by name of the source (``own`` for the task's own files).
+    """
 
     examples: list[Example]
     bad_rows: int = 0
@@ -47,14 +52,14 @@ class LoadedExamples:
 
 @dataclass(frozen=True)
 class SharedTexts:
-    """Dev examples whose whole input, and dev examples of which a text, occurs in train."""
+    """Numbers of dev examples that repeat an input of train, and that repeat any text of it."""
 
     examples: int
     texts: int
 
 
 class _BadRow(Exception):
-    """A row that lacks something; the message says what."""
+    """A row that lacks a field; its message is the reason."""
 
 
 def load_examples(
@@ -64,38 +69,36 @@ def load_examples(
     on_bad_row: str = "skip",
     max_rows: int | None = None,
 ) -> LoadedExamples:
-    """The examples of one split of a task: its own files, then its sources, row by row.
+    """Examples of one split of a task: its own files, then its sources, row by row.
 
     A row without a text or a label (empty or ``nan``), or with more fields than the header, is
-    bad. Texts lose the white space around them. A row without an id is called ``file:line``, and
+    bad. Texts are stripped of surrounding white space. A row without an id gets ``file:line``, and
     an id from a named source starts with ``source:``. In the test split labels are optional: a
     missing label column, or an empty label, gives ``None``.
 
     Args:
-        spec: the task.
         split: train, dev or test.
-        data_dir: where relative file names start.
+        data_dir: the folder that relative file names start from.
         on_bad_row: ``skip`` counts bad rows, ``error`` stops at the first.
-        max_rows: keep the first so many usable rows of each source and read no further.
+        max_rows: number of usable rows to read of each source; ``None`` reads all.
 
     Raises:
         UserError: naming the field for a missing folder or file list, or a source with no usable
             row; naming the file for a missing file or column; naming ``file:line`` for a bad row
-            (if asked) and always for a label that is there but is not one of the task's.
+            (``error`` only) and for a label that is not one of the task's.
     """
-    if on_bad_row not in BAD_ROW_CHOICES:
-        raise UserError("suite.on_bad_row", on_bad_row, one_of(BAD_ROW_CHOICES))
+    check_known("suite.on_bad_row", on_bad_row, BAD_ROW_CHOICES)
     if max_rows is not None and max_rows < 1:
         raise UserError(f"suite.max_{split}_rows", max_rows, "1 or more, or null for all")
-    read = {
+    parts = {
         source.name: _load(source, split, data_dir, on_bad_row, max_rows)
         for source in spec.sources_of(split)
     }
     return LoadedExamples(
-        [example for loaded in read.values() for example in loaded.examples],
-        sum(loaded.bad_rows for loaded in read.values()),
-        [told for loaded in read.values() for told in loaded.first_bad][:MOST_BAD_ROWS_TOLD],
-        {name: SourceCount(len(rows.examples), rows.bad_rows) for name, rows in read.items()},
+        [example for part in parts.values() for example in part.examples],
+        sum(part.bad_rows for part in parts.values()),
+        [row for part in parts.values() for row in part.first_bad][:MAX_BAD_ROWS_SHOWN],
+        {name: SourceCount(len(part.examples), part.bad_rows) for name, part in parts.items()},
     )
 
 
@@ -105,110 +108,84 @@ def _load(
     examples: list[Example] = []
     bad: list[str] = []
     for table in open_tables(source, split, data_dir):
-        for where, outcome in _outcomes(source, split, table):
-            if isinstance(outcome, Example):
-                examples.append(outcome)
-            elif on_bad_row == "error":
-                raise UserError(where, outcome, "a row with every field, or suite.on_bad_row=skip")
-            else:
-                bad.append(f"{where}: {outcome}")
+        _check_columns(source, split, table)
+        for record in table.records:
+            where = f"{table.path}:{record.line}"
+            try:
+                examples.append(_example(source, record, where, table.name, split == "test"))
+            except _BadRow as reason:
+                if on_bad_row == "error":
+                    allowed = "a row with every field, or suite.on_bad_row=skip"
+                    raise UserError(where, str(reason), allowed) from None
+                bad.append(f"{where}: {reason}")
             if len(examples) == max_rows:
-                return LoadedExamples(examples, len(bad), bad[:MOST_BAD_ROWS_TOLD])
+                return LoadedExamples(examples, len(bad), bad[:MAX_BAD_ROWS_SHOWN])
     if not examples:
-        raise _empty(source, split, bad)
-    return LoadedExamples(examples, len(bad), bad[:MOST_BAD_ROWS_TOLD])
+        reasons = f"; {len(bad)} bad rows, the first is {bad[0]}" if bad else ""
+        found = f"{source.where} is empty: no usable row in {one_of(source.files[split])}{reasons}"
+        raise UserError(f"{source.where}.{split}", found, "one usable row or more")
+    return LoadedExamples(examples, len(bad), bad[:MAX_BAD_ROWS_SHOWN])
 
 
 def shared_texts(train: Iterable[Example], dev: Iterable[Example]) -> SharedTexts:
-    """How far dev repeats train, compared in lower case with white space collapsed.
+    """Counts dev examples that repeat train, in lower case with white space collapsed.
 
-    ``examples`` counts dev examples whose whole input (a pair in either order) is a train
+    ``examples`` counts dev examples whose complete input (a pair in either order) is a train
     input; ``texts`` counts dev examples with at least one text that occurs anywhere in train.
     """
-    inputs = {plain_texts(example) for example in train}
+    inputs = {normalized_texts(example) for example in train}
     texts = {text for parts in inputs for text in parts}
-    wanted = [plain_texts(example) for example in dev]
-    whole = sum(parts in inputs for parts in wanted)
-    return SharedTexts(whole, sum(not texts.isdisjoint(parts) for parts in wanted))
+    dev_inputs = [normalized_texts(example) for example in dev]
+    repeated = sum(parts in inputs for parts in dev_inputs)
+    return SharedTexts(repeated, sum(not texts.isdisjoint(parts) for parts in dev_inputs))
 
 
-def _outcomes(source: Source, split: str, table: Table) -> Iterator[tuple[str, Example | str]]:
-    """For each row its place, and the example or the reason why it is bad."""
-    has_label = _check_columns(source, split, table)
-    for record in table.records:
-        where = f"{table.place}:{record.line}"
-        try:
-            yield where, _example(source, record, where, table.name, has_label, split == "test")
-        except _BadRow as reason:
-            yield where, str(reason)
+def normalized_texts(example: Example) -> tuple[str, ...]:
+    """The example's texts in lower case, with white space collapsed.
+
+    Sorted, so that a swapped pair is the same input.
+    """
+    texts = (example.text,) if example.text_pair is None else (example.text, example.text_pair)
+    return tuple(sorted(" ".join(text.lower().split()) for text in texts))
 
 
-def _check_columns(source: Source, split: str, table: Table) -> bool:
-    """Whether the table has the label column; raises for a column it must have and has not."""
+def _check_columns(source: Source, split: str, table: Table) -> None:
     columns = source.columns
-    wanted = {"text": columns.text, "text_pair": columns.text_pair, "id": columns.id}
+    required = {"text": columns.text, "text_pair": columns.text_pair, "id": columns.id}
     if split != "test":
-        wanted["label"] = columns.label
-    there = [name for name in table.columns if name]
-    for role, name in wanted.items():
-        if name is not None and name not in there:
+        required["label"] = columns.label
+    names = [name for name in table.columns if name]
+    for role, name in required.items():
+        if name is not None and name not in names:
             found = f"no column {name!r} ({source.where}.columns.{role})"
-            allowed = (one_of(there) or "the file is empty") + did_you_mean(name, there)
-            raise UserError(table.place, found, allowed)
-    return columns.label in there
+            allowed = (one_of(names) or "the file is empty") + did_you_mean(name, names)
+            raise UserError(table.path, found, allowed)
 
 
-def _example(
-    source: Source, record: Record, where: str, file_name: str, has_label: bool, is_test: bool
-) -> Example:
+def _example(source: Source, record: Record, where: str, table_name: str, is_test: bool) -> Example:
+    """The example of a row; raises _BadRow, or UserError for an unknown label."""
     if record.problem is not None:
         raise _BadRow(record.problem)
     columns = source.columns
     pair = None if columns.text_pair is None else _text(record, columns.text_pair)
-    name = None if columns.id is None else _present(record.fields.get(columns.id))
-    name = name or f"{file_name}:{record.line}"
-    # Two sources may well number their rows alike.
-    name = name if source.name == OWN else f"{source.name}:{name}"
-    label = _label(source, record, where, is_test) if has_label else None
-    return Example(name, _text(record, columns.text), pair, label)
+    row_id = None if columns.id is None else _field(record, columns.id)
+    row_id = row_id or f"{table_name}:{record.line}"
+    # Different sources may use the same ids.
+    row_id = row_id if source.name == OWN else f"{source.name}:{row_id}"
+    label = _field(record, columns.label) if is_test else _text(record, columns.label)
+    number = None if label is None else source.labels.read(label, where)
+    return Example(row_id, _text(record, columns.text), pair, number)
 
 
-def _present(value: Value) -> str | None:
-    """The value as text without white space around it, or ``None`` where nothing is there."""
+def _field(record: Record, column: str) -> str | None:
+    """The field as stripped text, ``None`` if it is empty."""
+    value = record.fields.get(column)
     text = "" if value is None else str(value).strip()
     return None if text in ("", "nan", "NaN") else text
 
 
 def _text(record: Record, column: str) -> str:
-    text = _present(record.fields.get(column))
+    text = _field(record, column)
     if text is None:
         raise _BadRow(f"nothing in column {column!r}")
     return text
-
-
-def _label(source: Source, record: Record, where: str, is_test: bool) -> Label:
-    text = _present(record.fields.get(source.columns.label))
-    if text is not None:
-        return source.labels.read(text, where)
-    if is_test:
-        return None
-    raise _BadRow(f"nothing in column {source.columns.label!r}")
-
-
-def _empty(source: Source, split: str, bad: list[str]) -> UserError:
-    reason = f"; {len(bad)} bad rows, the first is {bad[0]}" if bad else ""
-    found = f"{source.where} is empty: no usable row in {one_of(source.files[split])}{reason}"
-    return UserError(f"{source.where}.{split}", found, "one usable row or more")
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def plain_texts(example: Example) -> tuple[str, ...]:
-    """The texts of an example in lower case, with white space collapsed.
-
-    Sorted, so that a swapped pair is the same input.
-    """
-    both = (example.text,) if example.text_pair is None else (example.text, example.text_pair)
-    return tuple(sorted(_plain(text) for text in both))

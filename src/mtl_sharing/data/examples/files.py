@@ -1,10 +1,10 @@
-"""Opens the tables that a source names: files below ``data_dir``, and data sets of the hub."""
+"""Opens the tables of a source: files below ``data_dir``, and data sets of the hub."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl_sharing.data.tables.hub import HubName, is_hub_name, parse_hub_name, read_hub
+from mtl_sharing.data.tables.hub import is_hub_name, parse_hub_name, read_hub
 from mtl_sharing.data.tables.tables import Record, read_table, table_columns
 from mtl_sharing.data.tasks.sources import Source
 from mtl_sharing.errors import UserError
@@ -15,24 +15,24 @@ class Table:
     """An open table.
 
     Attributes:
-        place: what a message calls it; its row at line n is ``place:n``.
-        name: what the ids of its rows start with.
+        path: the table's name in messages; its row at line n is ``path:n``.
+        name: prefix of its rows' ids.
         columns: the names of its columns.
-        records: its rows, read while they are asked for.
+        records: its rows, read lazily.
     """
 
-    place: str
+    path: str
     name: str
     columns: tuple[str, ...]
     records: Iterator[Record]
 
 
 def open_tables(source: Source, split: str, data_dir: Path | None) -> Iterator[Table]:
-    """The tables of one split of a source, each opened when it is its turn.
+    """Opens the tables of one split of a source, one after the other.
 
     Raises:
-        UserError: at once, naming ``data_dir``, where relative names have no folder; later, for
-            what cannot be opened.
+        UserError: at once, naming ``data_dir``, if relative names have no folder; while
+            iterating, for a table that cannot be opened.
     """
     where, names = f"{source.where}.{split}", source.files[split]
     folder = None if data_dir is None else data_dir.expanduser()
@@ -42,26 +42,20 @@ def open_tables(source: Source, split: str, data_dir: Path | None) -> Iterator[T
 
 def _check_folder(where: str, names: tuple[str, ...], folder: Path | None) -> None:
     files = [Path(name).expanduser() for name in names if not is_hub_name(name)]
-    relative = [path for path in files if not path.is_absolute()]
-    if relative and folder is None:
-        allowed = f"the folder that holds {relative[0]} (named by {where})"
-        raise UserError("data_dir", "null", allowed)
-    if relative and folder is not None and not folder.is_dir():
-        raise UserError("data_dir", folder, f"a folder that exists and holds {relative[0]}")
+    relative = next((path for path in files if not path.is_absolute()), None)
+    if relative is None:
+        return
+    if folder is None:
+        raise UserError("data_dir", "null", f"the folder that holds {relative} (named by {where})")
+    if not folder.is_dir():
+        raise UserError("data_dir", folder, f"a folder that exists and holds {relative}")
 
 
 def _open(where: str, source: Source, name: str, folder: Path | None) -> Table:
     if is_hub_name(name):
-        return _open_hub(where, parse_hub_name(where, name), folder)
-    path = Path(name).expanduser()
-    path = path if folder is None else folder / path
-    style = source.format
-    options = {"quoting": style.quoting, "header": style.header}
-    columns = table_columns(path, delimiter=style.delimiter, **options)
-    records = read_table(path, delimiter=style.delimiter, **options)
-    return Table(str(path), path.name, columns, records)
-
-
-def _open_hub(where: str, name: HubName, folder: Path | None) -> Table:
-    columns, records = read_hub(where, name, folder)
-    return Table(str(name), f"{Path(name.source).name}:{name.split}", columns, records)
+        hub_name = parse_hub_name(where, name)
+        prefix = f"{Path(hub_name.source).name}:{hub_name.split}"
+        return Table(name, prefix, *read_hub(where, hub_name, folder))
+    path = (folder or Path()) / Path(name).expanduser()
+    options = vars(source.format)
+    return Table(str(path), path.name, table_columns(path, **options), read_table(path, **options))

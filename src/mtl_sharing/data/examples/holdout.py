@@ -1,67 +1,60 @@
-"""Examples held out of train to choose by: never trained on, and never what is reported."""
+"""Holds examples out of train for model selection; they are never trained on or reported."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_sharing.data.examples.examples import Example, LoadedExamples, SourceCount, plain_texts
+from mtl_sharing.data.examples.examples import (
+    Example,
+    LoadedExamples,
+    SourceCount,
+    normalized_texts,
+)
 from mtl_sharing.errors import UserError
 
 KEY = "suite.select_fraction"
-Held = dict[str, NDArray[np.bool_]]
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """Examples that a text links, directly or through others: they stay on one side together.
+def hold_out(
+    examples: Mapping[str, Sequence[Example]], fraction: float
+) -> dict[str, NDArray[np.bool_]]:
+    """Chooses the held-out examples of each task, as a function of the texts alone.
 
-    Attributes:
-        of: for each task the group of each example; shape (examples,).
-        counts: examples of each task in each group; shape (groups, tasks).
-        order: the groups by the hash of their first text; shape (groups,).
-    """
-
-    of: Mapping[str, NDArray[np.int64]]
-    counts: NDArray[np.int64]
-    order: NDArray[np.int64]
-
-
-def hold_out(examples: Mapping[str, Sequence[Example]], fraction: float) -> Held:
-    """Which examples of each task are held out: a function of the texts alone.
-
-    Examples that share a text (in lower case, white space collapsed; also of another task, and
-    also through a third one) form a group. Groups are taken whole, by the hash of a text, as long
-    as no task gets more than its round(fraction * examples), at least 1; a group that would be too
-    many is passed over. So every task gets exactly as many, unless all groups that are left have
-    more examples than it lacks. A task that would get none takes one of its smallest groups.
+    Examples that share a text (in lower case, white space collapsed; also across tasks, and also
+    through a third one) form a group. Complete groups are held out, ordered by the hash of a text,
+    while no task exceeds its round(fraction * examples), at least 1; a group that would exceed it
+    is skipped. Each task so reaches its number exactly, unless every remaining group is larger
+    than what is missing. A task without any held-out example gives one of its smallest groups.
 
     Args:
-        examples: of each task; their order changes nothing.
+        examples: the examples of each task; their order has no influence.
         fraction: above 0 and below 1.
 
     Returns:
-        For each task whether each example is held out; shape (examples,).
+        For each task, whether each example is held out; shape (examples,).
 
     Raises:
         UserError: a task would have nothing left to train on.
     """
     tasks = sorted(examples)
-    room = np.array([_wanted(task, len(examples[task]), fraction) for task in tasks])
-    groups = _linked({task: examples[task] for task in tasks})
-    taken = _take(groups, room)
-    for number, task in enumerate(tasks):
-        if not (groups.counts[taken, number] > 0).any():
-            taken[_smallest(task, number, groups, taken)] = True
-    return {task: taken[groups.of[task]] for task in tasks}
+    targets = [_target(task, len(examples[task]), fraction) for task in tasks]
+    group_of = _groups({task: examples[task] for task in tasks})
+    groups = 1 + max(int(numbers.max()) for numbers in group_of.values())
+    counts = np.stack([np.bincount(group_of[t], minlength=groups) for t in tasks], axis=1)
+    held = _fill(counts, targets)
+    for column, task in enumerate(tasks):
+        if not counts[held, column].any():
+            held[_smallest(task, column, counts, held)] = True
+    return {task: held[group_of[task]] for task in tasks}
 
 
 def split_held(loaded: LoadedExamples, held: NDArray[np.bool_]) -> dict[str, LoadedExamples]:
-    """The loaded rows as ``train`` and ``select``; bad rows are counted with ``train``."""
-    counts, start = {}, 0  # the rows of one source follow those of another
+    """Splits the loaded rows into ``train`` and ``select``; bad rows count with ``train``."""
+    counts, start = {}, 0  # examples are ordered by source
     for name, source in loaded.sources.items():
         counts[name] = int(held[start : start + source.examples].sum())
         start += source.examples
@@ -71,72 +64,72 @@ def split_held(loaded: LoadedExamples, held: NDArray[np.bool_]) -> dict[str, Loa
     }
     train = replace(loaded, examples=list(compress(loaded.examples, ~held)), sources=kept)
     sources = {name: SourceCount(count, 0) for name, count in counts.items()}
-    chosen = list(compress(loaded.examples, held))
-    return {"train": train, "select": LoadedExamples(chosen, sources=sources)}
+    selected = list(compress(loaded.examples, held))
+    return {"train": train, "select": LoadedExamples(selected, sources=sources)}
 
 
-def _wanted(task: str, size: int, fraction: float) -> int:
-    wanted = max(1, round(fraction * size))
-    if wanted >= size:
-        most = (size - 1) * 1000 // max(1, size) / 1000
-        found = f"{fraction:g}, which is {wanted} of {size} train examples of {task}"
-        raise UserError(KEY, found, f"0 to {most:g}, so that one example or more trains")
-    return wanted
-
-
-def _linked(examples: Mapping[str, Sequence[Example]]) -> _Groups:
-    # Late, since it loads slowly and most runs hold nothing out.
+def connected_groups(links: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the connected component of each node; ``links`` has shape (links, 2)."""
+    # Imported here: scipy loads slowly, and most runs need no groups.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    numbers: dict[str, int] = {}
-    ends = {
-        task: np.array([_ends(example, numbers) for example in rows])
+    nodes = int(links.max(initial=-1)) + 1
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(nodes, nodes))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _target(task: str, size: int, fraction: float) -> int:
+    target = max(1, round(fraction * size))
+    if target >= size:
+        highest = (size - 1) * 1000 // max(1, size) / 1000
+        found = f"{fraction:g}, which is {target} of {size} train examples of {task}"
+        raise UserError(KEY, found, f"0 to {highest:g}, so that one example or more trains")
+    return target
+
+
+def _groups(examples: Mapping[str, Sequence[Example]]) -> dict[str, NDArray[np.int64]]:
+    """The group of each example, for each task; groups are numbered in the order of a hash.
+
+    A group's hash is that of its alphabetically first text. The smallest hash of all its texts
+    would favour groups with many texts.
+    """
+    nodes: dict[str, int] = {}
+    links = {
+        task: np.array([_link(example, nodes) for example in rows])
         for task, rows in examples.items()
     }
-    links = np.concatenate(list(ends.values()))
-    size = len(numbers)
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
-    count, group = connected_components(graph, directed=False)
-    of = {task: np.asarray(group[pairs[:, 0]], dtype=np.int64) for task, pairs in ends.items()}
-    counts = [np.bincount(each, minlength=count) for each in of.values()]
-    return _Groups(of, np.stack(counts, axis=1), _order(numbers, group.tolist(), count))
+    component = connected_groups(np.concatenate(list(links.values())))
+    first: dict[int, str] = {}
+    for text, number in zip(nodes, component.tolist(), strict=True):
+        first[number] = min(first.get(number, text), text)
+    hashes = [sha256(first[n].encode("utf-8", "surrogatepass")).digest() for n in range(len(first))]
+    rank = np.argsort(sorted(range(len(first)), key=hashes.__getitem__))
+    return {task: rank[component[ends[:, 0]]] for task, ends in links.items()}
 
 
-def _ends(example: Example, numbers: dict[str, int]) -> tuple[int, int]:
-    """The numbers of an example's texts, new ones where they are new; of a single text twice."""
-    first, *_, last = (numbers.setdefault(t, len(numbers)) for t in plain_texts(example) * 2)
-    return first, last
+def _link(example: Example, nodes: dict[str, int]) -> tuple[int, int]:
+    """Nodes of an example's two texts, added where they are new; a single text links to itself."""
+    texts = normalized_texts(example)
+    return nodes.setdefault(texts[0], len(nodes)), nodes.setdefault(texts[-1], len(nodes))
 
 
-def _order(numbers: Mapping[str, int], group: Sequence[int], count: int) -> NDArray[np.int64]:
-    """The groups by the hash of the first of their texts in the alphabet.
-
-    Not by the smallest hash of their texts: groups with many would come first.
-    """
-    names: dict[int, str] = {}
-    for text, number in numbers.items():
-        known = names.setdefault(group[number], text)
-        names[group[number]] = min(known, text)
-    hashes = [sha256(names[n].encode("utf-8", "surrogatepass")).digest() for n in range(count)]
-    return np.array(sorted(range(count), key=hashes.__getitem__), dtype=np.int64)
+def _fill(counts: NDArray[np.int64], targets: Sequence[int]) -> NDArray[np.bool_]:
+    """Whether each group is held out; ``counts`` has shape (groups, tasks)."""
+    held, left = np.zeros(len(counts), dtype=np.bool_), list(targets)
+    for number, row in enumerate(counts.tolist()):
+        rest = [room - count for room, count in zip(left, row, strict=True)]
+        if min(rest) >= 0:
+            held[number], left = True, rest
+    return held
 
 
-def _take(groups: _Groups, room: NDArray[np.int64]) -> NDArray[np.bool_]:
-    taken = np.zeros(len(groups.order), dtype=np.bool_)
-    left = room.tolist()
-    for number, counts in zip(groups.order, groups.counts[groups.order].tolist(), strict=True):
-        if all(count <= free for count, free in zip(counts, left, strict=True)):
-            taken[number] = True
-            left = [free - count for count, free in zip(counts, left, strict=True)]
-    return taken
-
-
-def _smallest(task: str, number: int, groups: _Groups, taken: NDArray[np.bool_]) -> int:
-    """The first of a task's smallest groups without which every task has something to train on."""
-    ordered, free = groups.counts[groups.order], groups.counts[~taken].sum(axis=0)
-    fits = (ordered[:, number] > 0) & ((ordered < free) | (ordered == 0)).all(axis=1)
+def _smallest(task: str, column: int, counts: NDArray[np.int64], held: NDArray[np.bool_]) -> int:
+    """The first of a task's smallest groups that leave training examples to every task."""
+    free = counts[~held].sum(axis=0)
+    fits = (counts[:, column] > 0) & ((counts < free) | (counts == 0)).all(axis=1)
     if not fits.any():
-        found = f"{task}, where shared texts link all {len(groups.of[task])} train examples"
+        size = counts[:, column].sum()
+        found = f"{task}, where shared texts link all {size} train examples"
         raise UserError(KEY, found, "0, or train examples of which some share no text with others")
-    return int(groups.order[np.where(fits, ordered[:, number], np.iinfo(int).max).argmin()])
+    return int(np.where(fits, counts[:, column], np.iinfo(int).max).argmin())

@@ -1,9 +1,10 @@
-"""Reads the examples of a task's split: from its files and sources, or from the bundled suite."""
+"""Reads the examples of a split, from the task's files and sources or from the bundled suite."""
 
 import logging
 from pathlib import Path
 
-from mtl_sharing.data.examples.bundled import BUNDLED_LABELS, BUNDLED_TASKS, bundled_examples
+from mtl_sharing.data.examples.bundled import BUNDLED_LABELS, bundled_examples
+from mtl_sharing.data.examples.bundled_lexicon import BUNDLED_TASKS
 from mtl_sharing.data.examples.examples import Example, LoadedExamples, load_examples
 from mtl_sharing.data.settings import SuiteConfig
 from mtl_sharing.data.tasks.task import TaskSpec
@@ -13,29 +14,29 @@ log = logging.getLogger(__name__)
 
 
 def is_generated(spec: TaskSpec) -> bool:
-    """Whether a task names no file, so that only the bundled suite can have its examples."""
+    """Whether a task names no file, so that the bundled suite must generate its examples."""
     return not (spec.train or spec.dev or spec.test or spec.sources)
 
 
 def read_split(
     spec: TaskSpec, split: str, suite: SuiteConfig, data_dir: str | None, limit: int | None = None
 ) -> LoadedExamples:
-    """The examples of one split (train, dev or test), as they stand in the data.
+    """Reads the examples of one split (train, dev or test).
 
     Args:
-        data_dir: folder that relative file names start from.
-        limit: the first so many of each source; None takes all.
+        data_dir: the folder that relative file names start from.
+        limit: number of examples to take of each source; None takes all.
 
     Raises:
         UserError: no files, or bad data.
     """
     if is_generated(spec):
         return LoadedExamples(_generated(spec, split, suite)[:limit])
-    place = None if data_dir is None else Path(data_dir)
-    loaded = load_examples(spec, split, place, suite.on_bad_row, limit)
+    folder = None if data_dir is None else Path(data_dir)
+    loaded = load_examples(spec, split, folder, suite.on_bad_row, limit)
     if loaded.bad_rows:
-        words = loaded.bad_rows, "; ".join(loaded.first_bad)
-        log.warning("%s %s: %d rows skipped (%s)", spec.name, split, *words)
+        reasons = "; ".join(loaded.first_bad)
+        log.warning("%s %s: %d rows skipped (%s)", spec.name, split, loaded.bad_rows, reasons)
     return loaded
 
 
@@ -48,7 +49,7 @@ def _generated(spec: TaskSpec, split: str, suite: SuiteConfig) -> list[Example]:
 
 
 def _check_generated(spec: TaskSpec) -> None:
-    """A generated task keeps the kind and the labels that its text was written for."""
+    """Checks that a generated task has the kind and labels of its generator."""
     kind, classes, limits = BUNDLED_LABELS[spec.name]
     where = f"task.{spec.name}"
     if spec.kind != kind:

@@ -1,0 +1,1 @@
+"""Tables of rows: files and data sets of the hub."""

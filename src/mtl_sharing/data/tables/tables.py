@@ -1,4 +1,4 @@
-"""Reads a table of rows from CSV, TSV, JSON lines or Parquet, columns by name."""
+"""Reads tables of rows with named columns: CSV, TSV, JSON lines and Parquet."""
 
 import codecs
 import csv
@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ PARQUET = ".parquet"
 FORMATS = (*DELIMITERS, *JSON_LINES, PARQUET)
 LARGEST_FIELD = 2**31 - 1  # the largest limit that the csv module takes on every platform
 MOST_NAMES_LISTED = 20
-_PARQUET_ROWS = 512  # held as Python values at a time
+_PARQUET_ROWS = 512  # converted to Python values at a time
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Record:
     """One row of a table.
 
     Args:
-        line: the line of the file where the row starts, from 1 (Parquet: the row's number).
+        line: line of the file where the row starts, from 1 (Parquet and hub: the row's number).
         fields: the values by column name; ``None`` where the row is too short.
-        problem: why the row cannot be trusted, or ``None``. A row with more fields than the
-            header has swallowed or gained a delimiter, so its columns are shifted: the fields
-            are given as they stand, and the caller decides what a bad row means.
+        problem: why the row is unreliable, or ``None``. A row with more fields than the header
+            has lost or gained a delimiter, so its columns are shifted; ``fields`` holds them
+            unchanged, and the caller decides how to treat the row.
     """
 
     line: int
@@ -46,9 +47,9 @@ def read_table(
     delimiter: str | None = None,
     quoting: bool = True,
     header: bool = True,
-    whole: bool = False,
+    raw: bool = False,
 ) -> Iterator[Record]:
-    """The rows of a table file, in order, read while they are asked for.
+    """Rows of a table file in order, read lazily.
 
     Args:
         path: a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file, UTF-8 with or without a BOM;
@@ -56,23 +57,22 @@ def read_table(
         delimiter: one character that replaces the extension's own (text tables only).
         quoting: whether ``"`` quotes a field; if not, quotes are text.
         header: whether the first line names the columns; if not, they are "0", "1", ...
-        whole: keep every value as JSON lines or Parquet have it, for who writes the row again.
+        raw: keep every value as JSON lines or Parquet have it, to write the row again.
 
     Returns:
-        One ``Record`` for each row; blank lines give none. Unless ``whole``, nested values (lists,
-        objects, bytes) are left out, as a column that is not there.
+        One ``Record`` for each row, none for a blank line. Unless ``raw``, nested values (lists,
+        objects, bytes) are left out, as if their column were missing.
 
     Raises:
         UserError: at once for a missing file, an unknown format or two columns of one name;
             while reading, with ``file:line``, for text that is not UTF-8 and a bad JSON line.
     """
-    _check_exists(path)
     kind = _format_of(path, delimiter)
     if kind in JSON_LINES:
-        return _json_records(path, whole)
+        return _json_records(path, raw)
     columns = table_columns(path, delimiter=delimiter, quoting=quoting, header=header)
     if kind == PARQUET:
-        return _parquet_records(path, whole)
+        return _parquet_records(path, raw)
     rows = _text_rows(path, kind, quoting)
     if header:
         next(rows, None)
@@ -85,20 +85,19 @@ def table_columns(
     delimiter: str | None = None,
     quoting: bool = True,
     header: bool = True,
-    whole: bool = False,
+    raw: bool = False,
 ) -> tuple[str, ...]:
-    """The column names of a table file, in order.
+    """Column names of a table file, in order.
 
-    Takes and raises what ``read_table`` does. A text column without a name has the name "" here
-    and is left out of the records. JSON lines have the keys of all their lines, so that a key
-    that the first line lacks is found too.
+    Arguments and errors are those of ``read_table``. A text column without a name is called ""
+    here and left out of the records. For JSON lines, the keys of all lines count: the first line
+    may lack some.
     """
-    _check_exists(path)
     kind = _format_of(path, delimiter)
     if kind == PARQUET:
         return _unique(path, open_parquet(path).schema_arrow.names)
     if kind in JSON_LINES:
-        records = _json_records(path, whole)
+        records = _json_records(path, raw)
         return tuple(dict.fromkeys(key for record in records for key in record.fields))
     _, first = next(_text_rows(path, kind, quoting), (1, []))
     if not header:
@@ -108,6 +107,8 @@ def table_columns(
 
 def _format_of(path: Path, delimiter: str | None) -> str:
     """The delimiter of a text table, or the extension of another kind of table."""
+    if not path.is_file():
+        raise _no_file(path)
     extension = path.suffix.lower()
     if extension in JSON_LINES or extension == PARQUET:
         return extension
@@ -119,27 +120,25 @@ def _format_of(path: Path, delimiter: str | None) -> str:
     return DELIMITERS[extension]
 
 
-def _check_exists(path: Path) -> None:
-    if path.is_file():
-        return
+def _no_file(path: Path) -> UserError:
     if path.is_dir():
-        raise UserError(str(path), "a folder", "a file")
+        return UserError(str(path), "a folder", "a file")
     if not path.parent.is_dir():
-        raise UserError(str(path), "no such file", f"the folder {path.parent} does not exist")
+        return UserError(str(path), "no such file", f"the folder {path.parent} does not exist")
     names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
     listed = one_of(names[:MOST_NAMES_LISTED]) or "no files"
     more = len(names) - MOST_NAMES_LISTED
     tail = f" and {more} more" if more > 0 else ""
     allowed = f"{path.parent} holds {listed}{tail}{did_you_mean(path.name, names)}"
-    raise UserError(str(path), "no such file", allowed)
+    return UserError(str(path), "no such file", allowed)
 
 
 def _unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
     columns = tuple(names)
     named = [name for name in columns if name]
-    twice = sorted({name for name in named if named.count(name) > 1})
-    if twice:
-        raise UserError(f"{path}:1", f"columns named twice: {one_of(twice)}", "one of each name")
+    repeated = sorted({name for name in named if named.count(name) > 1})
+    if repeated:
+        raise UserError(f"{path}:1", f"columns named twice: {one_of(repeated)}", "one of each name")
     return columns
 
 
@@ -165,17 +164,17 @@ def _text_rows(path: Path, delimiter: str, quoting: bool) -> Iterator[tuple[int,
 def _text_record(
     path: Path, columns: tuple[str, ...], line: int, row: list[str], header: bool
 ) -> Record:
-    known = len(columns)
+    width = len(columns)
     fields: dict[str, Value] = {
         name: row[position] if position < len(row) else None
         for position, name in enumerate(columns)
         if name
     }
-    # Delimiters at the end of a row that hold nothing shift no column.
-    if not any(value.strip() for value in row[known:]):
+    # Empty surplus fields at the end of a row shift no column.
+    if not any(value.strip() for value in row[width:]):
         return Record(line, fields)
-    there = "the header" if header else "the first row"
-    return Record(line, fields, f"{len(row)} fields where {there} has {known}")
+    first = "the header" if header else "the first row"
+    return Record(line, fields, f"{len(row)} fields where {first} has {width}")
 
 
 def _not_utf8(path: Path) -> UserError:
@@ -190,13 +189,13 @@ def _not_utf8(path: Path) -> UserError:
     return UserError(str(path), "text that is not UTF-8", "UTF-8 text")
 
 
-def _json_records(path: Path, whole: bool) -> Iterator[Record]:
+def _json_records(path: Path, raw: bool) -> Iterator[Record]:
     with path.open(encoding="utf-8-sig") as lines:
         try:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     row = _json_object(path, number, line)
-                    yield Record(number, row if whole else flat(row))
+                    yield Record(number, row if raw else flat(row))
         except UnicodeDecodeError:
             raise _not_utf8(path) from None
 
@@ -213,7 +212,7 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def flat(row: dict[str, Any]) -> dict[str, Value]:
-    """The values that a table can hold: a bool as 0 or 1, a decimal as a float."""
+    """The row's scalar values: a bool as 0 or 1, a decimal as a float."""
     fields: dict[str, Value] = {}
     for name, value in row.items():
         if isinstance(value, bool):
@@ -226,7 +225,7 @@ def flat(row: dict[str, Any]) -> dict[str, Value]:
 
 
 def open_parquet(path: Path) -> Any:
-    """The file as pyarrow has it; raises UserError where it is none, or pyarrow is missing."""
+    """Opens a ``pyarrow.parquet.ParquetFile``; raises UserError for other files or no pyarrow."""
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
@@ -238,13 +237,15 @@ def open_parquet(path: Path) -> Any:
         raise _broken(path, error) from None
 
 
-def _parquet_records(path: Path, whole: bool) -> Iterator[Record]:
-    number = 0
+def arrow_records(batches: Iterable[Any], raw: bool = False) -> Iterator[Record]:
+    """Rows of pyarrow tables or record batches, numbered from 1; ``raw`` as in ``read_table``."""
+    rows = chain.from_iterable(batch.to_pylist() for batch in batches)
+    return (Record(number, row if raw else flat(row)) for number, row in enumerate(rows, start=1))
+
+
+def _parquet_records(path: Path, raw: bool) -> Iterator[Record]:
     try:
-        for batch in open_parquet(path).iter_batches(batch_size=_PARQUET_ROWS):
-            for row in batch.to_pylist():
-                number += 1
-                yield Record(number, row if whole else flat(row))
+        yield from arrow_records(open_parquet(path).iter_batches(batch_size=_PARQUET_ROWS), raw)
     except (ValueError, OSError) as error:
         raise _broken(path, error) from None
 

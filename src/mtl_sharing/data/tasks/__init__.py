@@ -1,0 +1,1 @@
+"""Descriptions of tasks: their labels, columns and sources of rows."""

@@ -1,4 +1,4 @@
-"""Reads the text of a label as a label of the task, by a source's own names or limits."""
+"""Converts label texts of a source to labels of its task, by the source's own names or limits."""
 
 import math
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ _YAML_BOOLEANS = ("yes", "no", "on", "off", "true", "false")
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The labels that a task takes.
+    """The labels of a task.
 
     Attributes:
-        classes: how many classes, ``None`` for a regression.
-        names: what the classes are called in the data; place = class. ``None``: by number.
+        classes: number of classes, ``None`` for a regression.
+        names: names of the classes in the data, by class number; ``None`` if the data has numbers.
         limits: lowest and highest label of a regression, else ``None``.
     """
 
@@ -24,18 +24,18 @@ class LabelSpace:
     names: tuple[str, ...] | None
     limits: Limits | None
 
-    def label(self, text: str) -> float | int | None:
+    def parse(self, text: str) -> float | int | None:
         """The class (int) or score (float) that ``text`` names, or ``None``."""
         if self.names is not None:
             return self.names.index(text) if text in self.names else None
-        number = number_of(text)
         if self.limits is not None:
-            return None if number is None or not _inside(number, self.limits) else number
+            return _number_within(text, self.limits)
         assert self.classes is not None
+        number = _number(text)
         return int(number) if number is not None and number in range(self.classes) else None
 
     def allowed(self, text: str) -> str:
-        """What could stand in the place of ``text``, which names no label."""
+        """The allowed labels, for an error about ``text``."""
         if self.names is not None:
             unquoted = {"True", "False"} & set(self.names) and text.lower() in _YAML_BOOLEANS
             hint = f" (quote {text} in YAML)" if unquoted else did_you_mean(text, self.names)
@@ -48,13 +48,13 @@ class LabelSpace:
 
 @dataclass(frozen=True)
 class LabelReader:
-    """How the labels of one source become the task's; without map and limits they are its own.
+    """Converts labels of one source. Without map and limits, they are the task's own.
 
     Attributes:
         space: the task's labels.
         where: config field of a source that is not the task's own files, else ``None``.
-        classes: the source's label texts and the class that each stands for.
-        limits: the source's own lowest and highest label, which become the task's.
+        classes: the source's label texts, each with its class.
+        limits: the source's lowest and highest label, which are mapped to the task's.
     """
 
     space: LabelSpace
@@ -62,27 +62,30 @@ class LabelReader:
     classes: Mapping[str, int] | None = None
     limits: Limits | None = None
 
-    def read(self, text: str, place: str) -> float | int:
+    def read(self, text: str, where: str) -> float | int:
         """The task's label for ``text``: a class (int) or a score (float).
 
         Raises:
-            UserError: naming ``place`` (``file:line``), for a text that names no label.
+            UserError: naming ``where`` (``file:line``), for a text that names no label.
         """
-        label = self._label(text)
+        if self.classes is not None:
+            label: float | int | None = self.classes.get(text)
+        elif self.limits is not None:
+            number = _number_within(text, self.limits)
+            label = None if number is None else self._rescaled(number, self.limits)
+        else:
+            label = self.space.parse(text)
         if label is None:
-            raise UserError(place, f"the label {text!r}", self._allowed(text))
+            raise UserError(where, f"the label {text!r}", self._allowed(text))
         return label
 
-    def _label(self, text: str) -> float | int | None:
-        if self.classes is not None:
-            return self.classes.get(text)
-        if self.limits is None:
-            return self.space.label(text)
+    def _rescaled(self, number: float, limits: Limits) -> float:
+        """``number`` mapped linearly from ``limits`` to the task's limits."""
         assert self.space.limits is not None
-        number = number_of(text)
-        if number is None or not _inside(number, self.limits):
-            return None
-        return _rescaled(number, self.limits, self.space.limits)
+        low, high = self.space.limits
+        share = (number - limits[0]) / (limits[1] - limits[0])
+        # Rounding must not carry a label past the task's limits.
+        return min(max(low + share * (high - low), low), high)
 
     def _allowed(self, text: str) -> str:
         if self.classes is not None:
@@ -93,16 +96,7 @@ class LabelReader:
         if self.where is None:
             return allowed
         key = "labels" if self.space.limits is None else "range"
-        return f"{allowed} as the task has them, or what the source has, in {self.where}.{key}"
-
-
-def number_of(text: str) -> float | None:
-    """The finite number that ``text`` is; ``1_0``, which Python reads as 10, is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None
+        return f"{allowed} as in the task, or the source's own in {self.where}.{key}"
 
 
 def check_limits(where: str, limits: list[float] | None) -> Limits:
@@ -125,51 +119,51 @@ def label_reader(
     labels: Mapping[str, int | str] | None,
     limits: list[float] | None,
 ) -> LabelReader:
-    """How a source's labels become those of ``space``.
+    """Checks a source's label settings and makes its reader.
 
     Args:
         where: the source's config field.
-        labels: the source's label texts, and for each the task's label.
+        labels: the source's label texts, each with the task's label.
         limits: the source's lowest and highest label.
 
     Raises:
-        UserError: naming ``where``'s field, for a map of a regression, limits of classes, an
-            empty map, a label that the task has not, or limits that are none.
+        UserError: naming ``where``'s field, for a label map of a regression, limits of classes, an
+            empty map, an unknown label of the task, or bad limits.
     """
     if space.limits is not None:
         if labels is not None:
             raise UserError(f"{where}.labels", dict(labels), "null for a regression; see range")
-        found = None if limits is None else check_limits(f"{where}.range", limits)
-        return LabelReader(space, where, limits=found)
+        own = None if limits is None else check_limits(f"{where}.range", limits)
+        return LabelReader(space, where, limits=own)
     if limits is not None:
         raise UserError(f"{where}.range", list(limits), "null for classes; see labels")
     if labels is None:
         return LabelReader(space, where)
     if not labels:
         raise UserError(f"{where}.labels", "an empty map", "the source's labels, or null")
-    named = {str(text).strip(): (text, label) for text, label in labels.items()}
-    classes = {name: _class(where, space, *pair) for name, pair in named.items()}
+    classes = {}
+    for text, label in labels.items():
+        name = str(label).strip()
+        number = space.parse(name)
+        if number is None:
+            raise UserError(f"{where}.labels.{text}", repr(label), space.allowed(name))
+        classes[str(text).strip()] = int(number)
     return LabelReader(space, where, classes=classes)
 
 
-def _class(where: str, space: LabelSpace, text: str, label: int | str) -> int:
-    name = str(label).strip()
-    found = space.label(name)
-    if found is None:
-        raise UserError(f"{where}.labels.{text}", repr(label), space.allowed(name))
-    return int(found)
+def _number(text: str) -> float | None:
+    """The finite number that ``text`` is; ``1_0``, which Python reads as 10, is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and "_" not in text else None
 
 
-def _inside(number: float, limits: Limits) -> bool:
-    return limits[0] <= number <= limits[1]
+def _number_within(text: str, limits: Limits) -> float | None:
+    number = _number(text)
+    return number if number is not None and limits[0] <= number <= limits[1] else None
 
 
 def _between(limits: Limits) -> str:
     return f"a number from {limits[0]:g} to {limits[1]:g}"
-
-
-def _rescaled(number: float, own: Limits, wanted: Limits) -> float:
-    """``number`` moved linearly, so that the limits ``own`` become ``wanted``."""
-    share = (number - own[0]) / (own[1] - own[0])
-    # Rounding must not carry a label past the task's limits.
-    return min(max(wanted[0] + share * (wanted[1] - wanted[0]), wanted[0]), wanted[1])

@@ -1,25 +1,23 @@
-"""Where a task's rows come from: its own files, and named sources beside them."""
+"""Sources of a task's rows: its own files, and named sources beside them."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mtl_sharing.data.tables.hub import check_hub_name
+from mtl_sharing.data.tables.hub import is_hub_name, parse_hub_name
 from mtl_sharing.data.tasks.labels import LabelReader, LabelSpace, label_reader
 from mtl_sharing.errors import UserError, one_of
 
-# What a task's own files are called where they stand beside named sources.
-OWN = "own"
-_SPLITS = ("train", "dev")
-# How a command line can name a tab, which a shell does not pass on easily.
+OWN = "own"  # the name of a task's own files beside its named sources
+# Names for delimiters that are hard to write in a shell.
 DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 
 
-# The config classes are not frozen: OmegaConf makes a frozen one read-only, and Hydra could then
-# override nothing in it. `Source` is the frozen value.
+# The config classes are not frozen: OmegaConf would make them read-only, and Hydra could not
+# override their fields. `Source` is the frozen value.
 @dataclass
 class ColumnsConfig:
-    """The names of a table's columns; ``text_pair`` makes the task one of sentence pairs."""
+    """Names of a table's columns; ``text_pair`` makes the task one of sentence pairs."""
 
     text: str = "text"
     text_pair: str | None = None
@@ -29,7 +27,7 @@ class ColumnsConfig:
 
 @dataclass
 class FormatConfig:
-    """How a text table is written; see ``tables.read_table``."""
+    """Format of a text table; see ``tables.read_table``."""
 
     delimiter: str | None = None
     quoting: bool = True
@@ -38,14 +36,14 @@ class FormatConfig:
 
 @dataclass
 class SourceConfig:
-    """More rows for a task, written in another way than its own files.
+    """More rows for a task, with columns, format and labels of their own.
 
     Args:
-        columns: which columns hold what; in a file without a header they are "0", "1", ...
+        columns: names of the columns; in a file without a header they are "0", "1", ...
         train: table files, absolute or relative to ``data_dir``; their rows join the task's.
         dev: likewise; with none the task is evaluated on its own dev rows alone.
-        format: how text tables are written.
-        labels: the source's labels and for each the task's (classes and binary only); by
+        format: format of text tables.
+        labels: the source's labels, each with the task's label (classes and binary only); by
             default they are the task's. YAML needs quotes around a label that is a number, or
             ``yes`` or ``no``.
         range: lowest and highest label of the source (regression only), rescaled to the task's
@@ -81,12 +79,13 @@ class Format:
 
 @dataclass(frozen=True)
 class Source:
-    """Files that are written in one way, and how their labels become the task's.
+    """Files with the same columns, format and labels.
 
     Attributes:
-        name: ``own``, or what the config calls it.
+        name: ``own``, or the source's name in the config.
         where: the config field that describes it.
-        files: for each split its files; a split that is not there has none.
+        files: the files of each split; a missing split has none.
+        labels: converts their labels to the task's.
     """
 
     name: str
@@ -100,66 +99,60 @@ class Source:
 def make_source(
     task: str, name: str, config: SourceConfig, space: LabelSpace, is_pair: bool
 ) -> Source:
-    """The checked source ``name`` of ``task``, whose labels are ``space``.
+    """Checks the source ``name`` of ``task``, whose labels are ``space``.
 
     Raises:
-        UserError: naming the field ``task.<task>.sources.<name>.<field>``, what it holds and
-            what it may hold.
+        UserError: naming the field ``task.<task>.sources.<name>.<field>``, its value and the
+            allowed values.
     """
     where = f"task.{task}.sources.{name}"
     if name == OWN or not re.fullmatch(r"[a-z0-9_]+", name):
         allowed = f"lower-case letters, digits and underscores, and not {OWN}"
         raise UserError(f"task.{task}.sources", repr(name), allowed)
     columns = make_columns(where, config.columns)
-    _check_pair(where, task, columns, is_pair)
-    files = {split: check_files(f"{where}.{split}", getattr(config, split)) for split in _SPLITS}
+    if is_pair != (columns.text_pair is not None):
+        needed = "the name of a column, for the pairs" if is_pair else "null, for the single texts"
+        allowed = f"{needed} of {task} (task.{task}.columns.text_pair)"
+        raise UserError(f"{where}.columns.text_pair", columns.text_pair or "null", allowed)
+    paths = {"train": config.train, "dev": config.dev}
+    files = {split: check_files(f"{where}.{split}", names) for split, names in paths.items()}
     if not any(files.values()):
         raise UserError(f"{where}.train", "no files", "a list of file names, such as [data.csv]")
     labels = label_reader(where, space, config.labels, config.range)
     return Source(name, where, columns, make_format(where, config.format), files, labels)
 
 
-def _check_pair(where: str, task: str, columns: Columns, is_pair: bool) -> None:
-    if is_pair == (columns.text_pair is not None):
-        return
-    wanted = "the name of a column, for the pairs" if is_pair else "null, for the single texts"
-    allowed = f"{wanted} of {task} (task.{task}.columns.text_pair)"
-    raise UserError(f"{where}.columns.text_pair", columns.text_pair or "null", allowed)
-
-
 def make_columns(where: str, config: ColumnsConfig) -> Columns:
-    """The checked columns; raises UserError naming a field of ``where`` that holds no name."""
+    """Checks the columns; raises UserError naming a field of ``where`` with a bad name."""
     columns = Columns(config.text, config.text_pair, config.label, config.id)
-    roles = {"text": columns.text, "text_pair": columns.text_pair, "label": columns.label}
-    used: dict[str, str] = {}
-    for role, name in {**roles, "id": columns.id}.items():
-        field_name = f"{where}.columns.{role}"
+    role_of: dict[str, str] = {}
+    for role, name in vars(columns).items():
         if name is None and role in ("text_pair", "id"):
             continue
         if not isinstance(name, str) or not name.strip():
-            raise UserError(field_name, repr(name), "the name of a column")
-        if role in roles and name in used:
-            allowed = f"another column than {used[name]}'s"
-            raise UserError(field_name, name, allowed)
-        used[name] = role
+            raise UserError(f"{where}.columns.{role}", repr(name), "the name of a column")
+        if role != "id" and name in role_of:
+            allowed = f"another column than {role_of[name]}'s"
+            raise UserError(f"{where}.columns.{role}", name, allowed)
+        role_of[name] = role
     return columns
 
 
 def check_files(where: str, files: list[str]) -> tuple[str, ...]:
-    """The file names; raises UserError naming ``where`` for what is no name."""
-    bad = isinstance(files, str) or not all(isinstance(name, str) and name for name in files)
-    if bad:
+    """Checks a list of file names; raises UserError naming ``where`` for anything else."""
+    if isinstance(files, str) or not all(isinstance(name, str) and name for name in files):
         raise UserError(where, repr(files), "a list of file names, such as [train.csv]")
-    for name in files:
-        check_hub_name(where, name)
+    for name in filter(is_hub_name, files):
+        parse_hub_name(where, name)
     return tuple(files)
 
 
 def make_format(where: str, config: FormatConfig) -> Format:
-    """The checked format; raises UserError naming a delimiter that is none."""
-    found = config.delimiter
-    delimiter = None if found is None else DELIMITER_NAMES.get(found, found)
+    """Checks the format; raises UserError naming a bad delimiter."""
+    delimiter = config.delimiter
+    if delimiter is not None:
+        delimiter = DELIMITER_NAMES.get(delimiter, delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         allowed = f"one character, or {one_of(DELIMITER_NAMES)}; null for the extension's own"
-        raise UserError(f"{where}.format.delimiter", repr(found), allowed)
+        raise UserError(f"{where}.format.delimiter", repr(config.delimiter), allowed)
     return Format(delimiter, config.quoting, config.header)

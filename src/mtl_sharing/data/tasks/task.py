@@ -1,4 +1,4 @@
-"""What a task is: its config as YAML gives it, and the checked value made of it."""
+"""A task: its config as written in YAML, and the checked value made of it."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,7 @@ from mtl_sharing.data.tasks.sources import (
     make_format,
     make_source,
 )
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_known, one_of
 
 KINDS = ("classes", "binary", "regression")
 SPLITS = ("train", "dev", "test")
@@ -27,25 +27,22 @@ METRICS = {
 }
 
 
-# The config classes are not frozen: OmegaConf makes a frozen one read-only, and Hydra could then
-# override nothing in it. `TaskSpec` is the frozen value.
 @dataclass
 class TaskConfig:
-    """One task as YAML gives it; ``task_spec`` checks it and says what each field may hold.
+    """One task as written in YAML, which ``task_spec`` checks.
 
     Args:
         kind: classes, binary or regression.
-        columns: which columns hold what.
+        columns: names of the columns.
         train, dev, test: table files, absolute or relative to ``data_dir``, or data sets of the
-            hub (``hub.HubName``); none of them where the bundled suite generates the task.
-        format: how text tables are written.
-        sources: more rows, by the name of where they come from, each with its own columns,
-            format and labels.
-        classes: how many classes (kind classes only).
-        labels: names of the classes, where the label column holds text; place = class.
+            hub (``hub.HubName``); none for a task that the bundled suite generates.
+        format: format of text tables.
+        sources: more rows by name of their source, each with its own columns, format and labels.
+        classes: number of classes (kind classes only).
+        labels: names of the classes in class order, if the label column holds text.
         range: lowest and highest label (regression only).
-        metric: what the task is measured by; by default accuracy, or pearson for regression.
-        loss, pairing: names that the objectives and the heads know; kept as given.
+        metric: the task's metric; by default accuracy, or pearson for regression.
+        loss, pairing: names of an objective and of a head's pairing, not checked here.
         batch_size: examples of this task in a step; by default the trainer's.
         layer: encoder layer whose states this task's head reads; by default ``head.layer``.
     """
@@ -69,8 +66,12 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A checked task. ``classes`` is 2 for binary and ``None`` for regression; ``low`` and
-    ``high`` are ``None`` unless it is a regression; the rest is as in ``TaskConfig``."""
+    """A checked task; fields as in ``TaskConfig``.
+
+    Attributes:
+        classes: 2 for binary, ``None`` for regression.
+        low, high: the label range; ``None`` unless the task is a regression.
+    """
 
     name: str
     kind: str
@@ -97,7 +98,7 @@ class TaskSpec:
 
     @property
     def label_space(self) -> LabelSpace:
-        """The labels that the task takes."""
+        """The task's labels."""
         limits = None if self.low is None or self.high is None else (self.low, self.high)
         return LabelSpace(self.classes, self.labels, limits)
 
@@ -109,28 +110,32 @@ class TaskSpec:
         return Source(OWN, where, self.columns, self.format, files, labels)
 
     def sources_of(self, split: str) -> tuple[Source, ...]:
-        """The sources that have files for ``split`` (train, dev or test), its own files first.
+        """Sources with files for ``split`` (train, dev or test), the task's own files first.
 
         Raises:
-            UserError: for another name of a split, or where no source has files.
+            UserError: for an unknown split, or if no source has files.
         """
-        if split not in SPLITS:
-            raise UserError("split", split, one_of(SPLITS) + did_you_mean(split, SPLITS))
-        found = tuple(each for each in (self.own, *self.sources) if each.files.get(split))
-        if not found:
+        check_known("split", split, SPLITS)
+        sources = tuple(s for s in (self.own, *self.sources) if s.files.get(split))
+        if not sources:
             allowed = "a list of file names, such as [data.csv]"
             raise UserError(f"task.{self.name}.{split}", "no files", allowed)
-        return found
+        return sources
 
 
 def task_spec(name: str, config: TaskConfig) -> TaskSpec:
-    """The checked task of ``config``.
+    """Checks ``config``.
 
     Raises:
-        UserError: naming the field ``task.<name>.<field>``, what it holds and what it may hold.
+        UserError: naming the field ``task.<name>.<field>``, its value and the allowed values.
     """
-    where = f"task.{name}"
-    kind = _one_of(f"{where}.kind", config.kind, KINDS)
+    where, kind = f"task.{name}", config.kind
+    check_known(f"{where}.kind", kind, KINDS)
+    metric = METRICS[kind][0] if config.metric is None else config.metric
+    check_known(f"{where}.metric", metric, METRICS[kind])
+    if config.batch_size is not None and config.batch_size < 1:
+        allowed = "1 or more, or null for the trainer's"
+        raise UserError(f"{where}.batch_size", config.batch_size, allowed)
     labels = _labels(where, kind, config.labels)
     low, high = _range(where, kind, config.range)
     spec = TaskSpec(
@@ -145,21 +150,15 @@ def task_spec(name: str, config: TaskConfig) -> TaskSpec:
         labels=labels,
         low=low,
         high=high,
-        metric=_metric(where, kind, config.metric),
+        metric=metric,
         loss=config.loss,
         pairing=config.pairing,
-        batch_size=_batch_size(where, config.batch_size),
+        batch_size=config.batch_size,
         layer=config.layer,
     )
     space, is_pair = spec.label_space, spec.is_pair
-    sources = (make_source(name, key, each, space, is_pair) for key, each in config.sources.items())
+    sources = (make_source(name, n, source, space, is_pair) for n, source in config.sources.items())
     return replace(spec, sources=tuple(sources))
-
-
-def _one_of(where: str, found: str, allowed: tuple[str, ...]) -> str:
-    if found not in allowed:
-        raise UserError(where, found, one_of(allowed) + did_you_mean(str(found), allowed))
-    return found
 
 
 def _labels(where: str, kind: str, labels: list[str] | None) -> tuple[str, ...] | None:
@@ -176,37 +175,26 @@ def _labels(where: str, kind: str, labels: list[str] | None) -> tuple[str, ...] 
 def _classes(
     where: str, kind: str, classes: int | None, labels: tuple[str, ...] | None
 ) -> int | None:
-    where = f"{where}.classes"
     if kind == "regression":
         if classes is not None:
-            raise UserError(where, classes, "null for a regression")
+            raise UserError(f"{where}.classes", classes, "null for a regression")
         return None
     named = None if labels is None else len(labels)
-    wanted = 2 if kind == "binary" else classes if classes is not None else named
-    if wanted is None:
-        raise UserError(where, "null", "a number of classes of 2 or more, or labels with names")
-    if wanted < 2 or (classes is not None and classes != wanted):
-        raise UserError(where, classes, "2" if kind == "binary" else "2 or more")
-    if named is not None and named != wanted:
-        raise UserError(where.removesuffix("classes") + "labels", f"{named} names", f"{wanted}")
-    return wanted
+    count = 2 if kind == "binary" else named if classes is None else classes
+    if count is None:
+        allowed = "a number of classes of 2 or more, or labels with names"
+        raise UserError(f"{where}.classes", "null", allowed)
+    if count < 2 or classes not in (None, count):
+        allowed = "2" if kind == "binary" else "2 or more"
+        raise UserError(f"{where}.classes", classes, allowed)
+    if named not in (None, count):
+        raise UserError(f"{where}.labels", f"{named} names", f"{count}")
+    return count
 
 
 def _range(where: str, kind: str, limits: list[float] | None) -> Limits | tuple[None, None]:
-    where = f"{where}.range"
     if kind == "regression":
-        return check_limits(where, limits)
+        return check_limits(f"{where}.range", limits)
     if limits is not None:
-        raise UserError(where, list(limits), f"null for the kind {kind}")
+        raise UserError(f"{where}.range", list(limits), f"null for the kind {kind}")
     return None, None
-
-
-def _metric(where: str, kind: str, metric: str | None) -> str:
-    allowed = METRICS[kind]
-    return allowed[0] if metric is None else _one_of(f"{where}.metric", metric, allowed)
-
-
-def _batch_size(where: str, size: int | None) -> int | None:
-    if size is not None and size < 1:
-        raise UserError(f"{where}.batch_size", size, "1 or more, or null for the trainer's")
-    return size

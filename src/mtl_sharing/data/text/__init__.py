@@ -1,0 +1,1 @@
+"""Text before tokenizing: cleaning, lemmas, and part-of-speech and entity tags."""

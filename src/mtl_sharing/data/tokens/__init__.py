@@ -1,0 +1,1 @@
+"""Token sequences, their tags and cached states, and the batches made of them."""
