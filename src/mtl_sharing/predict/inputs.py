@@ -43,7 +43,7 @@ class InputTable:
 
     def records(self) -> Iterator[Record]:
         """The rows, with every value as it stands."""
-        return read_table(self.path, delimiter=self.delimiter, whole=True)
+        return read_table(self.path, delimiter=self.delimiter, raw=True)
 
     def chunks(self, rows: int = CHUNK) -> Iterator[list[Record]]:
         """The rows, at most ``rows`` at a time."""
@@ -85,7 +85,7 @@ def open_input(path: Path, delimiter: str | None) -> InputTable:
     if delimiter is None and path.is_file() and path.suffix.lower() not in FORMATS:
         allowed = f"a file that ends in {one_of(FORMATS)}, or its --delimiter"
         raise UserError(str(path), f"the extension {path.suffix!r}", allowed)
-    names = table_columns(path, delimiter=delimiter, whole=True)
+    names = table_columns(path, delimiter=delimiter, raw=True)
     table = InputTable(path, delimiter, tuple(filter(None, names)))
     if next(table.records(), None) is None:
         raise UserError(str(path), "no row", "a table with a row or more")
