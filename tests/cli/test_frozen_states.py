@@ -63,7 +63,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(mtl_train, tmp_path, stop_at, cache):
 
 
 def test_the_time_before_the_training_is_told(mtl_train, monkeypatch):
-    monkeypatch.setattr(progress, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LOG_INTERVAL_S", 0.0)
     cold = mtl_train(*WORDS)
     assert cold.code == 0, cold.err
     spent = [cold.result["time"]["frozen_s"]]
@@ -85,7 +85,7 @@ def test_a_terminal_sees_a_bar(monkeypatch):
     console = Console(file=screen, force_terminal=True, width=90)
     monkeypatch.setattr(progress, "get_console", lambda: console)
     monkeypatch.setattr("rich.progress.get_console", lambda: console)
-    with progress.FillingProgress("states of 2 frozen layers", 37) as bar:
+    with progress.Progress("states of 2 frozen layers", 37, "texts") as bar:
         for texts in (16, 16, 5):
             bar.advance(texts)
     assert "states of 2 frozen layers" in screen.getvalue()

@@ -16,7 +16,9 @@ import pytest
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.run import run_job
 from mtl_sharing.tracking.settings import TrackerConfig
-from mtl_sharing.tracking.trackers import Trackers, check_trackers, figures, flattened, tracking
+from mtl_sharing.tracking.mlflow import open_store
+from mtl_sharing.tracking.trackers import Trackers, check_trackers, numeric, tracking
+from mtl_sharing.utils.nested import flatten
 from support import QUICK, load_config, start, wait_for
 
 BOTH = "tracker=[tensorboard,mlflow]"
@@ -113,7 +115,7 @@ def test_both_hold_what_the_run_holds(mtl_train, store, monkeypatch):
     settings = json.loads((run / "config.json").read_text())["settings"]
     assert found.data.params["trainer.eval_every"] == "2"
     assert found.data.params["seed"] == "3"
-    assert len(found.data.params) == len(flattened(settings, "."))
+    assert len(found.data.params) == len(dict(flatten(settings)))
     tags = found.data.tags
     assert (tags["plan"], tags["seed"], tags["status"]) == ("S6-I6", "3", "finished")
     assert tags["regime"] == result["regime"]
@@ -424,7 +426,7 @@ def test_a_tracker_makes_no_other_training():
 def test_a_run_is_loaded_where_no_tracker_is(mtl_train, monkeypatch):
     from importlib.util import find_spec
 
-    from mtl_sharing.predict.loaded_run import load_run
+    from mtl_sharing.predict.loading import load_run
 
     done = mtl_train(*QUICK, "tracker=tensorboard")
     hidden = ("tensorboard", "mlflow")

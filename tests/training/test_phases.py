@@ -16,7 +16,7 @@ from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.job.validation import check_settings
 from mtl_sharing.run_folder.metrics import MAIN
 from mtl_sharing.training.settings import PHASE_KINDS, PhaseConfig
-from mtl_sharing.utils.progress import TrainingProgress
+from mtl_sharing.utils.progress import Progress
 from support import QUICK, load_config
 
 ALL = "phases=[mlm,ranking,heads_first,single_after]"
@@ -147,13 +147,14 @@ IMPATIENT = ("phases=[heads_first,single_after]", "phases.heads_first.steps=2",
 @pytest.fixture
 def shown(monkeypatch):
     """What the progress bar is told: each step's number, and of how many."""
-    told = []
+    shown = []
 
-    def advance(self, step, total, losses, rate):
-        told.append((step, total))
+    def advance(self, count, detail, total):
+        self.done += count
+        shown.append((self.done, total))
 
-    monkeypatch.setattr(TrainingProgress, "advance", advance)
-    return told
+    monkeypatch.setattr(Progress, "advance", advance)
+    return shown
 
 
 def test_steps_are_counted_on_where_the_main_training_ends_early(start, shown, caplog):
@@ -189,7 +190,7 @@ def halt_after(trainer, stop):
     class Watched(type(trainer.learner)):
         def update(self, step, total):
             if trainer.done + 1 == stop:
-                trainer._stop = signal.SIGTERM
+                trainer.signals.receive(signal.SIGTERM)
             return super().update(step, total)
 
     enter = trainer._enter

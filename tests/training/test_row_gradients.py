@@ -19,7 +19,7 @@ def tables_of(network):
 def make_dense(learner):
     """The same learner with gradients as torch makes them."""
     for table in learner.rows.tables:
-        table.hook.remove()
+        table.close()
     for table in tables_of(learner.network):
         table.sparse = False
     learner.rows.tables = []
@@ -61,7 +61,7 @@ def test_only_rows_that_were_read_are_ever_written(learner):
     start = table.weight.detach().clone()
     for step in range(STEPS):
         ours.update(step, STEPS)
-        assert not table._buffer.any() and table.weight.grad is None
+        assert not table.buffer.any() and table.weight.grad is None
     untouched = (table.weight == start).all(dim=1)
     assert 0 < int(untouched.sum()) < len(start)
 

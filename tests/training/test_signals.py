@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from mtl_sharing.training import trainer
+from mtl_sharing.training import signals
 from mtl_sharing.training.learner import Learner
 from support import QUICK
 
@@ -82,7 +82,7 @@ def test_a_scheduler_that_insists_does_not_cost_the_state(mtl_train, send_at, qu
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_ctrl_c_stops_at_once(mtl_train, send_at, first, monkeypatch):
-    monkeypatch.setattr(trainer, "_ONE_PRESS_S", -1.0)  # as if some time had passed
+    monkeypatch.setattr(signals, "REPEAT_S", -1.0)  # as if some time had passed
     send_at(4, first, signal.SIGINT)
     done = mtl_train(*WORDS)
     assert done.code == 130 and "stopped at once" in done.err

@@ -13,7 +13,7 @@ from mtl_sharing.errors import UserError
 if TYPE_CHECKING:
     from mtl_sharing.predict.loaded_run import LoadedRun
     from mtl_sharing.predict.splits import SplitScore
-    from mtl_sharing.utils.progress import RowProgress
+    from mtl_sharing.utils.progress import Progress
 
 _PROGRAM = "mtl-predict"
 _COURSE = "cs224n"
@@ -86,7 +86,7 @@ def _check(options: argparse.Namespace) -> None:
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
     """The run, and how many rows a batch has."""
     from mtl_sharing.errors import check_range
-    from mtl_sharing.predict.loaded_run import load_run
+    from mtl_sharing.predict.loading import load_run
     from mtl_sharing.utils.memory import keep_freed_memory
 
     run = load_run(options.run, options.device)
@@ -119,7 +119,7 @@ def _predict_input(options: argparse.Namespace) -> None:
 
 def _predict_split(options: argparse.Namespace) -> None:
     from mtl_sharing.predict.writers import check_writable
-    from mtl_sharing.utils.progress import RowProgress
+    from mtl_sharing.utils.progress import Progress
 
     run, size = _load(options)
     from mtl_sharing.predict import splits
@@ -131,7 +131,7 @@ def _predict_split(options: argparse.Namespace) -> None:
     targets = {task: Path(options.out).expanduser() / name for task, name in names.items()}
     for target in targets.values():
         check_writable(target)
-    with RowProgress(f"predicting {options.split}") as progress:
+    with Progress(f"predicting {options.split}", unit="rows") as progress:
         found = {
             task: splits.predict_examples(run, task, examples, size, progress)
             for task, examples in read.items()
@@ -167,11 +167,10 @@ def _print_scores(scores: "Sequence[SplitScore]") -> None:
         print(f"{one.task:<12}  {one.metric:<8}  {one.value:6.3f}  {one.examples:>8,}")
 
 
-def _tell(progress: "RowProgress", files: Sequence[Path]) -> None:
+def _tell(progress: "Progress", files: Sequence[Path]) -> None:
     from mtl_sharing.utils.files import short_path
 
-    rate = progress.rows / max(1e-9, progress.seconds)
-    print(f"rows   {progress.rows:,} in {progress.seconds:.1f} s, {rate:,.0f} rows/s")
+    print(f"rows   {progress.done:,} in {progress.seconds:.1f} s, {progress.rate:,.0f} rows/s")
     for number, path in enumerate(files):
         print(f"{'' if number else 'files':<7}{short_path(path)}")
 

@@ -27,7 +27,7 @@ from mtl_sharing.run_folder.layout import BASELINE_START, BASELINES, CHECKPOINT_
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, performance_of
 from mtl_sharing.utils.files import replace_json
 from mtl_sharing.utils.logging import log_level
-from mtl_sharing.utils.progress import caption
+from mtl_sharing.utils.progress import set_training_caption
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,8 @@ def _make(
     log.info("%s (%s): this run is held against them, and so are later ones",
              _DOING[kind], config.sharing.plan)  # fmt: skip
     device = run_spec.runtime.device
-    before, quiet = caption(_NAMES[kind]), log_level("mtl_sharing.job.spec", logging.ERROR)
+    before = set_training_caption(_NAMES[kind])
+    quiet = log_level("mtl_sharing.job.spec", logging.ERROR)
     try:
         # What a plan without shared weights makes of a setting was not the user's choice.
         with quiet, torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -128,7 +129,7 @@ def _make(
         where = f"{error.where}, in training {_NAMES[kind]}"
         raise UserError(where, error.found, error.allowed) from error
     finally:
-        caption(before)
+        set_training_caption(before)
         gc.collect()
 
 

@@ -12,7 +12,7 @@ from mtl_sharing.run_folder.layout import HYDRA_JOB
 from mtl_sharing.run_folder.results import SCHEMA, Result
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.tracking.tracker import RunDescription
-from mtl_sharing.tracking.trackers import flattened
+from mtl_sharing.utils.nested import flatten
 
 _TRACKED = ("score", "kept", "performance", "performance_raw_r", "tasks", "params", "memory",
             "time", "multipliers")  # fmt: skip
@@ -27,7 +27,7 @@ def describe_run(run_spec: RunSpec, folder: Path) -> RunDescription:
     }
     sweep = _sweep_name(folder)
     tags |= {} if sweep is None else {"sweep": sweep}
-    return RunDescription(folder, flattened(asdict(run_spec.config), "."), tags)
+    return RunDescription(folder, dict(flatten(asdict(run_spec.config))), tags)
 
 
 def final_metrics(result: Result) -> Result:

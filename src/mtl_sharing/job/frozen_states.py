@@ -15,7 +15,7 @@ from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.run_folder.metrics import MAIN
 from mtl_sharing.training.frozen_layers import FrozenLayers, StateCache
 from mtl_sharing.training.schedule import TrainingSchedule
-from mtl_sharing.utils.progress import FillingProgress
+from mtl_sharing.utils.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def with_frozen_states(
     splits = {split: dict(getattr(inputs, split)) for split in ("train", "dev", "select")}
     found = []
     total = sum(len(rows.lengths) for texts in filled for rows in _parts(texts.data))
-    with FillingProgress(f"states of {layers} frozen layers", total) as progress:
+    with Progress(f"states of {layers} frozen layers", total, "texts") as progress:
         for texts in lists:
             advance = progress.advance if texts in filled else None
             states = [cache.states(rows, texts.read, advance) for rows in _parts(texts.data)]

@@ -22,7 +22,7 @@ from mtl_sharing.predict.loaded_run import LoadedRun, named_tasks
 from mtl_sharing.predict.predictor import readable, rounded
 from mtl_sharing.predict.writers import PARQUET_NAME, table_writer
 from mtl_sharing.run_folder.layout import HYDRA_JOB
-from mtl_sharing.utils.progress import RowProgress
+from mtl_sharing.utils.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _data_dir(run: LoadedRun) -> str | None:
 
 
 def predict_examples(
-    run: LoadedRun, task: str, examples: Sequence[Example], batch_size: int, progress: RowProgress
+    run: LoadedRun, task: str, examples: Sequence[Example], batch_size: int, progress: Progress
 ) -> Answers:
     """What the run says of a task's examples."""
     parts = []

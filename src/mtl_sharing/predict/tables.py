@@ -13,7 +13,7 @@ from mtl_sharing.predict.inputs import InputTable
 from mtl_sharing.predict.loaded_run import LoadedRun, named_tasks
 from mtl_sharing.predict.predictor import is_empty, readable, rounded
 from mtl_sharing.predict.writers import PARQUET_NAME, table_writer
-from mtl_sharing.utils.progress import RowProgress
+from mtl_sharing.utils.progress import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,7 +108,7 @@ def _pair_and_tasks(
 
 def predict_table(
     run: LoadedRun, table: InputTable, path: Path, kind: str, chosen: Chosen, options: TableOptions
-) -> RowProgress:
+) -> Progress:
     """Writes the table's rows, in their order, with what the run says of each.
 
     For a task the column ``<task>``, and for classes ``<task>_probability``, both empty where the
@@ -131,7 +131,7 @@ def predict_table(
         fields = [*table.fields(chosen.kept), *_fields(chosen.added)]
     told = _Told()
     with (
-        RowProgress("predicting") as progress,
+        Progress("predicting", unit="rows") as progress,
         table_writer(path, kind, [*chosen.kept, *chosen.added], fields) as write,
     ):
         for records in table.chunks():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class TensorboardConfig:
-    """TensorBoard's events, in the run's folder under ``tensorboard/``."""
+    """TensorBoard events in ``tensorboard/`` of the run's folder."""
 
     enabled: bool = False
 
@@ -15,8 +15,8 @@ class MlflowConfig:
     """A run in a local MLflow store, ``mlflow.db`` (SQLite) in ``folder``.
 
     Attributes:
-        folder: relative to where the command starts.
-        experiment: made where the store does not have it yet.
+        folder: relative to the command's working directory.
+        experiment: name of the experiment; made if the store does not have it.
     """
 
     enabled: bool = False
@@ -26,9 +26,9 @@ class MlflowConfig:
 
 @dataclass
 class TrackerConfig:
-    """The ``tracker`` config group: what is told of a run beside its metrics.csv.
+    """The ``tracker`` config group: services that receive a run's metrics beside metrics.csv.
 
-    ``tracker=[tensorboard,mlflow]`` chooses both. A tracker changes nothing in a run.
+    ``tracker=[tensorboard,mlflow]`` chooses both. A tracker does not affect the training.
     """
 
     tensorboard: TensorboardConfig = field(default_factory=TensorboardConfig)

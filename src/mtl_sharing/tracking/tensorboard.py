@@ -1,91 +1,76 @@
-"""TensorBoard: a run's figures as events in its folder."""
+"""TensorBoard: a run's metrics as events in its folder."""
 
-import os
-import socket
+import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams.api_pb2 import (
-    STATUS_FAILURE,
-    STATUS_SUCCESS,
-    STATUS_UNKNOWN,
-)
+from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS, STATUS_UNKNOWN
 from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG, create_summary_metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
-from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from mtl_sharing.tracking.tracker import EVERY_ROW, RunDescription
+from mtl_sharing.utils.files import replace_json
 
 FOLDER = "tensorboard"
-_VERSION = "brain.Event:2"
+ROWS = "rows.json"
+"""Number of rows that the events hold, and the step of the last."""
 _STATUS = {"finished": STATUS_SUCCESS, "failed": STATUS_FAILURE, "pruned": STATUS_UNKNOWN}
 
 
-class EventFile:
-    """A new event file in the run's ``tensorboard/``; a resumed run has one for each start.
-
-    Written at once, and not by a thread as the package's own writer does, so that a row that was
-    told is there after a kill, and a failed write raises where it happens.
+class TensorboardRun:
+    """Events in the run's ``tensorboard/``, in a new file for each start of the run.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: the folder cannot be read or written.
     """
 
     def __init__(self, run: RunDescription) -> None:
-        folder = run.folder / FOLDER
-        folder.mkdir(exist_ok=True)
-        old = sorted(folder.glob("events.out.tfevents.*"))
-        self._rows = sum(map(_count_rows, old))
-        # The names are read in their order, so that a later start comes after the earlier ones.
-        name = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}"
-        self._path = folder / name
-        self._write(Event(file_version=_VERSION))
-        if not old:
-            self._settings(run)
+        self._path = run.folder / FOLDER / ROWS
+        self._count, step = 0, -1
+        is_resumed = self._path.is_file()
+        if is_resumed:
+            record = json.loads(self._path.read_text(encoding="utf-8"))
+            self._count, step = record["rows"], record["step"]
+        # A kill between a row and rows.json leaves events that will be written again: purged.
+        writer = SummaryWriter(str(self._path.parent), purge_step=step + 1)
+        self._writer: Any = writer  # torch annotates its file_writer as None
+        if not is_resumed:
+            self._add_settings(run)
+            replace_json(self._path, {"rows": 0, "step": step})
 
-    def _settings(self, run: RunDescription) -> None:
-        """For the view of hyperparameters, once; the figure to compare there is the performance."""
-        words = {f"run.{name}": value for name, value in run.tags.items()}
-        settings = {name: _plain(value) for name, value in run.settings.items()}
-        experiment, start, _ = hparams(words | settings, {"performance": 0.0})
-        self._write(Event(summary=experiment))
-        self._write(Event(summary=start))
+    def _add_settings(self, run: RunDescription) -> None:
+        """Adds the config for the view of hyperparameters, which compares the performance."""
+        # Not add_hparams: it would mark the run as finished at its start, and add a metric's value.
+        settings: dict[str, Any] = {f"run.{name}": tag for name, tag in run.tags.items()}
+        settings |= {name: _plain(value) for name, value in run.settings.items()}
+        for summary in hparams(settings, {"performance": 0.0})[:2]:
+            self._writer.file_writer.add_summary(summary)
 
     def rows(self) -> int:
-        """How many rows the event files of earlier starts hold."""
-        return self._rows
+        """Number of rows written so far, at earlier starts too."""
+        return self._count
 
-    def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """One event: a figure each, in single precision, as TensorBoard's scalars are."""
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
-        self._write(Event(step=step, summary=Summary(value=values)))
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes a scalar for each metric, in single precision as TensorBoard has it."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+        if EVERY_ROW in metrics:
+            self._count += 1
+            replace_json(self._path, {"rows": self._count, "step": step})
 
     def end(self, status: str) -> None:
-        """Says how the session ended. A stopped run goes on, so its session stays open."""
+        """Records how the run ended. A stopped run resumes, so its session stays open."""
         if status in _STATUS:
             end = SessionEndInfo(status=_STATUS[status], end_time_secs=time.time())
-            data = create_summary_metadata(HParamsPluginData(session_end_info=end))
-            value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=data)
-            self._write(Event(summary=Summary(value=[value])))
-
-    def _write(self, event: Any) -> None:
-        event.wall_time = time.time()
-        with self._path.open("ab") as file:
-            RecordWriter(file).write(event.SerializeToString())
-
-
-def _count_rows(path: Path) -> int:
-    """Rows in an event file; one that a kill has left half written is none."""
-    return sum(
-        any(value.tag == EVERY_ROW for value in event.summary.value)
-        for event in EventFileLoader(str(path)).Load()
-    )
+            metadata = create_summary_metadata(HParamsPluginData(session_end_info=end))
+            value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=metadata)
+            self._writer.file_writer.add_summary(Summary(value=[value]))
+        self._writer.close()
 
 
 def _plain(value: Any) -> bool | int | float | str:

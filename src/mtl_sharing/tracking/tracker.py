@@ -1,21 +1,21 @@
-"""A tracker: what it is told of a run, and what it must do."""
+"""The interface of a tracker, and the description of a run that it receives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-# A column that every row of metrics.csv has, by which a tracker counts those it was told.
+# A column that every row of metrics.csv has, so that trackers can count rows.
 EVERY_ROW = "train_s"
 
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What a tracker is told of a run once.
+    """Folder, settings and tags of a run.
 
     Attributes:
         settings: the config, each value by its dotted key.
-        tags: words by which people look for a run.
+        tags: short texts to find a run by, such as its regime and seed.
     """
 
     folder: Path
@@ -24,13 +24,13 @@ class RunDescription:
 
 
 class Tracker(Protocol):
-    """One that is told of a run; whatever it raises ends the telling, not the run."""
+    """Receives a run's metrics. An exception disables the tracker; it never stops the run."""
 
     def rows(self) -> int:
-        """How many rows of this run it was told, before a stop."""
+        """Number of rows of this run that the tracker holds from earlier starts."""
 
-    def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Takes figures at a step, all or none, and keeps them whatever happens to the process."""
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Stores metrics of a step durably: after a return a kill loses none of them."""
 
     def end(self, status: str) -> None:
-        """Closes it: the run is ``finished``, ``stopped``, ``pruned`` or ``failed``."""
+        """Ends the run as ``finished``, ``stopped``, ``pruned`` or ``failed``."""

@@ -1,4 +1,4 @@
-"""Trackers: others that are told the rows of metrics.csv, the settings and the final figures."""
+"""Sends the rows of metrics.csv, the settings and the final metrics to trackers."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,13 +11,14 @@ from typing import Any
 from mtl_sharing.errors import Pruned, UserError
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.tracking.tracker import RunDescription, Tracker
+from mtl_sharing.utils.nested import flatten
 from mtl_sharing.utils.packages import check_package
 
 log = logging.getLogger(__name__)
 
 
 def check_trackers(config: TrackerConfig) -> None:
-    """Raises UserError where a tracker's package is missing, or a name cannot be one."""
+    """Raises UserError for a missing package, or an invalid folder or experiment."""
     if config.tensorboard.enabled:
         check_package("tracker", "tensorboard", "tensorboard", "tensorboard")
     if config.mlflow.enabled:
@@ -35,11 +36,11 @@ def check_trackers(config: TrackerConfig) -> None:
 class Trackers:
     """All trackers of a run.
 
-    One that fails is left out from there on with one warning. A resumed run tells it what it
-    missed: rows are told only once a checkpoint holds them, so none is ever taken back.
+    A tracker that raises is disabled with one warning. Rows are sent only once a checkpoint holds
+    them, so that none is ever taken back. After a resume each tracker gets the rows it missed.
 
     Attributes:
-        makers: by name what opens a tracker.
+        makers: functions that open a tracker, by name.
     """
 
     makers: Mapping[str, Callable[[], Tracker]]
@@ -47,52 +48,53 @@ class Trackers:
     _step: int = field(default=0, init=False)
 
     def begin(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Opens all of them, and tells each the rows of a resumed run that it does not have."""
+        """Opens all trackers and sends each the rows of a resumed run that it lacks."""
         self._step = history[-1]["step"] if history else 0
         for name, make in self.makers.items():
-            self._try(name, partial(self._begin, name, make, history))
+            self._guard(name, partial(self._begin, name, make, history))
 
     def _begin(
         self, name: str, make: Callable[[], Tracker], history: Sequence[Mapping[str, Any]]
     ) -> None:
         tracker = self._open[name] = make()
         for row in history[tracker.rows() :]:
-            tracker.add(row["step"], _row_figures(row))
+            tracker.add(row["step"], _row_metrics(row))
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Takes a row of metrics.csv."""
+        """Sends a row of metrics.csv."""
         self._step = row["step"]
-        self._each(lambda tracker: tracker.add(row["step"], _row_figures(row)))
+        self._for_each(lambda tracker: tracker.add(row["step"], _row_metrics(row)))
 
     def conclude(self, result: Mapping[str, Any]) -> None:
-        """Takes the final figures, at the step of the last row, under ``result/``."""
-        found = figures(flattened(result, "/", "result"))
-        self._each(lambda tracker: tracker.add(self._step, found))
+        """Sends the final metrics, at the step of the last row, under ``result/``."""
+        metrics = numeric(dict(flatten({"result": result}, "/")))
+        self._for_each(lambda tracker: tracker.add(self._step, metrics))
 
     def end(self, status: str) -> None:
-        """Closes all of them."""
-        self._each(lambda tracker: tracker.end(status))
+        """Ends all trackers."""
+        self._for_each(lambda tracker: tracker.end(status))
         self._open.clear()
 
-    def _each(self, work: Callable[[Tracker], None]) -> None:
+    def _for_each(self, call: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self._open.items()):
-            self._try(name, partial(work, tracker))
+            self._guard(name, partial(call, tracker))
 
-    def _try(self, name: str, work: Callable[[], None]) -> None:
+    def _guard(self, name: str, call: Callable[[], None]) -> None:
+        """Calls, and disables the tracker on any exception, such as a full disk's."""
         try:
-            work()
-        except Exception as error:  # what a full disk or a damaged store raises is theirs
+            call()
+        except Exception as error:
             self._open.pop(name, None)
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            log.warning("%s is told no more of this run: %s", name, reason)
+            log.warning("%s is disabled for the rest of this run: %s", name, reason)
 
 
 @contextmanager
 def tracking(config: TrackerConfig, run: Callable[[], RunDescription]) -> Iterator[Trackers]:
-    """The trackers that the config chooses; closed at the end of the block, however it ends."""
+    """Yields the trackers that the config chooses, and ends them with the block's status."""
     makers: dict[str, Callable[[], Tracker]] = {}
     if config.tensorboard.enabled:
-        makers["tensorboard"] = lambda: _event_file(run())
+        makers["tensorboard"] = lambda: _tensorboard_run(run())
     if config.mlflow.enabled:
         makers["mlflow"] = lambda: _mlflow_run(run(), config)
     trackers, status = Trackers(makers), "finished"
@@ -105,11 +107,11 @@ def tracking(config: TrackerConfig, run: Callable[[], RunDescription]) -> Iterat
         trackers.end(status)
 
 
-# Each is loaded by a run that asked for it, and by no other.
-def _event_file(run: RunDescription) -> Tracker:
-    from mtl_sharing.tracking.tensorboard import EventFile
+# Imported late: other runs need neither package.
+def _tensorboard_run(run: RunDescription) -> Tracker:
+    from mtl_sharing.tracking.tensorboard import TensorboardRun
 
-    return EventFile(run)
+    return TensorboardRun(run)
 
 
 def _mlflow_run(run: RunDescription, config: TrackerConfig) -> Tracker:
@@ -124,24 +126,14 @@ def _status(error: BaseException) -> str:
     return "failed" if isinstance(error, Exception) else "stopped"
 
 
-def _row_figures(row: Mapping[str, Any]) -> dict[str, float]:
-    return figures({name: value for name, value in row.items() if name != "step"})
+def _row_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    return numeric({name: value for name, value in row.items() if name != "step"})
 
 
-def figures(values: Mapping[str, Any]) -> dict[str, float]:
-    """Those of the values that are numbers."""
+def numeric(values: Mapping[str, Any]) -> dict[str, float]:
+    """The values that are numbers, as floats."""
     return {
         name: float(value)
         for name, value in values.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     }
-
-
-def flattened(values: Mapping[str, Any], separator: str, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with joined names; all other values as they are."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        path = f"{prefix}{separator}{name}" if prefix else str(name)
-        inner = isinstance(value, Mapping) and value
-        found |= flattened(value, separator, path) if inner else {path: value}
-    return found

@@ -1,4 +1,4 @@
-"""The state of a stopped run: saved atomically, read without running code."""
+"""The checkpoint that a stopped run resumes from."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ from mtl_sharing.utils.files import replace_file
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replaces the run's checkpoint at once; adds the random state of every device."""
+    """Replaces the run's checkpoint atomically; adds the random state of every device."""
     random = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         random["cuda"] = torch.cuda.get_rng_state()
-    full = state | {"random": random}
-    replace_file(folder / CHECKPOINT_STATE, lambda path: torch.save(full, path))
+    complete = state | {"random": random}
+    replace_file(folder / CHECKPOINT_STATE, lambda path: torch.save(complete, path))
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The run's checkpoint, None where it has none yet; sets torch's random state to its own.
+    """Loads the run's checkpoint and sets torch's random state; None if there is none yet.
 
     Raises:
         UserError: the file is damaged, or holds more than tensors and plain values.
@@ -29,9 +29,10 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
+        # weights_only: a pickle could run code.
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         torch.set_rng_state(state["random"]["cpu"])
-    except Exception as error:  # what a damaged file raises depends on where the damage lies
+    except Exception as error:  # the type depends on where the file is damaged
         reason = str(error).partition("\n")[0]
         allowed = "a whole checkpoint; without it the run starts again from its settings"
         raise UserError(str(path), f"a damaged file ({reason})", allowed) from None

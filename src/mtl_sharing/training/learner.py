@@ -1,4 +1,4 @@
-"""One update of the weights: which tasks, what their losses say, one gradient step."""
+"""One update of the weights: draw of tasks, losses, gradients, optimizer step."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -26,12 +26,13 @@ from mtl_sharing.utils.device import Runtime, autocast
 
 @dataclass(frozen=True)
 class Update:
-    """What one update saw.
+    """Metrics of one update.
 
     Attributes:
-        losses: mean loss of each task in it.
-        tie: the tie's penalty.
-        cosines: between the tasks' gradients on weights that they share, where they were parted.
+        losses: each task's mean loss.
+        examples: examples of all tasks.
+        tie: the tie penalty.
+        cosines: between the tasks' gradients on shared weights, with gradient surgery.
     """
 
     losses: Mapping[str, float]
@@ -42,16 +43,16 @@ class Update:
 
 @dataclass
 class Learner:
-    """Everything that one update needs.
+    """Updates the weights of a network.
 
     Attributes:
-        network: takes text of some tasks and gives their raw outputs.
+        network: maps texts of some tasks to their raw outputs.
         clip: largest norm of the whole gradient, or None.
         accumulation: micro-batches whose gradients make one update.
         tie: penalty over tied stages, added to the loss of every update.
-        surgery: merges the tasks' gradients on weights that they share; None sums them.
+        surgery: merges the tasks' gradients on shared weights; None sums them.
         dense: weights whose gradients reach every row of a table.
-        served: batches that each task has given so far, which is all the data order's state.
+        served: batches that each task has given so far, the whole state of the data's order.
     """
 
     network: nn.Module
@@ -73,50 +74,43 @@ class Learner:
     rows: RowGradients = field(init=False)
 
     def __post_init__(self) -> None:
-        # A tie pulls at every row. A row of the surgery keeps its gradient, and the next may not be
-        # added to the same buffer.
+        # A tie's gradient reaches every row. Surgery takes each task's gradient away, so that the
+        # next task's must not be added to the same buffer.
         tied = [] if self.tie is None else self.tie.copies
         parted = {} if self.surgery is None else self.surgery.shared
         self.rows = RowGradients(self.network, itertools.chain(self.dense, *tied, *parted.values()))
 
     def close(self) -> None:
-        """Leaves the network as it found it, apart from its weights."""
+        """Removes the learner's hooks from the network."""
         self.rows.close()
 
     def update(self, step: int, total: int) -> Update:
-        """Update ``step`` (from 0) of ``total``.
+        """Makes update ``step``, counted from 0, of ``total``.
 
         Raises:
-            UserError: a loss that is no finite number; this update changes no weight.
+            UserError: a loss that is not finite; no weight changes.
         """
         set_rate(self.optimizer, rate_factor(self.scheduler, step, total))
         self.network.train()
-        seen: dict[str, list[float]] = {}
+        losses: dict[str, list[float]] = {}
         examples = 0
         for part in range(self.accumulation):
-            draw = step * self.accumulation + part
-            tasks = self.sampler.tasks(draw)
-            losses: dict[str, float] = {}
-            self.weighting.enter(self.epochs.of(draw))
-            for group in self._groups(tasks):
-                found, count = self._backward(group, len(tasks), draw)
-                losses |= found
-                examples += count
-            for task, value in losses.items():
-                check_finite(f"loss of task {task}", value, f"at step {step + 1}")
-                seen.setdefault(task, []).append(value)
-            self.weighting.observe(losses)
+            batch_losses, count = self._add_gradients(step * self.accumulation + part)
+            for task, loss in batch_losses.items():
+                check_finite(f"loss of task {task}", loss, f"at step {step + 1}")
+                losses.setdefault(task, []).append(loss)
+            self.weighting.observe(batch_losses)
+            examples += count
         cosines = {} if self.surgery is None else self.surgery.merge()
         penalty = None if self.tie is None else self.tie.add_gradient()
         if penalty is not None:
             check_finite("the tie's penalty", penalty, f"at step {step + 1}")
         self._apply()
-        return Update(
-            {task: sum(v) / len(v) for task, v in seen.items()}, examples, penalty, cosines
-        )
+        means = {task: sum(values) / len(values) for task, values in losses.items()}
+        return Update(means, examples, penalty, cosines)
 
     def state(self) -> dict[str, Any]:
-        """Everything but the step's number that the next update depends on."""
+        """The state that the next update depends on, apart from the step's number."""
         return {
             "served": dict(self.served),
             "network": self.network.state_dict(),
@@ -127,10 +121,10 @@ class Learner:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes up what :meth:`state` gave.
+        """Restores a :meth:`state`.
 
         Raises:
-            RuntimeError, ValueError: the state is that of another learner.
+            RuntimeError, ValueError: the state belongs to another learner.
         """
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -140,17 +134,25 @@ class Learner:
             self.surgery.restore(state["surgery"])
         self.served = dict(state["served"])
 
-    def _groups(self, tasks: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """The tasks that go through the network together: all, unless their gradients are parted.
-
-        Tasks that share a stage make one long row there, which is faster than one after the other.
-        """
-        return [tasks] if self.surgery is None else [(task,) for task in tasks]
+    def _add_gradients(self, draw: int) -> tuple[dict[str, float], int]:
+        """Adds the gradients of one micro-batch; returns the losses and the number of examples."""
+        tasks = self.sampler.tasks(draw)
+        self.weighting.enter(self.epochs.of(draw))
+        # Tasks that share a stage run through it as one long batch, which is fastest. Surgery needs
+        # each task's gradient apart.
+        groups = [tasks] if self.surgery is None else [(task,) for task in tasks]
+        losses: dict[str, float] = {}
+        examples = 0
+        for group in groups:
+            group_losses, count = self._backward(group, len(tasks), draw)
+            losses |= group_losses
+            examples += count
+        return losses, examples
 
     def _backward(
-        self, group: tuple[str, ...], among: int, draw: int
+        self, group: tuple[str, ...], drawn: int, draw: int
     ) -> tuple[dict[str, float], int]:
-        """Adds the gradients of a group's terms; the losses and the number of examples."""
+        """Runs one forward and backward pass over some of the ``drawn`` tasks of a draw."""
         batches = {task: self._next(task) for task in group}
         raw = self._forward({task: batch.text for task, batch in batches.items()})
         losses = {
@@ -159,16 +161,15 @@ class Learner:
         }
         penalties = self.regularizer.penalties(self._forward, batches, raw)
         terms = [
-            self.weighting.term(task, loss + penalties.get(task, 0.0), among, draw)
+            self.weighting.term(task, loss + penalties.get(task, 0.0), drawn, draw)
             for task, loss in losses.items()
         ]
         total = torch.stack(terms).sum() / self.accumulation
-        # Tasks whose every weight is frozen have nothing to learn from.
-        if total.requires_grad:
+        if total.requires_grad:  # not if every weight of these tasks is frozen
             total.backward()
         if self.surgery is not None:
             self.surgery.take(group[0])
-        # Read together: a GPU is waited for once.
+        # Read together, so that a GPU is waited for once.
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         count = sum(batch.examples for batch in batches.values())
         return dict(zip(losses, values, strict=True)), count

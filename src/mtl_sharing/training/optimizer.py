@@ -1,4 +1,4 @@
-"""The optimiser's groups and the learning rate's course."""
+"""AdamW with its parameter groups, gradient clipping and learning rate schedules."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class AdamW(torch.optim.AdamW):
-    """Torch's AdamW without the guards that keep ``torch.compile`` out of its methods.
+    """torch's AdamW without the wrappers that exclude its methods from ``torch.compile``.
 
-    Nothing here is compiled, and the first guarded call imports the compiler: 1.5 s and 70 MB.
+    The first call of a wrapped method imports the compiler: 1.5 s and 70 MB for nothing.
     """
 
     add_param_group = _plain(torch.optim.AdamW.add_param_group)
@@ -37,12 +37,12 @@ def make_optimizer(
     others: Sequence[nn.Parameter] = (),
     others_lr: float = 0.0,
 ) -> AdamW:
-    """Fused AdamW over the weights that train, in groups of one learning rate and decay.
+    """Makes a fused AdamW over the weights that train, grouped by learning rate and decay.
 
     Args:
-        layers: of the encoder, for ``layer_decay``.
-        others: weights outside the network, without decay.
-        others_lr: their peak learning rate.
+        layers: layers of the encoder, for ``layer_decay``.
+        others: weights outside the network, trained without weight decay.
+        others_lr: peak learning rate of ``others``.
 
     Raises:
         UserError: nothing trains, or a setting is out of range.
@@ -51,7 +51,7 @@ def make_optimizer(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            # A phase's module may have the whole network inside.
+            # The module of a phase may wrap the network.
             lr = _rate(name.removeprefix("network."), config, layers)
             decay = config.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((lr, decay), []).append(parameter)
@@ -71,11 +71,11 @@ def make_optimizer(
 
 
 def _rate(name: str, config: OptimizerConfig, layers: int) -> float:
-    """The peak learning rate of the weight called ``name``."""
+    """Peak learning rate of the weight ``name``."""
     if not name.startswith("encoder."):
         return config.lr if config.head_lr is None else config.head_lr
     _, part, number, *_ = (*name.split("."), "", "")
-    # Embeddings count as a layer below the first; the pooler and PALs are as high as the last.
+    # Embeddings count as a layer below the first, the pooler and PALs as part of the last.
     depth = int(number) if part == "layers" else -1 if part == "embeddings" else layers - 1
     return config.lr * config.layer_decay ** (layers - 1 - depth)
 
@@ -102,16 +102,16 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, largest: float) -> None:
-    """Has the next step scale all gradients together so that their norm is at most ``largest``.
+    """Makes the next step scale all gradients so that their common norm is at most ``largest``.
 
-    The fused step divides them by ``grad_scale`` as it reads them, as for mixed precision, so
-    that clipping takes no pass over the weights of its own.
+    The fused step divides gradients by ``grad_scale`` as it reads them, as for mixed precision, so
+    that clipping needs no pass over the weights.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     norm = _norm(gradients)
-    # As in torch's clip_grad_norm_. Where the norm can be read without waiting, nothing is divided
-    # by 1: the step writes what it has divided.
+    # The 1e-6 is that of torch's clip_grad_norm_. On a CPU a scale of 1 is left out, since the step
+    # writes scaled gradients back. On a GPU reading the norm would wait for it.
     within = norm.device.type == "cpu" and bool(norm + 1e-6 <= largest)
     scale = None if within else ((norm + 1e-6) / largest).clamp(min=1.0)
     optimizer.grad_scale = scale  # type: ignore[attr-defined]
@@ -119,18 +119,18 @@ def clip_gradients(optimizer: torch.optim.Optimizer, largest: float) -> None:
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together."""
-    if all(one.is_cuda for one in gradients):
+    if all(gradient.is_cuda for gradient in gradients):
         return torch.nn.utils.get_total_norm(gradients)
-    # On a CPU a product with itself takes half of the time of torch's norm, and rounds less.
-    squares = [torch.dot(flat, flat) for flat in (one.flatten() for one in gradients)]
+    # On a CPU a dot product takes half of the time of torch's norm, and rounds less.
+    squares = [torch.dot(flat, flat) for flat in (grad.flatten() for grad in gradients)]
     return torch.stack(squares).sum().sqrt()
 
 
 def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:
-    """The learning rate of step ``step`` (from 0) of ``total``, as a share of its peak.
+    """The learning rate of step ``step``, counted from 0, of ``total``, as a share of its peak.
 
-    A pure function, so that a resumed run needs no scheduler state. ``onecycle`` is Smith and
-    Topin 2018 with torch's default factors (25 and 1e4) and cosine sides, for the rate alone.
+    A pure function, so that a resumed run needs no scheduler state. ``onecycle`` is the learning
+    rate of Smith and Topin 2018 with torch's default factors (25 and 1e4) and cosine annealing.
 
     Raises:
         UserError: an unknown schedule, or a warm-up outside 0..1.
@@ -151,9 +151,9 @@ def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:
 def _one_cycle(step: int, total: int, warmup: float) -> float:
     start, end, peak = 1 / 25, 1 / 25 / 1e4, warmup * total - 1
     if step < peak:
-        return _cosine_side(start, 1.0, step / peak)
-    return _cosine_side(1.0, end, (step - peak) / max(1.0, total - 1 - peak))
+        return _anneal(start, 1.0, step / peak)
+    return _anneal(1.0, end, (step - peak) / max(1.0, total - 1 - peak))
 
 
-def _cosine_side(start: float, end: float, share: float) -> float:
+def _anneal(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

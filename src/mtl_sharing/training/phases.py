@@ -9,15 +9,15 @@ from mtl_sharing.training.learner import Learner
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training with an optimiser and data of its own.
+    """A part of a training with its own optimizer and data.
 
     Attributes:
-        name: ``main``, or one of the config's own.
-        make_learner: makes a fresh learner over the run's network as it is then.
+        name: ``main``, or a key of the config's ``phases``.
+        make_learner: makes a new learner over the run's network in its current state.
         total: updates.
         eval_every: updates between evaluations.
         evaluated: whether the tasks are evaluated in it and the best weights kept.
-        patience: evaluations without a better performance before it ends; None never.
+        patience: evaluations without improvement before it ends; None for no limit.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Phase:
 
 @dataclass
 class Timing:
-    """Wall time of training steps, evaluations left out.
+    """Wall time of training steps, without evaluations.
 
     Attributes:
-        phases_s: of all steps of each phase.
+        phases_s: seconds of all steps of each phase.
         counted_s, counted_steps, counted_examples: of the main phase, without the first steps after
             each start.
     """
@@ -44,7 +44,7 @@ class Timing:
     counted_examples: int = 0
 
     def add(self, phase: str, seconds: float, examples: int, warm: bool) -> None:
-        """Adds one step."""
+        """Adds one step; ``warm`` if it is none of the first after a start."""
         self.phases_s[phase] = self.phases_s.get(phase, 0.0) + seconds
         if warm and phase == MAIN:
             self.counted_s += seconds
@@ -53,15 +53,15 @@ class Timing:
 
     @property
     def train_s(self) -> float:
-        """Of all steps."""
+        """Seconds of all steps."""
         return sum(self.phases_s.values())
 
     @property
     def examples_per_s(self) -> float | None:
-        """Examples of all tasks a second; None before any step was counted."""
+        """Examples of all tasks per second; None before any step was counted."""
         return self.counted_examples / self.counted_s if self.counted_s else None
 
     @property
     def step_s(self) -> float | None:
-        """Seconds of a step."""
+        """Seconds per step; None before any step was counted."""
         return self.counted_s / self.counted_steps if self.counted_steps else None

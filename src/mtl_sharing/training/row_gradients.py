@@ -1,9 +1,9 @@
 """Gradients of embedding tables, added in place to the rows that a step has read.
 
-torch gives a table of V rows a new gradient of V rows in every step, nearly all of it zeros to be
-written. Here one buffer stays for the whole training: the backward pass adds its few rows, and
-after the update only these are cleared. What clipping and the optimiser see is the same dense
-gradient, and none where no row was read.
+torch allocates a gradient of V rows for a table of V rows in every step, nearly all of it zeros.
+Here one buffer serves the whole training: the backward pass adds to the rows that were read, and
+after the update only these are cleared. Clipping and the optimizer see the same dense gradient,
+and None where no row was read.
 """
 
 from collections.abc import Iterable
@@ -15,52 +15,60 @@ from mtl_sharing.model.encoder.layers import Embeddings
 
 
 class RowGradients:
-    """The gradients of a network's word tables, on a CPU; a GPU writes its zeros fast enough.
+    """The gradients of a network's word tables on a CPU; a GPU writes zeros fast enough.
 
     Args:
-        dense: weights that also get gradients which reach every row, such as a tie's pull, or
-            whose gradients are taken away between backward passes.
+        dense: weights to leave out: their gradients reach every row, as a tie's do, or are taken
+            away between backward passes.
     """
 
     def __init__(self, network: nn.Module, dense: Iterable[Tensor] = ()) -> None:
-        left = {id(weight) for weight in dense}
+        excluded = {id(weight) for weight in dense}
         words = [m.word for m in network.modules() if isinstance(m, Embeddings)]
-        weights = [w for w in words if w.weight.requires_grad and id(w.weight) not in left]
-        self.tables = [_Table(w) for w in weights if w.weight.device.type == "cpu"]
+        trained = [w for w in words if w.weight.requires_grad and id(w.weight) not in excluded]
+        self.tables = [TableGradient(w) for w in trained if w.weight.device.type == "cpu"]
 
     def close(self) -> None:
-        """Leaves the tables' gradients to torch again."""
+        """Returns the tables' gradients to torch."""
         for table in self.tables:
             table.close()
 
     def clear(self) -> None:
-        """Makes the tables ready for the next update."""
+        """Prepares the tables for the next update."""
         for table in self.tables:
             table.clear()
 
 
-class _Table:
+class TableGradient:
+    """The gradient of one word table.
+
+    Attributes:
+        weight: the table, shape (V, H).
+        buffer: the gradient while there is one, zeros otherwise; shape (V, H).
+    """
+
     def __init__(self, words: nn.Embedding) -> None:
         words.sparse = True
         self._words = words
-        self.weight, self._buffer = words.weight, torch.zeros_like(words.weight)
-        self._read: list[Tensor] = []
-        # Called before the gradient is added to what ``grad`` holds then.
-        self.hook = self.weight.register_hook(self._note)
+        self.weight, self.buffer = words.weight, torch.zeros_like(words.weight)
+        self._rows: list[Tensor] = []
+        # autograd calls the hook before it adds the sparse gradient to ``weight.grad``.
+        self._hook = self.weight.register_hook(self._use_buffer)
 
-    def _note(self, grad: Tensor) -> None:
-        self.weight.grad = self._buffer
-        self._read.append(grad._indices()[0])
+    def _use_buffer(self, grad: Tensor) -> None:
+        self.weight.grad = self.buffer
+        # The public ``indices()`` asks for a coalesced gradient, which costs a sort.
+        self._rows.append(grad._indices()[0])
 
     def clear(self) -> None:
         """Clears the rows that were read."""
-        for rows in self._read:
-            self._buffer.index_fill_(0, rows, 0)
-        self._read.clear()
+        for rows in self._rows:
+            self.buffer.index_fill_(0, rows, 0)
+        self._rows.clear()
         self.weight.grad = None
 
     def close(self) -> None:
-        """Takes the hook away, and the buffer."""
+        """Removes the hook and the buffer."""
         self.clear()
-        self.hook.remove()
+        self._hook.remove()
         self._words.sparse = False

@@ -1,4 +1,4 @@
-"""What the updates since the last evaluation showed, as figures of a row of metrics.csv."""
+"""Training losses, tie penalty and cosines for a row of metrics.csv."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +11,12 @@ _SMOOTHING = 0.9
 
 @dataclass
 class RunningMetrics:
-    """Figures of the updates of a phase.
+    """Metrics of the updates of a phase.
 
     Attributes:
-        losses: each task's, smoothed over the updates.
-        tie: the tie's penalty in the last update.
-        cosines: of the updates since the last row.
+        losses: each task's loss, smoothed over the updates.
+        tie: the tie penalty in the last update.
+        cosines: gradient cosines of the updates since the last row.
     """
 
     losses: dict[str, float] = field(default_factory=dict)
@@ -33,29 +33,36 @@ class RunningMetrics:
             self.cosines.setdefault(name, []).append(cosine)
 
     def row(self, prefix: str) -> dict[str, float]:
-        """The figures; the cosines, each the mean since the last call, begin anew.
+        """Returns the metrics, with each cosine's mean since the last call.
 
         Args:
-            prefix: of the tasks' names, where their losses are others than the main training's.
+            prefix: put before the tasks' names in phases with losses of their own.
         """
-        row = {f"train/{prefix}{name}/loss": loss for name, loss in self.losses.items()}
+        row = {f"train/{prefix}{task}/loss": loss for task, loss in self.losses.items()}
         row |= {} if self.tie is None else {"train/tie": self.tie}
         row |= {f"cosine/{name}": sum(v) / len(v) for name, v in self.cosines.items()}
         self.cosines = {}
         return row
 
-    def words(self, found: Evaluation | None) -> str:
-        """A line for the log: what an evaluation found, or without one the losses."""
+    def loss_text(self) -> str:
+        """The losses as text."""
+        return "loss " + "  ".join(f"{task} {loss:.3f}" for task, loss in self.losses.items())
+
+    def summary(self, evaluation: Evaluation | None) -> str:
+        """A log line with the metrics of an evaluation, or without one the losses."""
         tie = "" if self.tie is None else f"  tie {self.tie:.3g}"
-        if found is None:
-            return "loss " + "  ".join(f"{t} {loss:.3f}" for t, loss in self.losses.items()) + tie
-        values = "  ".join(f"{name} {task['value']:.3f}" for name, task in found.tasks.items())
-        return f"{found.split} {values}{tie}  performance {found.performance:.4f}"
+        if evaluation is None:
+            return self.loss_text() + tie
+        values = "  ".join(f"{name} {t['value']:.3f}" for name, t in evaluation.tasks.items())
+        return f"{evaluation.split} {values}{tie}  performance {evaluation.performance:.4f}"
 
 
-def evaluation_row(found: Evaluation) -> dict[str, Any]:
-    """The figures of an evaluation; those of tasks under ``<split>/<task>/``."""
-    row = {"performance": found.performance, "performance_raw_r": found.performance_raw_r}
-    tasks = {f"{found.split}/{name}": task for name, task in found.tasks.items()}
-    row |= {f"{place}/{task['metric']}": task["value"] for place, task in tasks.items()}
-    return row | {f"{place}/loss": task["loss"] for place, task in tasks.items()}
+def evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
+    """The metrics of an evaluation by column of metrics.csv, tasks under ``<split>/<task>/``."""
+    row = {
+        "performance": evaluation.performance,
+        "performance_raw_r": evaluation.performance_raw_r,
+    }
+    tasks = {f"{evaluation.split}/{name}": task for name, task in evaluation.tasks.items()}
+    row |= {f"{prefix}/{task['metric']}": task["value"] for prefix, task in tasks.items()}
+    return row | {f"{prefix}/loss": task["loss"] for prefix, task in tasks.items()}

@@ -1,4 +1,4 @@
-"""How long a training is, and which tasks its steps train on, as one value."""
+"""Length, evaluation interval and sampler of a training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mtl_sharing.training.settings import TrainerConfig
 
 @dataclass(frozen=True)
 class TrainingSchedule:
-    """The course of a training: the main one, or a phase.
+    """Length, evaluation interval and sampler of the main training or of a phase.
 
     Attributes:
         steps: updates of the whole training.
@@ -19,8 +19,7 @@ class TrainingSchedule:
             ``trainer.max_steps`` ends the training earlier.
         epochs: how the draws of the training fall into epochs.
         batch_sizes: examples in a batch, for each task.
-        sizes: training examples of each task that trains. A task whose loss has no weight is left
-            out, since its turns would train nothing.
+        sizes: training examples of each task that trains, without tasks whose loss has no weight.
         eval_every: updates between two evaluations.
         sampler: names the tasks of each draw.
     """
@@ -35,7 +34,7 @@ class TrainingSchedule:
 
     @property
     def evaluations(self) -> int:
-        """Evaluations while training; the last step is always followed by one."""
+        """Evaluations while training, the one after the last step included."""
         return -(-self.steps // self.eval_every)
 
 
@@ -47,16 +46,16 @@ def make_schedule(
     seed: int,
     step_limit: int | None = None,
 ) -> TrainingSchedule:
-    """The schedule that these settings give for training sets of these sizes.
+    """Makes the schedule of these settings for training sets of these sizes.
 
     Args:
         sizes: training examples of each task that trains.
-        batch_sizes: examples in a batch, for each of these tasks at least.
-        step_limit: most steps of a training that is given in epochs. Its epochs become shorter and
-            keep their number, so that the sampler still runs its whole course.
+        batch_sizes: examples in a batch, at least for each task in ``sizes``.
+        step_limit: most steps of a training whose length is given in epochs. Its epochs become
+            shorter and keep their number, so that the sampler's schedule is completed.
 
     Raises:
-        UserError: a setting of the sampler that does not fit.
+        UserError: an invalid setting of the sampler.
     """
     trained = {task: batch_sizes[task] for task in sizes}
     epoch_steps = _epoch_steps(trainer, sampler.name, sizes, trained)

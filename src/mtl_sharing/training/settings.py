@@ -1,4 +1,4 @@
-"""Config groups ``optimizer``, ``scheduler`` and ``trainer``. Without torch: it loads slowly."""
+"""Config groups ``optimizer``, ``scheduler``, ``trainer`` and ``phases``; imports no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ class OptimizerConfig:
 
     Attributes:
         lr: peak learning rate of the encoder, PALs included.
-        head_lr: of heads; null is ``lr``.
+        head_lr: peak learning rate of heads; null is ``lr``.
         layer_decay: each encoder layer's rate over that of the layer above it (Howard and Ruder
-            2018); embeddings stand below the first layer. 1 gives all the same.
-        weight_decay: of weight matrices; biases and layer norms have none.
-        clip: largest norm of the whole gradient, that of separate models together; null leaves it
-            as it is.
+            2018); embeddings count as the layer below the first. 1 gives all the same rate.
+        weight_decay: decay of weight matrices; biases and layer norms have none.
+        clip: largest norm of the gradient of all weights, those of separate models together; null
+            does not clip.
     """
 
     lr: float = 5e-5
@@ -33,8 +33,8 @@ class SchedulerConfig:
 
     Attributes:
         name: ``none``, ``linear`` (to 0), ``cosine`` (to 0) or ``onecycle``.
-        warmup: share of all steps in which the rate rises from 0 (of onecycle: to its peak, from
-            a 25th of it).
+        warmup: share of all steps in which the rate rises from 0 to its peak (``onecycle``: from
+            a 25th of its peak).
     """
 
     name: str = "linear"
@@ -47,19 +47,20 @@ class TrainerConfig:
 
     Attributes:
         max_steps: updates; null trains for ``epochs``, 0 evaluates the encoder as it is.
-        epochs: passes over as many examples as the training sets hold together; those of tasks
-            without a loss weight are left out.
-        steps_per_epoch: updates that make an epoch; null is as many as ``epochs`` says.
-        batch_size: examples of each task in a step, unless the task says its own.
+        epochs: passes over as many examples as the training sets hold together, without those of
+            tasks without a loss weight.
+        steps_per_epoch: updates of an epoch; null derives them from the training sets.
+        batch_size: examples of each task in a step, unless the task has its own.
         accumulation: micro-batches whose gradients make one update.
         eval_every: updates between evaluations; null is a tenth of the training, or of a phase.
-        eval_examples: most examples of each task, of dev or of what suite.select_fraction holds
-            out, used while training; the result is always taken on all of them. null is all.
-        eval_batch_size: examples of a batch where nothing is learnt.
-        patience: evaluations without a better performance before training stops; null never.
+        eval_examples: largest number of examples of each task for an evaluation while training, of
+            dev or of the part held out by suite.select_fraction; null is all. The result always
+            counts all of them.
+        eval_batch_size: examples of a batch in evaluation and prediction.
+        patience: evaluations without improvement before training stops; null for no limit.
         precision: ``auto``, ``fp32`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, or one of several GPUs by its number: ``cuda:1``.
-        threads: of a CPU's products; null is one for each core that the process may use.
+        threads: torch's threads on a CPU; null is one for each core that the process may use.
         debug: show the traceback of an error.
     """
 
@@ -79,7 +80,7 @@ class TrainerConfig:
 
 
 PHASE_KINDS = ("tasks", "masked_lm", "ranking")
-# Settings of a phase that only some kinds have, each with those kinds.
+# Settings that only some kinds of phases have, with those kinds.
 KINDS_WITH: Mapping[str, tuple[str, ...]] = {
     "sampler": ("tasks", "masked_lm"),
     "frozen": ("tasks",),
@@ -94,25 +95,24 @@ KINDS_WITH: Mapping[str, tuple[str, ...]] = {
 
 @dataclass
 class PhaseConfig:
-    """A part of the training before or after the main one, with an optimiser of its own.
+    """A phase before or after the main training, with its own optimizer.
 
     Attributes:
         kind: ``tasks`` (as the main training), ``masked_lm`` (on the tasks' training texts) or
             ``ranking`` (multiple negatives, on the positive pairs of a task).
-        when: ``before`` the main training or ``after`` it, in the order in which they are given.
-        steps: updates; null trains for ``epochs``, for ``trainer.max_steps`` at most.
+        when: ``before`` or ``after`` the main training; several keep their order in the config.
+        steps: updates; null trains for ``epochs``, but for ``trainer.max_steps`` at most.
         epochs: passes over as many examples as the training sets hold together.
         lr: peak learning rate of heads and encoder; null is the main training's.
         batch_size: examples of each task in a step; null is the main training's.
-        sampler: of ``tasks`` and ``masked_lm``: name of a sampler; null is the main training's.
-        frozen: of ``tasks``: leave the encoder as it is, and train the heads alone.
-        rate: of ``masked_lm``: share of tokens that are to be predicted.
-        whole_word: of ``masked_lm``: hide all pieces of a word together.
-        second: of ``masked_lm``: read the second texts of pairs as well, where pairs are two
-            sequences.
-        task: of ``ranking``: a task of pairs.
-        similarity: of ``ranking``: of two texts' vectors: ``dot`` or ``cosine``.
-        scale: of ``ranking``: what it is multiplied by; null is 1, for ``cosine`` 20.
+        sampler: (``tasks``, ``masked_lm``) name of a sampler; null is the main training's.
+        frozen: (``tasks``) freeze the encoder and train the heads alone.
+        rate: (``masked_lm``) share of tokens to predict.
+        whole_word: (``masked_lm``) mask all pieces of a word together.
+        second: (``masked_lm``) use the second texts of pairs too, where pairs are two sequences.
+        task: (``ranking``) a task of pairs.
+        similarity: (``ranking``) similarity of two texts' vectors, ``dot`` or ``cosine``.
+        scale: (``ranking``) factor of the similarity; null is 1, for ``cosine`` 20.
     """
 
     kind: str = "tasks"

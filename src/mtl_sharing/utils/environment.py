@@ -10,20 +10,20 @@ _PACKAGES = ("torch", "hydra-core", "omegaconf", "optuna", "tokenizers", "numpy"
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, this project and the packages that matter to a result."""
-    found = {"python": platform.python_version(), "mtl-sharing": version("mtl-sharing")}
-    return found | {name: version(name) for name in _PACKAGES}
+    """Versions of Python, this project and the packages that affect a result."""
+    own = {"python": platform.python_version(), "mtl-sharing": version("mtl-sharing")}
+    return own | {name: version(name) for name in _PACKAGES}
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit of the checkout that holds ``folder``, and whether it has changes; None outside."""
 
-    def ask(*words: str) -> str:
-        command = ["git", "-C", str(folder), *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-        return done.stdout.strip()
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return finished.stdout.strip()
 
     try:
-        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain"))}
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None

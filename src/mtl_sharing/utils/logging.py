@@ -1,4 +1,4 @@
-"""Logging: a console handler that spares the progress bar, and quiet blocks."""
+"""Logging: a console handler for use beside a progress bar, and quiet blocks."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from rich import get_console
 
 @contextmanager
 def log_level(name: str, level: int) -> Iterator[None]:
-    """Lets only messages from ``level`` on through the logger of this name, within a block."""
+    """Sets the level of the logger ``name`` within a block."""
     log = logging.getLogger(name)
     before = log.level
     log.setLevel(level)
@@ -20,8 +20,8 @@ def log_level(name: str, level: int) -> Iterator[None]:
 
 
 class ConsoleHandler(logging.Handler):
-    """Log lines through rich's console, so that they do not tear the progress bar."""
+    """Prints log lines through rich's console, so that they do not tear a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints the record as it is, in one line however long."""
+        """Prints the record as one line, however long."""
         get_console().print(self.format(record), soft_wrap=True, markup=False, highlight=False)

@@ -1,13 +1,13 @@
-"""Nested mappings, as configs and results are: flattened, read by path, compared."""
+"""Nested mappings, such as configs and results: flattening, reading by path, difference."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 def flatten(values: Mapping[str, Any], separator: str = ".") -> Iterator[tuple[str, Any]]:
-    """Every leaf with its joined path, in order; empty mappings have none."""
+    """Yields every leaf with its joined path, in order; an empty mapping is a leaf."""
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             for path, leaf in flatten(value, separator):
                 yield f"{name}{separator}{path}", leaf
         else:
