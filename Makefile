@@ -9,11 +9,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 COURSE_DATA ?= $(wildcard ../shared/data/cs224n)
 BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir "$(COURSE_DATA)") \
 	$(if $(filter command line,$(origin ARGS)),$(ARGS))
-# One worker for each core; a thread each, or they would wait for one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+# One worker for each core; a thread each, or they would wait for one another. CI lists slow tests.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal \
+	$(if $(CI),--durations=20 --durations-min=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow test-cluster browser bench bench-quick tiny-weights lint format type clean
+.PHONY: help train test test-all test-cluster browser bench bench-quick tiny-weights lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -24,8 +25,8 @@ train: $(VENV)/.run  ## the main job; other settings: make train ARGS="sharing=s
 test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/test_plan.py"
 	@$(PYTEST) $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
-test-slow: $(VENV)/.dev  ## the tests that take minutes
-	@$(PYTEST) -m slow
+test-all: $(VENV)/.dev  ## every test but those that need a GPU or a cluster
+	@$(PYTEST) -m 'not gpu and not cluster' $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 test-cluster: $(VENV)/.dev  ## sweeps on a real SLURM and PostgreSQL; as root it installs both, half an hour
 	@tests/cluster/install.sh
