@@ -1,8 +1,8 @@
-"""Steps that clean texts before they become tokens. All are for English but the first three."""
+"""Cleaning steps for texts before tokenizing; all but the first three are for English."""
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,8 +14,7 @@ from mtl_sharing.utils.packages import check_package
 
 STEPS = ("letters", "lower", "spaces", "stop_words", "stem", "lemmas")
 
-_Step = Callable[[Sequence[str]], list[str]]
-# Letters, and what stands between them in "isn't".
+# Words are letters, with single apostrophes inside, as in "isn't".
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 _APOSTROPHES = re.compile(r"(?<=[^\W\d_])['\u2019](?=[^\W\d_])")
 
@@ -24,19 +23,19 @@ _APOSTROPHES = re.compile(r"(?<=[^\W\d_])['\u2019](?=[^\W\d_])")
 class Cleaning:
     """The steps of ``suite.clean``, in their order.
 
-    ``letters`` puts a space for each character that is no letter, and drops the apostrophe inside
-    a word. ``lower`` is lower case; ``spaces`` makes all white space one space and takes
-    it from the ends. ``stop_words`` drops scikit-learn's English ones (``not`` and ``no`` are
-    among them). ``stem`` writes each word in lower case as the stem that Snowball's English
-    stemmer (Porter 2) finds; ``lemmas`` writes each word as a spaCy pipeline's lemma.
+    ``letters`` replaces each character that is neither a letter nor white space by a space, and
+    drops the apostrophe inside a word. ``lower`` converts to lower case. ``spaces`` collapses
+    white space to single spaces and strips it from the ends. ``stop_words`` drops scikit-learn's
+    English list (which contains ``not`` and ``no``). ``stem`` replaces each word by its lower-case
+    stem of Snowball's English stemmer (Porter 2), ``lemmas`` by its lemma of a spaCy pipeline.
 
     Args:
         steps: some of :data:`STEPS`.
         lemmatizer: name or folder of the pipeline that gives lemmas.
-        store: where texts in lemmas are looked for and left; None computes them in every run.
+        store: cache of lemmatised texts; None computes them in every run.
 
     Raises:
-        UserError: an unknown step, or one that needs what is missing.
+        UserError: an unknown step, or one whose package or pipeline is missing.
     """
 
     steps: tuple[str, ...]
@@ -57,97 +56,83 @@ class Cleaning:
             check_package("suite.lemmatizer", self.lemmatizer, "spacy", "tags")
 
     def examples(self, examples: Sequence[Example]) -> tuple[list[Example], int]:
-        """The examples with clean texts, and how many texts would have become empty.
+        """Cleans the examples' texts, and counts those that would become empty.
 
-        Such a text stays as it was: an example keeps its texts, whatever the steps.
+        Such a text stays unchanged, so that no example loses a text.
 
         Raises:
-            UserError: a pipeline that cannot be loaded, or that gives no lemmas.
+            UserError: the pipeline cannot be loaded, or gives no lemmas.
         """
-        clean, kept = self.texts(
-            [text for e in examples for text in (e.text, e.text_pair) if text is not None]
-        )
-        left = iter(clean)
+        texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
+        cleaned, unchanged = self.texts(texts)
+        rest = iter(cleaned)
         return [
-            replace(e, text=next(left), text_pair=None if e.text_pair is None else next(left))
+            replace(e, text=next(rest), text_pair=None if e.text_pair is None else next(rest))
             for e in examples
-        ], kept
+        ], unchanged
 
     def texts(self, texts: list[str]) -> tuple[list[str], int]:
-        """Clean texts, and how many stay as they were, as :meth:`examples` says."""
-        clean = self._cleaned(texts)
-        kept = sum(not text.strip() for text in clean)
-        return [new if new.strip() else old for new, old in zip(clean, texts, strict=True)], kept
-
-    def _cleaned(self, texts: list[str]) -> list[str]:
-        for name in self.steps:
-            texts = self._step(name)(texts)
-        return texts
+        """Cleans texts, and counts those that would become empty and stay unchanged."""
+        cleaned = texts
+        for step in self.steps:
+            function = self._lemmatizer.lemmatize if step == "lemmas" else _FUNCTIONS[step]
+            cleaned = function(cleaned)
+        unchanged = sum(not text.strip() for text in cleaned)
+        kept = [new if new.strip() else old for new, old in zip(cleaned, texts, strict=True)]
+        return kept, unchanged
 
     @cached_property
     def _lemmatizer(self) -> Lemmatizer:
-        assert self.lemmatizer is not None  # checked above
+        assert self.lemmatizer is not None  # checked in __post_init__
         return Lemmatizer(self.lemmatizer, self.store)
 
-    def _step(self, name: str) -> _Step:
-        if name == "lemmas":
-            return self._lemmatizer.lemmatize
-        steps: dict[str, _Step] = {
-            "letters": lambda texts: [letters(text) for text in texts],
-            "lower": lambda texts: [text.lower() for text in texts],
-            "spaces": lambda texts: [spaced(text) for text in texts],
-            "stop_words": without_stop_words,
-            "stem": stemmed,
-        }
-        return steps[name]
 
-
-def letters(text: str) -> str:
-    """The text with a space for each character that is no letter and no white space.
-
-    Letters are those of any script, with their combining marks.
-    """
-    return _APOSTROPHES.sub("", text).translate(_LETTERS)
-
-
-class _Letters(dict[int, int]):
-    """Every character that a text has shown so far, to itself or to a space."""
+class _LetterTable(dict[int, int]):
+    """Translation table for ``str.translate``, filled on demand with the characters seen."""
 
     def __missing__(self, code: int) -> int:
         c = chr(code)
+        # Combining marks are parts of letters.
         kept = c.isalpha() or c.isspace() or unicodedata.category(c).startswith("M")
         return self.setdefault(code, code if kept else ord(" "))
 
 
-_LETTERS = _Letters()
+_LETTERS = _LetterTable()
 
 
-def spaced(text: str) -> str:
-    """The text with single spaces, and none at its ends."""
-    return " ".join(text.split())
+def _letters(texts: Sequence[str]) -> list[str]:
+    return [_APOSTROPHES.sub("", text).translate(_LETTERS) for text in texts]
 
 
-def without_stop_words(texts: Sequence[str]) -> list[str]:
-    """The texts, singly spaced, without the words of scikit-learn's English list."""
+def _lower(texts: Sequence[str]) -> list[str]:
+    return [text.lower() for text in texts]
+
+
+def _spaces(texts: Sequence[str]) -> list[str]:
+    return [" ".join(text.split()) for text in texts]
+
+
+def _without_stop_words(texts: Sequence[str]) -> list[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    def kept(found: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         # The list has such words as "couldnt", without their apostrophes.
-        plain = _APOSTROPHES.sub("", found[0]).lower()
-        return "" if plain in ENGLISH_STOP_WORDS else found[0]
+        word = _APOSTROPHES.sub("", match[0]).lower()
+        return "" if word in ENGLISH_STOP_WORDS else match[0]
 
-    return [spaced(_WORD.sub(kept, text)) for text in texts]
+    return _spaces([_WORD.sub(replacement, text) for text in texts])
 
 
-def stemmed(texts: Sequence[str]) -> list[str]:
-    """The texts with each word as its stem, by Snowball's English stemmer."""
+def _stemmed(texts: Sequence[str]) -> list[str]:
     import snowballstemmer
 
     stemmer = snowballstemmer.stemmer("english")
-    words = sorted({word.lower() for word in _words(texts)})
+    words = sorted({word.lower() for text in texts for word in _WORD.findall(text)})
     stems = dict(zip(words, stemmer.stemWords(words), strict=True))
-    return [_WORD.sub(lambda found: stems[found[0].lower()], text) for text in texts]
+    return [_WORD.sub(lambda match: stems[match[0].lower()], text) for text in texts]
 
 
-def _words(texts: Iterable[str]) -> Iterable[str]:
-    return (word for text in texts for word in _WORD.findall(text))
+_FUNCTIONS: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
+    "letters": _letters, "lower": _lower, "spaces": _spaces,
+    "stop_words": _without_stop_words, "stem": _stemmed,
+}  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_sharing.cache.entry import Entry
 from mtl_sharing.cache.store import ArrayStore
 from mtl_sharing.data.text.spacy_pipelines import digest_pipeline, load_pipeline
 from mtl_sharing.errors import UserError
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KIND = "lemmas"
-_SCHEMA = 1  # to be raised when equal lemmas become another text
+_SCHEMA = 1  # raise it when equal lemmas become another text
 _WHERE = "suite.lemmatizer"
-_Arrays = Mapping[str, NDArray[Any]]
 
 
 class Lemmatizer:
@@ -30,7 +30,7 @@ class Lemmatizer:
 
     Args:
         pipeline: name or folder of the spaCy pipeline that gives lemmas.
-        store: where lemmatised texts are looked for and left; None computes them in every run.
+        store: keeps lemmatised texts; None computes them in every run.
     """
 
     def __init__(self, pipeline: str, store: ArrayStore | None) -> None:
@@ -43,14 +43,14 @@ class Lemmatizer:
             UserError: there is no such pipeline, or it gives no word a lemma.
         """
         if self._store is None:
-            return self._computed(texts)
+            return self._compute(texts)
+
+        def compute() -> Entry:
+            about = {"texts": len(texts), "pipeline": self._pipeline}
+            return Entry(_to_arrays(self._compute(texts)), about)
+
         key = digest_texts([self._digest.encode()], texts)
-        with self._store.exclusive(KIND, key) as place:
-            if place.entry is not None:
-                return _texts(place.entry.arrays)
-            lemmas = self._computed(texts)
-            place.publish({"texts": len(texts), "pipeline": self._pipeline}, _arrays(lemmas))
-        return lemmas
+        return _to_texts(self._store.fetch(KIND, key, compute).arrays)
 
     @cached_property
     def _nlp(self) -> "Language":
@@ -60,26 +60,26 @@ class Lemmatizer:
     def _digest(self) -> str:
         return digest_pipeline(self._nlp, f"{KIND} {_SCHEMA}")
 
-    def _computed(self, texts: Sequence[str]) -> list[str]:
+    def _compute(self, texts: Sequence[str]) -> list[str]:
         log.info("lemmatising %d texts by %s", len(texts), self._pipeline)
-        lemmas, found = [], False
+        lemmas, any_lemma = [], False
         for doc in self._nlp.pipe(texts):
-            found = found or any(token.lemma_ for token in doc)
+            any_lemma = any_lemma or any(token.lemma_ for token in doc)
             lemmas.append("".join((t.lemma_ or t.text) + t.whitespace_ for t in doc))
-        if texts and not found:
-            shown = f"{self._pipeline}, which gives no lemmas"
-            raise UserError(_WHERE, shown, "one with a lemmatizer")
+        if texts and not any_lemma:
+            found = f"{self._pipeline}, which gives no lemmas"
+            raise UserError(_WHERE, found, "one with a lemmatizer")
         return lemmas
 
 
-def _arrays(texts: Sequence[str]) -> _Arrays:
+def _to_arrays(texts: Sequence[str]) -> Mapping[str, NDArray[Any]]:
     """The texts' bytes in one row: text ``i`` has ``offsets[i]:offsets[i + 1]``."""
     raw = [text.encode("utf-8", "surrogatepass") for text in texts]
     offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
     return {"bytes": np.frombuffer(b"".join(raw), dtype=np.uint8), "offsets": offsets}
 
 
-def _texts(arrays: _Arrays) -> list[str]:
-    row, ends = arrays["bytes"].tobytes(), arrays["offsets"].tolist()
-    parts = (row[begin:end] for begin, end in pairwise(ends))
+def _to_texts(arrays: Mapping[str, NDArray[Any]]) -> list[str]:
+    row, offsets = arrays["bytes"].tobytes(), arrays["offsets"].tolist()
+    parts = (row[start:end] for start, end in pairwise(offsets))
     return [part.decode("utf-8", "surrogatepass") for part in parts]

@@ -1,7 +1,6 @@
-"""Loads spaCy's pipelines, which the extra ``tags`` brings."""
+"""Loads spaCy pipelines, for which the extra ``tags`` installs spaCy."""
 
 import os
-from collections.abc import Iterable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def load_pipeline(where: str, source: str) -> "Language":
-    """The spaCy pipeline of this name, or in this folder.
+    """Loads a spaCy pipeline by its name or folder.
 
     Raises:
-        UserError: there is none, it cannot be read, or spaCy is not installed.
+        UserError: naming ``where``, if it is missing or unreadable, or spaCy is not installed.
     """
     check_package(where, source, "spacy", "tags")
     import spacy
@@ -26,34 +25,27 @@ def load_pipeline(where: str, source: str) -> "Language":
     allowed = "an installed spaCy pipeline (python -m spacy download NAME), or the folder of one"
     try:
         return spacy.load(os.path.expanduser(source))
-    except Exception as error:  # what a damaged or strange folder raises depends on its parts
-        raise UserError(where, f"{source} ({_first_line(error)})", allowed) from None
+    except Exception as error:  # what a damaged folder raises depends on its components
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(where, f"{source} ({reason})", allowed) from None
 
 
 def digest_pipeline(nlp: "Language", use: str) -> str:
-    """Of all that decides what the pipeline gives, in hexadecimal.
+    """A digest of everything that affects the pipeline's output, in hexadecimal.
 
-    That is its files with their names (meta.json holds its version), and spaCy's version.
+    It covers the pipeline's files with their names (meta.json holds its version) and spaCy's
+    version.
 
     Args:
         nlp: loaded from a folder or package.
-        use: what is made of it, so that each use has keys of its own.
+        use: purpose of the output, so that each purpose has keys of its own.
     """
-    assert nlp.path is not None  # it was loaded from there
-    found = sha256(f"{version('spacy')} {nlp.lang} {use}".encode())
-    for path in _files(Path(nlp.path)):
-        content = sha256(path.read_bytes()).hexdigest()
-        found.update(f"{path.relative_to(nlp.path).as_posix()}\n{content}\n".encode())
-    return found.hexdigest()
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    for place, folders, names in os.walk(folder):
-        # Reading a package leaves compiled files in it.
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        yield from (Path(place, name) for name in sorted(names))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    assert nlp.path is not None  # load_pipeline reads folders and packages only
+    folder = Path(nlp.path)
+    digest = sha256(f"{version('spacy')} {nlp.lang} {use}".encode())
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    for path in sorted(files, key=lambda path: (path.parent.parts, path.name)):
+        if "__pycache__" not in path.parts:  # importing a package leaves compiled files
+            content = sha256((folder / path).read_bytes()).hexdigest()
+            digest.update(f"{path.as_posix()}\n{content}\n".encode())
+    return digest.hexdigest()

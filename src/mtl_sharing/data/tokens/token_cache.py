@@ -10,29 +10,31 @@ from mtl_sharing.utils.hashing import digest_texts
 
 KIND = "tokens"
 ARRAYS = ("tokens", "token_types", "offsets")
-_SCHEMA = 1  # to be raised when `encode` gives other tokens for equal text
+_SCHEMA = 1  # raise it when `encode` gives other tokens for equal text
 
 
 class TokenCache:
-    """``tokenizing.encode`` that looks for its result in a store first, and leaves it there.
+    """``tokenizing.encode`` with a store of its results.
 
     Attributes:
-        asked: lists of texts that were wanted.
-        found: how many of them the store had.
+        asked: number of lists of texts that were encoded.
+        computed: how many of them were not in the store.
     """
 
     def __init__(self, store: ArrayStore) -> None:
         self._store = store
-        self.asked = 0
-        self.found = 0
+        self.asked = self.computed = 0
+
+    @property
+    def found(self) -> int:
+        """How many lists the store had."""
+        return self.asked - self.computed
 
     def encode(self, tokenizer: Tokenizer, texts: Texts, max_length: int) -> TokenRows:
-        """The same as ``tokenizing.encode``; its arrays may lie on disk and cannot be written."""
-        self.asked += 1
-        with self._store.exclusive(KIND, token_key(tokenizer, texts, max_length)) as place:
-            if place.entry is not None:
-                self.found += 1
-                return _rows(place.entry)
+        """The result of ``tokenizing.encode``; its arrays may be mapped and read-only."""
+
+        def compute() -> Entry:
+            self.computed += 1
             rows = encode(tokenizer, texts, max_length)
             about = {
                 "texts": len(texts),
@@ -41,19 +43,17 @@ class TokenCache:
                 "vocabulary": tokenizer.get_vocab_size(),
                 "truncated": rows.truncated,
             }
-            arrays = {name: getattr(rows, name) for name in ARRAYS}
-            entry = place.publish(about, arrays)
-        return rows if entry is None else _rows(entry)
+            return Entry({name: getattr(rows, name) for name in ARRAYS}, about)
 
-
-def _rows(entry: Entry) -> TokenRows:
-    tokens, types, offsets = (entry.arrays[name] for name in ARRAYS)
-    return TokenRows(tokens, types, offsets, entry.about["truncated"])
+        self.asked += 1
+        entry = self._store.fetch(KIND, token_key(tokenizer, texts, max_length), compute)
+        tokens, types, offsets = (entry.arrays[name] for name in ARRAYS)
+        return TokenRows(tokens, types, offsets, entry.about["truncated"])
 
 
 def token_key(tokenizer: Tokenizer, texts: Texts, max_length: int) -> str:
-    """A digest of everything that decides what ``encode`` gives, in hexadecimal."""
-    # The limit is part of what the tokenizer writes, and the last call may have left another.
+    """A hexadecimal digest of everything that decides the result of ``encode``."""
+    # The limit is part of the tokenizer's text, and the last call may have set another.
     set_limit(tokenizer, max_length)
     head = f"{_SCHEMA} {tokenizers.__version__} {max_length} {_are_pairs(texts)} {len(texts)}"
     return digest_texts((head.encode(), tokenizer.to_str().encode()), texts)
