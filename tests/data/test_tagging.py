@@ -1,7 +1,7 @@
-"""Every sub-token has the tags of its word, as spaCy itself says them."""
+"""Every sub-token has the tags of its word, held against spaCy's own."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
@@ -33,9 +33,9 @@ def pipeline(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scheme(pipeline):
-    found = tag_scheme(TagsConfig(pipeline))
-    assert found is not None
-    return found
+    scheme = tag_scheme(TagsConfig(pipeline))
+    assert scheme is not None
+    return scheme
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,14 @@ def tokenizer(request):
 
 def by_hand(tokenizer, nlp, scheme, texts, limit):
     """For each token the first spaCy word that shares a character with it, searched one by one."""
-    found = []
+    tokenizer.enable_truncation(limit, strategy="longest_first")
+    tags = []
     for text in texts:
-        docs = [nlp(part) for part in ((text,) if isinstance(text, str) else text)]
-        encoding = tokenizer.encode(*((text,) if isinstance(text, str) else text))
-        spans = list(zip(encoding.sequence_ids, encoding.offsets, strict=True))[:limit]
-        found += [tags_by_hand(scheme, docs, *span) for span in spans]
-    return found
+        parts = (text,) if isinstance(text, str) else text
+        docs, encoding = [nlp(part) for part in parts], tokenizer.encode(*parts)
+        spans = zip(encoding.sequence_ids, encoding.offsets, strict=True)
+        tags += [tags_by_hand(scheme, docs, *span) for span in spans]
+    return tags
 
 
 def tags_by_hand(scheme, docs, part, span):
@@ -103,19 +104,24 @@ def aligned(tokenizer, nlp, scheme, texts, limit=64):
 
 @pytest.mark.parametrize("texts", [TEXTS, PAIRS], ids=["texts", "pairs"])
 def test_tags_are_those_of_the_words(tokenizer, nlp, scheme, texts):
-    found = aligned(tokenizer, nlp, scheme, texts)
-    tokenizer.no_truncation()
-    assert found == by_hand(tokenizer, nlp, scheme, texts, None)
-    assert {pos for pos, _ in found} >= {0, NOUN, ADV, DET}
-    assert {kind for _, kind in found} == {0, 1, 2, 3}
+    tags = aligned(tokenizer, nlp, scheme, texts)
+    assert tags == by_hand(tokenizer, nlp, scheme, texts, 64)
+    assert {pos for pos, _ in tags} >= {0, NOUN, ADV, DET}
+    assert {kind for _, kind in tags} == {0, 1, 2, 3}
 
 
-@given(st.lists(st.lists(PIECES, min_size=1, max_size=9).map("".join), min_size=2, max_size=4))
-def test_tags_of_any_text_are_those_of_the_words(tokenizer, nlp, scheme, texts):
-    for some in (texts, [(texts[0], texts[1]), (texts[1], texts[-1])]):
-        found = aligned(tokenizer, nlp, scheme, some)
-        tokenizer.no_truncation()
-        assert found == by_hand(tokenizer, nlp, scheme, some, None)
+ANY_TEXT = st.lists(PIECES, min_size=1, max_size=9).map("".join)
+LONG = "thethethethethethethefantasticallyfantastically"
+
+
+@given(st.lists(ANY_TEXT, min_size=2, max_size=4), st.sampled_from([5, 64, 512]))
+@example(["the", LONG], 64)  # the pair of it and itself has 65 tokens
+@example(["the", LONG], 512)
+def test_tags_of_any_text_are_those_of_the_words(tokenizer, nlp, scheme, texts, limit):
+    """At any limit of length: the tokens that truncation leaves keep their tags."""
+    for inputs in (texts, [(texts[0], texts[1]), (texts[1], texts[-1])]):
+        tags = aligned(tokenizer, nlp, scheme, inputs, limit)
+        assert tags == by_hand(tokenizer, nlp, scheme, inputs, limit)
 
 
 def test_a_word_of_several_sub_tokens_has_its_tag_on_each(nlp, scheme):
@@ -123,11 +129,11 @@ def test_a_word_of_several_sub_tokens_has_its_tag_on_each(nlp, scheme):
     pieces = tokenizer.encode("fantastically brown fox", add_special_tokens=False).tokens
     count = [n for n, piece in enumerate(pieces) if not piece.startswith("##")]
     assert len(count) == 3 and count[1] > 2  # fantastically has 3 pieces or more
-    found = aligned(tokenizer, nlp, scheme, ["fantastically brown fox"])
+    tags = aligned(tokenizer, nlp, scheme, ["fantastically brown fox"])
     animal = scheme.entities.index("ANIMAL") + 1
-    assert found[0] == found[-1] == [0, 0]  # [CLS] and [SEP]
-    assert found[1 : 1 + count[1]] == [[ADV, 0]] * count[1]
-    assert found[1 + count[2] : -1] == [[NOUN, animal]] * (len(pieces) - count[2])
+    assert tags[0] == tags[-1] == [0, 0]  # [CLS] and [SEP]
+    assert tags[1 : 1 + count[1]] == [[ADV, 0]] * count[1]
+    assert tags[1 + count[2] : -1] == [[NOUN, animal]] * (len(pieces) - count[2])
 
 
 def test_there_is_a_tag_for_every_token_that_truncation_leaves(tokenizer, nlp, scheme):
@@ -135,9 +141,9 @@ def test_there_is_a_tag_for_every_token_that_truncation_leaves(tokenizer, nlp, s
         for limit in (5, 8, 64):
             rows = encode(tokenizer, texts, limit)
             assert len(aligned(tokenizer, nlp, scheme, texts, limit)) == len(rows.tokens)
-    whole = aligned(tokenizer, nlp, scheme, TEXTS[:1], 64)
+    full = aligned(tokenizer, nlp, scheme, TEXTS[:1], 64)
     short = aligned(tokenizer, nlp, scheme, TEXTS[:1], 6)
-    assert short == [*whole[:5], [0, 0]]
+    assert short == [*full[:5], [0, 0]]
 
 
 def test_joined_pairs_have_the_tags_of_their_texts(nlp, scheme):
@@ -145,8 +151,8 @@ def test_joined_pairs_have_the_tags_of_their_texts(nlp, scheme):
     for pair in PAIRS:
         first, second = (aligned(tokenizer, nlp, scheme, [text])[1:-1] for text in pair)
         none = [[0, 0]]
-        wanted = none + first + none + second + none
-        assert aligned(tokenizer, nlp, scheme, [pair]) == wanted
+        expected = none + first + none + second + none
+        assert aligned(tokenizer, nlp, scheme, [pair]) == expected
 
 
 def test_no_texts_have_no_tags(nlp, scheme):
