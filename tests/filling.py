@@ -1,4 +1,4 @@
-"""What the tests of the store share: an entry, a store, and processes that fill it."""
+"""An entry, a store and processes that fill it, for the tests of the cache."""
 
 import hashlib
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mtl_sharing.cache.entry import Entry
 from mtl_sharing.cache.store import ArrayStore
 
 KIND = "numbers"
@@ -23,20 +24,28 @@ def key_of(text: object) -> str:
     return hashlib.sha256(str(text).encode()).hexdigest()
 
 
+def name_of(text: object) -> str:
+    """The name of the folder with the entry of ``text``."""
+    return f"{KIND}-{key_of(text)}"
+
+
 def store_in(folder: Path, max_bytes: int = 10**6) -> ArrayStore:
-    """A store in a folder that is not there yet."""
+    """A store in a folder that does not exist yet."""
     return ArrayStore(folder / "store", max_bytes)
 
 
-def fill(store: ArrayStore, text: object, arrays=None):
-    """Fills the entry of ``text`` unless it is there; what is stored then."""
-    with store.exclusive(KIND, key_of(text)) as place:
-        return place.entry or place.publish(ABOUT, ARRAYS if arrays is None else arrays)
+def fill(store: ArrayStore, text: object, arrays=ARRAYS) -> Entry:
+    """Fetches the entry of ``text``; ``arrays`` are what is computed."""
+    return store.fetch(KIND, key_of(text), lambda: Entry(arrays, ABOUT))
 
 
-def holds(entry, arrays=None) -> bool:
+def is_stored(store: ArrayStore, text: object) -> bool:
+    """Whether the store has the entry of ``text``."""
+    return store.open(KIND, key_of(text)) is not None
+
+
+def holds(entry: Entry, arrays=ARRAYS) -> bool:
     """Whether an entry is what was given to ``fill``."""
-    arrays = ARRAYS if arrays is None else arrays
     return (
         entry.about == ABOUT
         and set(entry.arrays) == set(arrays)

@@ -1,110 +1,116 @@
-"""Folders that one process at a time works in, and how they come and go at once."""
+"""Folders that one process makes and many use: locks, removal, and the bound on their size."""
 
-import fcntl
-import os
+import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import IO
 
-LOCK = ".lock"
-GONE = ".gone-"
+from mtl_sharing.utils.locks import Locked, exclusive, is_held
+
+log = logging.getLogger(__name__)
+
+_WORK = ".work-"
+_DAY_S = 86_400
 
 
 @contextmanager
-def working_folder(folder: Path, waiting: Callable[[], None]) -> Iterator[Path]:
-    """Holds ``folder`` for this process alone; made where it is not there, else as it was left.
-
-    The lock ends with the process, however it ends. On a file system without locks the folder is
-    one of this process's own, with a longer name.
-
-    Args:
-        waiting: called once where another process holds the folder, before waiting for it.
+def making(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Keeps other processes from making ``folder`` within the block.
 
     Raises:
-        OSError: the folder cannot be made.
+        Locked: another process makes it, and ``wait`` is false.
+        OSError: the lock file beside it cannot be made, or its file system has no locks.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with suppress(FileExistsError):
-            folder.mkdir()
+    lock = _lock_of(folder)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
         try:
-            lock = (folder / LOCK).open("ab")
-        except FileNotFoundError:
-            continue  # moved away since the line above
-        with lock:
-            if not _lock(lock, waiting):
-                folder = folder.with_name(f"{folder.name}-{os.getpid()}-{token_hex(4)}")
-                folder.mkdir()
-            elif not _lies_at(lock, folder / LOCK):
-                continue  # moved away while waiting: what is locked is no longer this folder
-            yield folder
-            return
+            stack.enter_context(exclusive(lock, wait=False))
+        except Locked:
+            if not wait:
+                raise
+            log.info("waiting for another process that makes %s", folder.name)
+            stack.enter_context(exclusive(lock))
+        try:
+            yield
+        finally:
+            # While it is held: a process that waits for a removed file then takes a new one.
+            with suppress(OSError):
+                lock.unlink()
 
 
-def _lock(file: IO[bytes], waiting: Callable[[], None]) -> bool:
-    """Waits for the lock; False where the file system has none."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        waiting()
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
-        return False
-    return True
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".lock-{folder.name}")
 
 
-def _lies_at(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+def is_made(folder: Path) -> bool:
+    """Whether a process is making ``folder``; also true where that cannot be found out."""
+    return is_held(_lock_of(folder))
+
+
+def work_path(folder: Path) -> Path:
+    """A new name beside ``folder`` for an unfinished one, which no reader opens."""
+    return folder.with_name(f"{_WORK}{folder.name}.{token_hex(8)}")
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder that others may look for: first its name, at once, then its content.
-
-    A process that has mapped its files keeps their pages: they last as long as a mapping does.
+    """Removes the name of a folder at once, then its content; mapped files stay readable.
 
     Raises:
-        OSError: it is there and cannot be moved.
+        OSError: the folder exists and cannot be renamed.
     """
-    gone = folder.with_name(f"{GONE}{token_hex(8)}")
+    # A kill meanwhile leaves half a folder, which must not have the name of a whole one.
+    unfinished = work_path(folder)
     with suppress(FileNotFoundError):
-        folder.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(unfinished)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def sync(path: Path) -> None:
-    """Has the disk take what was written to a file or folder."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def remove_if_idle(folder: Path, old: bool) -> bool:
-    """Removes a working folder unless a process holds it; says whether it did.
+def make_room(parent: Path, size: int, max_bytes: int, record: str) -> bool:
+    """Whether ``size`` bytes more fit in, after removing the least recently used folders.
 
     Args:
-        old: remove it also where the file system cannot tell whether a process does.
+        max_bytes: most that the folders in ``parent`` take; other content does not count.
+        record: the file that makes a folder count, modified when the folder was last used.
     """
-    try:
-        with (folder / LOCK).open("ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            except OSError:
-                if not old:
-                    return False
-            # Another's new folder may lie there by now.
-            if not _lies_at(lock, folder / LOCK):
-                return False
-            remove_folder(folder)
-    except OSError:
+    if size > max_bytes:
         return False
-    return True
+    for work in parent.glob(f"{_WORK}*"):
+        final = parent / work.name.removeprefix(_WORK).rpartition(".")[0]
+        # The age alone tells where the file system has no locks.
+        if not is_made(final) or is_stale(work):
+            shutil.rmtree(work, ignore_errors=True)  # left by a kill
+    finished = [file.parent for file in sorted(parent.glob(f"[!.]*/{record}"), key=_modified)]
+    sizes = {path: folder_bytes(path) for path in (*parent.glob(f"{_WORK}*"), *finished)}
+    for folder in finished:
+        if size + sum(sizes.values()) > max_bytes:
+            with suppress(OSError):
+                remove_folder(folder)
+                del sizes[folder]
+    return size + sum(sizes.values()) <= max_bytes
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # removed meanwhile by another process
+            total += file.stat().st_size
+    return total
+
+
+def is_stale(folder: Path) -> bool:
+    """Whether nothing in the folder has changed for a day."""
+    changed = max(map(_modified, (folder, *folder.rglob("*"))))
+    return time.time() - changed > _DAY_S
+
+
+def _modified(path: Path) -> float:
+    """Seconds since 1970; 0 for a path that is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,135 +1,143 @@
-"""An on-disk store of memory-mapped arrays, by content, that many processes use at once."""
+"""A store of memory-mapped arrays on disk that many processes use at once.
+
+An entry is made under a name of its own and renamed once it is whole, so that a reader finds all
+of it or nothing. Entries are never changed. A fill that was killed starts anew.
+"""
 
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from mtl_sharing.cache.entry import RECORD, Damaged, Entry, entry_name, read_entry
-from mtl_sharing.cache.eviction import WORKING, CacheDirectory
-from mtl_sharing.cache.folders import remove_folder, working_folder
+import numpy as np
+
+from mtl_sharing.cache.entry import RECORD, Damaged, Entry, read_entry, write_record
+from mtl_sharing.cache.folders import make_room, making, remove_folder, work_path
 from mtl_sharing.cache.settings import CacheConfig, cache_folder
-from mtl_sharing.cache.writer import EntryWriter
 
 log = logging.getLogger(__name__)
 
+_RECORD_BYTES = 4096  # more than a record takes
+Write = Callable[[Path], Mapping[str, Any]]
+
 
 class ArrayStore:
-    """Entries in one folder, each a folder of its own, ``<kind>-<key>``.
+    """Entries in one folder, each a folder ``<kind>-<key>``; the key is a digest of its content.
 
-    An entry appears whole or not at all, and is never changed. No method raises OSError: what
-    cannot be read is not there, and a folder that takes no more is told of once and left alone.
+    A store that cannot be read or written fails no run: one warning tells, and entries are
+    computed without it.
 
     Args:
-        folder: made when first needed.
-        max_bytes: most that entries and unfinished work may take together; what was used longest
-            ago goes first.
+        folder: made when first needed; other content of it is left alone.
+        max_bytes: most that all entries take; the least recently used are removed first.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        self._space = CacheDirectory(folder, max_bytes)
+        self._folder, self._max_bytes = folder, max_bytes
+        self._enabled, self._warned_of_room = True, False
 
-    def open(self, kind: str, key: str, verify: bool = True) -> Entry | None:
+    def open(self, kind: str, key: str) -> Entry | None:
         """The entry, its arrays mapped from disk; None where there is none.
 
-        A damaged one is removed with a warning, and counts as none.
-
-        Args:
-            kind: a plain name.
-            key: a hexadecimal digest of everything that decides the content.
-            verify: whether to read each array whole and hold it against its sum.
+        A damaged entry is removed with a warning and counts as none.
         """
-        folder = self._space.path / entry_name(kind, key)
-        found = _identity(folder)
-        if found is None:
+        folder = self._folder / f"{kind}-{key}"
+        if not os.path.isdir(folder):
             return None
         try:
-            entry = read_entry(folder, verify)
-        except Damaged as reason:
-            # Else another process has removed it, and may have made it anew, since it was found.
-            if _identity(folder) == found:
-                self.discard(kind, key, str(reason))
+            entry = read_entry(folder)
+        except Damaged as error:
+            if os.path.isdir(folder):  # else another process has removed it meanwhile
+                self.discard(kind, key, str(error))
             return None
         except OSError as error:
-            self._space.disable(error)
+            self._disable(error)
             return None
-        with suppress(OSError):  # a store that can only be read
+        with suppress(OSError):  # a folder without permission to write
             os.utime(folder / RECORD)
         return entry
 
     def discard(self, kind: str, key: str, reason: str) -> None:
-        """Removes a damaged entry, with a warning that says in what; arrays in use stay mapped."""
-        folder = self._space.path / entry_name(kind, key)
+        """Removes a damaged entry with a warning; arrays in use stay mapped."""
+        folder = self._folder / f"{kind}-{key}"
         log.warning("a damaged cache entry is removed (%s): %s", reason, folder)
         try:
             remove_folder(folder)
         except OSError as error:
-            self._space.disable(error)
+            self._disable(error)
+
+    def fetch(self, kind: str, key: str, compute: Callable[[], Entry]) -> Entry:
+        """The entry; where there is none it is computed, and stored if possible."""
+        with self.exclusive(kind, key) as entry:
+            if entry is None:
+                entry = compute()
+                size = sum(array.nbytes for array in entry.arrays.values()) + _RECORD_BYTES
+                entry = self.write(kind, key, size, partial(_save, entry), True) or entry
+        return entry
 
     @contextmanager
-    def exclusive(
-        self, kind: str, key: str, verify: bool = True, wait: bool = True
-    ) -> Iterator[EntryWriter]:
-        """The entry, or a folder in which this process alone may make it.
-
-        Waits while another process makes the same entry, then has theirs; without ``wait`` there
-        is neither entry nor folder then. Work that is left
-        unpublished, by a kill or an error, is found as it was at the next try, unless its room
-        was needed or a day has passed.
-        """
-        name = entry_name(kind, key)
-        entry, folder = self.open(kind, key, verify), None
+    def exclusive(self, kind: str, key: str) -> Iterator[Entry | None]:
+        """Yields the entry, or None while no other process makes it; waits for one that does."""
+        entry = self.open(kind, key)
         with ExitStack() as stack:
-            if entry is None and self._space.writable:
-                path = self._space.path / f"{WORKING}{name}"
-                try:
-                    waiting = partial(_waiting, name) if wait else _leave
-                    folder = stack.enter_context(working_folder(path, waiting))
-                    # Another process may have made it in between.
-                    entry = self.open(kind, key, verify)
-                except _Held:
-                    pass
-                except OSError as error:
-                    self._space.disable(error)
-            place = EntryWriter(self._space, name, entry, folder, partial(self.open, kind, key))
-            try:
-                yield place
-            finally:
-                place.leave()
+            if entry is None and self._enabled:
+                # Without locks each process makes an entry of its own, and the first to finish
+                # stays. A folder that takes no lock takes no entry either: `write` warns of it.
+                with suppress(OSError):
+                    stack.enter_context(making(self._folder / f"{kind}-{key}"))
+                entry = self.open(kind, key)
+            yield entry
+
+    def write(self, kind: str, key: str, size: int, write: Write, checksum: bool) -> Entry | None:
+        """Makes an entry within :meth:`exclusive`; None where it could not be stored.
+
+        Args:
+            size: bytes that it takes at most.
+            write: saves its arrays as .npy files in a folder, and returns the entry's ``about``.
+            checksum: whether each array gets a checksum, which ``open`` compares.
+        """
+        if not self._enabled:
+            return None
+        final = self._folder / f"{kind}-{key}"
+        work = work_path(final)
+        try:
+            if make_room(self._folder, size, self._max_bytes, RECORD):
+                work.mkdir(parents=True)
+                write_record(work, final.name, write(work), checksum)
+                work.rename(final)
+            elif not self._warned_of_room:
+                self._warned_of_room = True
+                room = f"{size / 1e6:.1f} MB in {self._folder}, which may hold"
+                log.warning("not cached, for want of room: %s %g GB (cache.max_gb)",
+                            room, self._max_bytes / 1e9)  # fmt: skip
+        except OSError as error:
+            if not os.path.isdir(final):  # else another process was first, without locks
+                self._disable(error)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return self.open(kind, key)
+
+    def _disable(self, error: OSError) -> None:
+        if self._enabled:
+            self._enabled = False
+            what = self._folder, error.strerror or error
+            log.warning("going on without the cache in %s: %s", *what)
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Tells a folder from a later one of its name; None where it is not there, or out of reach."""
+def _save(entry: Entry, folder: Path) -> Mapping[str, Any]:
+    for name, array in entry.arrays.items():
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+    return entry.about
+
+
+def make_store(config: CacheConfig) -> ArrayStore | None:
+    """The store that the config names; None, with a warning, where the user has no home."""
     try:
-        stat = folder.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_ctime_ns
-
-
-def make_store(config: CacheConfig, below: str = "") -> ArrayStore | None:
-    """The store that the config names; None, with a warning, where the user has no home.
-
-    Args:
-        below: a folder in it with a store of its own, under the same bound.
-    """
-    try:
-        folder = cache_folder(config)
+        return ArrayStore(cache_folder(config), int(config.max_gb * 1e9))
     except RuntimeError as error:
         log.warning("going on without a cache: %s", error)
         return None
-    return ArrayStore(folder / below, int(config.max_gb * 1e9))
-
-
-class _Held(Exception):
-    """Another process makes the entry."""
-
-
-def _leave() -> None:
-    raise _Held
-
-
-def _waiting(name: str) -> None:
-    log.info("waiting for another process that fills the cache entry %s", name)

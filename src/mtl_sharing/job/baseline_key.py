@@ -1,4 +1,4 @@
-"""What decides the figures of a baseline: its config, and a digest of all that they depend on."""
+"""The config of a baseline, and the key under which it is kept: a digest of all that decides it."""
 
 import json
 import platform
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,22 @@ from mtl_sharing.training.settings import TrainerConfig
 from mtl_sharing.utils.environment import versions
 from mtl_sharing.utils.hashing import digest_arrays, digest_tensors
 
-# They compose and search, and touch no figure.
+RESULTS_VERSION = 1
+"""Part of every key, so that raising it retrains all baselines.
+
+Raise it with every change of code after which equal settings and data give another trained weight
+or metric: other random draws, another order of floating-point operations, a corrected metric.
+"""
+# Packages that compose and search configs; they change no metric.
 _WITHOUT_EFFECT = ("python", "hydra-core", "omegaconf", "optuna")
-_FRONT = ("cli", "sweep", "report")
 
 
 def baseline_config(kind: str, run_spec: RunSpec) -> Config:
-    """The config that trains this kind of baseline, for any regime of the run_spec's.
+    """The config that trains this kind of baseline; the same for all regimes of a run's config.
 
-    Separate models have everything but the sharing, and no rule for gradients on shared weights:
-    they have none of these. The encoder as it is, untuned, has no training at all; its tasks share
-    one copy, which gives what copies of their own would.
+    Separate models keep all settings but the sharing and those for gradients on shared weights.
+    The untuned encoder is not trained. Its tasks share one copy, which gives the same metrics as
+    separate copies.
     """
     config, layers = run_spec.config, run_spec.shape.layers
     precision, plain = run_spec.runtime.precision, Config()
@@ -65,26 +70,27 @@ def baseline_config(kind: str, run_spec: RunSpec) -> Config:
 
 
 def _without_shared(loss: LossConfig) -> dict[str, Any]:
-    """Defaults of the settings that say nothing where tasks share no weight."""
+    """Defaults of the loss settings without effect where tasks share no weight."""
     return {n: v for n, v in vars(loss).items() if decides(f"loss.{n}") in OF_SHARED_WEIGHTS}
 
 
-def baseline_key(kind: str, config: Config, facts: Mapping[str, Any]) -> str:
-    """A digest of everything that decides what a baseline reaches, in hexadecimal.
+def baseline_key(kind: str, config: Config, provenance: Mapping[str, Any]) -> str:
+    """A hexadecimal digest of everything that decides a baseline's metrics.
 
     Args:
-        config: of :func:`baseline_config`.
-        facts: of :func:`made_from`.
+        config: from :func:`baseline_config`.
+        provenance: from :func:`baseline_provenance`.
     """
-    decided_by = {"kind": kind, "settings": baseline_settings(config, facts["tasks"]), **facts}
-    return sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
+    settings = baseline_settings(config, provenance["tasks"])
+    content = {"kind": kind, "settings": settings, **provenance}
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def made_from(run_spec: RunSpec, inputs: RunInputs, tokenizer: Path) -> dict[str, Any]:
-    """What a baseline is made from and made by, beside its settings.
+def baseline_provenance(run_spec: RunSpec, inputs: RunInputs, tokenizer: Path) -> dict[str, Any]:
+    """Data, weights, machine and versions that decide a baseline beside its settings.
 
     Args:
-        tokenizer: the run's own file of it.
+        tokenizer: the tokenizer's file in the run's folder.
     """
     device = run_spec.runtime.device
     return {
@@ -98,12 +104,12 @@ def made_from(run_spec: RunSpec, inputs: RunInputs, tokenizer: Path) -> dict[str
         "device": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
         "versions": {n: v for n, v in versions().items() if n not in _WITHOUT_EFFECT},
-        "code": _digest_code(),
+        "results_version": RESULTS_VERSION,
     }
 
 
 def digest_data(inputs: RunInputs) -> str:
-    """A digest of all texts, as the network reads them, and labels, in their order."""
+    """A digest of the tokens, tags and labels of all splits, in their order."""
     return digest_arrays(
         (f"{split} {task} {len(data)}", _arrays(data))
         for split in ("train", "dev", "select", "pairs")
@@ -128,35 +134,20 @@ def _digest_tower(tower: Tower) -> str:
 
 
 def _digest_checkpoint(run_spec: RunSpec) -> str | None:
-    """Of the checkpoint's file, where a phase also takes its masked language model's head."""
+    """A digest of the checkpoint's file where a phase takes its masked LM head, else None."""
     source = run_spec.config.encoder.checkpoint
     kinds = {phase.kind for phase in run_spec.config.phases.values()}
     if source is None or "masked_lm" not in kinds:
         return None
     with weight_file(checkpoint_folder(source)).open("rb") as file:
-        found = sha256()
-        while block := file.read(1 << 24):
-            found.update(block)
-    return found.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 @cache
 def _processor() -> str:
-    """The CPU's model and the instructions that torch takes: both choose how products round."""
+    """The CPU's model and torch's instruction set: both decide how products are rounded."""
     model = platform.processor() or platform.machine()
     with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
         models = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
         model = next(models, model)
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
-
-
-@cache
-def _digest_code() -> str:
-    """Of this package's files below the front, since a version may stand for several states."""
-    package, found = Path(__file__).parent, sha256()
-    for path in sorted(package.rglob("*.py")):
-        place = path.relative_to(package)
-        if place.parts[0] not in _FRONT:
-            found.update(f"{place.as_posix()} {path.stat().st_size}".encode())
-            found.update(path.read_bytes())
-    return found.hexdigest()

@@ -13,7 +13,12 @@ from mtl_sharing.config import Config
 from mtl_sharing.errors import Pruned, check_range
 from mtl_sharing.evaluation.evaluate import Evaluation, evaluate
 from mtl_sharing.evaluation.predictions import write_predictions
-from mtl_sharing.job.baselines import find_baselines, keep_own, own_key, remove_own
+from mtl_sharing.job.baselines import (
+    keep_own_baseline,
+    load_or_train_baselines,
+    own_baseline_key,
+    remove_local_baselines,
+)
 from mtl_sharing.job.description import (
     describe_regime,
     describe_run,
@@ -212,7 +217,7 @@ def prepare(
     if hooks.on_cost is not None and savings is not None:
         hooks.on_cost(savings)
     references = _references(run_spec, inputs, folder, reference)
-    key = own_key(run_spec, inputs, folder) if hooks.keep_baseline else None
+    key = own_baseline_key(run_spec, inputs, folder) if hooks.keep_baseline else None
     return Prepared(
         run_spec, folder, hooks, reference, references, inputs, settings, operations, key
     )
@@ -276,7 +281,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
     }
     if prepared.baseline_key is not None:
         record = {"plan": str(run_spec.plan), **result}
-        keep_own(run_spec, prepared.baseline_key, folder, record)
+        keep_own_baseline(run_spec, prepared.baseline_key, folder, record)
     return result
 
 
@@ -284,7 +289,7 @@ def publish(folder: Path, result: Result, trackers: Trackers) -> None:
     """Writes result.json, reports the final metrics, and removes what only training needed."""
     replace_json(folder / RESULT, result)
     trackers.conclude(final_metrics(result))
-    remove_own(folder)
+    remove_local_baselines(folder)
 
 
 def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluation | None]:
@@ -314,7 +319,7 @@ def _references(
         return finished_result(baseline_folder) or run_job(config, baseline_folder, hooks)
 
     named = {} if reference is None else {SEPARATE: reference}
-    return named | find_baselines(run_spec, inputs, folder, train_baseline)
+    return named | load_or_train_baselines(run_spec, inputs, folder, train_baseline)
 
 
 def _warn_of_other_data(evaluation: Evaluation, reference: Reference) -> None:

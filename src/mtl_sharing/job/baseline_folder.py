@@ -1,0 +1,87 @@
+"""Folders of baselines in the cache: checked when read, reduced and bounded when kept.
+
+A baseline is an ordinary run in a folder ``baselines/<kind>-<key>``. It is finished once the folder
+also has :data:`RECORD`.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from mtl_sharing.cache.folders import folder_bytes, is_made, is_stale, make_room, remove_folder
+from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import CHECKPOINT, RESULT, WEIGHTS
+from mtl_sharing.run_folder.results import Result, finished_result, read_object
+from mtl_sharing.utils.files import replace_json
+
+log = logging.getLogger(__name__)
+
+RECORD = "baseline.json"
+"""Provenance of a finished baseline and the digest of its result.json."""
+
+
+def read_baseline(folder: Path) -> Result | None:
+    """The result of a finished baseline; None where there is none.
+
+    A damaged baseline is removed with a warning and counts as none.
+
+    Raises:
+        OSError: the folder cannot be read, or not be removed.
+    """
+    if not (folder / RECORD).is_file():
+        return None
+    try:
+        result = finished_result(folder)
+        if result is not None and read_object(folder / RECORD)["sha256"] == _digest(folder):
+            os.utime(folder / RECORD)
+            return result
+    except (UserError, KeyError, FileNotFoundError):
+        pass
+    log.warning("a damaged baseline is made again: %s", folder)
+    remove_folder(folder)
+    return None
+
+
+def keep_baseline(folder: Path, provenance: Mapping[str, Any], max_bytes: int) -> bool:
+    """Marks the finished run in ``folder`` as a baseline, without its weights.
+
+    Args:
+        max_bytes: most that all baselines take; the least recently used are removed first.
+
+    Returns:
+        Whether the cache holds the baseline; otherwise a warning gives the reason.
+    """
+    try:
+        return _keep(folder, provenance, max_bytes)
+    except OSError as error:
+        log.warning("not cached in %s: %s", folder.parent, error.strerror or error)
+        return False
+
+
+def _keep(folder: Path, provenance: Mapping[str, Any], max_bytes: int) -> bool:
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    (folder / WEIGHTS).unlink(missing_ok=True)
+    _remove_abandoned(folder.parent)
+    size = folder_bytes(folder)
+    if not make_room(folder.parent, size, max_bytes, RECORD):
+        message = "not cached, for want of room: %.1f MB in %s (cache.max_gb)"
+        log.warning(message, size / 1e6, folder.parent)
+        remove_folder(folder)
+        return False
+    replace_json(folder / RECORD, {"sha256": _digest(folder), "made_from": dict(provenance)})
+    return True
+
+
+def _digest(folder: Path) -> str:
+    return sha256((folder / RESULT).read_bytes()).hexdigest()
+
+
+def _remove_abandoned(baselines: Path) -> None:
+    """Removes trainings that were killed and that no run has resumed for a day."""
+    for folder in baselines.glob("[!.]*"):
+        if not (folder / RECORD).is_file() and not is_made(folder) and is_stale(folder):
+            shutil.rmtree(folder, ignore_errors=True)
