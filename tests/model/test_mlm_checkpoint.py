@@ -167,7 +167,7 @@ def test_an_untied_decoder_gives_none(tmp_path):
     ("change", "message"),
     [
         (lambda w: w.pop("cls.predictions.transform.dense.bias"),
-         r"found no weights for mlm_head: dense.bias; allowed: a bert checkpoint with its whole"),
+         r"found no weights for mlm_head: dense.bias; allowed: a bert checkpoint with a complete"),
         (lambda w: w.update({"cls.predictions.bias": torch.zeros(52)}),
          r"found mlm_head.bias of shape \(52,\); allowed: \(53,\), as in the config"),
     ],

@@ -8,7 +8,8 @@ from mtl_sharing.batch import PackedBatch
 from mtl_sharing.model.encoder.checkpoint import load_tower
 from mtl_sharing.model.encoder.checkpoint_files import read_config, weight_file
 from mtl_sharing.model.encoder.shape import checkpoint_shape
-from mtl_sharing.model.planned_encoder import PlannedEncoder, by_task
+from mtl_sharing.model.planned_encoder import PlannedEncoder
+from mtl_sharing.model.routing import values_by_task
 from mtl_sharing.plan import SharingPlan
 
 BERT = {
@@ -68,8 +69,8 @@ def ours(folder, batch, seed=0):
     encoder = PlannedEncoder(shape, plan, loaded.tower, pooler=shape.pooler).eval()
     with torch.no_grad():
         rows = encoder({"one": batch})
-        pooled = by_task(encoder.pooled(rows), ["one"])["one"] if shape.pooler else None
-        return loaded, by_task(rows, ["one"])["one"], pooled
+        pooled = values_by_task(encoder.pooled(rows), ["one"])["one"] if shape.pooler else None
+        return loaded, values_by_task(rows, ["one"])["one"], pooled
 
 
 def theirs(model, batch, kinds):

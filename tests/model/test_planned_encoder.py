@@ -6,7 +6,8 @@ import torch
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.attention import SequenceLayout
 from mtl_sharing.model.encoder.layers import make_stage, tower_stages
-from mtl_sharing.model.planned_encoder import PlannedEncoder, _token_rows, by_task
+from mtl_sharing.model.planned_encoder import PlannedEncoder
+from mtl_sharing.model.routing import PackedRows, Stream, values_by_task
 from mtl_sharing.plan import SharingPlan
 from mtl_sharing.training.optimizer import make_optimizer
 from mtl_sharing.training.settings import OptimizerConfig
@@ -46,7 +47,7 @@ def alone(encoder, task, tower):
 
 
 def pooled(encoder, batches):
-    return by_task(encoder.pooled(encoder(batches)), batches)
+    return values_by_task(encoder.pooled(encoder(batches)), batches)
 
 
 @pytest.fixture
@@ -169,7 +170,11 @@ def test_only_frozen_stages_run_without_dropout(make_shape, make_tower, batches,
     shape = make_shape(layers=4)
     encoder = PlannedEncoder(shape, SharingPlan.parse(plan, TASKS), make_tower(shape)).train()
     torch.manual_seed(0)
-    rows = _token_rows({task: (text,) for task, text in batches.items()})
+    rows = []
+    for task, text in batches.items():
+        layout = SequenceLayout.of(text.lengths, text.tokens.device)
+        ids = torch.stack([text.tokens, text.token_types], dim=1)
+        rows.append(PackedRows((Stream((task,), layout, len(ids)),), ids))
     for stage in stages(encoder):
         first, second = stage(rows), stage(rows)
         same = [torch.equal(x.values, y.values) for x, y in zip(first, second, strict=True)]

@@ -1,29 +1,28 @@
-"""Makes the weights of the bundled encoder anew: ``make tiny-weights``.
+"""Pretrains the weights of the bundled encoder: ``make tiny-weights``.
 
-A masked-LM phase on the bundled suite's training text, from random weights. The same machine and
-the same number of threads give the same bits.
+A masked-LM phase on the bundled suite's training text, from random weights. The result is the same
+bit for bit on the same machine with the same number of threads.
 """
 
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 
-from hydra import compose, initialize_config_module
 from safetensors.torch import save_file
 
-from mtl_sharing.config import register, to_config
+from mtl_sharing.config.compose import compose_config
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
 from mtl_sharing.model.encoder.shape import checkpoint_config
-from mtl_sharing.model.mlm_head import MaskedLanguageModel, plain_head
-from mtl_sharing.run_folder.layout import TOKENIZER
+from mtl_sharing.model.mlm_head import MaskedLanguageModel, checkpoint_head
+from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.utils.files import replace_file, replace_json
 
 FOLDER = Path(__file__).parents[1] / "weights" / "tiny"
-WORDS = (
+OVERRIDES = (
     "encoder=tiny", "encoder.checkpoint=null", "sharing=shared", "suite=bundled",
     "phases=mlm", "phases.mlm.steps=2500", "phases.mlm.lr=2e-3", "phases.mlm.second=true",
     "phases.mlm.whole_word=true", "trainer.max_steps=0",
@@ -32,15 +31,12 @@ WORDS = (
 _EVERY = 100
 
 
-def main(folder: Path = FOLDER, words: tuple[str, ...] = WORDS) -> None:
+def main(folder: Path = FOLDER, overrides: tuple[str, ...] = OVERRIDES) -> None:
     """Pretrains, and replaces config.json, tokenizer.json and model.safetensors in ``folder``."""
-    register()
-    with initialize_config_module("mtl_sharing.conf"):
-        run_spec = start_on_machine(
-            resolve_spec(to_config(compose("train", overrides=list(words))))
-        )
-    with TemporaryDirectory() as place:
-        trainer = make_trainer(run_spec, load_inputs(run_spec, Path(place)), Path(place))
+    run_spec = start_on_machine(resolve_spec(compose_config(overrides)))
+    with TemporaryDirectory() as name:
+        run_folder = Path(name)
+        trainer = make_trainer(run_spec, load_inputs(run_spec, run_folder), run_folder)
         learner, total = trainer.learner, trainer.phase.total
         for step in range(total):
             update = learner.update(step, total)
@@ -48,7 +44,7 @@ def main(folder: Path = FOLDER, words: tuple[str, ...] = WORDS) -> None:
                 losses = "  ".join(f"{task} {loss:.3f}" for task, loss in update.losses.items())
                 print(f"step {step + 1} of {total}  loss {losses}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / TOKENIZER, lambda path: copyfile(Path(place) / TOKENIZER, path))
+        replace_file(folder / TOKENIZER, lambda path: copyfile(run_folder / TOKENIZER, path))
     _save(folder, run_spec, learner)
 
 
@@ -56,9 +52,9 @@ def _save(folder: Path, run_spec: RunSpec, learner: Learner) -> None:
     model = learner.network
     assert isinstance(model, MaskedLanguageModel)
     weights = checkpoint_weights(model.network.encoder.tower(0), run_spec.shape.family)
-    weights |= plain_head(model.head, run_spec.shape.family)
-    replace_file(folder / "model.safetensors", lambda path: save_file(weights, path))
-    replace_json(folder / "config.json", checkpoint_config(run_spec.shape, padding=0))
+    weights |= checkpoint_head(model.head, run_spec.shape.family)
+    replace_file(folder / WEIGHTS, lambda path: save_file(weights, path))
+    replace_json(folder / CONFIG, checkpoint_config(run_spec.shape, padding=0))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a network is made of, as one checked value. No torch, so that costs need none."""
+"""The structure of a network as one checked value. No torch: operation counts need none."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from mtl_sharing.plan import Ownership, SharingPlan, Stage
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that fixes a network but its weights.
+    """A network without its weights.
 
     Attributes:
         encoder: shape of one tower.
-        plan: who owns which stage.
-        heads: of each task, in the order of the plan's tasks.
+        plan: owners of every stage.
+        heads: head of each task, in the order of the plan's tasks.
         head: hidden head layers.
-        pals, lanes: parts added to the plan.
+        pals, lanes: parts beside the plan's stages.
 
     Raises:
         UserError: parts that do not fit each other.
@@ -43,22 +43,21 @@ class Architecture:
 
     @property
     def read(self) -> dict[str, int]:
-        """For each task whose head reads a layer below the last, that layer's number."""
+        """The layer that a task's head reads, for tasks that read below the last layer."""
         return {head.name: head.layer for head in self.heads if head.layer is not None}
 
     @property
     def frozen_layers(self) -> int:
-        """How many of the lowest encoder layers give a text the same states in every step.
+        """Number of lowest encoder layers whose states of a text are the same in every step.
 
-        They are frozen down to the embeddings, no adapter stands beside them, and every task
-        reads them whole.
+        They and the embeddings are frozen, have no adapter, and are part of every task's path.
         """
         if self.plan.embeddings.trains:
             return 0
         trained = [depth for depth, own in enumerate(self.plan.layers) if own.trains]
-        adapted = [] if self.pals is None else list(self.pals.layers)
-        read = [layer + 1 for layer in self.read.values()]
-        return min([self.plan.depth, *trained, *adapted, *read])
+        adapted = () if self.pals is None else self.pals.layers
+        ends = [layer + 1 for layer in self.read.values()]
+        return min([self.plan.depth, *trained, *adapted, *ends])
 
     def last_layer(self, task: str) -> int:
         """The number of the encoder layer whose states the head of ``task`` reads."""
@@ -66,40 +65,40 @@ class Architecture:
 
     def head_of(self, task: str) -> TaskHead:
         """The head of ``task``."""
-        (found,) = [head for head in self.heads if head.name == task]
-        return found
+        (own,) = [head for head in self.heads if head.name == task]
+        return own
 
     def stages(self) -> tuple[Stage, ...]:
-        """The plan's stages, as far as this network has them."""
+        """The plan's stages that this network has."""
         return self.plan.stages(self.head.depth, self.pooler, self.read)
 
     @property
     def tied(self) -> bool:
-        """Whether any copies are held together by a penalty."""
+        """Whether any stage has tied copies."""
         return any(stage.ownership.tied and stage.copies for stage in self.stages())
 
     def lane_norm(self) -> Stage:
-        """The layer norm before the lanes: owned as the pooler is, and always trained."""
+        """The layer norm before the lanes: owned like the pooler, but always trained."""
         own = self.plan.pooler if self.plan.pooler.trains else Ownership("S")
         return Stage("lanes.norm", own, own.owners(self.plan.tasks))
 
     def lane_widths(self, task: str) -> tuple[int, ...]:
-        """Width that each upstream output has where the head of ``task`` joins it."""
+        """Width of each upstream output at the fusion in front of the head of ``task``."""
         if self.lanes is None:
             return ()
         reader = self.head_of(task)
         upstream = [self.head_of(name) for name in self.lanes.upstream[task]]
-        # Of a pair that is one vector already, a head of single texts runs on both texts.
+        # A pair that is one vector already gets a single-text head's outputs for both texts.
         return tuple(h.outputs * (2 if reader.joins_first and not h.pair else 1) for h in upstream)
 
     def head_input(self, task: str) -> int:
-        """Width that the first head layer of ``task`` reads."""
+        """Input width of the first head layer of ``task``."""
         own = self.head_of(task).input_width(self.encoder.hidden)
         joined = self.lanes is not None and self.lanes.fusion == "concatenation"
         return own + (sum(self.lane_widths(task)) if joined else 0)
 
     def output_input(self, task: str) -> int:
-        """Width that the output layer of ``task`` reads."""
+        """Input width of the output layer of ``task``."""
         last = self.head.width if self.head.depth else self.head_input(task)
         return self.head_of(task).output_width(last)
 
@@ -120,12 +119,12 @@ class Architecture:
         if self.lanes is None:
             return
         if len({(head.layer, head.pooling) for head in self.heads}) > 1:
-            allowed = "one layer for all heads, since lanes let a head read what another reads"
+            allowed = "one layer for all heads, since upstream heads run on their reader's vector"
             raise UserError("task.<name>.layer", f"{self.read} with lanes", allowed)
         for head in self.heads:
             for name in self.lanes.upstream[head.name]:
                 if self.head_of(name).pair and not head.pair:
-                    found = f"{name}, a head of two texts, for {head.name}, which has one"
+                    found = f"{name}, a head of two texts, for {head.name}, which has one text"
                     allowed = "heads of one text, or pairing=joined"
                     raise UserError(f"sharing.lanes.upstream.{head.name}", found, allowed)
 
@@ -133,20 +132,20 @@ class Architecture:
         for stage in self.stages():
             if stage.ownership.tied and 0 < stage.copies < len(self.plan.tasks):
                 found = f"T at {stage.name}, which not every task reads ({self.read})"
-                raise UserError("sharing.plan", found, "tied stages below the layers that are read")
+                raise UserError("sharing.plan", found, "tied stages that every task reads")
 
     def _check_shared_widths(self) -> None:
-        """Tasks that share or tie the first head layer must read equal widths there."""
+        """Tasks that share or tie the first head layer need equal input widths there."""
         if not self.head.depth:
             return
         widths = {head.name: self.head_input(head.name) for head in self.heads}
         (stage,) = [s for s in self.stages() if s.name == "head.0"]
         for owners in (self.plan.tasks,) if stage.ownership.tied else stage.owners:
-            found = {task: widths[task] for task in owners}
-            if len(set(found.values())) > 1:
-                text = f"{stage.ownership} at {stage.name} over input widths {found}"
-                way = "pairing.place=output joins pairs after it"
+            group = {task: widths[task] for task in owners}
+            if len(set(group.values())) > 1:
+                found = f"{stage.ownership} at {stage.name} over input widths {group}"
+                remedy = "pairing.place=output joins pairs after it"
                 if self.lanes is not None and self.lanes.fusion == "concatenation":
-                    way += "; sharing.lanes.fusion=attention keeps each width"
-                allowed = f"equal widths for tasks that share a head layer ({way})"
-                raise UserError("sharing.plan", text, allowed)
+                    remedy += "; sharing.lanes.fusion=attention keeps each width"
+                allowed = f"equal widths for tasks that share a head layer ({remedy})"
+                raise UserError("sharing.plan", found, allowed)

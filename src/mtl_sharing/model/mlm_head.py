@@ -1,4 +1,4 @@
-"""Predicts hidden tokens from an encoder's states (Devlin et al. 2019, section 3.1)."""
+"""Predicts masked tokens from an encoder's states (Devlin et al. 2019, section 3.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.model.encoder.activations import ACTIVATIONS
-from mtl_sharing.model.encoder.checkpoint import check_weights, read_weights, standard_names
-from mtl_sharing.model.encoder.initialization import random_source
+from mtl_sharing.model.encoder.checkpoint import (
+    PARTS,
+    check_weights,
+    read_weights,
+    standard_names,
+)
+from mtl_sharing.model.encoder.initialization import DEVIATION, random_source
 from mtl_sharing.model.encoder.layers import Embeddings
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.routing import StageCopies
 
 HeadState = dict[str, Tensor]
 _NAME = "mlm_head"
@@ -31,22 +35,27 @@ class _Names:
     bias: tuple[str, ...]
     decoder: str
 
+    @property
+    def modules(self) -> dict[str, str]:
+        """The parameters of both modules, by their names here."""
+        pairs = (("dense", self.dense), ("norm", self.norm))
+        return {f"{ours}.{part}": f"{name}.{part}" for ours, name in pairs for part in PARTS}
 
-_BERT, _ROBERTA = "cls.predictions", "lm_head"
+
 _FAMILIES = {
     "bert": _Names(
-        f"{_BERT}.transform.dense",
-        f"{_BERT}.transform.LayerNorm",
-        (f"{_BERT}.bias", f"{_BERT}.decoder.bias"),
-        f"{_BERT}.decoder.weight",
+        "cls.predictions.transform.dense",
+        "cls.predictions.transform.LayerNorm",
+        ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+        "cls.predictions.decoder.weight",
     ),
     "roberta": _Names(
-        f"{_ROBERTA}.dense",
-        f"{_ROBERTA}.layer_norm",
-        (f"{_ROBERTA}.bias", f"{_ROBERTA}.decoder.bias"),
-        f"{_ROBERTA}.decoder.weight",
+        "lm_head.dense",
+        "lm_head.layer_norm",
+        ("lm_head.bias", "lm_head.decoder.bias"),
+        "lm_head.decoder.weight",
     ),
-    "electra": _Names(  # of a generator; a discriminator has none
+    "electra": _Names(  # a generator's; a discriminator has none
         "generator_predictions.dense",
         "generator_predictions.LayerNorm",
         ("generator_lm_head.bias",),
@@ -59,40 +68,35 @@ _FAMILIES = {
         "vocab_projector.weight",
     ),
 }
-# These use gelu here, whatever activation their layers have.
-_ALWAYS_GELU = ("roberta", "electra")
+# The heads of these families use gelu with any activation of the layers.
+_GELU_FAMILIES = ("roberta", "electra")
 
 
 class MaskedLanguageHead(nn.Module):
-    """States of hidden tokens to logits: dense, activation, layer norm, a given word table, bias.
-
-    Args:
-        shape: of the encoder.
-    """
+    """Dense layer, activation, layer norm and a decoder with the encoder's word embedding."""
 
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
         self.dense = nn.Linear(shape.hidden, shape.embedding)
         self.norm = nn.LayerNorm(shape.embedding, shape.epsilon)
         self.bias = nn.Parameter(torch.zeros(shape.vocabulary))
-        name = "gelu" if shape.family in _ALWAYS_GELU else shape.activation
+        name = "gelu" if shape.family in _GELU_FAMILIES else shape.activation
         self.activation = ACTIVATIONS[name]
 
     def forward(self, states: Tensor, table: Tensor) -> Tensor:
-        """States (P, H) and a word table (V, E) to logits (P, V)."""
+        """Maps states (P, H) and a word embedding (vocabulary, embedding) to logits."""
         return F.linear(self.norm(self.activation(self.dense(states))), table, self.bias)
 
 
 class MaskedLanguageModel(nn.Module):
-    """A network's encoder with a masked-LM head, which all tasks share.
+    """A network's encoder with one masked-LM head for all tasks.
 
-    The decoder is tied: a task's hidden tokens are decoded with the word table of that task's own
-    copy of the embeddings.
+    The decoder is tied: a task's tokens are decoded with the word embedding of its own copy.
 
     Args:
         network: its encoder is read at the layer that the task's head reads.
-        head: starting weights, as :func:`load_mlm_head` gives them; None draws them.
-        seed: of the draw.
+        head: starting weights from :func:`load_mlm_head`; None draws them.
+        seed: seed of the drawn weights.
     """
 
     def __init__(self, network: Network, head: Mapping[str, Tensor] | None, seed: int = 0) -> None:
@@ -102,13 +106,13 @@ class MaskedLanguageModel(nn.Module):
         with torch.device("meta"):
             self.head = MaskedLanguageHead(shape)
         state = random_mlm_head(shape, seed) if head is None else head
-        # A copy: the weights that were handed in stay as they are.
-        own = {name: value.clone() for name, value in state.items()}
-        self.head.load_state_dict(own, assign=True)
+        # Cloned, since training must not change the caller's weights.
+        state = {name: value.clone() for name, value in state.items()}
+        self.head.load_state_dict(state, assign=True)
         self.head.requires_grad_(True)
 
     def forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
-        """Logits (P, V) of each task's ``picked`` tokens, in float32.
+        """Logits (P, vocabulary) of each task's ``picked`` tokens, in float32.
 
         Raises:
             ValueError: a text without ``picked`` tokens.
@@ -117,19 +121,14 @@ class MaskedLanguageModel(nn.Module):
         return {task: self._logits(task, text, states[task]) for task, text in texts.items()}
 
     def tables(self) -> list[nn.Parameter]:
-        """The word tables that decode. Their gradients are dense, since every row is scored."""
+        """The word embeddings, whose gradients are dense, since the decoder scores every row."""
         return [_table(copy) for copy in self.network.encoder.embeddings.copies]
 
     def _logits(self, task: str, text: PackedBatch, states: Tensor) -> Tensor:
         if text.picked is None:
             raise ValueError(f"a text of {task} without picked tokens")
-        table = _table(_copy_of(self.network.encoder.embeddings, task))
+        table = _table(self.network.encoder.embeddings.copy_of(task))
         return cast(Tensor, self.head(states[text.picked], table)).float()
-
-
-def _copy_of(stage: StageCopies, task: str) -> nn.Module:
-    (number,) = [n for n, owners in enumerate(stage.owners) if task in owners]
-    return stage.copies[number]
 
 
 def _table(embeddings: nn.Module) -> nn.Parameter:
@@ -137,9 +136,9 @@ def _table(embeddings: nn.Module) -> nn.Parameter:
 
 
 def random_mlm_head(shape: EncoderShape, seed: int) -> HeadState:
-    """Starting weights drawn as BERT's were: normal with deviation 0.02, biases 0, norm 1."""
+    """Starting weights, drawn like those of the encoder."""
     source = random_source(seed, _NAME)
-    weight = torch.empty(shape.embedding, shape.hidden).normal_(0.0, 0.02, generator=source)
+    weight = torch.empty(shape.embedding, shape.hidden).normal_(0.0, DEVIATION, generator=source)
     return {
         "dense.weight": weight,
         "dense.bias": torch.zeros(shape.embedding),
@@ -150,19 +149,18 @@ def random_mlm_head(shape: EncoderShape, seed: int) -> HeadState:
 
 
 def load_mlm_head(path: Path, shape: EncoderShape) -> HeadState | None:
-    """The masked-LM head in a weight file; None where the file has none that fits a tied decoder.
+    """The masked-LM head in a weight file; None without a head whose decoder is tied.
 
     Raises:
         UserError: a damaged file, or a head with weights that are missing or of another size.
     """
     theirs, names = standard_names(read_weights(path), shape.family), _FAMILIES[shape.family]
-    sources = {
-        f"{ours}.{part}": (f"{module}.{part}",)
-        for ours, module in (("dense", names.dense), ("norm", names.norm))
-        for part in ("weight", "bias")
-    } | {"bias": names.bias}
-    found = {ours: [theirs[n] for n in known if n in theirs] for ours, known in sources.items()}
-    state = {ours: tensors[0].float() for ours, tensors in found.items() if tensors}
+    sources = {ours: (name,) for ours, name in names.modules.items()} | {"bias": names.bias}
+    state = {}
+    for ours, candidates in sources.items():
+        tensors = [theirs[name] for name in candidates if name in theirs]
+        if tensors:
+            state[ours] = tensors[0].float()
     table = theirs.get("embeddings.word_embeddings.weight")
     decoder = theirs.get(names.decoder, table)
     untied = table is not None and decoder is not None and not torch.equal(table, decoder)
@@ -170,17 +168,13 @@ def load_mlm_head(path: Path, shape: EncoderShape) -> HeadState | None:
         return None
     with torch.device("meta"):
         expected = MaskedLanguageHead(shape).state_dict()
-    check_weights(_NAME, state, expected, path, f"a {shape.family} checkpoint with its whole head")
+    source = f"a {shape.family} checkpoint with a complete head"
+    check_weights(_NAME, state, expected, path, source)
     return state
 
 
-def plain_head(head: MaskedLanguageHead, family: str) -> dict[str, Tensor]:
-    """The head's weights by the names that :func:`load_mlm_head` reads them from."""
+def checkpoint_head(head: MaskedLanguageHead, family: str) -> dict[str, Tensor]:
+    """The head's weights by their names in ``transformers``; inverse of :func:`load_mlm_head`."""
     names, state = _FAMILIES[family], head.state_dict()
-    modules = {"dense": names.dense, "norm": names.norm}
-    found = {
-        f"{theirs}.{part}": state[f"{ours}.{part}"]
-        for ours, theirs in modules.items()
-        for part in ("weight", "bias")
-    }
-    return found | {names.bias[0]: state["bias"]}
+    weights = {theirs: state[ours] for ours, theirs in names.modules.items()}
+    return weights | {names.bias[0]: state["bias"]}

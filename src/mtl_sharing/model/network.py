@@ -1,4 +1,4 @@
-"""The whole network: planned encoder, pooling, and every task's head."""
+"""The complete network: planned encoder, pooling, lanes and every task's head."""
 
 from collections.abc import Mapping
 
@@ -9,17 +9,18 @@ from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.layers import VectorNorm
 from mtl_sharing.model.heads import Heads
 from mtl_sharing.model.lanes import upstream_outputs
-from mtl_sharing.model.planned_encoder import Given, PlannedEncoder, first_tokens, mean_tokens
-from mtl_sharing.model.routing import JoinedRow, StageCopies, of_tasks, row_of_each
+from mtl_sharing.model.planned_encoder import PlannedEncoder, TextInput
+from mtl_sharing.model.pooling import first_tokens, mean_tokens
+from mtl_sharing.model.routing import PackedRows, StageCopies, rows_by_task, select_tasks
 
 
 class Network(nn.Module):
-    """Predictions of every task from packed text.
+    """Maps packed text to the raw outputs of every task.
 
     Args:
-        architecture: everything but the weights.
+        architecture: the network without its weights.
         tower: starting weights of the encoder; None leaves it without memory (meta device).
-        seed: of the starting weights that no tower has.
+        seed: seed of the starting weights that no tower has.
 
     Raises:
         UserError: a plan that does not fit the encoder.
@@ -45,77 +46,77 @@ class Network(nn.Module):
         heads = architecture.heads
         self._first_only = frozenset(head.name for head in heads if head.pooling != "mean")
 
-    def forward(self, batches: Mapping[str, Given]) -> dict[str, Tensor]:
+    def forward(self, batches: Mapping[str, TextInput]) -> dict[str, Tensor]:
         """Raw outputs (E, K) of each task in ``batches``, in float32.
 
-        A batch for a task with ``features`` or ``cosine`` holds all first texts, then all second
-        ones; they may also be given as two batches. Give several tasks the same batch object to
-        predict them all in one pass: a task of single texts may so be given the first texts that
-        a task of pairs reads.
+        A batch of separately encoded pairs has all first texts, then all second ones, or is two
+        batches. Tasks with the same batch object are predicted in one pass, so a task of single
+        texts can share the first texts of a task of pairs.
         """
         rows = self._pool(self.encoder(batches, self._first_only))
         if self.norm is not None:
             rows = self.norm(rows)
-        pooled, lanes = row_of_each(rows, batches), self.architecture.lanes
+        pooled, lanes = rows_by_task(rows, batches), self.architecture.lanes
         upstream = {} if lanes is None else upstream_outputs(self.heads, lanes, pooled)
         outputs: dict[str, Tensor] = self.heads(pooled, upstream)
         return outputs
 
     def tied(self) -> list[list[nn.Parameter]]:
-        """For each task its copies of the weights that a penalty holds together."""
-        planned = [m for m in self.modules() if isinstance(m, StageCopies)]
-        stages = [stage for stage in planned if stage.tied and stage.owners]
-        each = range(len(self.architecture.plan.tasks)) if stages else ()
-        return [[w for stage in stages for w in stage.copies[n].parameters()] for n in each]
+        """For each task its copies of the tied weights; empty without a tied stage."""
+        stages = [stage for stage in self._stages() if stage.tied and stage.owners]
+        numbers = range(len(self.architecture.plan.tasks)) if stages else ()
+        return [[w for stage in stages for w in stage.copies[n].parameters()] for n in numbers]
+
+    def shared(self) -> dict[str, list[nn.Parameter]]:
+        """The trained weights of each stage, by name, that several tasks own."""
+        weights: dict[str, list[nn.Parameter]] = {}
+        for stage in self._stages():
+            for copy, owners in zip(stage.copies, stage.owners, strict=True):
+                if stage.trains and len(owners) > 1:
+                    weights.setdefault(stage.name, []).extend(copy.parameters())
+        return weights
 
     def encoder_requires_grad_(self, flag: bool) -> "Network":
-        """Whether the encoder takes a gradient, as far as the plan lets it train."""
+        """Sets whether the encoder takes a gradient; stages frozen by the plan never do."""
         self.encoder.requires_grad_(flag)
         for stage in self.encoder.modules():
             if isinstance(stage, StageCopies):
                 stage.requires_grad_(flag and stage.trains)
         return self
 
-    def shared(self) -> dict[str, list[nn.Parameter]]:
-        """For each stage, by name, the weights that train and that several tasks own."""
-        found: dict[str, list[nn.Parameter]] = {}
-        for stage in self.modules():
-            if isinstance(stage, StageCopies) and stage.trains:
-                for copy, owners in zip(stage.copies, stage.owners, strict=True):
-                    if len(owners) > 1:
-                        found.setdefault(stage.name, []).extend(copy.parameters())
-        return found
+    def _stages(self) -> list[StageCopies]:
+        return [module for module in self.modules() if isinstance(module, StageCopies)]
 
-    def _pool(self, rows: list[JoinedRow]) -> list[JoinedRow]:
-        """Each task's rows pooled as its head says."""
+    def _pool(self, rows: list[PackedRows]) -> list[PackedRows]:
+        """Each task's rows by the pooling of its head."""
+        poolings = {"pooler": self.encoder.pooled, "cls": first_tokens, "mean": mean_tokens}
         pooled = []
-        for name, pool in (("pooler", self.encoder.pooled), ("cls", first_tokens),
-                           ("mean", mean_tokens)):  # fmt: skip
+        for name, pool in poolings.items():
             tasks = [head.name for head in self.architecture.heads if head.pooling == name]
-            kept = of_tasks(rows, tasks)
-            pooled += pool(kept) if kept else []
+            selected = select_tasks(rows, tasks)
+            pooled += pool(selected) if selected else []
         return pooled
 
 
 class HeadsOnly(nn.Module):
-    """A network whose encoder stays as it is: it takes no gradient, and runs without dropout."""
+    """A network with a frozen encoder, which takes no gradient and runs without dropout."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network.encoder_requires_grad_(False)
 
     def train(self, mode: bool = True) -> "HeadsOnly":
-        """As in torch, except that the encoder never leaves evaluation mode."""
+        """Sets the mode as in torch, except that the encoder stays in evaluation mode."""
         super().train(mode)
         self.network.encoder.eval()
         return self
 
-    def forward(self, batches: Mapping[str, Given]) -> dict[str, Tensor]:
+    def forward(self, batches: Mapping[str, TextInput]) -> dict[str, Tensor]:
         """See :meth:`Network.forward`."""
         outputs: dict[str, Tensor] = self.network(batches)
         return outputs
 
     def shared(self) -> dict[str, list[nn.Parameter]]:
-        """As :meth:`Network.shared`, without what takes no gradient."""
-        found = self.network.shared()
-        return {name: weights for name, weights in found.items() if weights[0].requires_grad}
+        """The weights of :meth:`Network.shared` that take a gradient."""
+        shared = self.network.shared()
+        return {name: weights for name, weights in shared.items() if weights[0].requires_grad}

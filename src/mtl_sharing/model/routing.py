@@ -1,4 +1,4 @@
-"""How rows of several tasks are joined for a stage they share and parted for one they do not."""
+"""Joins rows of several tasks for a stage they share, and splits them for one they do not."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from mtl_sharing.plan import Stage
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Text that one or more tasks read, and so far with the same result.
+    """Text that one or more tasks read, with the same states for all of them so far.
 
     Attributes:
         tasks: the tasks that read it.
-        layout: where its sequences lie.
-        rows: how many rows it takes in a joined row (tokens, or later pooled vectors).
+        layout: the layout of its sequences.
+        rows: number of its rows (tokens, or later pooled vectors).
     """
 
     tasks: tuple[str, ...]
@@ -26,7 +26,7 @@ class Stream:
 
 
 @dataclass(frozen=True, eq=False)
-class JoinedRow:
+class PackedRows:
     """Streams laid end to end: ``values`` (sum of their rows, width)."""
 
     streams: tuple[Stream, ...]
@@ -34,26 +34,26 @@ class JoinedRow:
 
     @property
     def layouts(self) -> list[SequenceLayout]:
-        """Of each stream."""
+        """The layout of each stream."""
         return [stream.layout for stream in self.streams]
 
-    def parts(self) -> list["JoinedRow"]:
-        """Each stream as a row of its own (views, no copy)."""
+    def split(self) -> list["PackedRows"]:
+        """The rows of each stream (views, no copy)."""
         if len(self.streams) == 1:
             return [self]
         values = self.values.split([stream.rows for stream in self.streams])
-        return [JoinedRow((s,), v) for s, v in zip(self.streams, values, strict=True)]
+        return [PackedRows((s,), v) for s, v in zip(self.streams, values, strict=True)]
 
 
-# Takes a copy of a stage over a joined row.
-Run = Callable[[nn.Module, JoinedRow], JoinedRow]
+RunStage = Callable[[nn.Module, PackedRows], PackedRows]
+"""Runs a copy of a stage over rows."""
 
 
 class StageCopies(nn.Module):
     """The copies of one stage, one for each group of tasks that owns one.
 
-    A frozen stage takes no gradient and stays in evaluation mode (no dropout) for good. The copies
-    of a tied stage run as individual ones do; the penalty is an objective of its own.
+    A frozen stage takes no gradient and stays in evaluation mode (no dropout). Tied copies run as
+    individual ones do; their penalty is :class:`mtl_sharing.objectives.ties.Tie`.
     """
 
     def __init__(self, stage: Stage, make: Callable[[], nn.Module]) -> None:
@@ -64,59 +64,77 @@ class StageCopies(nn.Module):
         self.requires_grad_(stage.trains)
 
     def train(self, mode: bool = True) -> "StageCopies":
-        """As in torch, except that a frozen stage never leaves evaluation mode."""
+        """Sets the mode as in torch, except that a frozen stage stays in evaluation mode."""
         super().train(mode and self.trains)
         return self
 
-    def forward(self, rows: Sequence[JoinedRow], run: Run | None = None) -> list[JoinedRow]:
-        """Each group's rows, joined, through that group's copy.
+    def copy_of(self, task: str) -> nn.Module:
+        """The copy that ``task`` owns, alone or with others."""
+        (number,) = [n for n, owners in enumerate(self.owners) if task in owners]
+        return self.copies[number]
+
+    def forward(self, rows: Sequence[PackedRows], run: RunStage | None = None) -> list[PackedRows]:
+        """Runs each group's copy once, over the joined rows of the group's tasks.
 
         Args:
-            run: how a copy takes a joined row; None hands it the row's values and layouts.
+            run: None calls the copy with the values and layouts.
         """
-        run = _whole if run is None else run
+        run = _run_stage if run is None else run
         joined = [gather(rows, owners) for owners in self.owners]
         pairs = zip(self.copies, joined, strict=True)
-        return [run(copy, row) for copy, row in pairs if row is not None]
+        return [run(copy, group) for copy, group in pairs if group is not None]
 
 
-def _whole(copy: nn.Module, row: JoinedRow) -> JoinedRow:
-    return JoinedRow(row.streams, copy(row.values, row.layouts))
+def _run_stage(copy: nn.Module, rows: PackedRows) -> PackedRows:
+    return PackedRows(rows.streams, copy(rows.values, rows.layouts))
 
 
-def gather(rows: Sequence[JoinedRow], owners: Sequence[str]) -> JoinedRow | None:
-    """What ``owners`` read, as one row; None if they read nothing.
-
-    A row that they alone read is handed on as it is, without a copy.
-    """
-    parts: list[JoinedRow] = []
-    for row in rows:
-        mine = [_only(stream, owners) for stream in row.streams]
-        kept = tuple(stream for stream in mine if stream.tasks)
-        if len(kept) == len(mine):
-            parts.append(JoinedRow(kept, row.values))
+def gather(rows: Sequence[PackedRows], tasks: Sequence[str]) -> PackedRows | None:
+    """The streams that ``tasks`` read, joined; None without any."""
+    chunks: list[PackedRows] = []
+    for packed in rows:
+        streams = [_narrowed(stream, tasks) for stream in packed.streams]
+        kept = tuple(stream for stream in streams if stream.tasks)
+        if len(kept) == len(streams):
+            # Most stages follow one with the same owners: their rows pass on without a copy.
+            chunks.append(PackedRows(kept, packed.values))
         elif kept:
-            picked = [p.values for p, stream in zip(row.parts(), mine, strict=True) if stream.tasks]
-            parts.append(JoinedRow(kept, torch.cat(picked) if len(picked) > 1 else picked[0]))
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    streams = tuple(stream for part in parts for stream in part.streams)
-    return JoinedRow(streams, torch.cat([part.values for part in parts]))
+            pairs = zip(packed.split(), streams, strict=True)
+            values = [chunk.values for chunk, stream in pairs if stream.tasks]
+            chunks.append(PackedRows(kept, torch.cat(values) if len(values) > 1 else values[0]))
+    if len(chunks) < 2:
+        return chunks[0] if chunks else None
+    streams = [stream for chunk in chunks for stream in chunk.streams]
+    return PackedRows(tuple(streams), torch.cat([chunk.values for chunk in chunks]))
 
 
-def row_of_each(rows: Sequence[JoinedRow], tasks: Iterable[str]) -> dict[str, JoinedRow]:
-    """Each task's own row, out of rows that may be joined or read by several tasks."""
-    found = {task: gather(rows, (task,)) for task in tasks}
-    return {task: row for task, row in found.items() if row is not None}
+def rows_by_task(rows: Sequence[PackedRows], tasks: Iterable[str]) -> dict[str, PackedRows]:
+    """The rows of each task that reads any."""
+    gathered = {task: gather(rows, (task,)) for task in tasks}
+    return {task: own for task, own in gathered.items() if own is not None}
 
 
-def of_tasks(rows: Sequence[JoinedRow], tasks: Sequence[str]) -> list[JoinedRow]:
-    """The rows as far as ``tasks`` read them; what they alone read is handed on as it is."""
-    kept = [gather([row], tasks) for row in rows]
-    return [row for row in kept if row is not None]
+def values_by_task(rows: Sequence[PackedRows], tasks: Iterable[str]) -> dict[str, Tensor]:
+    """The values of each task's rows."""
+    return {task: own.values for task, own in rows_by_task(rows, tasks).items()}
 
 
-def _only(stream: Stream, owners: Sequence[str]) -> Stream:
-    """The stream as seen by ``owners`` alone."""
-    tasks = tuple(task for task in stream.tasks if task in owners)
-    return stream if tasks == stream.tasks else Stream(tasks, stream.layout, stream.rows)
+def select_tasks(rows: Sequence[PackedRows], tasks: Sequence[str]) -> list[PackedRows]:
+    """The rows without the streams that none of ``tasks`` reads."""
+    kept = [gather([packed], tasks) for packed in rows]
+    return [packed for packed in kept if packed is not None]
+
+
+def repeat_per_task(rows: PackedRows) -> PackedRows:
+    """The rows with every stream repeated for each task that reads it."""
+    if all(len(stream.tasks) == 1 for stream in rows.streams):
+        return rows
+    pairs = [(chunk, task) for chunk in rows.split() for task in chunk.streams[0].tasks]
+    streams = [Stream((task,), c.streams[0].layout, c.streams[0].rows) for c, task in pairs]
+    return PackedRows(tuple(streams), torch.cat([chunk.values for chunk, _ in pairs]))
+
+
+def _narrowed(stream: Stream, tasks: Sequence[str]) -> Stream:
+    """The stream as read by ``tasks`` alone."""
+    readers = tuple(task for task in stream.tasks if task in tasks)
+    return stream if readers == stream.tasks else Stream(readers, stream.layout, stream.rows)

@@ -1,21 +1,18 @@
-"""Config groups ``pairing`` and ``head``, and the parts that ``sharing`` may add to a plan.
-
-Without torch, so that the command line starts fast.
-"""
+"""Config groups ``pairing`` and ``head``. No torch, so that the command line starts fast."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class PairingConfig:
-    """The ``pairing`` config group: how the two texts of a pair meet.
+    """The ``pairing`` config group: how the two texts of a pair are joined.
 
     Attributes:
-        mode: ``joined`` puts both into one sequence, parted by [SEP]; ``separate`` encodes each
+        mode: ``joined`` puts both into one sequence, separated by [SEP]. ``separate`` encodes each
             by itself and joins ``features`` of the two vectors.
         features: any of u, v, absdiff, product, in the order of the head's input.
-        place: where in the head separate texts meet: at its ``input``, or at its ``output`` layer,
-            so that hidden head layers see one text at a time.
+        place: where separate texts are joined: at the head's ``input``, or at its ``output``
+            layer, so that hidden head layers see one text at a time.
     """
 
     mode: str = "joined"
@@ -29,15 +26,15 @@ class HeadConfig:
 
     Attributes:
         depth: hidden layers between pooled text and output; 0 is a linear head.
-        width: of each hidden layer, or a share of the encoder's width, like 256/768; null is the
-            encoder's width.
+        width: width of each hidden layer, or a fraction of the encoder's width, like 256/768;
+            null is the encoder's width.
         activation: relu, gelu or tanh, after each hidden layer.
-        dropout: of what enters the head, and after each hidden layer.
+        dropout: dropout rate before the head, and after each hidden layer.
         layer: encoder layer whose states the head reads: 0, 1, ... from below, or -1, -2, ...
-            from above. Layers above it are left out of that task's way.
+            from above. The task does not run the layers above it.
         pooling: ``pooler``, ``cls`` or ``mean``; null is ``mean`` for a layer below the last, else
             the pooler where the encoder has one, else ``cls``.
-        regression: loss of regression tasks over pairs that name none themselves.
+        regression: default loss of regression tasks over pairs.
     """
 
     depth: int = 0

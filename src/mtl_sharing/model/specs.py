@@ -1,4 +1,4 @@
-"""The parts of a network as checked values: heads, projected attention layers, lanes. No torch."""
+"""Checked values for heads, projected attention layers and lanes. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ FUSIONS = ("concatenation", "attention")
 
 @dataclass(frozen=True)
 class HeadShape:
-    """Hidden head layers of every task: ``depth`` layers of ``width``, dropout between."""
+    """Hidden head layers of every task: ``depth`` layers of ``width``, each with dropout."""
 
     depth: int
     width: int
@@ -32,16 +32,16 @@ class HeadShape:
 
 @dataclass(frozen=True)
 class TaskHead:
-    """What one task's head reads and gives.
+    """Input and output of one task's head.
 
     Attributes:
         name: the task.
-        outputs: numbers for each example, K.
-        features: what a pair encoded separately is joined by; empty for one vector an example.
-        late: the features are taken of what the hidden head layers give, not of what they read.
-        cosine: the output is the cosine of the two texts of a pair, without weights.
+        outputs: raw outputs for each example, K.
+        features: features that join separately encoded texts; empty for one vector per example.
+        late: whether the features follow the hidden head layers, not precede them.
+        cosine: whether the output is the cosine of a pair's two texts, without weights.
         bias: starting value of the output bias.
-        layer: number of the encoder layer whose states it reads, from 0; None is the last.
+        layer: encoder layer that the head reads, from 0; None is the last.
         pooling: ``pooler``, ``cls`` or ``mean``.
     """
 
@@ -56,7 +56,7 @@ class TaskHead:
 
     @property
     def pair(self) -> bool:
-        """Whether an example is two sequences: the task's text is first ones, then second ones."""
+        """Whether an example is two sequences: a batch has first texts, then second texts."""
         return self.cosine or bool(self.features)
 
     @property
@@ -69,20 +69,20 @@ class TaskHead:
         return hidden * len(self.features) if self.joins_first else hidden
 
     def output_width(self, last: int) -> int:
-        """Width that the output layer reads, where the layer before it gives ``last``."""
+        """Input width of the output layer after a layer of width ``last``."""
         return last * len(self.features) if self.late else last
 
 
 @dataclass(frozen=True)
 class PalShape:
-    """Projected attention layers (Stickland and Murray 2019): each task's own, beside the others.
+    """Projected attention layers of each task (Stickland and Murray 2019).
 
     Attributes:
-        size: width s of the projection; a multiple of ``heads`` where it holds attention.
+        size: width s of the projection; a multiple of ``heads`` for attention.
         heads: attention heads.
         kind: ``attention``, or ``low_rank`` for the projections alone.
-        activation: after V_D; of ``low_rank`` between V_E and V_D.
-        projections: ``shared`` by all of a task's layers, or each layer's ``own``.
+        activation: activation after V_D, or for ``low_rank`` between V_E and V_D.
+        projections: ``shared`` by all of a task's layers, or ``own`` for each layer.
         layers: numbers of the encoder layers that have one.
     """
 
@@ -103,21 +103,20 @@ class PalShape:
             found = f"{self.size} for {self.heads} attention heads"
             raise UserError("sharing.pals.size", found, "a multiple of sharing.pals.heads")
         if self.kind == "attention" and self.activation == "relu":
-            # V_D starts at 0, where relu passes no gradient on: it would stay there.
+            # V_D starts at 0, where relu has no gradient, so it would stay there.
             raise UserError("sharing.pals.activation", "relu", "gelu, tanh or identity")
 
     def up_to(self, layer: int | None) -> "PalShape":
-        """What a task has that reads the states of encoder layer ``layer`` (None: the last)."""
-        kept = tuple(n for n in self.layers if layer is None or n <= layer)
-        return replace(self, layers=kept)
+        """The shape for a task that reads encoder layer ``layer`` (None: the last)."""
+        return replace(self, layers=tuple(n for n in self.layers if layer is None or n <= layer))
 
     @property
     def projection_pairs(self) -> int:
-        """How many pairs of V_E and V_D a task has."""
+        """Number of pairs of V_E and V_D for each task."""
         return min(1, len(self.layers)) if self.projections == "shared" else len(self.layers)
 
     def weights(self, hidden: int) -> int:
-        """Weights of one task, biases aside: ``2 s h + L 3 s^2`` with shared projections."""
+        """Weights of one task without biases: ``2 s h + L 3 s^2`` with shared projections."""
         inner = 3 * self.size**2 * len(self.layers) if self.kind == "attention" else 0
         return self.projection_pairs * 2 * self.size * hidden + inner
 
@@ -132,11 +131,11 @@ class LaneShape:
     """Progressive lanes: heads that also read other heads' outputs on the same text.
 
     Attributes:
-        upstream: for each task the heads it reads, directly.
-        fusion: how they are joined: ``concatenation`` or ``attention``.
+        upstream: for each task the heads that it reads directly.
+        fusion: how outputs are joined with the task's vector: ``concatenation`` or ``attention``.
         upstream_rate: share of the gradient that an upstream head's weights take from the losses
             of other tasks; 0 freezes them there, 1 trains them fully.
-        task_dropout: rate at which the whole output of an upstream head is dropped in training.
+        task_dropout: rate at which an example's complete upstream output is dropped in training.
     """
 
     upstream: Mapping[str, tuple[str, ...]]
@@ -149,11 +148,11 @@ class LaneShape:
         check_known("sharing.lanes.fusion", self.fusion, FUSIONS)
         check_range("sharing.lanes.upstream_rate", self.upstream_rate, 0, 1)
         check_rate("sharing.lanes.task_dropout", self.task_dropout)
-        for task, others in self.upstream.items():
-            for name in others:
+        for task, names in self.upstream.items():
+            for name in names:
                 check_known(f"{where}.{task}", name, self.upstream)
-            if len(set(others)) < len(others):
-                raise UserError(f"{where}.{task}", one_of(others), "each task at most once")
+            if len(set(names)) < len(names):
+                raise UserError(f"{where}.{task}", one_of(names), "each task at most once")
         try:
             _ = self.order
         except CycleError as error:
@@ -162,12 +161,12 @@ class LaneShape:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """All tasks, each after those it reads."""
+        """All tasks in topological order, each after its upstream tasks."""
         return tuple(TopologicalSorter(self.upstream).static_order())
 
     def ancestors(self, task: str) -> tuple[str, ...]:
-        """The heads that ``task`` reads, directly or through others, each after those it reads."""
-        found = set(self.upstream[task])
+        """The heads that ``task`` reads, directly or indirectly, in topological order."""
+        ancestors = set(self.upstream[task])
         for name in reversed(self.order):
-            found |= set(self.upstream[name]) if name in found else set()
-        return tuple(name for name in self.order if name in found)
+            ancestors |= set(self.upstream[name]) if name in ancestors else set()
+        return tuple(name for name in self.order if name in ancestors)
