@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from mtl_sharing.sweep.jobs.credentials import hide_storage_of
-from mtl_sharing.sweep.jobs.device_slots import settle_jobs
+from mtl_sharing.sweep.jobs.device_slots import resolve_n_jobs
 from mtl_sharing.sweep.settings import PRUNER_OPTIONS, SweeperConfig, sweeper_of
 
 PROVIDER = "mtl_sharing"
@@ -22,7 +22,7 @@ class RegimeSweeper(Sweeper):
     """Runs the trials of an Optuna study through the Hydra launcher."""
 
     def __init__(self, **options: Any) -> None:
-        pass  # setup() reads them from the config, after settle_jobs has changed it
+        pass  # setup() reads them from the config, after resolve_n_jobs has changed it
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -33,7 +33,7 @@ class RegimeSweeper(Sweeper):
             UserError: a number of jobs at once that the launcher cannot have.
         """
         hide_storage_of(config)
-        settle_jobs(config)
+        resolve_n_jobs(config)
         options = sweeper_of(config.hydra)
         assert options is not None
         self.options = options

@@ -1,4 +1,4 @@
-"""Where jobs run: how many at once, and which device and threads a job on this machine gets."""
+"""Shares this machine among jobs: how many at once, and the device and threads of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,60 +7,60 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.jobs.credentials import settle
+from mtl_sharing.sweep.jobs.credentials import set_hydra_key
 
 _JOBS = "hydra.sweeper.n_jobs"
-# Hydra's launchers, by the end of their class's name.
-_HERE = ("JoblibLauncher", "LocalLauncher")
+# The class names of the launchers that start processes on this machine.
+_LOCAL = ("JoblibLauncher", "LocalLauncher")
 
 
 @dataclass(frozen=True)
 class DeviceSlots:
-    """This machine's devices and cores, shared out among jobs that run at once.
+    """This machine's devices and cores, divided among jobs that run at once.
 
     Attributes:
-        gpus: how many; each job gets one of them.
-        threads: of a CPU's products in each job; None leaves it to the job.
+        gpus: number of GPUs; each job gets one of them.
+        threads: CPU threads of each job; None leaves them to the job.
     """
 
     gpus: int = 0
     threads: int | None = None
 
-    def words(self, slot: int) -> list[str]:
-        """Overrides of the job in a slot, from 0."""
+    def overrides(self, slot: int) -> list[str]:
+        """The overrides of the job in a slot, from 0."""
         device = [f"trainer.device=cuda:{slot % self.gpus}"] if self.gpus else []
         return device + ([] if self.threads is None else [f"trainer.threads={self.threads}"])
 
 
-def launches_with(launcher: Any) -> str:
-    """The name of the launcher's class, of its config or of itself."""
+def launcher_name(launcher: Any) -> str:
+    """The class name of a launcher, from its config or from itself."""
     target = launcher.get("_target_", "") if isinstance(launcher, DictConfig) else ""
     return str(target).rpartition(".")[2] or type(launcher).__name__
 
 
 def runs_in_the_sweep(launcher: DictConfig) -> bool:
     """Whether jobs of a launcher's config run in the process and thread of the sweep."""
-    name = launches_with(launcher)
+    name = launcher_name(launcher)
     # joblib starts no process for a single job.
     return name == "BasicLauncher" or (name == "JoblibLauncher" and launcher.n_jobs == 1)
 
 
-def settle_jobs(config: DictConfig) -> None:
-    """Puts a number in the place of ``hydra.sweeper.n_jobs=-1``: as many jobs as fit here.
+def resolve_n_jobs(config: DictConfig) -> None:
+    """Replaces ``hydra.sweeper.n_jobs=-1`` by the number of jobs that fit on this machine.
 
     Raises:
-        UserError: of a launcher that runs them elsewhere, or one after the other.
+        UserError: the launcher runs jobs elsewhere, or one after the other.
     """
-    wanted = config.hydra.sweeper.n_jobs
-    if wanted == -1 and launches_with(config.hydra.launcher) in _HERE:
+    n_jobs = config.hydra.sweeper.n_jobs
+    if n_jobs == -1 and launcher_name(config.hydra.launcher) in _LOCAL:
         gpus, cores = this_machine()
-        settle(config, _JOBS, gpus if _takes_gpus(config, gpus) else cores)
-    elif wanted < 1:
-        raise UserError(_JOBS, wanted, "1 or more; -1 with +cluster=local: as many as fit")
+        set_hydra_key(config, _JOBS, gpus if _uses_gpus(config, gpus) else cores)
+    elif n_jobs < 1:
+        raise UserError(_JOBS, n_jobs, "1 or more; -1 with +cluster=local: as many as fit")
 
 
 def this_machine() -> tuple[int, int]:
-    """Its GPUs that torch sees, and the cores that this process may use."""
+    """The number of its GPUs, and of the cores that this process may use."""
     import torch
 
     from mtl_sharing.utils.device import usable_cores
@@ -71,13 +71,13 @@ def this_machine() -> tuple[int, int]:
 def make_device_slots(
     config: DictConfig, jobs: int, machine: Callable[[], tuple[int, int]] = this_machine
 ) -> DeviceSlots:
-    """The places of ``jobs`` at once, as far as the config leaves them open."""
-    if launches_with(config.hydra.launcher) not in _HERE:
+    """The slots of ``jobs`` at once, for what the config leaves open."""
+    if launcher_name(config.hydra.launcher) not in _LOCAL:
         return DeviceSlots()
     gpus, cores = machine()
     threads = max(1, cores // jobs) if config.trainer.threads is None and jobs > 1 else None
-    return DeviceSlots(gpus if _takes_gpus(config, gpus) else 0, threads)
+    return DeviceSlots(gpus if _uses_gpus(config, gpus) else 0, threads)
 
 
-def _takes_gpus(config: DictConfig, gpus: int) -> bool:
+def _uses_gpus(config: DictConfig, gpus: int) -> bool:
     return gpus > 0 and config.trainer.device in ("auto", "cuda")

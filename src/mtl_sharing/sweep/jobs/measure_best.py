@@ -1,6 +1,6 @@
-"""The winner by the clock: sweeps count operations, and measure the best regime at their end.
+"""Measures the time of a sweep's best regime, where trials only count operations.
 
-It is one more job of the sweep's launcher, so that it is measured where the trials ran.
+It is one more job of the sweep's launcher, so that it runs on the same machines as the trials.
 """
 
 import json
@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from mtl_sharing.config import Config
 from mtl_sharing.job.measurement import measure
-from mtl_sharing.sweep.jobs.input_cache import read_once
+from mtl_sharing.sweep.jobs.input_cache import load_cached
 from mtl_sharing.sweep.jobs.launcher import JobPool
 from mtl_sharing.sweep.study.study import OVERRIDES, SweepStudy
 from mtl_sharing.utils.files import replace_json
@@ -21,48 +21,48 @@ from mtl_sharing.utils.files import replace_json
 log = logging.getLogger(__name__)
 
 FOLDER, FILE = "measured", "measured.json"
-_PATIENCE_S = 1800.0
-Measured = dict[str, Any]
+_TIMEOUT_S = 1800.0
+Measurement = dict[str, Any]
 
 
-def measure_winner(jobs: JobPool, book: SweepStudy, best: FrozenTrial) -> Measured | None:
-    """Time of separate models over the winner's, side by side; None where it cannot be had."""
-    # Of two sweeps that end together the second finds what the first has measured.
-    with book.alone("measuring."):
-        return read_measured(book.folder, best.number) or _measure(jobs, book.folder, best)
+def measure_best(jobs: JobPool, study: SweepStudy, best: FrozenTrial) -> Measurement | None:
+    """Times separate models and the best trial side by side; None where that fails."""
+    # Of two sweeps that end together, the second reads what the first has measured.
+    with study.exclusive("measuring."):
+        return read_measurement(study.folder, best.number) or _measure(jobs, study.folder, best)
 
 
-def _measure(jobs: JobPool, folder: Path, best: FrozenTrial) -> Measured | None:
+def _measure(jobs: JobPool, folder: Path, best: FrozenTrial) -> Measurement | None:
     log.info("measuring trial %d and separate models side by side", best.number)
-    words = [*best.user_attrs[OVERRIDES], f"hydra.sweep.subdir={FOLDER}"]
-    ticket, began = jobs.start(best.number, words), time.monotonic()
-    found = returned = None
-    while found is None and returned is None and time.monotonic() - began < _PATIENCE_S:
+    overrides = [*best.user_attrs[OVERRIDES], f"hydra.sweep.subdir={FOLDER}"]
+    job_id, began = jobs.start(best.number, overrides), time.monotonic()
+    measurement = outcome = None
+    while measurement is None and outcome is None and time.monotonic() - began < _TIMEOUT_S:
         jobs.wait(1.0)
-        returned = jobs.returned(ticket)
-        found = read_measured(folder, best.number)
-    if found is None:
-        reason = returned.reason if returned is not None else f"nothing after {_PATIENCE_S:g} s"
+        outcome = jobs.outcome(job_id)
+        measurement = read_measurement(folder, best.number)
+    if measurement is None:
+        reason = outcome.reason if outcome is not None else f"nothing after {_TIMEOUT_S:g} s"
         log.warning("the winner could not be measured: %s", reason or "it does not fit here")
-    return found
+    return measurement
 
 
-def read_measured(folder: Path, number: int) -> Measured | None:
-    """What was measured of this trial in the sweep's folder."""
+def read_measurement(folder: Path, number: int) -> Measurement | None:
+    """The measurement of this trial in the sweep's folder; None if there is none."""
     try:
-        found: Measured = json.loads((folder / FOLDER / FILE).read_text(encoding="utf-8"))
+        record: Measurement = json.loads((folder / FOLDER / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if found["trial"] == number else None
+    return record if record["trial"] == number else None
 
 
 def run_measurement(config: Config, folder: Path, number: int) -> None:
-    """The job: writes measured.json.
+    """Measures as a job, and writes measured.json.
 
     Raises:
         UserError: a mistake in the config or the data.
     """
-    found = measure(config, folder, read_once)
-    if found is not None:
-        ratios = {name: found.ratio(name) for name in ("train", "predict")}
-        replace_json(folder / FILE, {"trial": number, "time": ratios, **found.record()})
+    timings = measure(config, folder, load_cached)
+    if timings is not None:
+        ratios = {name: timings.ratio(name) for name in ("train", "predict")}
+        replace_json(folder / FILE, {"trial": number, "time": ratios, **timings.record()})

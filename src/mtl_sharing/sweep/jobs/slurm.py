@@ -1,4 +1,4 @@
-"""What SLURM's jobs do, on clusters that keep accounts (sacct) and on those that keep none."""
+"""The states of SLURM jobs, on clusters with accounting (sacct) and without."""
 
 import logging
 import subprocess
@@ -8,57 +8,65 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob, read_job_id
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 30
-# SLURM remembers an ended job for some minutes; one that it does not know has ended.
+_POLL_S = 30
+# SLURM forgets an ended job after some minutes, so an unknown one has ended.
 _FORGOTTEN = "COMPLETED"
 
 
 class QueueWatcher(SlurmInfoWatcher):
-    """Asks ``squeue`` where ``sacct`` does not answer.
+    """Queries ``squeue`` where ``sacct`` does not respond.
 
-    submitit asks ``sacct`` alone. Without accounts it would wait for ever for a job that was
+    submitit queries ``sacct`` alone. Without accounting it would wait for ever for a job that was
     killed or cancelled.
     """
 
-    accounts: bool | None = None
+    accounting: bool | None = None
+
+    def __init__(self, delay_s: int = _POLL_S) -> None:
+        super().__init__(delay_s)
+        self._jobs: set[str] = set()
+
+    def register_job(self, job_id: str) -> None:
+        """Watches a job from now on; submitit calls this once for each."""
+        self._jobs.add(job_id)
+        super().register_job(job_id)
 
     def update(self) -> None:
-        """Submitit's call, every now and then."""
-        if self.accounts is None:
-            self.accounts = _answers(["sacct", "--noheader", "--jobs=1"])
-            if not self.accounts:
+        """Queries SLURM; submitit calls this at intervals."""
+        if self.accounting is None:
+            self.accounting = _succeeds(["sacct", "--noheader", "--jobs=1"])
+            if not self.accounting:
                 log.info("SLURM keeps no accounts here; its queue is asked instead")
         super().update()
 
     def _make_command(self) -> list[str] | None:
         command = super()._make_command()
-        if command is None or self.accounts:
+        if command is None or self.accounting:
             return command
-        # All of this user's: asked for one that it has forgotten, SLURM says nothing but an error.
+        # All jobs of this user: a query for one that SLURM has forgotten is an error.
         return ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%N"]
 
     def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
-        """The states in what the command printed, by job."""
-        if self.accounts:
+        """Parses the command's output into states, by job."""
+        if self.accounting:
             return super().read_info(string)
         text = string if isinstance(string, str) else string.decode()
-        found = {}
+        states = {}
         for line in text.splitlines():
             job, state, nodes = line.split("|")
-            found["_".join(read_job_id(job)[0])] = {"State": state, "NodeList": nodes}
-        for job in self._registered - found.keys():
-            found[job] = {"State": _FORGOTTEN}
-        return found
+            states["_".join(read_job_id(job)[0])] = {"State": state, "NodeList": nodes}
+        for job in self._jobs - states.keys():
+            states[job] = {"State": _FORGOTTEN}
+        return states
 
 
-def _answers(command: list[str]) -> bool:
+def _succeeds(command: list[str]) -> bool:
     with suppress(OSError):
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     return False
 
 
 def watch_queue() -> None:
-    """Has submitit watch its jobs in this way."""
-    # Its own lines stand in the jobs' logs.
-    logging.getLogger("submitit").setLevel(logging.ERROR)
-    SlurmJob.watcher = QueueWatcher(delay_s=_LOOK_EVERY_S)
+    """Makes submitit watch its jobs by a :class:`QueueWatcher`."""
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # its log repeats the jobs' own
+    SlurmJob.watcher = QueueWatcher()

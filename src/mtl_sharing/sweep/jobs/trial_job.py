@@ -1,18 +1,14 @@
-"""A trial's job: reports to the study, is pruned by it, and shows that it is alive."""
+"""A trial's job: trains the trial, reports to the study, and writes heartbeats."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import optuna
 from hydra.core.hydra_config import HydraConfig
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
-from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 from mtl_sharing.config import Config
 from mtl_sharing.errors import Pruned
@@ -21,105 +17,90 @@ from mtl_sharing.job.run import Hooks, run_job
 from mtl_sharing.score.score import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep
-from mtl_sharing.sweep.jobs.input_cache import read_once
+from mtl_sharing.sweep.jobs.input_cache import load_cached
 from mtl_sharing.sweep.jobs.measure_best import FOLDER as MEASURED
 from mtl_sharing.sweep.jobs.measure_best import run_measurement
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.study.heartbeat import ALIVE, HeartbeatThread, idle_heartbeat, mark
-from mtl_sharing.sweep.study.pruning import KeepPruner
-from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, open_storage, patience
-from mtl_sharing.sweep.study.study import SAVED, make_pruner
+from mtl_sharing.sweep.study.heartbeat import ALIVE, HeartbeatThread, heartbeat, idle_heartbeat
+from mtl_sharing.sweep.study.pruning import is_too_costly, should_prune
+from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
+from mtl_sharing.sweep.study.study import (
+    SAVED,
+    SweepStudy,
+    is_reference,
+    load_study,
+    make_pruner,
+)
 from mtl_sharing.sweep.study.trial_result import read_trial_result
-from mtl_sharing.sweep.study.views import REFERENCE, performance_study
 from mtl_sharing.utils.logging import ConsoleHandler
 
 log = logging.getLogger(__name__)
 
-# How long a training stands still for a database that takes no report.
+# How long a training waits for a database that takes no report.
 _REPORT_S = 20.0
 
 
 @dataclass
-class Trial:
-    """The running trial as its job sees it.
+class TrialReporter:
+    """Reports a running trial from its job.
 
     Attributes:
-        reports: whether evaluations are reported; not where a trial is one run for each seed.
+        pruner: None where the trial is never pruned.
+        reports: whether evaluations are reported; not where a trial has a run for each seed.
     """
 
-    storage: BaseStorage
-    study_name: str
-    trial_id: int
-    pruner: BasePruner
+    study: SweepStudy
+    number: int
     score: ScoreConfig
+    pruner: BasePruner | None
     reports: bool
-    _attributes: Mapping[str, Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self._attributes = self.storage.get_trial(self.trial_id).user_attrs
-
-    def beat(self, beat: int) -> None:
-        """Shows that the job is alive; does not wait for the database, for the next one comes."""
-        with patience(0 if beat else LATER_S):
-            self.storage.set_trial_user_attr(self.trial_id, ALIVE, mark(beat, job=True))
+    def _beat(self, beat: int) -> None:
+        with patience(0 if beat else LATER_S):  # a missed beat is harmless
+            self.study.set_attrs(self.number, **{ALIVE: heartbeat(beat, job=True)})
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Shows life inside, while the trial's folder is held."""
-        stopped = False
+    def heartbeats(self) -> Iterator[None]:
+        """Writes heartbeats within the block, while the job holds the trial's folder."""
+        last = idle_heartbeat()  # finished, or requeued: not lost
         try:
-            with HeartbeatThread(self.beat):
+            with HeartbeatThread(self._beat):
                 yield
         except KeyboardInterrupt:
-            stopped = True
+            last = heartbeat(0, job=True)  # goes stale, so that a sweep resumes the trial
             raise
         finally:
-            self.leave(stopped)
+            # Best effort: failing to record the end must not fail a finished run.
+            with suppress(*DATABASE_ERRORS), patience(_REPORT_S):
+                self.study.set_attrs(self.number, **{ALIVE: last})
 
-    def leave(self, stopped: bool) -> None:
-        """Hands the duty to show life back to the sweep, or leaves a mark that shows none.
+    def evaluated(self, done: float, evaluation: Evaluation) -> None:
+        """Reports the performance at a fraction of the training, as a step in percent.
 
-        Args:
-            stopped: nobody takes the job up again but the sweep. Otherwise it is over, or waits
-                in a queue for its next turn, where the sweep must take it for no lost one.
-        """
-        found = mark(0, job=True) if stopped else idle_heartbeat()
-        # Over is over: a training is worth more than the mark of its end.
-        with suppress(*DATABASE_ERRORS, UpdateFinishedTrialError), patience(_REPORT_S):
-            self.storage.set_trial_user_attr(self.trial_id, ALIVE, found)
-
-    def evaluated(self, done: float, found: Evaluation) -> None:
-        """Reports the performance at this share of the training, in percent.
-
-        Trials whose samplers take other numbers of steps are compared at the same share.
+        Trials whose samplers take different numbers of steps are compared at equal fractions.
 
         Raises:
             Pruned: the study's pruner ends the trial here.
         """
-        percent = round(100 * done)
-        if self.reports and self._asked(lambda: self._report(percent, found.performance)):
-            reason = f"behind after {percent}% of the training"
-            raise Pruned(percent, found.performance, reason)
+        percent, performance = round(100 * done), evaluation.performance
+        if self.reports and self._ends(lambda: self._report(percent, performance)):
+            raise Pruned(percent, performance, f"behind after {percent}% of the training")
 
-    def costed(self, found: Multipliers) -> None:
-        """Notes what the regime saves.
+    def costed(self, multipliers: Multipliers) -> None:
+        """Records the cost that the regime saves.
 
         Raises:
-            Pruned: that is too little to win, so that there is nothing to train for.
+            Pruned: it is too little to win, so that training is pointless.
         """
-        exponents = self.score.memory_exponent, self.score.time_exponent
-        saved = saved_cost(found, *exponents)
-        if self._asked(lambda: self._note_saved(saved)):
+        saved = saved_cost(multipliers, self.score.memory_exponent, self.score.time_exponent)
+        if self._ends(lambda: self._record_saved(saved)):
             raise Pruned(0, None, "another keeps enough and costs less")
 
-    def _asked(self, work: Callable[[], bool]) -> bool:
-        """Whether the study ends the trial; without a study that answers it goes on.
-
-        A training is worth more than a report.
-        """
+    def _ends(self, report: Callable[[], bool]) -> bool:
+        """Whether a report ends the trial; without a response of the database it continues."""
         try:
             with patience(_REPORT_S):
-                return work()
+                return report()
         except UpdateFinishedTrialError:
             raise Pruned(0, None, "the study has ended this trial") from None
         except DATABASE_ERRORS as error:
@@ -127,61 +108,51 @@ class Trial:
             return False
 
     def _report(self, percent: int, performance: float) -> bool:
-        self.storage.set_trial_intermediate_value(self.trial_id, percent, performance)
-        return self._may_end and self.pruner.prune(self._study(), self._own())
+        if not self.study.report(self.number, percent, performance):
+            raise UpdateFinishedTrialError
+        return self.pruner is not None and should_prune(self.pruner, self.study, self.number)
 
-    def _note_saved(self, saved: float) -> bool:
-        self.storage.set_trial_user_attr(self.trial_id, SAVED, saved)
-        if not isinstance(self.pruner, KeepPruner) or not self._may_end:
-            return False
-        return self.pruner.is_too_dear(self._study(), self._own())
-
-    def _study(self) -> optuna.Study:
-        return performance_study(self.study_name, self.storage)
-
-    def _own(self) -> FrozenTrial:
-        return self.storage.get_trial(self.trial_id)
-
-    @property
-    def _may_end(self) -> bool:
-        return self.reports and REFERENCE not in self._attributes
+    def _record_saved(self, saved: float) -> bool:
+        if not self.study.set_attrs(self.number, **{SAVED: saved}):
+            raise UpdateFinishedTrialError
+        return self.pruner is not None and is_too_costly(self.pruner, self.study, self.number)
 
 
 def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
-    """Trains the job's trial in ``folder``, or goes on with it; its end stands in result.json.
+    """Trains the job's trial in ``folder``, or resumes it; result.json records its end.
 
     Raises:
         UserError, OSError: as a single run does.
-        Stopped: asked to stop, with its state saved, in the sweep's own process.
+        Stopped: interrupted, with its state saved, in the sweep's own process.
     """
     _quiet_console()
     job = HydraConfig.get()
+    number = int(job.job.num)
     if folder.name == MEASURED:
-        run_measurement(config, folder, job.job.num)
+        run_measurement(config, folder, number)
         return
-    storage = open_storage(options.storage, Path(job.sweep.dir))
-    study_id = storage.get_study_id_from_name(str(options.study_name))
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, job.job.num)
-    trial = Trial(
-        storage, str(options.study_name), trial_id, make_pruner(options), config.score,
-        not options.seeds,
-    )  # fmt: skip
-    # A launcher may start a job that another one has done meanwhile.
-    if storage.get_trial(trial_id).state.is_finished() or read_trial_result([folder], config.score):
+    study = load_study(options, Path(job.sweep.dir))
+    trial = study.trial(number)
+    # A launcher may start a job whose trial another job has ended meanwhile.
+    if trial.state.is_finished() or read_trial_result([folder], config.score):
         return
-    hooks = Hooks(read_once, trial.evaluated, trial.costed, curves=False, held=trial.at_work)
+    reports = not options.seeds
+    pruner = make_pruner(options) if reports and not is_reference(trial) else None
+    reporter = TrialReporter(study, number, config.score, pruner, reports)
+    hooks = Hooks(load_cached, reporter.evaluated, reporter.costed, curves=False,
+                  held=reporter.heartbeats)  # fmt: skip
     try:
         run_job(config, folder, hooks)
     except Pruned:
         return
     except KeyboardInterrupt:
-        # In a process of its own it would take others with it; the sweep looks into the folder.
+        # In a worker process it would end the other workers, and the sweep reads the folder.
         if runs_in_the_sweep(job.launcher):
             raise
 
 
 def _quiet_console() -> None:
-    """A trial's lines stand in its train.log; the console belongs to the sweep."""
+    """Limits the console to warnings: it belongs to the sweep, and a trial has its train.log."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, ConsoleHandler):
             handler.setLevel(logging.WARNING)

@@ -1,6 +1,7 @@
-"""What a person sees of a sweep: a live line on a terminal, a line for each trial anywhere."""
+"""A sweep's progress on the console: a live line on a terminal, and a log line for each trial."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,94 +9,88 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mtl_sharing.sweep.study.study import FIGURES, REASON, REGIME, SECONDS, is_reference
-from mtl_sharing.utils.progress import caption
+from mtl_sharing.sweep.study.study import METRICS, REASON, REGIME, SECONDS, is_reference
+from mtl_sharing.utils.progress import set_training_caption
 
 log = logging.getLogger(__name__)
-_WORDS = {TrialState.COMPLETE: "", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+_NAMES = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 @dataclass
-class Report:
-    """Tells of trials as they begin and end.
+class SweepConsole:
+    """Shows trials as they begin and end.
 
     Attributes:
-        wanted: trials in all, where that is known.
+        total: trials in all, where that is known.
         inline: trials run in this process and show their own bar.
     """
 
-    wanted: int | None
+    total: int | None
     inline: bool
-    objectives: Sequence[str]
     _best: str = ""
-    _counts: dict[TrialState, int] = field(default_factory=dict)
-    _answered: int = 0
+    _counts: Counter[TrialState] = field(default_factory=Counter)
+    _duplicates: int = 0
     _running: set[int] = field(default_factory=set)
     _bar: Progress | None = None
 
-    def __enter__(self) -> "Report":
+    def __enter__(self) -> "SweepConsole":
         if get_console().is_terminal and not self.inline:
             columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self._bar = Progress(*columns, TextColumn("{task.description}"), transient=True)
-            self._task = self._bar.add_task("", total=self.wanted)
+            self._task = self._bar.add_task("", total=self.total)
             self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        caption("training")
+        set_training_caption("training")
         if self._bar:
             self._bar.stop()
 
     def known(self, trials: Sequence[FrozenTrial]) -> None:
-        """What earlier starts of the sweep have done."""
-        for trial in trials:
-            if trial.state.is_finished():
-                self._counts[trial.state] = self._counts.get(trial.state, 0) + 1
+        """Counts the trials of earlier starts of the sweep."""
+        self._counts.update(trial.state for trial in trials if trial.state.is_finished())
         self._show()
 
     def started(self, number: int) -> None:
-        """A trial's job was placed."""
+        """Shows that a trial's job was started."""
         self._running.add(number)
-        of = "" if self.wanted is None else f" of {self.wanted}"
-        caption(f"trial {number}{of}  {self._summary()}")
+        total = "" if self.total is None else f" of {self.total}"
+        set_training_caption(f"trial {number}{total}  {self._summary()}")
         self._show()
 
     def ended(self, trial: FrozenTrial, reference: float | None, better: bool) -> None:
-        """A trial was told to the study."""
+        """Logs how a trial ended."""
         self._running.discard(trial.number)
-        self._counts[trial.state] = self._counts.get(trial.state, 0) + 1
+        self._counts[trial.state] += 1
         if better:
             self._best = f"best {trial.user_attrs.get(REGIME)}"
-        log.info("%s%s", line_of(trial, reference), "  best so far" if better else "")
+        log.info("%s%s", _line(trial, reference), "  best so far" if better else "")
         self._show()
 
-    def answered(self, number: int, earlier: int) -> None:
-        """A trial equals an earlier one."""
+    def duplicate(self, number: int, earlier: int) -> None:
+        """Logs that a trial copies an earlier one's result."""
         log.info("trial %d  equals trial %d", number, earlier)
-        self._answered += 1
+        self._duplicates += 1
         self._show()
 
     def _summary(self) -> str:
-        words = [f"{len(self._running)} running"] if not self.inline else []
-        for state, name in ((TrialState.PRUNED, "pruned"), (TrialState.FAIL, "failed")):
-            if self._counts.get(state):
-                words.append(f"{self._counts[state]} {name}")
-        return "  ".join([*words, self._best])
+        parts = [] if self.inline else [f"{len(self._running)} running"]
+        parts += [f"{self._counts[s]} {name}" for s, name in _NAMES.items() if self._counts[s]]
+        return "  ".join([*parts, self._best])
 
     def _show(self) -> None:
         if self._bar:
-            done = sum(self._counts.values()) + self._answered
+            done = self._counts.total() + self._duplicates
             self._bar.update(self._task, completed=done, description=self._summary())
 
 
-def line_of(trial: FrozenTrial, reference: float | None) -> str:
-    """A trial in one line: regime, what was drawn, what came of it."""
-    attributes = trial.user_attrs
-    regime = attributes.get(REGIME, "?") + (" (reference)" if is_reference(trial) else "")
-    drawn = " ".join(f"{name.rpartition('.')[2]}={_short(v)}" for name, v in trial.params.items())
-    words = [f"trial {trial.number}", regime, drawn, _outcome(trial, reference)]
-    seconds = attributes.get(SECONDS)
-    return "  ".join(filter(None, [*words, "" if seconds is None else f"{seconds:.0f} s"]))
+def _line(trial: FrozenTrial, reference: float | None) -> str:
+    """A trial in one line: regime, parameters, outcome, seconds."""
+    regime = trial.user_attrs.get(REGIME, "?") + (" (reference)" if is_reference(trial) else "")
+    params = " ".join(f"{name.rpartition('.')[2]}={_short(v)}" for name, v in trial.params.items())
+    seconds = trial.user_attrs.get(SECONDS)
+    parts = [f"trial {trial.number}", regime, params, _outcome(trial, reference)]
+    return "  ".join(filter(None, [*parts, "" if seconds is None else f"{seconds:.0f} s"]))
 
 
 def _short(value: object) -> str:
@@ -103,13 +98,13 @@ def _short(value: object) -> str:
 
 
 def _outcome(trial: FrozenTrial, reference: float | None) -> str:
-    found = trial.user_attrs.get(FIGURES) or {}
     if trial.state != TrialState.COMPLETE:
         reason = trial.user_attrs.get(REASON)
-        return _WORDS.get(trial.state, trial.state.name) + (f": {reason}" if reason else "")
-    words = [f"performance {found['performance']:.4f}"]
+        return _NAMES.get(trial.state, trial.state.name) + (f": {reason}" if reason else "")
+    metrics = trial.user_attrs[METRICS]
+    parts = [f"performance {metrics['performance']:.4f}"]
     if reference:
-        words.append(f"kept {found['dev_performance'] / reference:.1%}")
-    if found.get("memory") is not None:
-        words.append(f"memory {found['memory']:.2f}")
-    return "  ".join(words)
+        parts.append(f"kept {metrics['dev_performance'] / reference:.1%}")
+    if metrics.get("memory") is not None:
+        parts.append(f"memory {metrics['memory']:.2f}")
+    return "  ".join(parts)

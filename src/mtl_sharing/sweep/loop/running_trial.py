@@ -1,4 +1,4 @@
-"""A trial in flight: its runs, one or one for each seed."""
+"""A running trial: its runs, one or one for each seed."""
 
 import time
 from dataclasses import dataclass
@@ -12,39 +12,40 @@ class RunningTrial:
     """A running trial that this sweep is responsible for.
 
     Attributes:
-        folder: the trial's.
-        seeds: the seed of each of its runs; empty where the one run has the config's.
-        ticket: of the job that works on it now.
-        same_as: the trial whose end will be this one's, which trains nothing.
-        noted: its figures stand in the study already.
-        verdict: how it ended, where the study waits for the reference before it is told.
+        folder: the trial's folder.
+        seeds: the seed of each of its runs; empty for one run with the config's seed.
+        job_id: the job that works on it now.
+        same_as: the trial whose result it copies, without training.
+        metrics_saved: whether the study has its metrics already.
+        result: how it ended, even if the study must wait for the reference to be told.
+        run: the current run, from 0.
         begun, ended: by the monotonic clock.
-        before_s: seconds that earlier starts of the sweep gave it.
+        before_s: seconds that it took in earlier starts of the sweep.
     """
 
     number: int
     overrides: list[str]
     folder: Path
     seeds: list[int]
-    ticket: int | None = None
+    job_id: int | None = None
     same_as: int | None = None
-    verdict: TrialResult | None = None
+    result: TrialResult | None = None
     run: int = 0
     begun: float = 0.0
     ended: float | None = None
     before_s: float = 0.0
-    noted: bool = False
+    metrics_saved: bool = False
 
     @property
     def seconds(self) -> float:
-        """That the trial has taken, over all starts of the sweep."""
+        """Seconds that the trial has taken, over all starts of the sweep."""
         end = time.monotonic() if self.ended is None else self.ended
         return round(self.before_s + end - self.begun, 1)
 
     @property
     def busy(self) -> bool:
-        """Whether it takes one of the slots."""
-        return self.same_as is None and self.verdict is None
+        """Whether it takes one of the job slots."""
+        return self.same_as is None and self.result is None
 
     @property
     def folders(self) -> list[Path]:
@@ -52,8 +53,8 @@ class RunningTrial:
         return [self.folder / f"seed_{s}" for s in self.seeds] or [self.folder]
 
     @property
-    def words(self) -> list[str]:
-        """The overrides of the run that is next."""
+    def run_overrides(self) -> list[str]:
+        """The overrides of the current run."""
         if not self.seeds:
             return self.overrides
         seed = self.seeds[self.run]

@@ -1,4 +1,4 @@
-"""The sweep: keeps trials in flight, tells the study how each ended, loses none."""
+"""The supervisor of a sweep: keeps trials running, reports how each ended, resumes lost ones."""
 
 import logging
 import time
@@ -17,9 +17,10 @@ from mtl_sharing.sweep.study.heartbeat import (
     ALIVE,
     HeartbeatThread,
     StaleTrialDetector,
+    heartbeat,
     idle_heartbeat,
-    mark,
 )
+from mtl_sharing.sweep.study.pruning import should_prune
 from mtl_sharing.sweep.study.records import write_table
 from mtl_sharing.sweep.study.storage import LATER_S, back_since, patience
 from mtl_sharing.sweep.study.study import (
@@ -32,218 +33,216 @@ from mtl_sharing.sweep.study.study import (
     make_pruner,
 )
 from mtl_sharing.sweep.study.trial_result import TrialResult, read_trial_result
-from mtl_sharing.sweep.study.views import performance_study
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 1.0
-_TOLD_S = 15.0
+_POLL_S = 1.0
+# An idle trial that is not ended within so long has lost the sweep that started it.
+_IDLE_S = 15.0
 
 
 @dataclass
-class Sweep:
+class Supervisor:
     """One start of a sweep; others may work on the same study.
 
     Attributes:
-        flights: the running trials that this start is responsible for, by number.
+        running: the running trials that this start is responsible for, by number.
     """
 
-    book: SweepStudy
-    asker: TrialProposer
+    study: SweepStudy
+    proposer: TrialProposer
     jobs: JobPool
-    teller: StudyReporter
+    reporter: StudyReporter
     options: SweeperConfig
-    watch: StaleTrialDetector = field(init=False)
-    flights: dict[int, RunningTrial] = field(default_factory=dict)
+    running: dict[int, RunningTrial] = field(default_factory=dict)
+    _stale: StaleTrialDetector = field(init=False)
 
     def __post_init__(self) -> None:
-        self.watch = StaleTrialDetector(self.options.grace_s, back_since)
+        self._stale = StaleTrialDetector(self.options.grace_s, back_since)
 
     def run(self) -> None:
-        """Until every trial of the study has ended and no more are wanted.
+        """Runs until every trial of the study has ended and the budget is exhausted.
 
         Raises:
             UserError: too many trials failed, or the reference did.
-            Stopped: a job here was asked to stop.
+            Stopped: an inline job was interrupted.
         """
-        self.teller.check_failures()
+        self.reporter.check_failures()
         with HeartbeatThread(self._beat):
             while True:
-                self._take_up()
+                self._resume_lost()
                 self._settle()
                 self._fill()
-                if not self._open():
+                if not self._any_running():
                     return
-                self.jobs.wait(_LOOK_EVERY_S)
+                self.jobs.wait(_POLL_S)
 
-    def _open(self) -> bool:
-        """Whether any trial runs, here or elsewhere."""
-        return bool(self.flights) or any(
-            trial.state == TrialState.RUNNING for trial in self.book.trials()
+    def _any_running(self) -> bool:
+        """Whether any trial runs, of this start or of another."""
+        return bool(self.running) or any(
+            trial.state == TrialState.RUNNING for trial in self.study.trials()
         )
 
     def _beat(self, beat: int) -> None:
-        """A sign of life for each trial whose job shows none itself, and the time of all."""
-        with patience(0 if beat else LATER_S):  # the next one comes
-            trials = self.book.trials()
-            for number, flight in list(self.flights.items()):
-                found = trials[number].user_attrs.get(ALIVE) or {}
-                alive = {} if found.get("job") else {ALIVE: mark(beat, job=False)}
-                self.book.note(number, **{SECONDS: flight.seconds}, **alive)
+        """Writes the seconds of each running trial, and its heartbeat where its job does not."""
+        with patience(0 if beat else LATER_S):  # a missed beat is harmless
+            trials = self.study.trials()
+            for number, trial in list(self.running.items()):
+                by_job = (trials[number].user_attrs.get(ALIVE) or {}).get("job")
+                alive = {} if by_job else {ALIVE: heartbeat(beat, job=False)}
+                self.study.set_attrs(number, **{SECONDS: trial.seconds}, **alive)
 
-    # Beginning
+    # Starting and resuming
 
     def _fill(self) -> None:
-        while sum(flight.busy for flight in self.flights.values()) < self.jobs.slots:
-            asked = self.asker.next()
-            if asked is None:
+        while sum(trial.busy for trial in self.running.values()) < self.jobs.slots:
+            proposed = self.proposer.next()
+            if proposed is None:
                 return
-            self._begin(asked)
+            self._begin(proposed)
             self._settle()
 
-    def _begin(self, asked: ProposedTrial) -> None:
-        flight = self._flight(asked.number, asked.overrides)
-        flight.same_as = asked.same_as
-        self.flights[asked.number] = flight
-        if asked.reason is not None:
-            flight.verdict = TrialResult(TrialState.FAIL, {}, asked.reason)
-        elif asked.same_as is None:
-            self._start(flight)
+    def _begin(self, proposed: ProposedTrial) -> None:
+        trial = self._add(proposed.number, proposed.overrides)
+        trial.same_as = proposed.same_as
+        if proposed.reason is not None:
+            trial.result = TrialResult(TrialState.FAIL, {}, proposed.reason)
+        elif proposed.same_as is None:
+            self._start(trial)
 
-    def _flight(self, number: int, overrides: Sequence[str]) -> RunningTrial:
-        folder, seeds = self.book.folder / str(number), list(self.options.seeds)
-        return RunningTrial(number, list(overrides), folder, seeds, begun=time.monotonic())
+    def _add(self, number: int, overrides: Sequence[str]) -> RunningTrial:
+        folder, seeds = self.study.folder / str(number), list(self.options.seeds)
+        trial = RunningTrial(number, list(overrides), folder, seeds, begun=time.monotonic())
+        self.running[number] = trial
+        return trial
 
-    def _start(self, flight: RunningTrial) -> None:
-        self.watch.forget(flight.number)
-        self.teller.report.started(flight.number)
-        flight.ticket = self.jobs.start(flight.number, [*flight.words, *self._reference()])
+    def _start(self, trial: RunningTrial) -> None:
+        self._stale.forget(trial.number)
+        self.reporter.console.started(trial.number)
+        overrides = [*trial.run_overrides, *self._reference_override()]
+        trial.job_id = self.jobs.start(trial.number, overrides)
 
-    def _reference(self) -> list[str]:
-        """What separate models reach on dev, once known, so that a trial's result can say it."""
-        found = self.teller.dev_reference()
-        given = self.teller.known.selecting is not None
-        return [] if found is None or given else [f"score.reference={found!r}"]
+    def _reference_override(self) -> list[str]:
+        """The performance of separate models on dev, once known, for a trial's own result."""
+        reference = self.reporter.dev_reference()
+        configured = self.reporter.known.selecting is not None
+        return [] if reference is None or configured else [f"score.reference={reference!r}"]
 
-    def _take_up(self) -> None:
-        """Takes over the running trials that nobody works on any more."""
-        for trial in self.book.trials():
-            mine = trial.number in self.flights
-            lost = trial.state == TrialState.RUNNING and not mine and self._is_lost(trial)
-            if lost and self._claim(trial):
+    def _resume_lost(self) -> None:
+        """Resumes the running trials that no process works on any more."""
+        for trial in self.study.trials():
+            others = trial.state == TrialState.RUNNING and trial.number not in self.running
+            if others and self._is_lost(trial) and self._claim(trial):
                 self._resume(trial)
 
     def _claim(self, trial: FrozenTrial) -> bool:
-        """Makes this start responsible for a lost trial; False where another one was faster."""
-        with self.book.alone():
-            now = self.book.trial(trial.number)
+        """Makes this start responsible for a lost trial; False where another start was faster."""
+        with self.study.exclusive():
+            now = self.study.trial(trial.number)
             same = now.user_attrs.get(ALIVE) == trial.user_attrs.get(ALIVE)
-            if now.state.is_finished() or not same:
-                return False
-            self.book.note(trial.number, **{ALIVE: mark(0, job=False)})
-        return True
+            alive = {ALIVE: heartbeat(0, job=False)}
+            return same and self.study.set_attrs(trial.number, **alive)
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
-        found = trial.user_attrs.get(ALIVE)
-        # A job that has ended well: whoever started it would have told the study by now.
-        lost = self.watch.is_lost(trial.number, found)
-        return lost or (found == idle_heartbeat() and self.watch.age(trial.number) > _TOLD_S)
+        beat = trial.user_attrs.get(ALIVE)
+        lost = self._stale.is_lost(trial.number, beat)
+        return lost or (beat == idle_heartbeat() and self._stale.age(trial.number) > _IDLE_S)
 
-    def _resume(self, trial: FrozenTrial) -> None:
-        flight = self._flight(trial.number, trial.user_attrs.get(OVERRIDES, []))
-        flight.same_as = trial.user_attrs.get(SAME_AS)
-        flight.before_s = trial.user_attrs.get(SECONDS) or 0.0
-        self.flights[trial.number] = flight
-        if not flight.overrides:
-            self._begin(self.asker.again(trial))
-        elif flight.same_as is None and self._open_run(flight, 0):
-            # Not counted as a loss: whoever stopped the sweep meant no harm to the trial.
+    def _resume(self, lost: FrozenTrial) -> None:
+        if OVERRIDES not in lost.user_attrs:
+            self._begin(self.proposer.resume(lost))
+            return
+        trial = self._add(lost.number, lost.user_attrs[OVERRIDES])
+        trial.same_as = lost.user_attrs.get(SAME_AS)
+        trial.before_s = lost.user_attrs.get(SECONDS) or 0.0
+        if trial.same_as is None and self._has_not_ended(trial.folders[0]):
+            # An interrupted sweep does not count against the trial's retries.
             log.info("trial %d: taken up again", trial.number)
-            self._start(flight)
+            self._start(trial)
 
-    def _open_run(self, flight: RunningTrial, run: int) -> bool:
-        return self._read([flight.folders[run]]) is None
+    def _has_not_ended(self, folder: Path) -> bool:
+        return self._read([folder]) is None
 
     def _read(self, folders: Sequence[Path]) -> TrialResult | None:
-        return read_trial_result(folders, self.teller.search.config.score)
+        return read_trial_result(folders, self.reporter.spec.config.score)
 
-    def _again(self, flight: RunningTrial) -> None:
-        """Starts a lost trial once more; fails it where it is lost again and again.
+    def _retry(self, trial: RunningTrial) -> None:
+        """Restarts a lost trial, or fails it where it was lost too often.
 
-        What it has reported since shows that it gets on, so that only losses at the same place
-        count.
+        Losses count only while the trial reports nothing new in between.
         """
-        trial = self.book.trial(flight.number)
-        reports = len(trial.intermediate_values)
-        before = trial.user_attrs.get(ATTEMPTS) or [0, -1]
+        attributes = self.study.trial(trial.number)
+        reports = len(attributes.intermediate_values)
+        before = attributes.user_attrs.get(ATTEMPTS) or [0, -1]
         losses = before[0] + 1 if before[1] == reports else 1
         if losses > self.options.retries:
             reason = f"lost {losses} times at the same place"
-            flight.verdict = TrialResult(TrialState.FAIL, {}, reason)
+            trial.result = TrialResult(TrialState.FAIL, {}, reason)
             return
-        # The mark too: until the new job begins, however long it waits, the sweep shows life.
-        self.book.note(flight.number, **{ATTEMPTS: [losses, reports], ALIVE: mark(0, job=False)})
-        self._start(flight)
+        # The sweep's heartbeat replaces the job's until the new job begins, however long it queues.
+        alive = {ALIVE: heartbeat(0, job=False)}
+        self.study.set_attrs(trial.number, **{ATTEMPTS: [losses, reports]}, **alive)
+        self._start(trial)
 
     # Ending
 
     def _settle(self) -> None:
-        """Looks at every trial in flight, and tells the study of those that have ended."""
-        told = [number for number, flight in list(self.flights.items()) if self._ended(flight)]
-        for number in told:
-            del self.flights[number]
-        if told:
-            write_table(self.book, self.teller.search.objectives)
+        """Checks every running trial, and reports to the study those that have ended."""
+        ended = [number for number, trial in list(self.running.items()) if self._has_ended(trial)]
+        for number in ended:
+            del self.running[number]
+        if ended:
+            write_table(self.study, self.reporter.spec.objectives)
 
-    def _ended(self, flight: RunningTrial) -> bool:
-        if flight.same_as is not None:
-            return self.teller.answer(flight, self.book.trial(flight.same_as))
-        if flight.verdict is None:
-            flight.verdict = self._verdict(flight)
-            if flight.verdict is not None:
-                flight.ended = time.monotonic()
-        return flight.verdict is not None and self.teller.tell(flight, flight.verdict)
+    def _has_ended(self, trial: RunningTrial) -> bool:
+        if trial.same_as is not None:
+            return self.reporter.copy_result(trial, self.study.trial(trial.same_as))
+        if trial.result is None:
+            trial.result = self._result(trial)
+            if trial.result is not None:
+                trial.ended = time.monotonic()
+        return trial.result is not None and self.reporter.tell(trial, trial.result)
 
-    def _verdict(self, flight: RunningTrial) -> TrialResult | None:
-        """How the trial ended; starts what is to be started where it has not."""
-        found = self._read(flight.folders[: flight.run + 1])
-        if found is not None:
-            return self._next_seed(flight, found)
-        returned = None if flight.ticket is None else self.jobs.returned(flight.ticket)
-        if returned is None:
-            trial = self.book.trial(flight.number)
-            if self._is_lost(trial) and self._claim(trial):
-                log.warning("trial %d: no sign of life; starting it again", flight.number)
-                self._again(flight)
-            return flight.verdict
-        return self._without_result(flight, returned)
+    def _result(self, trial: RunningTrial) -> TrialResult | None:
+        """How the trial ended; None while it has not. Starts its next run, or a lost one again."""
+        result = self._read(trial.folders[: trial.run + 1])
+        if result is not None:
+            return self._next_seed(trial, result)
+        outcome = None if trial.job_id is None else self.jobs.outcome(trial.job_id)
+        if outcome is not None:
+            return self._without_result(trial, outcome)
+        current = self.study.trial(trial.number)
+        if self._is_lost(current) and self._claim(current):
+            log.warning("trial %d: no sign of life; starting it again", trial.number)
+            self._retry(trial)
+        return trial.result
 
-    def _next_seed(self, flight: RunningTrial, found: TrialResult) -> TrialResult | None:
-        if found.state != TrialState.COMPLETE or not flight.seeds:
-            return found
-        last = self._read([flight.folders[flight.run]])
+    def _next_seed(self, trial: RunningTrial, result: TrialResult) -> TrialResult | None:
+        if result.state != TrialState.COMPLETE or not trial.seeds:
+            return result
+        last = self._read([trial.folders[trial.run]])
         assert last is not None
-        # Each seed is a step, by its place: the same one of every trial.
-        self.book.report(flight.number, flight.run + 1, last.figures["performance"])
-        if flight.run + 1 == len(flight.seeds):
-            return found
-        study = performance_study(self.book.study.study_name, self.book.storage)
-        trial = self.book.trial(flight.number)
-        if not is_reference(trial) and make_pruner(self.options).prune(study, trial):
-            reason = f"behind after {flight.run + 1} of {len(flight.seeds)} seeds"
-            return TrialResult(TrialState.PRUNED, found.figures, reason)
-        flight.run += 1
-        if self._open_run(flight, flight.run):  # not so where an earlier start has done it
-            self._start(flight)
+        # A step is a seed's position, which is the same for every trial.
+        self.study.report(trial.number, trial.run + 1, last.metrics["performance"])
+        if trial.run + 1 == len(trial.seeds):
+            return result
+        reference = is_reference(self.study.trial(trial.number))
+        pruner = make_pruner(self.options)
+        if not reference and should_prune(pruner, self.study, trial.number):
+            reason = f"behind after {trial.run + 1} of {len(trial.seeds)} seeds"
+            return TrialResult(TrialState.PRUNED, result.metrics, reason)
+        trial.run += 1
+        if self._has_not_ended(trial.folders[trial.run]):  # in an earlier start of the sweep
+            self._start(trial)
         return None
 
-    def _without_result(self, flight: RunningTrial, returned: JobOutcome) -> TrialResult | None:
-        """A job that is over and has left no end in its folder."""
-        if returned.in_use:
-            flight.ticket = None  # another job of this trial works there; its signs are watched
-        elif returned.reason is None or returned.lost:
-            log.warning("trial %d: lost (%s)", flight.number, returned.reason or "stopped")
-            self._again(flight)
+    def _without_result(self, trial: RunningTrial, outcome: JobOutcome) -> TrialResult | None:
+        """Handles a job that is over and has left no result in its folder."""
+        if outcome.in_use:
+            trial.job_id = None  # another job works on the trial: only its heartbeat counts now
+        elif outcome.reason is None or outcome.lost:
+            log.warning("trial %d: lost (%s)", trial.number, outcome.reason or "stopped")
+            self._retry(trial)
         else:
-            return TrialResult(TrialState.FAIL, {}, returned.reason)
-        return flight.verdict
+            return TrialResult(TrialState.FAIL, {}, outcome.reason)
+        return trial.result

@@ -1,4 +1,4 @@
-"""What happens when a sweep ends or is interrupted: files, pictures, and a short table."""
+"""Writes a sweep's files when it ends or is interrupted, and prints its best trials."""
 
 import logging
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from rich.table import Table
 
 from mtl_sharing.plotting.sweep import draw_sweep
 from mtl_sharing.sweep.jobs.launcher import JobPool
-from mtl_sharing.sweep.jobs.measure_best import Measured, measure_winner, read_measured
+from mtl_sharing.sweep.jobs.measure_best import Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.study.records import best_trial, rank, rows, write_best, write_table
 from mtl_sharing.sweep.study.study import (
-    FIGURES,
+    METRICS,
     OVERRIDES,
     REGIME,
     SweepStudy,
@@ -29,96 +29,94 @@ _SHOWN = 5
 _WIDE = 200
 
 
-def end_sweep(teller: StudyReporter, jobs: JobPool, complete: bool) -> None:
+def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     """Writes sweep.csv, best.yaml and sweep.png, and prints the best regimes.
 
     Args:
         complete: the sweep came to its end; then its winner is measured, too.
     """
-    book, search = teller.book, teller.search
-    objectives = search.objectives
-    if not book.trials():
+    study, spec = reporter.study, reporter.spec
+    objectives = spec.objectives
+    if not study.trials():
         return
-    write_table(book, objectives)
-    best, reference = best_trial(book), teller.dev_reference()
+    write_table(study, objectives)
+    best, reference = best_trial(study), reporter.dev_reference()
     if best is None:
         log.info("no trial has been completed yet")
         return
-    measured = read_measured(book.folder, best.number)
-    if complete and search.config.score.clock == "flops":
-        measured = measure_winner(jobs, book, best)
+    measured = read_measurement(study.folder, best.number)
+    if complete and spec.config.score.clock == "flops":
+        measured = measure_best(jobs, study, best)
     facts = {
         "trial": str(best.number),
         "regime": str(best.user_attrs.get(REGIME)),
         "kept": _kept(best, reference),
     }
-    content = search.standalone_config(best.user_attrs[OVERRIDES], reference)
-    with book.alone():  # another sweep on this study may end at the same moment
-        write_best(book, content, facts)
-        drawn = teller.selecting_reference()
-        draw_sweep(book.folder, rows(book, objectives), objectives, drawn, book.study)
-    print_table(book, objectives, best, reference, measured)
+    content = spec.standalone_config(best.user_attrs[OVERRIDES], reference)
+    with study.exclusive():  # another sweep on this study may end at the same moment
+        write_best(study, content, facts)
+        selecting, table = reporter.selecting_reference(), rows(study, objectives)
+        draw_sweep(study.folder, table, objectives, selecting, study.copy())
+    _print_summary(study, objectives, best, reference, measured)
 
 
 def _kept(trial: FrozenTrial, reference: float | None) -> str:
-    figures = trial.user_attrs[FIGURES]
+    performance = trial.user_attrs[METRICS]["dev_performance"]
     if not reference:
-        return f"performance {figures['dev_performance']:.4f}"
-    return f"{figures['dev_performance'] / reference:.1%} of separate models' performance on dev"
+        return f"performance {performance:.4f}"
+    return f"{performance / reference:.1%} of separate models' performance on dev"
 
 
-def print_table(
-    book: SweepStudy,
+def _print_summary(
+    study: SweepStudy,
     objectives: Sequence[str],
     best: FrozenTrial,
     reference: float | None,
-    measured: Measured | None,
+    measured: Measurement | None,
 ) -> None:
-    """The best trials and the reference, a sentence on the best, and where things lie."""
+    """Prints the best trials and the reference, then lines on the best and on the files."""
+    total = _reference_parameters(study)
+    cells = [_cells(t, objectives, reference, total) for t in _best_trials(study, objectives)]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    names = ("trial", "regime", *objectives, "performance", "dev", "kept", "parameters", "time")
-    for name in dict.fromkeys(names):
+    for name in cells[0]:
         table.add_column(name, justify="left" if name == "regime" else "right")
-    shown = _shown(book, best, objectives)
-    whole = _separate_parameters(book)
-    for trial in shown:
-        table.add_row(*_cells(trial, objectives, reference, whole).values())
+    for row in cells:
+        table.add_row(*row.values())
     console = get_console()
     console.print()
     if not console.is_terminal:
-        console = Console(width=_WIDE)  # a file or a pipe has no width to keep to
+        console = Console(width=_WIDE)  # a file or a pipe has no width of its own
     console.print(table, highlight=False)
     console.print()
-    for line in _lines(book, best, reference, whole, measured):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    for label, text in _lines(study, best, reference, total, measured):
+        console.print(f"{label:<10}{text}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _shown(book: SweepStudy, best: FrozenTrial, objectives: Sequence[str]) -> list[FrozenTrial]:
-    """The best few, or the Pareto front; the reference last."""
-    complete = [t for t in trained(book.trials()) if t.state == TrialState.COMPLETE]
+def _best_trials(study: SweepStudy, objectives: Sequence[str]) -> list[FrozenTrial]:
+    """The best few, or the Pareto front; then the reference."""
+    complete = [t for t in trained(study.trials()) if t.state == TrialState.COMPLETE]
     if len(objectives) == 1:
-        direction = book.study.direction
-        ranked = sorted(complete, key=lambda t: rank(t, direction), reverse=True)[:_SHOWN]
+        direction = study.directions[0]
+        best = sorted(complete, key=lambda t: rank(t, direction), reverse=True)[:_SHOWN]
     else:
-        front = {t.number for t in book.study.best_trials}
-        ranked = sorted((t for t in complete if t.number in front), key=_performance, reverse=True)
-    return [*ranked, *(t for t in complete if is_reference(t) and t not in ranked)]
+        front = {trial.number for trial in study.pareto_front()}
+        best = [trial for trial in complete if trial.number in front]
+        best.sort(key=lambda trial: float(trial.user_attrs[METRICS]["performance"]), reverse=True)
+    return [*best, *(trial for trial in complete if is_reference(trial) and trial not in best)]
 
 
-def _performance(trial: FrozenTrial) -> float:
-    return float(trial.user_attrs[FIGURES]["performance"])
-
-
-def _separate_parameters(book: SweepStudy) -> int | None:
-    first = book.trials()[0]
-    figures = first.user_attrs.get(FIGURES) or {}
-    return figures.get("parameters") if is_reference(first) else None
+def _reference_parameters(study: SweepStudy) -> int | None:
+    """The parameters of separate models, if the sweep has trained them."""
+    first = study.trials()[0]
+    metrics = first.user_attrs.get(METRICS) or {}
+    return metrics.get("parameters") if is_reference(first) else None
 
 
 def _cells(
-    trial: FrozenTrial, objectives: Sequence[str], reference: float | None, whole: int | None
+    trial: FrozenTrial, objectives: Sequence[str], reference: float | None, total: int | None
 ) -> dict[str, str]:
-    figures: dict[str, Any] = trial.user_attrs[FIGURES]
+    """A row of the table by the names of its columns."""
+    metrics: dict[str, Any] = trial.user_attrs[METRICS]
     drawn = " ".join(
         f"{name.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in trial.params.items()
@@ -127,44 +125,44 @@ def _cells(
     regime = f"{trial.user_attrs.get(REGIME)}{' (reference)' if is_reference(trial) else ''}"
     cells = {"trial": str(trial.number), "regime": f"{regime}  {drawn}".rstrip()}
     cells |= {name: f"{v:.3f}" for name, v in zip(objectives, trial.values, strict=True)}
-    cells["performance"] = f"{figures['performance']:.4f}"
-    cells["dev"] = f"{figures['dev_performance']:.4f}"
-    cells["kept"] = f"{figures['dev_performance'] / reference:.1%}" if reference else "-"
-    cells["parameters"] = _share(figures["parameters"], whole)
-    cells["time"] = "-" if figures["time"] is None else f"{figures['time']:.2f}"
+    cells["performance"] = f"{metrics['performance']:.4f}"
+    cells["dev"] = f"{metrics['dev_performance']:.4f}"
+    cells["kept"] = f"{metrics['dev_performance'] / reference:.1%}" if reference else "-"
+    cells["parameters"] = _share(metrics["parameters"], total)
+    cells["time"] = "-" if metrics["time"] is None else f"{metrics['time']:.2f}"
     return cells
 
 
-def _share(parameters: float, whole: int | None) -> str:
-    return f"{parameters:,.0f}" if whole is None else f"{parameters / whole:.1%}"
+def _share(parameters: float, total: int | None) -> str:
+    return f"{parameters:,.0f}" if total is None else f"{parameters / total:.1%}"
 
 
 def _lines(
-    book: SweepStudy,
+    study: SweepStudy,
     best: FrozenTrial,
     reference: float | None,
-    whole: int | None,
-    measured: Measured | None,
-) -> list[str]:
-    figures = best.user_attrs[FIGURES]
-    share = "" if whole is None else f" at {_share(figures['parameters'], whole)} of the parameters"
+    total: int | None,
+    measured: Measurement | None,
+) -> list[tuple[str, str]]:
+    """Labelled lines on the best trial, the number of trials and the files."""
+    parameters, folder = best.user_attrs[METRICS]["parameters"], short_path(study.folder)
+    share = "" if total is None else f" at {_share(parameters, total)} of the parameters"
     lines = [("best", f"{best.user_attrs.get(REGIME)}: {_kept(best, reference)}{share}")]
     if measured is not None:
         times = measured["time"]
-        words = f"{times['train']:.2f} x the time to train and {times['predict']:.2f} x to predict"
-        lines.append(("measured", f"separate models take {words}"))
-    place = short_path(book.folder)
-    lines += [
-        ("trials", _counts(book.trials())),
-        ("sweep", f"{place} (sweep.csv, sweep.png)"),
-        ("train it", f"mtl-train --config-dir {place} --config-name best"),
+        text = f"{times['train']:.2f} x the time to train and {times['predict']:.2f} x to predict"
+        lines.append(("measured", f"separate models take {text}"))
+    return [
+        *lines,
+        ("trials", _counts(study.trials())),
+        ("sweep", f"{folder} (sweep.csv, sweep.png)"),
+        ("train it", f"mtl-train --config-dir {folder} --config-name best"),
     ]
-    return [f"{label:<10}{text}" for label, text in lines]
 
 
 def _counts(trials: Sequence[FrozenTrial]) -> str:
-    """How many ended in which way; those answered by an earlier one apart."""
+    """Numbers of trials by state, then of duplicates."""
     states = [trial.state for trial in trained(trials)]
-    words = [f"{states.count(s)} {s.name.lower()}" for s in TrialState if s in states]
+    text = ", ".join(f"{states.count(s)} {s.name.lower()}" for s in TrialState if s in states)
     equal = len(trials) - len(states)
-    return ", ".join(words) + (f"; {equal} more equal to earlier ones" if equal else "")
+    return text + (f"; {equal} more equal to earlier ones" if equal else "")

@@ -1,8 +1,8 @@
-"""Signs of life of a trial: who works on it, and whether they still do.
+"""Heartbeats of trials: which process works on a trial, and whether it still does.
 
-Whoever is responsible for a running trial (the sweep until its job begins, then the job) writes
-a mark into the study every few seconds. A trial whose mark has stood still for a while is lost:
-its process was killed or its machine is gone. No clocks are compared, only marks.
+The process responsible for a running trial (the sweep until the trial's job begins, then the job)
+writes a heartbeat into the study every few seconds. A trial whose heartbeat stops changing is
+lost: its process was killed or its machine is gone. Clocks of different machines are not compared.
 """
 
 import math
@@ -19,11 +19,11 @@ ALIVE = "alive"
 BEAT_S = 5.0
 
 
-def mark(beat: int, job: bool) -> dict[str, Any]:
-    """This process's sign of life.
+def heartbeat(beat: int, job: bool) -> dict[str, Any]:
+    """A heartbeat of this process.
 
     Args:
-        job: whether it is the trial's job, not the sweep on behalf of it.
+        job: whether it is the trial's job; otherwise it is the sweep on behalf of the trial.
     """
     pid = os.getpid()
     return {"host": socket.gethostname(), "pid": pid, "start": _start(pid), "beat": beat,
@@ -31,64 +31,63 @@ def mark(beat: int, job: bool) -> dict[str, Any]:
 
 
 def idle_heartbeat() -> dict[str, Any]:
-    """The mark of a trial whose job has ended well or waits for its next turn: of no process.
+    """The heartbeat of an idle trial, whose job has finished or is queued again.
 
-    It never counts as gone; a sweep that knows the trial keeps it alive.
+    It names no process and never goes stale: the sweep responsible for the trial replaces it.
     """
     return {"host": "", "pid": 0, "start": None, "beat": 0, "job": False}
 
 
 def _start(pid: int) -> str | None:
-    """When a process began, as the system counts; tells it from a later one of the same number."""
+    """The system's start time of a process, which distinguishes it from a later one of its id."""
     with suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     return None
 
 
-def process_is_gone(found: Mapping[str, Any] | None) -> bool:
-    """Whether the process of a mark was of this machine and has ended."""
-    if not found or found["host"] != socket.gethostname():
+def process_is_gone(beat: Mapping[str, Any] | None) -> bool:
+    """Whether the process of a heartbeat ran on this machine and has ended."""
+    if not beat or beat["host"] != socket.gethostname():
         return False
     try:
-        os.kill(found["pid"], 0)
+        os.kill(beat["pid"], 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
-    return found["start"] is not None and _start(found["pid"]) != found["start"]
+    return beat["start"] is not None and _start(beat["pid"]) != beat["start"]
 
 
 class StaleTrialDetector:
-    """Remembers when each trial's mark was last seen to change.
+    """Tracks when each trial's heartbeat was last seen to change.
 
     Args:
-        since: from when on marks could be seen at all, by the monotonic clock.
+        since: when heartbeats became readable, by the monotonic clock; silence before is void.
     """
 
     def __init__(self, grace_s: float, since: Callable[[], float] = lambda: -math.inf) -> None:
         self._grace, self._since = grace_s, since
         self._seen: dict[int, tuple[Any, float]] = {}
 
-    def is_lost(self, number: int, found: Mapping[str, Any] | None) -> bool:
-        """Whether nobody works on the running trial any more, by its latest mark."""
+    def is_lost(self, number: int, beat: Mapping[str, Any] | None) -> bool:
+        """Whether no process works on a running trial any more, by its latest heartbeat."""
         now = time.monotonic()
-        last, since = self._seen.get(number, (None, now))
-        if number not in self._seen or found != last:
-            since = now
-            self._seen[number] = found, since
-        return process_is_gone(found) or now - max(since, self._since()) > self._grace
+        if number not in self._seen or beat != self._seen[number][0]:
+            self._seen[number] = beat, now
+        silent_since = max(self._seen[number][1], self._since())
+        return process_is_gone(beat) or now - silent_since > self._grace
 
     def age(self, number: int) -> float:
-        """Seconds since the mark of a watched trial was seen to change."""
+        """Seconds since the heartbeat of a tracked trial was seen to change."""
         return time.monotonic() - self._seen[number][1]
 
     def forget(self, number: int) -> None:
-        """Begins anew with a trial that was taken up again."""
+        """Restarts the grace period of a trial that was resumed."""
         self._seen.pop(number, None)
 
 
 class HeartbeatThread:
-    """Calls ``write(beat)`` every few seconds from a thread of its own, at once to begin with."""
+    """Calls ``write(beat)`` at once, then every few seconds from its own thread."""
 
     def __init__(self, write: Callable[[int], None], every_s: float = BEAT_S) -> None:
         self._write, self._every = write, every_s
@@ -108,6 +107,5 @@ class HeartbeatThread:
         beat = 0
         while not self._ended.wait(self._every):
             beat += 1
-            # A beat that fails is missed; the next may come through.
-            with suppress(Exception):
+            with suppress(Exception):  # a missed beat is harmless: the next one may succeed
                 self._write(beat)

@@ -1,35 +1,35 @@
-"""A pruner for ``score.objective=keep``, which asks for the cheapest regime that keeps enough.
+"""Pruning: the pruner for ``score.objective=keep``, and how all pruners see a sweep's study.
 
-Optuna's pruners let the best performers go on. Here the best performers are not what is looked
-for: a cheap regime that keeps 99% must live beside dear ones that keep 103%, and a dear one is of
-no use once a cheaper one has kept enough.
+Optuna's pruners continue the best performers. ``keep`` looks for the cheapest regime that keeps
+enough: a cheap one that keeps 99% must survive beside costly ones that keep 103%, and a costly
+one is useless once a cheaper one has kept enough.
 """
 
 from optuna import Study
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import check_range
-from mtl_sharing.sweep.study.study import MADE_FOR, SAVED, is_reference
+from mtl_sharing.sweep.study.study import MADE_FOR, SAVED, SweepStudy, is_reference
+from mtl_sharing.sweep.study.views import performance_study
 
-# Costs of equal plans may differ by as much, from rounding.
+# Relative rounding error of the costs of equal plans.
 _EQUAL = 1e-9
 
 
 class KeepPruner(BasePruner):
     """Ends a trial that cannot win.
 
-    - Before it trains: its cost is known from its plan, and a complete trial that keeps enough
-      costs less. With ``score.clock=flops`` alone.
-    - While it trains: its performance lies too far below another's at the same evaluation. The
+    - Before it trains: a complete trial that keeps enough costs less. A trial's own cost follows
+      from its plan, with ``score.clock=flops`` only.
+    - While it trains: its performance is too far below another's at the same evaluation. The
       other is the reference, of which it must keep ``score.keep`` in the end, or a complete trial
-      that keeps enough at the same cost, which it must reach in the end. With f the share of the
-      training that is done, ``slack * (1 - f)`` of the other's performance may be lacking more.
+      that keeps enough at the same cost, which it must match in the end. At a fraction f of the
+      training, ``slack * (1 - f)`` of the other's performance may be missing in addition.
 
     Args:
-        slack: what a trial may still make up for. Of every split of the bundled suite, fully
-            trained, those that kept 99% in the end would have lived with 0.14, the others died
-            below 0.43.
+        slack: what a trial may still catch up. Of all splits of the bundled suite, fully trained,
+            those that kept 99% in the end needed at most 0.14, the others were below 0.43.
 
     Raises:
         UserError: a slack outside 0 to 1.
@@ -39,33 +39,34 @@ class KeepPruner(BasePruner):
         check_range("hydra.sweeper.pruner.slack", slack, 0, 1)
         self._slack = slack
 
-    def is_too_dear(self, study: Study, trial: FrozenTrial) -> bool:
+    def is_too_costly(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether a complete trial that keeps enough costs less."""
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return any(
             rival.values[0] > trial.user_attrs[SAVED] * (1 + _EQUAL)
-            for rival in _rivals(trial, complete)
+            for rival in _rivals(trial, _complete(study))
         )
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial ends here."""
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        rivals = _rivals(trial, complete)
-        if self.is_too_dear(study, trial):
+        if self.is_too_costly(study, trial):
             return True
-        references = [each for each in complete if is_reference(each)]
-        return any(self._lags(trial, each, _keep(study)) for each in references) or any(
-            self._lags(trial, rival, 1.0) for rival in rivals
-        )
+        complete, keep = _complete(study), _keep(study)
+        return any(
+            self._lags(trial, other, keep) for other in complete if is_reference(other)
+        ) or any(self._lags(trial, rival, 1.0) for rival in _rivals(trial, complete))
 
     def _lags(self, trial: FrozenTrial, other: FrozenTrial, share: float) -> bool:
-        """Whether it is too far below this share of the other's performance by now."""
+        """Whether the trial is too far below this share of the other's performance by now."""
         step, curve = trial.last_step, other.intermediate_values
-        # One that has come to its end is worth its result.
+        # A trial at its end is worth its result.
         if step is None or step not in curve or step == max(curve):
             return False
         least = share - self._slack * (1 - step / max(curve))
         return bool(trial.intermediate_values[step] < least * curve[step])
+
+
+def _complete(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def _keep(study: Study) -> float:
@@ -75,10 +76,36 @@ def _keep(study: Study) -> float:
 def _rivals(trial: FrozenTrial, complete: list[FrozenTrial]) -> list[FrozenTrial]:
     """The complete trials that keep enough and cost no more.
 
-    The objective of such a trial is what it saves, above 0; of others it is what they lack.
+    The objective of such a trial is the cost it saves, above 0. Of others it is what they lack.
     """
     saved = trial.user_attrs.get(SAVED)
     if saved is None:
         return []
     least = saved * (1 - _EQUAL)
-    return [each for each in complete if each.values and each.values[0] >= least]
+    return [rival for rival in complete if rival.values and rival.values[0] >= least]
+
+
+def should_prune(pruner: BasePruner, study: SweepStudy, number: int) -> bool:
+    """Whether the pruner ends a running trial, by performance whatever the objectives are.
+
+    Pruners see a copy of the study in memory. The attributes that they set there on the trial
+    (successive halving's rungs) are saved in the study.
+    """
+    if isinstance(pruner, NopPruner):
+        return False
+    if isinstance(pruner, KeepPruner):  # compares the values of its objective
+        return pruner.prune(study.copy(), study.trial(number))
+    trials = study.trials()
+    performances = performance_study(study.name, trials)
+    pruned = pruner.prune(performances, performances.get_trials(deepcopy=False)[number])
+    after = performances.get_trials(deepcopy=False)[number].system_attrs
+    before = trials[number].system_attrs
+    study.set_system_attrs(number, {k: v for k, v in after.items() if before.get(k) != v})
+    return pruned
+
+
+def is_too_costly(pruner: BasePruner, study: SweepStudy, number: int) -> bool:
+    """Whether the pruner ends a trial before it trains, by its cost alone."""
+    if not isinstance(pruner, KeepPruner):
+        return False
+    return pruner.is_too_costly(study.copy(), study.trial(number))

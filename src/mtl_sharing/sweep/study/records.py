@@ -1,4 +1,4 @@
-"""What a sweep leaves: sweep.csv, best.yaml, and the choice of the best."""
+"""Records of a sweep: sweep.csv, best.yaml, and the choice of the best trial."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.sweep.study.study import (
-    FIGURES,
+    METRICS,
     REASON,
     REGIME,
     SAME_AS,
@@ -24,66 +24,64 @@ TABLE, BEST = "sweep.csv", "best.yaml"
 Row = dict[str, Any]
 
 
-def rows(book: SweepStudy, objectives: Sequence[str]) -> list[Row]:
+def rows(study: SweepStudy, objectives: Sequence[str]) -> list[Row]:
     """A row for each trial, in the order of their numbers."""
-    return [_row(trial, objectives, book.folder) for trial in book.trials()]
+    return [_row(trial, objectives, study.folder) for trial in study.trials()]
 
 
 def _row(trial: FrozenTrial, objectives: Sequence[str], folder: Path) -> Row:
-    attributes = trial.user_attrs
+    attributes, reports = trial.user_attrs, trial.intermediate_values
     values = trial.values if trial.state == TrialState.COMPLETE else [None] * len(objectives)
     same = attributes.get(SAME_AS)
     row: Row = {"trial": trial.number, "state": trial.state.name}
     row |= {"regime": attributes.get(REGIME), **trial.params}
     row |= {f"objective/{name}": value for name, value in zip(objectives, values, strict=True)}
-    row |= attributes.get(FIGURES) or {}
-    row["evaluations"] = len(trial.intermediate_values)
-    row["last_report"] = trial.intermediate_values.get(max(trial.intermediate_values, default=0))
+    row |= attributes.get(METRICS) or {}
+    row |= {"evaluations": len(reports), "last_report": reports.get(max(reports, default=0))}
     row |= {"seconds": attributes.get(SECONDS), "same_as": same}
     row |= {"reason": attributes.get(REASON)}
     return row | {"folder": str(folder / str(trial.number if same is None else same))}
 
 
-def write_table(book: SweepStudy, objectives: Sequence[str]) -> None:
+def write_table(study: SweepStudy, objectives: Sequence[str]) -> None:
     """Replaces sweep.csv."""
-    with book.alone():  # another sweep on this study writes the same file
-        table = pd.DataFrame(rows(book, objectives))
+    with study.exclusive():  # another sweep on this study writes the same file
+        table = pd.DataFrame(rows(study, objectives))
         for name in ("trial", "same_as", "evaluations", "parameters"):
             if name in table:
                 table[name] = table[name].astype("Int64")
-        replace_text(book.folder / TABLE, table.to_csv(index=False))
+        replace_text(study.folder / TABLE, table.to_csv(index=False))
 
 
-def best_trial(book: SweepStudy) -> FrozenTrial | None:
-    """The best complete trial: of several objectives the best performance on the Pareto front."""
-    complete = [t for t in trained(book.trials()) if t.state == TrialState.COMPLETE]
+def best_trial(study: SweepStudy) -> FrozenTrial | None:
+    """The best complete trial; of several objectives the best performance on the Pareto front."""
+    complete = [t for t in trained(study.trials()) if t.state == TrialState.COMPLETE]
     if not complete:
         return None
-    if len(book.study.directions) == 1:
-        return max(complete, key=lambda trial: rank(trial, book.study.direction))
-    front = {trial.number for trial in book.study.best_trials}
+    if len(study.directions) == 1:
+        return max(complete, key=lambda trial: rank(trial, study.directions[0]))
+    front = {trial.number for trial in study.pareto_front()}
     return max(
         (trial for trial in complete if trial.number in front),
-        key=lambda trial: trial.user_attrs[FIGURES]["performance"],
+        key=lambda trial: trial.user_attrs[METRICS]["performance"],
     )
 
 
 def rank(trial: FrozenTrial, direction: StudyDirection) -> tuple[float, float, int]:
-    """Higher for the better of two complete trials; of equal ones the better performer."""
-    performance = trial.user_attrs[FIGURES]["performance"]
-    # Without the rounding errors of equal costs.
-    value = float(f"{trial.values[0]:.9g}")
+    """A sort key, higher for the better of two complete trials; performance breaks ties."""
+    performance = trial.user_attrs[METRICS]["performance"]
+    value = float(f"{trial.values[0]:.9g}")  # without the rounding errors of equal costs
     return value if direction == StudyDirection.MAXIMIZE else -value, performance, -trial.number
 
 
-def write_best(book: SweepStudy, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+def write_best(study: SweepStudy, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Replaces best.yaml, a config that trains the best trial's regime.
 
     Args:
         content: the config, from :meth:`ConfigComposer.standalone_config`.
         facts: comment lines, by label.
     """
-    head = [f"# mtl-train --config-dir {book.folder} --config-name best"]
+    head = [f"# mtl-train --config-dir {study.folder} --config-name best"]
     head += [f"# {label}: {text}" for label, text in facts.items()]
     body = OmegaConf.to_yaml(OmegaConf.create(dict(content)))
-    replace_text(book.folder / BEST, "\n".join([*head, body]))
+    replace_text(study.folder / BEST, "\n".join([*head, body]))

@@ -1,4 +1,4 @@
-"""Where a study lies: SQLite in the sweep's folder, or a database that may go away for a while."""
+"""The storage of a study, and retries while its database does not respond."""
 
 import logging
 import time
@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -31,100 +31,106 @@ log = logging.getLogger(__name__)
 
 STUDY_FILE = "study.db"
 WHERE = "hydra.sweeper.storage"
-# How long a first answer is waited for, and one in the middle of a sweep.
+# Retry window of the first connection, and of every later operation.
 FIRST_S, LATER_S = 8.0, 300.0
-# Of PostgreSQL: until a connection stands, and until one that says nothing is given up.
-_CONNECT_S, _SILENT_S = 5, 10
+# PostgreSQL's timeouts: of connecting, and of a connection without traffic.
+CONNECT_S, SILENT_S = 5, 10
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _ALLOWED = "the URL of a database that runs and lets this user in, or null for SQLite"
 _FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-_PASSING = (OperationalError, InterfaceError, InternalError, IntegrityError, PoolTimeout)
-_patience: ContextVar[float] = ContextVar("patience", default=LATER_S)
-_inside: ContextVar[bool] = ContextVar("inside", default=False)
+_TRANSIENT = (OperationalError, InterfaceError, InternalError, IntegrityError, PoolTimeout)
+_window: ContextVar[float] = ContextVar("window", default=LATER_S)
+_retrying: ContextVar[bool] = ContextVar("retrying", default=False)
 Result = TypeVar("Result")
+Method = TypeVar("Method", bound=Callable[..., Any])
 _back = float("-inf")
 
 
 def back_since() -> float:
-    """When a database last answered again, by the monotonic clock: silence before says nothing."""
+    """When a database last came back, by the monotonic clock; silence before means nothing."""
     return _back
 
 
 class DatabaseGone(UserError):
-    """A database does not answer, also not after some time."""
+    """The database did not respond within the retry window."""
 
 
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, DatabaseGone)
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """How long this thread waits inside for a database that does not answer."""
-    token = _patience.set(seconds)
+def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    token = variable.set(value)
     try:
         yield
     finally:
-        _patience.reset(token)
+        variable.reset(token)
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Sets this thread's retry window within the block."""
+    with _set(_window, seconds):
+        yield
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
-    """The storage of a sweep in ``folder``, the same object for the same place.
-
-    It waits for a database that goes away for a while, as long as :func:`patience` says.
+    """Opens the storage of the sweep in ``folder``; the same object for the same location.
 
     Raises:
-        UserError: it cannot be reached, also not after some seconds; never with its URL.
+        UserError: it cannot be reached within some seconds. The message never shows its URL.
     """
     return _open(url or f"sqlite:///{folder.resolve() / STUDY_FILE}")
 
 
 @lru_cache(maxsize=4)
 def _open(url: str) -> BaseStorage:
-    place = place_of(url)
-    # Optuna's own lines would say the URL's host and every trial's number once more.
+    location = location_of(url)
+    # Optuna's log would show the URL's host, and repeat each trial's number.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    arguments = engine_arguments(url)
+    connect = partial(RDBStorage, url, engine_kwargs=engine_arguments(url))
     try:
-        # Two first starts at once may meet while they create the tables: the second finds them.
-        made = patiently(
-            lambda: PatientStorage(url, engine_kwargs=arguments), place, FIRST_S, lambda error: True
-        )
-        # With optuna's own memory of trials that have ended, which are read often.
-        return get_storage(made)
+        # Every error is retried: of two sweeps that create the tables at once one fails.
+        storage = patiently(connect, location, FIRST_S, lambda error: True)
     except (ImportError, NoSuchModuleError) as error:
-        found = f"{place}, without a driver for it ({error})"
+        found = f"{location}, without a driver for it ({error})"
         raise UserError(WHERE, found, "pip install 'mtl-sharing[postgres]'") from None
     except RuntimeError as error:
-        raise UserError(WHERE, f"{place}: {error}", "a study of this version of optuna") from None
+        raise UserError(
+            WHERE, f"{location}: {error}", "a study of this version of optuna"
+        ) from None
+    return get_storage(storage)  # caches finished trials, which are read often
 
 
 def engine_arguments(url: str | URL) -> dict[str, Any]:
-    """How long one attempt waits: for SQLite's lock, or for a host that says nothing."""
+    """SQLAlchemy's arguments: timeouts of SQLite's lock, or of an unresponsive host."""
     driver = make_url(url).drivername
     if driver.startswith("sqlite"):
         return {"connect_args": {"timeout": 60}}
     if driver not in ("postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
         return {"pool_pre_ping": True}
-    waits = {
-        "connect_timeout": _CONNECT_S,
-        "tcp_user_timeout": 1000 * _SILENT_S,
-        "keepalives_idle": _SILENT_S,
+    timeouts = {
+        "connect_timeout": CONNECT_S,
+        "tcp_user_timeout": 1000 * SILENT_S,
+        "keepalives_idle": SILENT_S,
         "keepalives_interval": 2,
         "keepalives_count": 3,
     }
-    return {"pool_pre_ping": True, "connect_args": waits}
+    return {"pool_pre_ping": True, "connect_args": timeouts}
 
 
-def place_of(url: str | URL) -> str:
-    """The URL without user, password and options.
+def location_of(url: str | URL | None) -> str:
+    """The database's URL without user, password and options; the file's name for SQLite's default.
 
     Raises:
         UserError: it is no URL.
     """
+    if url is None:
+        return STUDY_FILE
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # Not the error's own words: they quote what could not be read.
+        # The error's own message would quote the URL.
         raise UserError(WHERE, "no URL of a database", _FORMS) from None
     if "@" in (parsed.host or ""):
         raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
@@ -134,41 +140,48 @@ def place_of(url: str | URL) -> str:
     return bare.render_as_string()
 
 
+def is_transient(error: BaseException | None) -> bool:
+    """Whether a database's error may be over in a moment."""
+    if isinstance(error, StorageInternalError):
+        return is_transient(error.__cause__)
+    return isinstance(error, _TRANSIENT) or bool(getattr(error, "connection_invalidated", False))
+
+
 def patiently(
     work: Callable[[], Result],
-    place: str,
+    location: str,
     seconds: float | None = None,
-    again: Callable[[BaseException], bool] | None = None,
+    retries: Callable[[BaseException], bool] = is_transient,
 ) -> Result:
-    """Does ``work``, again after pauses while the database does not answer.
+    """Calls ``work``, and repeats it after pauses while the database does not respond.
 
     Args:
-        place: the database, in words that may be shown.
-        seconds: how long; None is as long as :func:`patience` says.
-        again: whether an error of the database's is one to wait after; None is :func:`passes`.
+        location: the database as messages show it.
+        seconds: the retry window; None is that of :func:`patience`.
+        retries: whether an error of the database is one to retry after.
 
     Raises:
-        DatabaseGone: it does not answer at all.
+        DatabaseGone: the database did not respond within the retry window.
     """
-    wait, pause = _patience.get() if seconds is None else seconds, _FIRST_PAUSE_S
-    end, paused, told = time.monotonic() + wait, 0.0, False
+    if _retrying.get():
+        return work()  # nested calls are not retried: the outermost repeats the whole transaction
+    window, pause = _window.get() if seconds is None else seconds, _FIRST_PAUSE_S
+    end, paused = time.monotonic() + window, 0.0
     while True:
         try:
-            result = _without_warnings(work)
+            result = _attempt(work)
         except (SQLAlchemyError, StorageInternalError) as error:
-            if not (again or passes)(error):
+            if not retries(error):
                 raise
-            # By the clock, since an attempt may take its time, and by the pauses.
-            left = min(end - time.monotonic(), wait - paused)
+            # Counts pauses too, so that a test may skip them.
+            left = min(end - time.monotonic(), window - paused)
             if left <= 0:
-                found = f"{place}: {_reason(error)}"
-                raise DatabaseGone(WHERE, found, _ALLOWED) from None
-            if not told:
-                log.warning("%s: %s; waiting for it", place, _reason(error))
-            told = True
+                raise DatabaseGone(WHERE, f"{location}: {_reason(error)}", _ALLOWED) from None
+            if not paused:
+                log.warning("%s: %s; waiting for it", location, _reason(error))
         else:
-            if told:
-                log.warning("%s answers again", place)
+            if paused:
+                log.warning("%s responds again", location)
                 global _back
                 _back = time.monotonic()
             return result
@@ -176,58 +189,24 @@ def patiently(
         paused, pause = paused + min(pause, left), min(2 * pause, _LONGEST_PAUSE_S)
 
 
-def _without_warnings(work: Callable[[], Result]) -> Result:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of features that optuna calls experimental
+def _attempt(work: Callable[[], Result]) -> Result:
+    with warnings.catch_warnings(), _set(_retrying, True):
+        warnings.simplefilter("ignore")  # Optuna's, of experimental features
         return work()
 
 
-def passes(error: BaseException | None) -> bool:
-    """Whether an error of the database's may be over in a moment."""
-    if isinstance(error, StorageInternalError):
-        return passes(error.__cause__)
-    return isinstance(error, _PASSING) or bool(getattr(error, "connection_invalidated", False))
+def patient(method: Method) -> Method:
+    """Decorates a method that uses the database at ``self.location``: it runs :func:`patiently`."""
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **named: Any) -> Any:
+        return patiently(partial(method, self, *args, **named), self.location)
+
+    return cast(Method, call)
 
 
 def _reason(error: BaseException) -> str:
-    """The database's own words, in one line."""
+    """The database's own message, in one line."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    words = str(getattr(cause, "orig", None) or cause or error)
-    return " ".join(words.split())[:300]
-
-
-class PatientStorage(RDBStorage):
-    """Optuna's storage, each of whose operations waits for a database that does not answer.
-
-    Operations are transactions, so one that failed is done again from its beginning. Where only
-    the answer was lost it is done twice: a mark or report is written again, and a new trial is
-    asked for again, whose first one ends as lost.
-    """
-
-
-def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(method)
-    def call(self: PatientStorage, *args: Any, **named: Any) -> Any:
-        def work() -> Any:
-            token = _inside.set(True)
-            try:
-                return method(self, *args, **named)
-            finally:
-                _inside.reset(token)
-
-        # What an operation calls itself does not wait on its own.
-        return work() if _inside.get() else patiently(work, place_of(self.url))
-
-    return call
-
-
-_OPERATIONS = BaseStorage.__abstractmethods__ | {
-    "get_trial_id_from_study_id_trial_number",
-    # What optuna's cache over a storage calls.
-    "_create_new_trial",
-    "_set_trial_param",
-    "_get_best_trial_id",
-    "_get_trials",
-}
-for _name in sorted(_OPERATIONS):
-    setattr(PatientStorage, _name, _patient(getattr(RDBStorage, _name)))
+    message = str(getattr(cause, "orig", None) or cause or error)
+    return " ".join(message.split())[:300]

@@ -1,21 +1,27 @@
-"""The study of a sweep: its trials, what it was made for, and how two sweeps share it."""
+"""The study of a sweep: its trials, the settings it was made for, and sharing it among sweeps."""
 
-import fcntl
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra.utils import instantiate
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
@@ -23,24 +29,35 @@ from sqlalchemy.exc import NoSuchModuleError
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import PRUNERS, SAMPLERS, SweeperConfig
-from mtl_sharing.sweep.space.space import Point
-from mtl_sharing.sweep.study.heartbeat import ALIVE, mark
+from mtl_sharing.sweep.space.space import Point, Suggest
+from mtl_sharing.sweep.study.heartbeat import ALIVE, heartbeat
 from mtl_sharing.sweep.study.storage import (
     STUDY_FILE,
     engine_arguments,
+    location_of,
     open_storage,
+    patient,
     patiently,
-    place_of,
 )
-from mtl_sharing.sweep.study.views import REFERENCE, drawn_study
+from mtl_sharing.sweep.study.views import REFERENCE, sampler_study
+from mtl_sharing.utils.locks import exclusive
+from mtl_sharing.utils.nested import flatten
 
 log = logging.getLogger(__name__)
+
+# Attributes of studies and trials as databases hold them: never rename the strings.
+MADE_FOR = "made for"
+SAME_AS, IDENTITY, REASON = "same as", "identity", "reason"
+OVERRIDES, REGIME, ATTEMPTS = "overrides", "regime", "attempts"
+METRICS, SECONDS = "figures", "seconds"
+SAVED = "saved"
+"""The cost that the regime saves by the score's ratios, where it is known before training."""
 
 
 def known_trials(
     options: SweeperConfig, folder: Path, made_for: Mapping[str, Any]
 ) -> list[FrozenTrial]:
-    """The trials of the study as it stands; none where there is no study. Writes nothing.
+    """Reads the trials of a study, none where there is no study, and writes nothing.
 
     Raises:
         UserError: the study was made for another sweep, or cannot be reached.
@@ -49,242 +66,306 @@ def known_trials(
         return []
     if options.storage is not None and not _has_studies(options.storage):
         return []
-    storage = open_storage(options.storage, folder)
-    place = STUDY_FILE if options.storage is None else place_of(options.storage)
-    studies = {s.study_name: s for s in patiently(storage.get_all_studies, place)}
-    name = str(options.study_name)
-    if name not in studies:
-        return []
-    found = storage.get_study_user_attrs(studies[name]._study_id).get(MADE_FOR)
-    if found is not None:
-        check_made_for(name, found, dict(made_for))
-    return storage.get_all_trials(studies[name]._study_id, deepcopy=False)
+    storage, name = open_storage(options.storage, folder), str(options.study_name)
+
+    def read() -> list[FrozenTrial]:
+        if name not in optuna.get_all_study_names(storage=storage):
+            return []
+        study = optuna.load_study(study_name=name, storage=storage)
+        if MADE_FOR in study.user_attrs:
+            check_made_for(name, study.user_attrs[MADE_FOR], made_for)
+        return study.get_trials(deepcopy=False)
+
+    return patiently(read, location_of(options.storage))
 
 
 def _has_studies(url: str) -> bool:
-    """Whether a database has optuna's tables, which merely opening a storage would make."""
+    """Whether a database has Optuna's tables, which opening a storage would create."""
 
     def look() -> bool:
         parsed = make_url(url)
         if parsed.drivername.startswith("sqlite") and not Path(parsed.database or "").is_file():
-            return False  # looking for tables would make the file
+            return False  # looking for tables would create the file
         engine = create_engine(parsed, **engine_arguments(parsed))
         try:
             return inspect(engine).has_table("studies")
         finally:
             engine.dispose()
 
-    place = place_of(url)
+    location = location_of(url)
     try:
-        return patiently(look, place)
+        return patiently(look, location)
     except (ImportError, NoSuchModuleError):
-        return True  # opening it says what is missing
-
-
-MADE_FOR = "made for"
-# Where optuna looks for parameters that are not to be drawn.
-_FIXED = "fixed_params"
-SAME_AS, IDENTITY, REASON = "same as", "identity", "reason"
-OVERRIDES, REGIME, ATTEMPTS = "overrides", "regime", "attempts"
-FIGURES, SECONDS = "figures", "seconds"
-# What the regime saves, by the score's ratios, where that is known before it trains.
-SAVED = "saved"
+        return True  # opening it names the missing package
 
 
 def make_pruner(options: SweeperConfig) -> BasePruner:
     """The config's pruner.
 
     Raises:
-        UserError: an argument that it does not take.
+        UserError: an argument that the pruner does not take.
     """
-    made: BasePruner = _made("hydra.sweeper.pruner", options.pruner, PRUNERS, {})
-    return made
+    pruner: BasePruner = _instantiate("hydra.sweeper.pruner", options.pruner, PRUNERS, {})
+    return pruner
 
 
 def make_sampler(options: SweeperConfig, number: int) -> BaseSampler:
-    """The config's sampler for the trial of this number.
+    """The config's sampler for the trial ``number``.
 
-    A sampler with a seed is made anew for every trial, so that a sweep that was stopped goes on
-    with the draws it would have made.
+    A seeded sampler is made anew for each trial, so that a resumed sweep draws what an
+    uninterrupted one would have drawn.
 
     Raises:
-        UserError: an argument that it does not take.
+        UserError: an argument that the sampler does not take.
     """
     if is_grid(options):
-        return RandomSampler(seed=0)  # never asked: a grid's trials have all their values
+        return RandomSampler(seed=0)  # never used: a grid's trials start with all their values
     target, seed = str(options.sampler["_target_"]), options.sampler.get("seed")
-    # A sequence stays one only with its own seed.
-    given = {} if seed is None or target.endswith("QMCSampler") else {"seed": seed + number}
-    made: BaseSampler = _made("hydra.sweeper.sampler", options.sampler, SAMPLERS, given)
-    return made
+    # A quasi-random sequence needs one seed throughout.
+    seeded = {} if seed is None or target.endswith("QMCSampler") else {"seed": seed + number}
+    sampler: BaseSampler = _instantiate("hydra.sweeper.sampler", options.sampler, SAMPLERS, seeded)
+    return sampler
 
 
 def is_grid(options: SweeperConfig) -> bool:
-    """Whether every point is to be visited, in order."""
+    """Whether the sweep visits every point, in order."""
     return str(options.sampler.get("_target_", "")).endswith(("GridSampler", "BruteForceSampler"))
 
 
-def _made(where: str, config: Any, allowed: tuple[str, ...], given: dict[str, Any]) -> Any:
-    # What is null is left to optuna's own default.
-    arguments = {name: value for name, value in config.items() if value is not None} | given
+def _instantiate(where: str, config: Any, allowed: tuple[str, ...], extra: dict[str, Any]) -> Any:
+    # An argument that is null keeps Optuna's own default.
+    arguments = {name: value for name, value in config.items() if value is not None} | extra
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # optuna's of what it calls experimental
+            warnings.simplefilter("ignore")  # Optuna's, of experimental features
             return instantiate(arguments, _execution_whitelist_=allowed)
     except Exception as error:
-        cause = error.__cause__ or error
-        words = str(cause).splitlines()[0]
-        raise UserError(where, f"{config.get('_target_')}: {words}", "what optuna takes") from None
+        message = str(error.__cause__ or error).splitlines()[0]
+        found = f"{config.get('_target_')}: {message}"
+        raise UserError(where, found, "what optuna takes") from None
 
 
 @dataclass(frozen=True)
 class SweepStudy:
-    """A study with the sweep's own conventions over it.
+    """The only access to a sweep's study; retries while its database does not respond.
+
+    Where only the response to an operation was lost, it is done twice: an attribute or a report
+    is written again, and of two new trials the first is resumed once it counts as lost.
 
     Attributes:
-        folder: the sweep's; a trial's number is the name of its folder in it.
+        folder: the sweep's folder; a trial's folder in it is named by the trial's number.
+        location: the database as messages show it.
     """
 
     study: optuna.Study
     storage: BaseStorage
     folder: Path
+    location: str
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.study_name
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """The direction of each objective."""
+        return self.study.directions
 
     @cached_property
-    def study_id(self) -> int:
-        """Of the study in its storage."""
-        return self.storage.get_study_id_from_name(self.study.study_name)
-
-    def trials(self) -> list[FrozenTrial]:
-        """All trials as they stand, in the order of their numbers."""
-        return self.storage.get_all_trials(self.study_id, deepcopy=False)
-
-    def trial(self, number: int) -> FrozenTrial:
-        """One trial as it stands."""
-        return self.storage.get_trial(self._id(number))
+    def _study_id(self) -> int:
+        return self.storage.get_study_id_from_name(self.name)
 
     def _id(self, number: int) -> int:
-        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+    @patient
+    def trials(self) -> list[FrozenTrial]:
+        """All trials in their current state, in the order of their numbers."""
+        return self.storage.get_all_trials(self._study_id, deepcopy=False)
+
+    @patient
+    def trial(self, number: int) -> FrozenTrial:
+        """One trial in its current state."""
+        return self.storage.get_trial(self._id(number))
+
+    @patient
+    def pareto_front(self) -> list[FrozenTrial]:
+        """The complete trials that no other dominates."""
+        return self.study.best_trials
+
+    @patient
+    def copy(self) -> optuna.Study:
+        """A copy in memory, to read without the database."""
+        copy = optuna.create_study(study_name=self.name, directions=self.directions)
+        for name, value in self.study.user_attrs.items():
+            copy.set_user_attr(name, value)
+        copy.add_trials(self.trials())
+        return copy
 
     @contextmanager
-    def alone(self, what: str = "") -> Iterator[None]:
-        """No other sweep in this folder asks for or takes up a trial meanwhile.
+    def exclusive(self, purpose: str = "") -> Iterator[None]:
+        """Keeps other sweeps in this folder from adding or claiming trials within the block.
 
         Args:
-            what: another thing that only one sweep may do at a time.
+            purpose: another thing that only one sweep may do at a time.
         """
-        with _alone(self.folder, what):
+        with _exclusive(self.folder, purpose):
             yield
 
-    def ask(self, sampler: BaseSampler, fixed: Point | None = None, **facts: Any) -> Trial:
-        """A new trial, made at once with a sign of life and all that decides what it will be.
+    @patient
+    def add_trial(
+        self,
+        attributes: Mapping[str, Any],
+        point: Point | None = None,
+        distributions: Mapping[str, BaseDistribution] | None = None,
+    ) -> int:
+        """Adds a running trial with its first heartbeat, and returns its number.
+
+        This is one transaction. ``Study.enqueue_trial`` followed by ``ask`` are two, and a sweep
+        killed between them would leave a waiting trial.
 
         Args:
-            fixed: its parameters, where no sampler draws them.
+            point: its parameters, where no sampler draws them.
+            distributions: of the parameters in ``point``.
         """
-        # As optuna.Study.ask, which would leave a moment in which the trial says nothing of itself.
-        made = create_trial(
+        trial = create_trial(
             state=TrialState.RUNNING,
-            user_attrs={ALIVE: mark(0, job=False), **facts},
-            system_attrs={} if fixed is None else {_FIXED: dict(fixed)},
+            params=point,
+            distributions=None if distributions is None else dict(distributions),
+            user_attrs={ALIVE: heartbeat(0, job=False), **attributes},
         )
-        trial_id = self.storage.create_new_trial(self.study_id, made)
-        return self.open(trial_id, sampler)
+        return self.storage.get_trial(self.storage.create_new_trial(self._study_id, trial)).number
 
-    def open(self, trial_id: int, sampler: BaseSampler) -> Trial:
-        """A running trial, to draw its parameters, or to read those it has drawn already."""
-        return Trial(drawn_study(self.study.study_name, self.storage, sampler), trial_id)
+    @patient
+    def draw(self, number: int, options: SweeperConfig, draw: Callable[[Suggest], Point]) -> Point:
+        """Draws a running trial's parameters; those that it has already stay.
 
-    def note(self, number: int, **facts: Any) -> None:
-        """Writes facts to a running trial; those of an ended one stay."""
+        Args:
+            draw: calls ``suggest(name, distribution)`` for each parameter of the point.
+        """
+        study = sampler_study(self.name, self.storage, make_sampler(options, number))
+        return draw(partial(_suggest, Trial(study, self._id(number))))
+
+    @patient
+    def set_attrs(self, number: int, **attributes: Any) -> bool:
+        """Sets attributes of a running trial; False where the trial has ended."""
         try:
-            for name, value in facts.items():
+            for name, value in attributes.items():
                 self.storage.set_trial_user_attr(self._id(number), name, value)
         except UpdateFinishedTrialError:
-            log.debug("trial %d has ended already", number)
+            return False
+        return True
 
-    def report(self, number: int, step: int, value: float) -> None:
-        """Adds a value that the pruner sees."""
-        self.storage.set_trial_intermediate_value(self._id(number), step, value)
+    @patient
+    def set_system_attrs(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Sets attributes that Optuna's pruners keep with a running trial."""
+        for name, value in attributes.items():
+            self.storage.set_trial_system_attr(self._id(number), name, value)
 
+    @patient
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Adds an intermediate value for pruners; False where the trial has ended."""
+        try:
+            self.storage.set_trial_intermediate_value(self._id(number), step, value)
+        except UpdateFinishedTrialError:
+            return False
+        return True
+
+    @patient
     def tell(self, number: int, state: TrialState, values: list[float] | None) -> None:
         """Ends a trial, unless another process has done so."""
-        with suppress(UpdateFinishedTrialError):  # in between
+        try:
             self.study.tell(number, values, state, skip_if_finished=True)
+        except UpdateFinishedTrialError:
+            log.debug("trial %d was ended by another process meanwhile", number)
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    suggest: Any = trial.suggest_float
+    if isinstance(distribution, IntDistribution):
+        suggest = trial.suggest_int
+    bounds = distribution.low, distribution.high
+    return suggest(name, *bounds, step=distribution.step, log=distribution.log)
 
 
 def open_study(
-    storage: BaseStorage, name: str, folder: Path, directions: list[str], made_for: dict[str, Any]
+    options: SweeperConfig, folder: Path, directions: list[str], made_for: Mapping[str, Any]
 ) -> SweepStudy:
-    """The study ``name``, made where there is none yet.
+    """Opens the study of the sweep in ``folder``, and creates it where there is none yet.
 
     Raises:
-        UserError: it was made for another space, other objectives or settings, or works in
-            another folder.
+        UserError: it was made for another space, other objectives or settings, or for another
+            folder.
     """
-    with _alone(folder):  # two first starts: the second finds what the first has made
+    folder.mkdir(parents=True, exist_ok=True)
+    storage, name = open_storage(options.storage, folder), str(options.study_name)
+
+    def make() -> optuna.Study:
         study = optuna.create_study(
             storage=storage, study_name=name, directions=directions, load_if_exists=True  # type: ignore[arg-type]
         )  # fmt: skip
-        found = study.user_attrs.get(MADE_FOR)
-        if found is None:
+        if MADE_FOR in study.user_attrs:
+            check_made_for(name, study.user_attrs[MADE_FOR], made_for)
+        else:
             _check_unused(name, study, folder)
             study.set_user_attr(MADE_FOR, made_for)
-        else:
-            check_made_for(name, found, made_for)
-    return SweepStudy(study, storage, folder)
+        return study
+
+    location = location_of(options.storage)
+    with _exclusive(folder):  # of two first starts the second finds the first's study
+        return SweepStudy(patiently(make, location), storage, folder, location)
+
+
+def load_study(options: SweeperConfig, folder: Path) -> SweepStudy:
+    """Loads the study of the sweep in ``folder``, which exists."""
+    storage, location = open_storage(options.storage, folder), location_of(options.storage)
+    load = partial(optuna.load_study, study_name=str(options.study_name), storage=storage)
+    return SweepStudy(patiently(load, location), storage, folder, location)
 
 
 @contextmanager
-def _alone(folder: Path, what: str = "") -> Iterator[None]:
-    with (folder / f".{what}lock").open("w") as file:
+def _exclusive(folder: Path, purpose: str = "") -> Iterator[None]:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            stack.enter_context(exclusive(folder / f".{purpose}lock"))
         except OSError:
             log.debug("this file system has no locks")
         yield
 
 
 def _check_unused(name: str, study: optuna.Study, folder: Path) -> None:
-    """Raises UserError where study or folder have trials that this project's sweep did not make."""
+    """Raises UserError where study or folder have trials of something else than this sweep."""
     if study.get_trials(deepcopy=False):
         found = f"{name}, a study with trials that no sweep of mtl-sharing has made"
         raise UserError("hydra.sweeper.study_name", found, "a name that no other study has")
     used = sorted(path.name for path in folder.glob("[0-9]*"))
     if used:
-        found = f"{folder}, with trials that this study does not know ({used[0]})"
+        found = f"{folder}, with trials that are not in this study ({used[0]})"
         raise UserError("hydra.sweep.dir", found, "the folder of this study, or a new one")
 
 
-def is_reference(trial: FrozenTrial | Trial) -> bool:
+def is_reference(trial: FrozenTrial) -> bool:
     """Whether it is the trial of separate models."""
     return REFERENCE in trial.user_attrs
 
 
 def trained(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that are trained themselves: they are no answer by an earlier one that is equal."""
+    """The trials that are trained themselves, without duplicates of earlier ones."""
     return [trial for trial in trials if SAME_AS not in trial.user_attrs]
 
 
-def drawn_point(trial: FrozenTrial) -> Point:
-    """The parameters of a trial, those that it was made with before any was drawn."""
-    return dict(trial.system_attrs.get(_FIXED, trial.params))
-
-
-def check_made_for(name: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises UserError where a study was made for something else than is wanted."""
-    old, new = _flat(found), _flat(wanted)
-    differ = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+def check_made_for(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raises UserError where a study was made for other settings."""
+    before, now = dict(flatten(old)), dict(flatten(new))
+    differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differ:
-        told = "; ".join(f"{key} {old.get(key)}, not {new.get(key)}" for key in differ[:3])
+        changes = "; ".join(f"{key} {before.get(key)}, not {now.get(key)}" for key in differ[:3])
         more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
         raise UserError(
-            "hydra.sweeper.study_name", f"{name}, a study made with {told}{more}",
+            "hydra.sweeper.study_name", f"{name}, a study made with {changes}{more}",
             "the settings it was made with, or another name: hydra.sweeper.study_name=NAME",
         )  # fmt: skip
-
-
-def _flat(node: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(node, dict) and node:
-        inner = (_flat(value, f"{path}.{key}" if path else str(key)) for key, value in node.items())
-        return {key: value for each in inner for key, value in each.items()}
-    return {path: node}
