@@ -181,7 +181,8 @@ def draw_history(
     handles = []
     for number, (state, points) in enumerate(trials.items()):
         style = _numbered_style(number)
-        axes.scatter(*zip(*points, strict=True), s=22, c=style.colour, marker=style.mark, zorder=3)
+        numbers, values = zip(*points, strict=True)
+        axes.scatter(numbers, values, s=22, c=style.colour, marker=style.mark, zorder=3)
         handles.append(entry(state, style, line=False))
     if best:
         axes.step(*zip(*best, strict=True), where="post", color="#777777", lw=1.2)

@@ -128,7 +128,8 @@ def draw_split(
     for state, (colour, label) in _STATES.items():
         points = [point[:2] for point in data if point[2] == state]
         if points:
-            axes.scatter(*zip(*points, strict=True), c=colour, label=label, alpha=0.8)
+            splits, values = zip(*points, strict=True)
+            axes.scatter(splits, values, c=colour, label=label, alpha=0.8)
     if data:
         axes.legend(loc="lower left")
     else:
