@@ -31,7 +31,7 @@ from mtl_sharing.run_folder.layout import (
     RESULT,
     TOKENIZER,
 )
-from mtl_sharing.run_folder.results import Result, read_object
+from mtl_sharing.run_folder.results import SCHEMA, Result, read_object
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, performance_of
 from mtl_sharing.utils.files import replace_json
 from mtl_sharing.utils.locks import Locked
@@ -206,7 +206,8 @@ def keep_own_baseline(run_spec: RunSpec, key: str, folder: Path, result: Result)
         with making(cached, wait=False):
             if read_baseline(cached) is None:
                 provenance = read_object(folder / BASELINE_START)["made_from"]
-                replace_json(cached / RESULT, result)
+                head = {"schema": SCHEMA, "seed": run_spec.config.seed}
+                replace_json(cached / RESULT, head | result)
                 keep_baseline(cached, provenance, int(run_spec.config.cache.max_gb * 1e9))
     except Locked:
         pass  # another process trains the same

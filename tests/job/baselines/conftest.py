@@ -1,4 +1,4 @@
-"""Quick runs that are held against baselines, with a cache of their own."""
+"""Quick runs that are compared with baselines, with a cache of their own."""
 
 import json
 
@@ -37,10 +37,14 @@ def train(mtl_train, tmp_path):
 
 @pytest.fixture
 def kept(tmp_path):
-    """The records of baselines in the cache, by kind."""
+    """Results and provenance of the baselines in the cache, by kind."""
 
-    def found() -> dict[str, dict]:
-        paths = (tmp_path / "cache" / "baselines").glob("*-*/entry.json")
-        return {p.parent.name.partition("-")[0]: json.loads(p.read_text())["about"] for p in paths}
+    def read() -> dict[str, dict]:
+        records = {}
+        for path in (tmp_path / "cache" / "baselines").glob("*-*/baseline.json"):
+            result = json.loads((path.parent / "result.json").read_text())
+            kind = path.parent.name.partition("-")[0]
+            records[kind] = json.loads(path.read_text()) | {"result": result}
+        return records
 
-    return found
+    return read

@@ -1,27 +1,45 @@
-"""Baselines of processes that are killed, that want the same, and of folders that are damaged."""
+"""Baselines of runs that are killed, that want the same, and of folders that are damaged."""
 
 import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from threading import Event
 
 import pytest
 
 from baseline_runs import SEPARATE, Run
+from mtl_sharing.cache.folders import making
 from mtl_sharing.training.learner import Learner
 from support import QUICK, start
 
-# Trains for a second or two, so that it can be interrupted.
-LONG = (*QUICK, "encoder.layers=2", "encoder.dropout=0.1", "trainer.max_steps=60",
+LONG = (*QUICK, "encoder.layers=2", "encoder.dropout=0.1", "trainer.max_steps=24",
         "trainer.eval_every=5", "sampler=proportional", "cache.folder=cache",
         "trainer.threads=1", SEPARATE)  # fmt: skip
 TRAINING, ANEW = "training separate models once", "separate models anew"
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> Run:
-    cwd = tmp_path_factory.mktemp("whole")
-    return Run(cwd / "run", finish(start(cwd, *LONG, "hydra.run.dir=run")))
+def memory() -> dict:
+    return {}
+
+
+@pytest.fixture
+def uninterrupted(mtl_train, tmp_path, memory):
+    """What an uninterrupted run finds; trained once for all tests, with a cache of its own."""
+    if not memory:
+        done = mtl_train(*LONG, "hydra.run.dir=whole", "cache.folder=cache-of-whole")
+        assert done.code == 0, done.err
+        memory["found"] = without_place(Run(tmp_path / "whole"))
+    return memory["found"]
+
+
+def without_place(run: Run):
+    """What a run has found, less the folder that its baseline is in."""
+    weights, rows, figures = run.found
+    figures = figures | {"reference": figures["reference"] | {"folder": None}}
+    return weights, rows, figures
 
 
 def finish(process) -> str:
@@ -34,35 +52,71 @@ def in_training(cwd, *words):
     """A process whose baseline has begun to train."""
     process = start(cwd, *LONG, *words)
     end = time.monotonic() + 120
-    while not (found := list(cwd.glob("cache/baselines/.work-*/run/checkpoint/last.pt"))):
+    while not list(cwd.glob("cache/baselines/separate-*/checkpoint/last.pt")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.01)
-    return process, found[0].parents[1]
-
-
-def without_place(run: Run):
-    """What a run has found, less the folder that its baseline is in."""
-    weights, rows, figures = run.found
-    figures = figures | {"reference": figures["reference"] | {"folder": None}}
-    return weights, rows, figures
+    return process
 
 
 @pytest.mark.slow
-def test_another_run_goes_on_with_a_killed_training(tmp_path, uninterrupted):
-    process, _ = in_training(tmp_path, "hydra.run.dir=run")
+def test_another_process_goes_on_with_a_killed_training(tmp_path, uninterrupted):
+    long = ("trainer.max_steps=60", "cache.folder=cache")  # so that it can be killed meanwhile
+    process = in_training(tmp_path, *long, "hydra.run.dir=run")
     process.kill()
     process.communicate()
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "running"
-    other = finish(start(tmp_path, *LONG, "hydra.run.dir=other"))
-    assert TRAINING in other and "going on after step" in other
-    assert without_place(Run(tmp_path / "other")) == without_place(uninterrupted)
+    whole = finish(start(tmp_path, *LONG, *long, "cache.folder=new", "hydra.run.dir=whole"))
+    other = finish(start(tmp_path, *LONG, *long, "hydra.run.dir=other"))
+    assert TRAINING in whole and TRAINING in other and "going on after step" in other
+    expected = without_place(Run(tmp_path / "whole"))
+    assert without_place(Run(tmp_path / "other")) == expected
     # And the killed run itself, which now finds it.
     resumed = finish(start(tmp_path, "resume=run"))
     assert TRAINING not in resumed and "separate models from the cache" in resumed
-    assert without_place(Run(tmp_path / "run")) == without_place(uninterrupted)
-    names = {path.name.partition("-")[0] for path in (tmp_path / "cache" / "baselines").iterdir()}
-    assert names == {"separate"}
+    assert without_place(Run(tmp_path / "run")) == expected
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_want_it_at_once_one_trains(tmp_path):
+    first = in_training(tmp_path, "trainer.max_steps=60", "hydra.run.dir=run")
+    first.send_signal(signal.SIGSTOP)  # until the other waits
+    long = ("trainer.max_steps=60", "hydra.run.dir=other", "sharing=shared")
+    second = start(tmp_path, *LONG, *long)
+    try:
+        lines = iter(second.stdout.readline, "")
+        assert any("waiting for another process that makes separate-" in line for line in lines)
+    finally:
+        first.send_signal(signal.SIGCONT)
+    said = [finish(first), finish(second)]
+    assert TRAINING in said[0] and TRAINING not in said[1]
+    assert "separate models from the cache" in said[1]
+    found = [Run(tmp_path / name).result["reference"] for name in ("run", "other")]
+    assert found[0] == found[1]
+
+
+def test_a_run_waits_for_another_that_trains_the_same(train, trained, tmp_path, monkeypatch):
+    train(SEPARATE)
+    (folder,) = tmp_path.glob("cache/baselines/separate-*")
+    holds, waits = Event(), Event()
+
+    def other():
+        """Stands for a process that finishes the baseline once this one waits."""
+        with making(folder):
+            folder.rename(tmp_path / "finished")
+            holds.set()
+            assert waits.wait(60)
+            (tmp_path / "finished").rename(folder)
+
+    monkeypatch.setattr("mtl_sharing.cache.folders.log.info", lambda *message: waits.set())
+    trained.clear()
+    with ThreadPoolExecutor(1) as threads:
+        done = threads.submit(other)
+        assert holds.wait(60)
+        run = train(SEPARATE)
+        done.result()
+    assert waits.is_set() and trained == ["S1-I1"]
+    assert "separate models from the cache" in run.out
 
 
 @pytest.fixture
@@ -91,67 +145,51 @@ def kill():
 
 
 def test_ctrl_c_in_the_baseline_names_the_run(mtl_train, tmp_path, disturb, uninterrupted):
-    disturb(33, lambda: signal.raise_signal(signal.SIGINT))
+    disturb(13, lambda: signal.raise_signal(signal.SIGINT))
     done = mtl_train(*LONG, "hydra.run.dir=run")
     assert done.code == 130
     assert f"go on with: mtl-train resume={tmp_path / 'run'}\n" in done.err
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
     again = mtl_train("resume=run")
-    assert again.code == 0 and "going on after step 33 of 60" in again.out
-    assert without_place(Run(tmp_path / "run")) == without_place(uninterrupted)
+    assert again.code == 0 and "going on after step 13 of 24" in again.out
+    assert without_place(Run(tmp_path / "run")) == uninterrupted
 
 
 def test_a_run_lost_after_its_baseline_ends_the_same(mtl_train, tmp_path, disturb, uninterrupted):
-    disturb(60 + 33, kill)
+    disturb(24 + 13, kill)
     with pytest.raises(Killed):
         mtl_train(*LONG, "hydra.run.dir=run")
     again = mtl_train("resume=run")
     assert again.code == 0 and TRAINING not in again.out
-    assert "going on after step 30 of 60" in again.out
-    assert without_place(Run(tmp_path / "run")) == without_place(uninterrupted)
+    assert "going on after step 10 of 24" in again.out
+    assert without_place(Run(tmp_path / "run")) == uninterrupted
 
 
-def test_what_was_left_and_cannot_be_read_is_trained_anew(
-    mtl_train, tmp_path, disturb, uninterrupted
+@pytest.mark.parametrize("damaged", [False, True])
+def test_another_run_goes_on_with_what_a_kill_left_unless_it_is_damaged(
+    mtl_train, tmp_path, disturb, uninterrupted, damaged
 ):
-    disturb(33, kill)
+    disturb(13, kill)
     with pytest.raises(Killed):
         mtl_train(*LONG, "hydra.run.dir=run")
-    (left,) = tmp_path.glob("cache/baselines/.work-*/run/checkpoint/last.pt")
-    left.write_bytes(b"no checkpoint")
+    (left,) = tmp_path.glob("cache/baselines/separate-*/checkpoint/last.pt")
+    if damaged:
+        left.write_bytes(b"no checkpoint")
     other = mtl_train(*LONG, "hydra.run.dir=other")
-    assert other.code == 0 and (other.out + other.err).count(ANEW) == 1
-    assert without_place(Run(tmp_path / "other")) == without_place(uninterrupted)
+    assert other.code == 0 and (other.out + other.err).count(ANEW) == damaged
+    assert ("going on after step 10 of 24" in other.out) == (not damaged)
+    assert without_place(Run(tmp_path / "other")) == uninterrupted
 
 
-def test_of_two_that_want_it_at_once_one_trains(tmp_path, uninterrupted):
-    first, _ = in_training(tmp_path, "hydra.run.dir=run")
-    first.send_signal(signal.SIGSTOP)  # until the other waits
-    second = start(tmp_path, *LONG, "hydra.run.dir=other", "sharing=shared")
-    try:
-        lines = iter(second.stdout.readline, "")
-        assert any("waiting for another process that fills" in line for line in lines)
-    finally:
-        first.send_signal(signal.SIGCONT)
-    said = [finish(first), finish(second)]
-    assert TRAINING in said[0] and TRAINING not in said[1]
-    assert "separate models from the cache" in said[1]
-    found = [Run(tmp_path / name).result["reference"] for name in ("run", "other")]
-    assert found[0] == found[1]
-    assert without_place(Run(tmp_path / "run")) == without_place(uninterrupted)
-
-
-def test_a_damaged_record_is_made_again_with_one_warning(train, trained, tmp_path):
-    wanted = train(SEPARATE).found
-    (path,) = tmp_path.glob("cache/baselines/separate-*/entry.json")
-    whole = path.read_bytes()
-    for spoilt in (whole[:-40], whole.replace(b"0.", b"1.", 1)):
-        path.write_bytes(spoilt)
-        trained.clear()
-        again = train(SEPARATE)
-        assert again.out.count("a damaged cache entry") == 1
-        assert trained == ["I2", "S1-I1"]
-        assert again.found == wanted
+def test_a_damaged_result_is_made_again_with_one_warning(train, trained, tmp_path):
+    expected = train(SEPARATE).found
+    (path,) = tmp_path.glob("cache/baselines/separate-*/result.json")
+    path.write_bytes(path.read_bytes().replace(b"0.", b"1.", 1))
+    trained.clear()
+    again = train(SEPARATE)
+    assert again.out.count("a damaged baseline is made again") == 1
+    assert trained == ["I2", "S1-I1"]
+    assert again.found == expected
     trained.clear()
     assert "a damaged" not in train(SEPARATE).out and trained == ["S1-I1"]
 

@@ -1,4 +1,4 @@
-"""Under what a baseline is kept: all that decides its figures, and nothing else."""
+"""The key of a baseline: everything that decides its metrics, and nothing else."""
 
 from dataclasses import asdict, replace
 from functools import cache
@@ -9,8 +9,8 @@ import torch
 
 from mtl_sharing.config import Config
 from mtl_sharing.data.tasks.sources import SourceConfig
-from mtl_sharing.job.baseline_key import baseline_config, baseline_key, made_from
-from mtl_sharing.job.baselines import own_key
+from mtl_sharing.job.baseline_key import baseline_config, baseline_key, baseline_provenance
+from mtl_sharing.job.baselines import own_baseline_key
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower
@@ -40,7 +40,7 @@ def run(tmp_path_factory):
 def facts(run):
     """What its baselines are made from."""
     run_spec, inputs, folder = run
-    return made_from(run_spec, inputs, folder / "tokenizer.json")
+    return baseline_provenance(run_spec, inputs, folder / "tokenizer.json")
 
 
 # Fields
@@ -108,12 +108,12 @@ def test_every_field_of_the_config_counts_unless_it_is_named(facts):
 
 
 @cache
-def blueprint_of(*words):
+def spec_of(*words):
     return resolve_spec(config_of(*words))
 
 
 def key_of(*words, facts, kind=SEPARATE):
-    run_spec = blueprint_of(*words)
+    run_spec = spec_of(*words)
     return baseline_key(kind, baseline_config(kind, run_spec), facts)
 
 
@@ -154,8 +154,8 @@ def changed_fact(run, run_spec=None, **changes):
     """Names of the facts that differ once the inputs is changed."""
     before, inputs, folder = run
     tokenizer = folder / "tokenizer.json"
-    old = made_from(before, inputs, tokenizer)
-    new = made_from(run_spec or before, replace(inputs, **changes), tokenizer)
+    old = baseline_provenance(before, inputs, tokenizer)
+    new = baseline_provenance(run_spec or before, replace(inputs, **changes), tokenizer)
     return {name for name in old if old[name] != new[name]}
 
 
@@ -197,13 +197,13 @@ def test_shape_tokenizer_precision_and_threads_are_seen(run, tmp_path):
     half = replace(run_spec, runtime=replace(run_spec.runtime, precision="bf16"))
     assert changed_fact(run, half) == {"precision"}
     (tmp_path / "tokenizer.json").write_text("{}")
-    old = made_from(run_spec, inputs, folder / "tokenizer.json")
-    new = made_from(run_spec, inputs, tmp_path / "tokenizer.json")
+    old = baseline_provenance(run_spec, inputs, folder / "tokenizer.json")
+    new = baseline_provenance(run_spec, inputs, tmp_path / "tokenizer.json")
     assert {name for name in old if old[name] != new[name]} == {"tokenizer"}
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
-        new = made_from(run_spec, inputs, folder / "tokenizer.json")
+        new = baseline_provenance(run_spec, inputs, folder / "tokenizer.json")
     finally:
         torch.set_num_threads(threads)
     assert {name for name in old if old[name] != new[name]} == {"threads"}
@@ -217,7 +217,9 @@ def test_a_checkpoints_own_language_model_counts_where_a_phase_takes_it(tmp_path
         run_spec = resolve_spec(load_config(*words, *more))
         (tmp_path / "tokenizer.json").write_text("{}")
         nothing = RunInputs({}, {}, {}, {})
-        found.append(made_from(run_spec, nothing, tmp_path / "tokenizer.json")["masked_lm_head"])
+        found.append(
+            baseline_provenance(run_spec, nothing, tmp_path / "tokenizer.json")["masked_lm_head"]
+        )
     assert found[0] is None and len(found[1]) == 64
 
 
@@ -225,13 +227,13 @@ def test_a_run_that_goes_on_with_other_data_is_not_kept(run, tmp_path):
     run_spec, inputs, folder = run
     separate = resolve_spec(config_of("sharing=individual"))
     (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
-    assert own_key(run_spec, inputs, tmp_path) is None
-    key = own_key(separate, inputs, tmp_path)
-    assert key is not None and own_key(separate, inputs, tmp_path) == key
+    assert own_baseline_key(run_spec, inputs, tmp_path) is None
+    key = own_baseline_key(separate, inputs, tmp_path)
+    assert key is not None and own_baseline_key(separate, inputs, tmp_path) == key
     less = replace(inputs.train["sst"], labels=inputs.train["sst"].labels[::-1].copy())
     changed = replace(inputs, train={**inputs.train, "sst": less})
-    assert own_key(separate, changed, tmp_path) is None
+    assert own_baseline_key(separate, changed, tmp_path) is None
     # One that began before its key was written down may have begun with anything.
     (tmp_path / "checkpoint" / "baseline.json").unlink()
     (tmp_path / "checkpoint" / "last.pt").write_bytes(b"")
-    assert own_key(separate, inputs, tmp_path) is None
+    assert own_baseline_key(separate, inputs, tmp_path) is None
