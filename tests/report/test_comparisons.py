@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mtl_sharing.report.analysis import comparisons as comparing
+from mtl_sharing.report.analysis import comparisons
 from mtl_sharing.report.analysis.comparisons import BOOTSTRAP, compare, compare_all
 from mtl_sharing.report.analysis.predictions import RunPredictions
 from mtl_sharing.report.inputs.groups import make_groups
@@ -45,9 +45,9 @@ def pair(make_run):
 
 def test_one_seed_has_the_exact_tests(pair):
     base, hybrid = pair
-    found = {each.figure: each for each in compare(hybrid, base, RunPredictions.of(pair))}
+    found = {each.quantity: each for each in compare(hybrid, base, RunPredictions.of(pair))}
     assert list(found) == ["performance", *TASKS]
-    ours, theirs = (g.runs[0].read_predictions() for g in (hybrid, base))
+    ours, theirs = (g.runs[0].predictions_table().to_pandas() for g in (hybrid, base))
     for task in TASKS:
         a, b = (t[t["task"] == task] for t in (ours, theirs))
         each = found[task]
@@ -78,7 +78,7 @@ def test_several_seeds_are_tested_together_and_each(make_run):
         make_run(f"hybrid{seed}", "S6-I6", seed, answers=shifted(10 + seed))
     base, hybrid = groups_in(make_run.top)
     found = compare(hybrid, base, RunPredictions.of([base, hybrid]))
-    kinds = [(each.figure, each.seed, each.test) for each in found]
+    kinds = [(each.quantity, each.seed, each.test) for each in found]
     assert kinds == [
         ("performance", None, BOOTSTRAP),
         ("sst", None, BOOTSTRAP), ("sst", 1, "McNemar, exact"), ("sst", 2, "McNemar, exact"),
@@ -99,10 +99,10 @@ def test_a_group_equals_itself(pair):
 
 
 def test_the_resampled_metrics_lie_around_the_results(pair):
-    evidence = RunPredictions.of(pair)
+    predictions = RunPredictions.of(pair)
     for group in pair:
         for task in TASKS:
-            drawn = evidence.resampled(group.runs[0], task)
+            drawn = predictions.resampled(group.runs[0], task)
             value = group.runs[0].result["tasks"][task]["value"]
             assert drawn.mean() == pytest.approx(
                 value, abs=4 * drawn.std() / len(drawn) ** 0.5 + 0.02
@@ -126,7 +126,7 @@ def test_other_examples_are_not_compared(make_run, column, value):
     make_run("base", answers=other_label if column == "label" else None)
     make_run("hybrid", "S6-I6", answers=change)
     groups = groups_in(make_run.top)
-    found = {e.figure: e for e in compare(groups[1], groups[0], RunPredictions.of(groups))}
+    found = {e.quantity: e for e in compare(groups[1], groups[0], RunPredictions.of(groups))}
     assert (found["sst"].difference, found["sst"].note) == (None, "different dev examples")
     assert found["performance"].note == "sst: different dev examples"
     assert found["quora"].difference is not None
@@ -138,11 +138,11 @@ def test_no_predictions_and_no_common_seed_are_told(make_run):
     (bare / "predictions.parquet").unlink()
     make_run("shared", "S12", seed=4)
     groups = {g.label: g for g in groups_in(make_run.top)}
-    evidence = RunPredictions.of(groups.values())
-    found = compare(groups["S6-I6"], groups["I12"], evidence)
+    predictions = RunPredictions.of(groups.values())
+    found = compare(groups["S6-I6"], groups["I12"], predictions)
     assert {each.note for each in found[1:]} == {"no predictions of hybrid"}
-    [only] = compare(groups["S12"], groups["I12"], evidence)
-    assert (only.figure, only.note) == ("performance", "no seed that both have")
+    [only] = compare(groups["S12"], groups["I12"], predictions)
+    assert (only.quantity, only.note) == ("performance", "no seed that both have")
 
 
 def test_comparisons_with_the_baseline_are_corrected_together(make_run, monkeypatch):
@@ -151,13 +151,13 @@ def test_comparisons_with_the_baseline_are_corrected_together(make_run, monkeypa
         make_run(plan, plan, answers=shifted(number))
     groups = groups_in(make_run.top)
     found = compare_all(groups, RunPredictions.of(groups))
-    sst = [each for each in found if each.figure == "sst"]
+    sst = [each for each in found if each.quantity == "sst"]
     against = [each for each in sst if each.against_baseline]
     assert len(against) == 3 and len(sst) == 6
     smallest = min(against, key=lambda each: each.difference.p)
     assert smallest.adjusted == pytest.approx(min(1, 3 * smallest.difference.p))
     assert all(each.adjusted is None for each in sst if not each.against_baseline)
-    monkeypatch.setattr(comparing, "_FEW", 2)
+    monkeypatch.setattr(comparisons, "ALL_PAIRS", 2)
     fewer = compare_all(groups, RunPredictions.of(groups))
     assert [e for e in found if e.against_baseline] == fewer
 
@@ -167,8 +167,8 @@ def test_predictions_that_do_not_give_the_runs_figure_are_not_used(make_run):
     make_run("hybrid", "S6-I6")
     change_json(make_run.top / "hybrid" / "result.json", {"tasks.sts.value": 0.123})
     groups = groups_in(make_run.top)
-    found = {e.figure: e for e in compare(groups[1], groups[0], RunPredictions.of(groups))}
+    found = {e.quantity: e for e in compare(groups[1], groups[0], RunPredictions.of(groups))}
     assert found["sts"].note == "no predictions of hybrid" and found["sst"].difference is not None
-    assert groups[1].runs[0].troubles == [
-        "predictions.parquet: of sts, do not give the figure in result.json"
+    assert groups[1].runs[0].problems == [
+        "predictions.parquet: of sts, do not give the metric in result.json"
     ]

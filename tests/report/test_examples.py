@@ -20,7 +20,7 @@ def test_the_worst_have_the_largest_mean_error(real_runs, task):
     groups = groups_in(real_runs)
     group = groups[1]
     found = worst_examples(group, task, RunPredictions.of(groups), count=4)
-    said = [run.read_predictions() for run in group.runs]
+    said = [run.predictions_table().to_pandas() for run in group.runs]
     each = [table[table["task"] == task].reset_index(drop=True) for table in said]
     mean = (each[0]["error"] + each[1]["error"]) / 2
     assert found["error"].tolist() == pytest.approx(sorted(mean, reverse=True)[:4])
@@ -39,7 +39,7 @@ def test_confusions_are_those_of_the_predictions(real_runs):
     groups = groups_in(real_runs)
     group = groups[1]
     found = {each.task: each for each in confusions(group, RunPredictions.of(groups))}
-    both = pd.concat([run.read_predictions() for run in group.runs])
+    both = pd.concat([run.predictions_table().to_pandas() for run in group.runs])
     for task in ("sst", "quora"):
         rows = both[both["task"] == task]
         names = [int(name) for name in found[task].classes]
@@ -79,14 +79,14 @@ def test_parting_examples_are_right_on_one_side_alone(make_run):
     make_run("a", answers=right)
     make_run("b", "S12", answers=wrong_at_two)
     one, other = groups_in(make_run.top)
-    evidence = RunPredictions.of([one, other])
-    found = parting_examples(one, other, "sst", evidence)
+    predictions = RunPredictions.of([one, other])
+    found = parting_examples(one, other, "sst", predictions)
     assert found["id"].tolist() == ["sst-dev-3", "sst-dev-7"]
     assert found["advantage"].tolist() == [1.0, 1.0]
     assert (found["prediction"] == found["label"]).all()
     assert (found["other prediction"] != found["label"]).all()
-    assert len(parting_examples(other, one, "sst", evidence)) == 0
-    values = parting_examples(one, other, "sts", evidence)
+    assert len(parting_examples(other, one, "sst", predictions)) == 0
+    values = parting_examples(one, other, "sts", predictions)
     assert len(values) == 2 and values["advantage"].is_monotonic_decreasing
 
 
@@ -94,7 +94,7 @@ def test_examples_without_predictions_are_none(make_run):
     (make_run("a") / "predictions.parquet").unlink()
     make_run("b", "S12")
     groups = groups_in(make_run.top)
-    evidence = RunPredictions.of(groups)
-    assert worst_examples(groups[0], "sst", evidence) is None
-    assert parting_examples(groups[0], groups[1], "sst", evidence) is None
-    assert list(confusions(groups[0], evidence)) == []
+    predictions = RunPredictions.of(groups)
+    assert worst_examples(groups[0], "sst", predictions) is None
+    assert parting_examples(groups[0], groups[1], "sst", predictions) is None
+    assert list(confusions(groups[0], predictions)) == []

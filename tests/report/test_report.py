@@ -11,8 +11,15 @@ import pytest
 from mtl_sharing.cli.report import main
 from mtl_sharing.plotting.style import NAMED
 from mtl_sharing.report.build import write_report
+from mtl_sharing.report.page import figures
 from mtl_sharing.report.page.sections import MOST_HEADLINES, MOST_LONG_ROWS
 from report_pages import NASTY, Reader
+
+
+@pytest.fixture
+def without_drawing(monkeypatch):
+    """Figures without their content, for tests that look at other files."""
+    monkeypatch.setattr(figures, "rendered", lambda figure, kind: b"<svg/>")
 
 
 @pytest.fixture
@@ -52,13 +59,13 @@ def test_the_page_has_every_section_that_has_something_to_show(written):
 def test_tables_and_figures_lie_beside_the_page(written):
     kinds = {path.suffix for path in (written / "tables").iterdir()}
     assert kinds == {".csv", ".md", ".tex"}
-    figures = {path.stem for path in (written / "figures").iterdir()}
-    assert figures == {
+    names = {path.stem for path in (written / "figures").iterdir()}
+    assert names == {
         "trade_off", "splits_4_layers", "curves_metrics", "curves_losses",
         "curves_training_losses", "cosines", "sweep_0",
     }  # fmt: skip
     reader = Reader((written / "report.html").read_text())
-    assert len(reader.all("img")) == len(figures) and all(i["alt"] for i in reader.all("img"))
+    assert len(reader.all("img")) == len(names) and all(i["alt"] for i in reader.all("img"))
     for link in reader.all("a"):
         target = str(link["href"])
         assert target.startswith("#") or (written / target).is_file()
@@ -67,9 +74,15 @@ def test_tables_and_figures_lie_beside_the_page(written):
     assert [int(row["seeds"]) for row in rows] == [1, 2]
 
 
-def test_what_an_earlier_report_had_does_not_stay(real_runs, written, tmp_path):
+def test_a_second_report_is_the_same_and_a_third_of_less_leaves_nothing_of_it(
+    real_runs, written, tmp_path
+):
     out = tmp_path / "out"
     write_report([written.parent], out, formats=["csv", "md", "svg"])
+    for folder, kinds in (("figures", {".svg"}), ("tables", {".csv", ".md"})):
+        again = {path.name: path.read_bytes() for path in (out / folder).iterdir()}
+        first = {p.name: p.read_bytes() for p in (written / folder).iterdir() if p.suffix in kinds}
+        assert again == first
     (out / "tables" / "mine.csv").write_text("")
     (out / "figures" / "mine.svg").write_text("")
     write_report([real_runs / "single"], out, formats=["csv", "svg"])
@@ -85,15 +98,7 @@ def test_a_sweep_is_told_with_its_states(written):
     assert "1 trial pruned: behind" in text
 
 
-def test_figures_are_the_same_each_time(written, tmp_path):
-    write_report([written.parent], tmp_path / "again", formats=["svg"])
-    first, again = (
-        {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
-        for out in (written, tmp_path / "again")
-    )
-    assert first == again
-
-
+@pytest.mark.usefixtures("without_drawing")
 def test_the_terminal_shows_groups_sentences_and_places(written, mtl_report, tmp_path):
     out = tmp_path / "here"
     runs = written.parent
@@ -127,6 +132,7 @@ def test_mistakes_are_told_and_nothing_is_written(written, mtl_report, tmp_path)
     assert not out.exists() and file.read_text() == "mine"
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_full_disk_leaves_no_half_file(written, mtl_report, monkeypatch, tmp_path):
     out = tmp_path / "full"
 
@@ -152,6 +158,7 @@ def test_one_run_is_a_report_of_the_formats_that_are_asked_for(real_runs, mtl_re
     assert "no two groups to compare" in text and "1 group, 1 run." in text
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
     count = 20
     for number in range(count):
@@ -171,6 +178,7 @@ def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
     assert (out / "report.html").stat().st_size < 4_000_000
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_better_separate_models_part_from_the_best_of_the_others(make_run, tmp_path):
     def answered(shift):
         def answers(table):
@@ -193,6 +201,7 @@ def test_better_separate_models_part_from_the_best_of_the_others(make_run, tmp_p
     assert "Right by separate models in more seeds than by S12" in page
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_confusions_begin_with_the_best_group_and_its_baseline(make_run, tmp_path):
     for plan, value in (("I12", 0.6), ("S6-I6", 0.5), ("S12", 0.9)):
         make_run(plan, plan, result={"performance": value})

@@ -5,7 +5,7 @@ import pytest
 
 from mtl_sharing.evaluation.metrics import task_metrics
 from mtl_sharing.report.analysis import resampling
-from mtl_sharing.report.analysis.resampling import resampled_metrics
+from mtl_sharing.report.analysis.resampling import resample_weights, resampled_metrics
 
 KINDS = {"accuracy": "classes", "f1": "classes", "mcc": "classes"}
 
@@ -13,7 +13,7 @@ KINDS = {"accuracy": "classes", "f1": "classes", "mcc": "classes"}
 @pytest.fixture
 def few(monkeypatch):
     monkeypatch.setattr(resampling, "RESAMPLES", 7)
-    monkeypatch.setattr(resampling, "_BLOCK", 150)  # several blocks
+    monkeypatch.setattr(resampling, "BLOCK", 150)  # several blocks
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "mcc", "pearson", "spearman"])
@@ -25,7 +25,7 @@ def test_every_resample_has_the_metric_of_what_was_drawn(few, metric):
     runs = np.where(noise > 0.5, labels[::-1], labels) if classes else np.round(labels + noise, 1)
     found = resampled_metrics("quora", metric, labels, runs, 3)
     assert found.shape == (2, 7)
-    weights = np.concatenate(list(resampling._weights("quora", examples))).astype(int)
+    weights = np.concatenate(list(resample_weights("quora", examples))).astype(int)
     assert weights.sum(axis=1).tolist() == [examples] * 7
     kind = KINDS.get(metric, "regression")
     for number, drawn in enumerate(weights):
@@ -35,7 +35,7 @@ def test_every_resample_has_the_metric_of_what_was_drawn(few, metric):
 
 
 def test_resamples_are_the_same_for_all_runs_and_other_for_other_tasks(few):
-    one, again, other = (next(resampling._weights(t, 20)) for t in ("sst", "sst", "sts"))
+    one, again, other = (next(resample_weights(t, 20)) for t in ("sst", "sst", "sts"))
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 

@@ -10,10 +10,10 @@ from pyarrow import parquet
 from mtl_sharing.report.analysis.comparisons import compare_all
 from mtl_sharing.report.analysis.examples import confusions
 from mtl_sharing.report.analysis.predictions import RunPredictions
-from mtl_sharing.report.analysis.tables import comparison_table
+from mtl_sharing.report.analysis.tables import comparison_table, omissions
 from mtl_sharing.report.inputs.groups import make_groups
 from mtl_sharing.report.inputs.runs import read_runs
-from mtl_sharing.report.page.contents import collect
+from mtl_sharing.report.page.contents import make_contents
 
 
 def test_runs_and_sweeps_are_found_wherever_they_lie(real_runs):
@@ -23,7 +23,7 @@ def test_runs_and_sweeps_are_found_wherever_they_lie(real_runs):
         ("several/1", "several", 1, 1, "S2-I2", "finished"),
         ("single", None, None, 0, "I4", "finished"),
     ]
-    assert found.left_out == ()
+    assert found.omissions == ()
     sweep = read_runs([real_runs / "several"])
     assert [(r.name, r.sweep, r.trial) for r in sweep.runs] == [
         ("0", "several", 0), ("1", "several", 1)]  # fmt: skip
@@ -37,9 +37,13 @@ def test_a_run_holds_what_its_files_do(real_runs):
     assert run.settings == json.loads((run.folder / "config.json").read_text())["settings"]
     assert run.history.equals(pd.read_csv(run.folder / "metrics.csv"))
     assert run.history["step"].tolist() == [2, 4]
-    assert run.read_predictions().equals(pd.read_parquet(run.folder / "predictions.parquet"))
+    assert (
+        run.predictions_table()
+        .to_pandas()
+        .equals(pd.read_parquet(run.folder / "predictions.parquet"))
+    )
     assert run.predictions_table(["task", "label"]).column_names == ["task", "label"]
-    assert run.troubles == []
+    assert run.problems == []
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_a_run_holds_what_its_files_do(real_runs):
 def test_what_became_of_a_run(make_run, result, status, why):
     make_run("run", result=result)
     run = read_runs([make_run.top]).runs[0]
-    assert (run.status, run.why) == (status, why)
+    assert (run.status, run.reason) == (status, why)
     assert run.regime == "I12"
 
 
@@ -93,7 +97,7 @@ def test_a_dry_run_is_no_run(make_run):
     (dry / "config.yaml").write_text("dry_run: true\n")
     found = read_runs([make_run.top])
     assert [run.name for run in found.runs] == ["run"]
-    assert [(one.what, one.why) for one in found.left_out] == [
+    assert [(one.what, one.why) for one in found.omissions] == [
         ("dry", "a dry run, which trains nothing")]  # fmt: skip
 
 
@@ -117,21 +121,22 @@ def test_damage_is_told_and_stops_nothing(make_run, file):
     make_run("base")
     DAMAGE[file](bad / file)
     reading = read_runs([make_run.top])
-    found = collect(reading)
+    groups = make_groups(reading.runs)
+    make_contents(reading, groups, groups)
     [run] = [run for run in reading.runs if run.name == "bad"]
     history = run.history
-    told = next(t for t in found.tables if t.name == "left_out").frame
+    told = [one.why for one in omissions(reading, groups) if "bad" in one.what]
     if file != "metrics.csv":  # whose rows are read for the curves alone
-        assert file in "\n".join(told["why"][told["what"].str.contains("bad")])
+        assert file in "\n".join(told)
     if file == "result.json":
         assert run.status == "unreadable"
     else:
         assert run.finished
     if file == "metrics.csv":
         assert history["step"].tolist() == [2]
-        assert run.troubles == ["metrics.csv: the last line is cut and was left out"]
+        assert run.problems == ["metrics.csv: the last line is cut and was left out"]
     if file == "predictions.parquet":
-        assert run.read_predictions() is None
+        assert run.predictions_table() is None
 
 
 @pytest.mark.parametrize("text", ["", "step,train_s\n1,abc\n", "a,b\n1,2\n", "step\n1\n2,3,4\n"])
@@ -140,14 +145,14 @@ def test_a_table_of_metrics_that_is_none_gives_no_rows(make_run, text):
     (folder / "metrics.csv").write_text(text)
     run = read_runs([folder]).runs[0]
     assert len(run.history) == 0
-    assert bool(run.troubles) == bool(text)
+    assert bool(run.problems) == bool(text)
 
 
 def test_a_table_of_predictions_without_a_column_is_damaged(make_run):
     folder = make_run("run", answers=lambda table: table.drop(columns="label"))
     run = read_runs([folder]).runs[0]
     assert run.predictions_table(["task", "label"]) is None
-    [trouble] = run.troubles
+    [trouble] = run.problems
     assert trouble.startswith("predictions.parquet: ") and "label" in trouble
 
 
@@ -164,9 +169,9 @@ def test_predictions_are_read_when_they_are_needed(make_run, monkeypatch):
     monkeypatch.setattr(parquet, "read_table", counted)
     groups = make_groups(read_runs([make_run.top]).runs)
     assert len(comparison_table(groups)) == 2 and read == []
-    evidence = RunPredictions.of(groups)
-    compare_all(groups, evidence)
-    list(confusions(groups[0], evidence))
+    predictions = RunPredictions.of(groups)
+    compare_all(groups, predictions)
+    list(confusions(groups[0], predictions))
     # Once each, however often they are asked for, and without the columns of no use here.
     columns = ["task", "id", "text", "text_pair", "label", "prediction"]
     assert sorted(read) == [("base", columns), ("shared", columns)]

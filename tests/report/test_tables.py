@@ -10,7 +10,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.report.analysis import tables
 from mtl_sharing.report.inputs.groups import baseline_of, make_groups
 from mtl_sharing.report.inputs.runs import read_runs
-from mtl_sharing.report.page.contents import collect
+from mtl_sharing.report.page.contents import NOTES, make_contents
 from mtl_sharing.report.page.table_files import (
     as_csv,
     as_latex,
@@ -62,7 +62,7 @@ def test_what_a_narrow_page_shows_comes_first(reading):
     columns = list(shown(tables.comparison_table(groups)))
     first = ["group", "seeds", "performance", "kept %", "parameters %", "score", "sst accuracy"]
     assert columns[:7] == first
-    columns = list(shown(collect(reading).tables[1].frame))
+    columns = list(shown(contents_of(reading).tables["tests"]))
     assert columns[:6] == ["group", "against", "figure", "difference", "p", "p (Holm)"]
 
 
@@ -73,7 +73,7 @@ def test_a_repeated_seed_counts_once(make_run):
     groups = make_groups(reading.runs)
     row = tables.comparison_table(groups).iloc[0]
     assert (row["seeds"], row["performance"]) == (2, pytest.approx(0.45))
-    told = tables.left_out(reading, groups)
+    told = tables.omissions(reading, groups)
     assert [(one.what, one.why) for one in told] == [("I12", "2 runs of seed 0 count once: a, b")]
 
 
@@ -141,29 +141,37 @@ def test_costs_and_classes_come_from_the_results(reading):
 
 def test_every_run_is_listed(reading):
     groups = make_groups(reading.runs)
-    table = tables.runs_table(reading, groups).set_index("run")
+    table = tables.runs_table(reading.runs, groups).set_index("run")
     assert len(table) == 8
     assert table.loc["failed", "status"] == "failed" and table.loc["failed", "why"] == "a | b_c"
     assert table.loc["S6-I6/3", "group"] == "S6-I6"
-    told = [(one.what, one.why) for one in tables.left_out(reading, groups)]
+    told = [(one.what, one.why) for one in tables.omissions(reading, groups)]
     assert told == [("failed", "failed: a | b_c")]
 
 
-def test_everything_is_collected_and_written(reading, tmp_path):
-    found = collect(reading)
-    names = ["comparison", "tests", "precision_recall_f1", "classes", "cost", "runs", "left_out"]
-    assert [table.name for table in found.tables] == names
-    assert all(table.note and table.title for table in found.tables)
-    paths = write_tables(tmp_path / "out", frames(found.tables))
-    assert len(paths) == 21 and sorted(paths) == sorted((tmp_path / "out").iterdir())
-    for table in found.tables:
-        again = pd.read_csv(tmp_path / "out" / f"{table.name}.csv")
-        numbers = table.frame.select_dtypes("number").astype(float)
+def contents_of(collection):
+    groups = make_groups(collection.runs)
+    return make_contents(collection, groups, groups)
+
+
+def test_every_table_is_written_with_all_digits_and_in_the_same_bytes_again(reading, tmp_path):
+    contents = contents_of(reading)
+    tables = contents.tables | {"left_out": contents.left_out()}
+    assert list(tables) == [
+        "comparison", "tests", "precision_recall_f1", "classes", "cost", "runs",
+        "confusion", "examples", "parting_examples", "left_out",
+    ]  # fmt: skip
+    assert list(NOTES) == list(tables) and all(NOTES.values())
+    out = tmp_path / "out"
+    paths = write_tables(out, tables)
+    assert len(paths) == 30 and sorted(paths) == sorted(out.iterdir())
+    for name, table in tables.items():
+        again = pd.read_csv(out / f"{name}.csv")
+        numbers = table.select_dtypes("number").astype(float)
         pd.testing.assert_frame_equal(again[list(numbers)].astype(float), numbers, rtol=1e-15)
     first = {path: path.read_bytes() for path in paths}
-    write_tables(
-        tmp_path / "out", frames(collect(read_runs([reading.runs[0].folder.parents[1]])).tables)
-    )
+    contents = contents_of(read_runs([reading.runs[0].folder.parents[1]]))
+    write_tables(out, contents.tables | {"left_out": contents.left_out()})
     assert first == {path: path.read_bytes() for path in paths}
 
 
@@ -200,10 +208,6 @@ def test_p_values_are_never_0():
     assert [rounded_p(p) for p in (0.0496, 0.001, 0.00099)] == ["0.050", "0.001", "<0.001"]
 
 
-def frames(found):
-    return {table.name: table.frame for table in found}
-
-
 ODD = pd.DataFrame({
     "group": ["S6_I6 & 50% | x\ny", "$#{}~^\\<"],
     "kept %": [99.6123, 3.0], "kept % sd": [0.41, None],
@@ -229,5 +233,5 @@ def test_markdown_and_latex_escape_what_is_theirs():
     assert lines[2] == r"group & kept \% & p \\"
     assert lines[4].startswith(r"S6\_I6 \& 50\% \textbar{} x y & 99.61 $\pm$ 0.41 [")
     assert lines[5].startswith(
-        r"\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textless{} &"
+        r"\$\#\{\}\textasciitilde \textasciicircum \textbackslash \textless{} &"
     )

@@ -1,19 +1,22 @@
-"""Writing a report: the page, its tables and its figures, each file at once under its name."""
+"""Builds a report: the page, its tables and its figures; every file is replaced at once."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_sharing import __version__
 from mtl_sharing.errors import UserError
-from mtl_sharing.report.inputs.runs import RunCollection, read_runs
-from mtl_sharing.report.page.contents import TABLE_NAMES, ReportContents, collect, gather
-from mtl_sharing.report.page.figures import ReportFigures, looks_of, trade_offs
-from mtl_sharing.report.page.page import FigureView, Page, Section, render
-from mtl_sharing.report.page.sections import figures_of, sections, status_counts
+from mtl_sharing.report.analysis.series import trade_offs
+from mtl_sharing.report.inputs.groups import make_groups
+from mtl_sharing.report.inputs.runs import read_runs
+from mtl_sharing.report.page.contents import NOTES, ReportContents, make_contents
+from mtl_sharing.report.page.figures import ReportFigures, group_styles
+from mtl_sharing.report.page.page import Page, Section, render
+from mtl_sharing.report.page.sections import figures_of, make_sections, status_counts
 from mtl_sharing.report.page.table_files import FORMATS as TABLE_FORMATS
 from mtl_sharing.report.page.table_files import write_tables
 from mtl_sharing.utils.files import replace_file, replace_text
@@ -30,16 +33,17 @@ DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
 
 @dataclass(frozen=True)
 class Written:
-    """What a report came to.
+    """A report on disk.
 
     Attributes:
         comparison: the table of the groups.
-        places: what was written: the page, and the folders of tables and figures.
+        headlines: a sentence for each group.
+        paths: the page, and the folders of tables and figures.
     """
 
     comparison: "pd.DataFrame"
     headlines: Sequence[str]
-    places: tuple[Path, ...]
+    paths: tuple[Path, ...]
 
 
 def write_report(
@@ -47,94 +51,93 @@ def write_report(
     out: Path,
     title: str | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
-    tell: Callable[[str], object] = lambda words: None,
+    on_step: Callable[[str], object] = lambda step: None,
 ) -> Written:
     """Reads every run at or below the paths and writes the report into ``out``.
 
     Args:
-        title: None for one that names the paths.
+        title: None for a title with the paths.
         formats: some of :data:`FORMATS`.
-        tell: hears what is being done.
+        on_step: called with a description of each step.
 
     Raises:
-        UserError: a path without runs, no finished run, or an ``out`` that is a file.
-        OSError: ``out`` cannot be written; no final name holds half a file.
+        UserError: a path has no run, no run is finished, or ``out`` is a file.
+        OSError: ``out`` cannot be written; no final name holds a partial file.
     """
-    tell("reading runs")
-    reading = read_runs(paths)
-    if not reading.finished:
-        found = status_counts(reading.runs) if reading.runs else "no run"
+    on_step("reading runs")
+    collection = read_runs(paths)
+    if not collection.finished:
+        found = status_counts(collection.runs) if collection.runs else "no run"
         raise UserError(_listed(paths), found, "at least one finished run")
     if out.exists() and not out.is_dir():
         raise UserError("--out", f"{out}, a file", "a folder, or the name of a new one")
     out.mkdir(parents=True, exist_ok=True)
-    tell("comparing groups")
-    collected = collect(reading)
-    points = trade_offs(collected.groups)
-    looks = looks_of(collected.groups, points)
-    contents = gather(reading, collected, list(looks.named))
-    tell("drawing figures")
-    kinds = list(dict.fromkeys(["svg", *(kind for kind in formats if kind in FIGURE_FORMATS)]))
-    pictures = ReportFigures(collected.groups, points, reading.runs, looks, kinds)
-    found_sections = sections(contents, pictures)
-    tell("writing")
-    places = _write(contents, found_sections, out, formats)
+    on_step("comparing groups")
+    groups = make_groups(collection.runs)
+    points = trade_offs(groups)
+    styles = group_styles(groups, points)
+    contents = make_contents(collection, groups, [g for g in groups if g.label in styles.named])
+    on_step("drawing figures")
+    kinds = list(dict.fromkeys(["svg", *(kind for kind in FIGURE_FORMATS if kind in formats)]))
+    figures = ReportFigures(groups, points, collection.runs, styles, kinds)
+    sections = make_sections(contents, figures)
+    on_step("writing")
+    tables = [kind for kind in TABLE_FORMATS if kind in formats]
+    written = _write_tables(contents, out / TABLES, tables)
+    written += _write_figures(sections, out / FIGURES, [k for k in kinds if k in formats])
     if "html" in formats:
-        page = Page(
-            title or f"Report of {_listed(paths)}", _facts(paths, reading, contents),
-            tuple(found_sections), tuple(kind for kind in TABLE_FORMATS if kind in formats),
-        )  # fmt: skip
+        facts = _facts(paths, contents)
+        page = Page(title or f"Report of {_listed(paths)}", facts, tuple(sections), tuple(tables))
         replace_text(out / PAGE, render(page))
-        places.insert(0, out / PAGE)
-    comparison = contents.tables["comparison"].frame
-    return Written(comparison, contents.collected.headlines, tuple(places))
+        written.insert(0, out / PAGE)
+    return Written(contents.tables["comparison"], contents.headlines, tuple(written))
 
 
-def _write(
-    contents: ReportContents, found: Sequence[Section], out: Path, formats: Sequence[str]
-) -> list[Path]:
-    """Writes tables and figures; the folders that hold them."""
-    places = []
-    table_kinds = [kind for kind in TABLE_FORMATS if kind in formats]
-    if table_kinds:
-        last = contents.left_out()
-        tables = {**contents.tables, **({last.name: last} if last else {})}
-        write_tables(out / TABLES, {n: t.frame for n, t in tables.items()}, table_kinds)
-        _remove_earlier(out / TABLES, [n for n in TABLE_NAMES if n not in tables], table_kinds)
-        places.append(out / TABLES)
-    figure_kinds = [kind for kind in FIGURE_FORMATS if kind in formats]
-    figures = {figure.name: figure for figure in figures_of(found)}
+def _write_tables(contents: ReportContents, folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Writes the tables and returns their folder; removes those of an earlier report."""
+    if not kinds:
+        return []
+    left_out = contents.left_out()
+    tables = contents.tables | ({"left_out": left_out} if len(left_out) else {})
+    write_tables(folder, tables, kinds)
+    _remove(folder, [name for name in NOTES if name not in tables], kinds)
+    return [folder]
+
+
+def _write_figures(sections: Sequence[Section], folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Writes the figures and returns their folder; removes those of an earlier report."""
+    if not kinds:
+        return []
+    figures = {figure.name: figure for figure in figures_of(sections)}
     for name, figure in figures.items():
-        for kind in figure_kinds:
-            _write_figure(out / FIGURES / f"{name}.{kind}", figure, kind)
-    others = [p.stem for p in (out / FIGURES).glob("*.*") if _FIGURE.fullmatch(p.stem)]
-    _remove_earlier(out / FIGURES, [name for name in others if name not in figures], figure_kinds)
-    return [*places, *([out / FIGURES] if figure_kinds else [])]
+        for kind in kinds:
+            replace_file(folder / f"{name}.{kind}", partial(_write_bytes, figure.files[kind]))
+    earlier = {p.stem for p in folder.glob("*.*") if _FIGURE.fullmatch(p.stem)} - set(figures)
+    _remove(folder, sorted(earlier), kinds)
+    return [folder]
 
 
-def _remove_earlier(folder: Path, names: Sequence[str], kinds: Sequence[str]) -> None:
-    """Removes what an earlier report had and this one has not, of the kinds that are written."""
+def _write_bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _remove(folder: Path, names: Sequence[str], kinds: Sequence[str]) -> None:
     for name in names:
         for kind in kinds:
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
-def _write_figure(path: Path, figure: FigureView, kind: str) -> None:
-    replace_file(path, lambda temporary: temporary.write_bytes(figure.files[kind]))
-
-
-def _facts(
-    paths: Sequence[Path], reading: RunCollection, contents: ReportContents
-) -> tuple[tuple[str, str], ...]:
-    """What stands under the title."""
+def _facts(paths: Sequence[Path], contents: ReportContents) -> tuple[tuple[str, str], ...]:
+    """Labels and texts below the title."""
     written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z").strip()
-    sweeps = {run.sweep for run in reading.runs if run.sweep}
-    several = f"; {len(sweeps)} sweeps" if len(sweeps) > 1 else "; 1 sweep" if sweeps else ""
+    runs = contents.collection.runs
+    sweeps = len({run.sweep for run in runs if run.sweep})
+    of_sweeps = f"; {sweeps} sweeps" if sweeps > 1 else "; 1 sweep" if sweeps else ""
     finished = sum(len(group.runs) for group in contents.groups)
     return (
         ("written", f"{written}, by mtl-sharing {__version__}"),
         ("read", _listed(paths)),
-        ("found", f"{status_counts(reading.runs)}{several}"),
+        ("found", f"{status_counts(runs)}{of_sweeps}"),
         ("compared", f"{len(contents.groups)} groups of {finished} finished runs"),
     )
 

@@ -1,5 +1,6 @@
-"""Two groups held against each other: same seeds, same dev examples, each test with its name."""
+"""Paired comparisons of two groups on the same seeds and dev examples."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -7,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from mtl_sharing.evaluation.metrics import correlation, unit
-from mtl_sharing.report.analysis.predictions import RunPredictions
+from mtl_sharing.report.analysis.predictions import RunPredictions, TaskPredictions
 from mtl_sharing.report.analysis.statistics import (
     Difference,
     Values,
@@ -24,33 +25,33 @@ BOOTSTRAP_EXAMPLES = "paired bootstrap over examples"
 BOOTSTRAP = "paired bootstrap over examples and seeds"
 MCNEMAR, WILLIAMS = "McNemar, exact", "Williams"
 _FEW_SEEDS = {1: "one seed: nothing is said of other seeds", 2: "two seeds hardly show a spread"}
-# As many groups as have every pair of them compared, and not with the baseline alone.
-_FEW = 6
+ALL_PAIRS = 6
+"""Up to this many groups, every pair is compared; of more, each with its baseline only."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure of two groups.
+    """The difference of two groups in one quantity.
 
     Attributes:
-        group, other: their labels; differences are the first's minus the second's.
-        against_baseline: whether the second is separate models with equal settings.
-        figure: a task, or ``performance``.
-        metric: what it is measured by; correlations enter performance as (r + 1) / 2.
-        seeds: that both have.
-        seed: the one that this comparison is of, where several have one each; else None.
-        examples: dev examples.
-        difference: with its interval and p-value; None where there is no test.
-        test: its name, or empty.
-        adjusted: the p-value after Holm's correction, for as many comparisons with the baseline
-            as there are of this figure (of each seed alone: with that seed); None for other pairs.
-        note: why there is no test, or what it does not say.
+        group, other: labels; differences are the first group's value minus the second's.
+        against_baseline: whether the second group is separate models with equal settings.
+        quantity: a task, or ``performance``.
+        metric: name of the task's metric; correlations enter performance as (r + 1) / 2.
+        seeds: the common seeds.
+        examples: number of dev examples.
+        difference: with its interval and p-value; None without a test.
+        test: name of the test; empty without one.
+        seed: the seed of a comparison on one of several seeds; else None.
+        adjusted: p-value after Holm's correction over all comparisons of this quantity and seed
+            with a baseline; None for other pairs.
+        note: why there is no test, or what it does not show.
     """
 
     group: str
     other: str
     against_baseline: bool
-    figure: str
+    quantity: str
     metric: str
     seeds: tuple[int, ...]
     examples: int
@@ -63,102 +64,100 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two groups on the seeds that both have, and for each task what was resampled.
-
-    Attributes:
-        observed: the first's metric minus the second's, on the unit scale, by task, shape (S,).
-        resampled: the same in every resample, shape (S, B).
-    """
+    """Two groups on their common seeds."""
 
     group: Group
     other: Group
     seeds: tuple[int, ...]
-    evidence: RunPredictions
+    predictions: RunPredictions
 
     def runs(self, seed: int) -> tuple[Run, Run]:
         return self.group.by_seed()[seed], self.other.by_seed()[seed]
 
-    def trouble(self, task: str) -> str:
-        """Why a task cannot be compared; empty where it can."""
+    def of_seed(self, task: str, seed: int) -> tuple[TaskPredictions, TaskPredictions]:
+        run, other = self.runs(seed)
+        return self.predictions.by_task(run)[task], self.predictions.by_task(other)[task]
+
+    def problem(self, task: str) -> str:
+        """Why a task cannot be compared; empty if it can."""
         runs = [run for seed in self.seeds for run in self.runs(seed)]
         if any(task not in run.result["tasks"] for run in runs):
             return "not a task of both"
         if len({run.result["tasks"][task]["metric"] for run in runs}) > 1:
             return "measured by different metrics"
-        lacking = [run.name for run in runs if task not in self.evidence.answers(run)]
-        if lacking:
-            return f"no predictions of {lacking[0]}"
-        found = {self.evidence.answers(run)[task].examples for run in runs}
-        return "different dev examples" if len(found) > 1 else ""
+        without = [run.name for run in runs if task not in self.predictions.by_task(run)]
+        if without:
+            return f"no predictions of {without[0]}"
+        digests = {self.predictions.by_task(run)[task].examples for run in runs}
+        return "different dev examples" if len(digests) > 1 else ""
 
     def metric(self, task: str) -> str:
         return str(self.runs(self.seeds[0])[0].result["tasks"][task]["metric"])
 
     def examples(self, task: str) -> int:
-        return len(self.evidence.answers(self.runs(self.seeds[0])[0])[task].labels)
+        return len(self.of_seed(task, self.seeds[0])[0].labels)
 
     def observed(self, task: str) -> Values:
+        """The first group's metric minus the second's, shape (S,)."""
         pairs = [[run.result["tasks"][task]["value"] for run in self.runs(s)] for s in self.seeds]
-        return np.array([one - other for one, other in pairs])
+        return np.array([value - other for value, other in pairs])
 
     def resampled(self, task: str) -> Values:
-        each = [[self.evidence.resampled(run, task) for run in self.runs(s)] for s in self.seeds]
-        return np.stack([one - other for one, other in each])
+        """The same difference in every resample of the examples, shape (S, B)."""
+        pairs = [[self.predictions.resampled(r, task) for r in self.runs(s)] for s in self.seeds]
+        return np.stack([values - other for values, other in pairs])
 
     def scale(self, task: str) -> float:
-        """How much a task's metric counts in its unit value: correlations half."""
-        metric = self.metric(task)
-        return unit(metric, 1.0) - unit(metric, 0.0)
+        """The weight of a task's metric in its unit value: correlations count half."""
+        return unit(self.metric(task), 1.0) - unit(self.metric(task), 0.0)
 
 
-def compare(group: Group, other: Group, evidence: RunPredictions) -> list[Comparison]:
-    """Performance, then each task, then with several seeds the exact tests of each of them."""
+def compare(group: Group, other: Group, predictions: RunPredictions) -> list[Comparison]:
+    """Compares performance, then each task, with several seeds also by exact tests of each."""
     seeds = tuple(sorted(set(group.seeds) & set(other.seeds)))
-    pair = _Pair(group, other, seeds, evidence)
+    pair = _Pair(group, other, seeds, predictions)
     separate = other.separate and not group.separate
     against = separate and baseline_of(group, [other]) is other
-    blank = Comparison(group.label, other.label, against, "", "", seeds, 0, None, "")
+    blank = Comparison(group.label, other.label, against, PERFORMANCE, "", seeds, 0, None, "")
     if not seeds:
-        return [replace(blank, figure=PERFORMANCE, note="no seed that both have")]
-    tasks = tuple(dict.fromkeys((*group.tasks, *other.tasks)))
-    troubles = {task: pair.trouble(task) for task in tasks}
-    found = [_overall(pair, blank, troubles)]
-    for task in tasks:
-        if troubles[task]:
-            found.append(replace(blank, figure=task, note=troubles[task]))
+        return [replace(blank, note="no seed that both have")]
+    problems = {task: pair.problem(task) for task in dict.fromkeys((*group.tasks, *other.tasks))}
+    comparisons = [_overall(pair, blank, problems)]
+    for task, problem in problems.items():
+        if problem:
+            comparisons.append(replace(blank, quantity=task, note=problem))
         else:
-            found.append(_of_task(pair, blank, task))
-            found += _of_each_seed(pair, blank, task) if len(seeds) > 1 else []
-    return found
+            comparisons.append(_of_task(pair, blank, task))
+            comparisons += _of_each_seed(pair, blank, task) if len(seeds) > 1 else []
+    return comparisons
 
 
-def _overall(pair: _Pair, blank: Comparison, troubles: dict[str, str]) -> Comparison:
-    blank = replace(blank, figure=PERFORMANCE, metric="mean over tasks")
-    for task, trouble in troubles.items():
-        if trouble:
-            return replace(blank, note=f"{task}: {trouble}")
-    observed = np.mean([pair.scale(task) * pair.observed(task) for task in troubles], axis=0)
-    resampled = np.mean([pair.scale(task) * pair.resampled(task) for task in troubles], axis=0)
-    examples = sum(pair.examples(task) for task in troubles)
+def _overall(pair: _Pair, blank: Comparison, problems: dict[str, str]) -> Comparison:
+    blank = replace(blank, metric="mean over tasks")
+    for task, problem in problems.items():
+        if problem:
+            return replace(blank, note=f"{task}: {problem}")
+    observed = np.mean([pair.scale(task) * pair.observed(task) for task in problems], axis=0)
+    resampled = np.mean([pair.scale(task) * pair.resampled(task) for task in problems], axis=0)
+    examples = sum(pair.examples(task) for task in problems)
     return _bootstrapped(replace(blank, examples=examples), observed, resampled)
 
 
 def _of_task(pair: _Pair, blank: Comparison, task: str) -> Comparison:
-    blank = replace(blank, figure=task, metric=pair.metric(task), examples=pair.examples(task))
-    found = _bootstrapped(blank, pair.observed(task), pair.resampled(task))
+    blank = replace(blank, quantity=task, metric=pair.metric(task), examples=pair.examples(task))
+    comparison = _bootstrapped(blank, pair.observed(task), pair.resampled(task))
     exact = _exact(pair, task, pair.seeds[0]) if len(pair.seeds) == 1 else None
-    if exact is None or found.difference is None:
-        return found
+    if exact is None or comparison.difference is None:
+        return comparison
     test, p = exact
-    return replace(found, test=test, difference=replace(found.difference, p=p))
+    return replace(comparison, test=test, difference=replace(comparison.difference, p=p))
 
 
 def _of_each_seed(pair: _Pair, blank: Comparison, task: str) -> Iterator[Comparison]:
     for seed in pair.seeds:
         if _exact(pair, task, seed) is not None:
-            yield _of_task(
-                replace(pair, seeds=(seed,)), replace(blank, seeds=(seed,), seed=seed), task
-            )
+            alone = replace(pair, seeds=(seed,))
+            yield _of_task(alone, replace(blank, seeds=(seed,), seed=seed), task)
 
 
 def _bootstrapped(blank: Comparison, observed: Values, resampled: Values) -> Comparison:
@@ -168,41 +167,39 @@ def _bootstrapped(blank: Comparison, observed: Values, resampled: Values) -> Com
 
 
 def _exact(pair: _Pair, task: str, seed: int) -> tuple[str, float] | None:
-    """Name and p-value of the test of one seed; None for a metric that has none."""
-    one, other = (pair.evidence.answers(run)[task] for run in pair.runs(seed))
+    """Name and p-value of the exact test of one seed; None if the metric has none."""
+    own, other = pair.of_seed(task, seed)
     metric = pair.metric(task)
     if metric == "accuracy":
-        right = [answers.predictions == answers.labels for answers in (one, other)]
-        return MCNEMAR, mcnemar(right[0], right[1])
-    if metric == "pearson" and len(one.labels) > 3:
-        pairs = (one, one.labels), (other, other.labels), (one, other.predictions)
-        r = [correlation("pearson", answers.predictions, values) for answers, values in pairs]
-        return WILLIAMS, williams(r[0], r[1], r[2], len(one.labels))[1]
+        return MCNEMAR, mcnemar(own.predictions == own.labels, other.predictions == other.labels)
+    if metric == "pearson" and len(own.labels) > 3:
+        sides = (own, own.labels), (other, other.labels), (own, other.predictions)
+        r = [correlation("pearson", side.predictions, values) for side, values in sides]
+        return WILLIAMS, williams(r[0], r[1], r[2], len(own.labels))[1]
     return None
 
 
-def compare_all(groups: Sequence[Group], evidence: RunPredictions) -> list[Comparison]:
-    """Every group with its baseline; of few groups every other pair as well.
+def compare_all(groups: Sequence[Group], predictions: RunPredictions) -> list[Comparison]:
+    """Compares every group with its baseline, and up to :data:`ALL_PAIRS` groups with each other.
 
-    The p-values against a baseline are corrected by Holm, those of each figure together.
+    The p-values against a baseline have Holm's correction, separately for each quantity.
     """
     baselines = {group.label: baseline_of(group, groups) for group in groups}
-    first = [(g, b) for g in groups if (b := baselines[g.label]) is not None and b is not g]
-    rest = [
-        (other, group) for group, other in combinations(groups, 2)
-        if baselines[other.label] is not group and baselines[group.label] is not other
-    ]  # fmt: skip
-    pairs = first + (rest if len(groups) <= _FEW else [])
-    return _corrected([each for a, b in pairs for each in compare(a, b, evidence)])
+    pairs = [(g, b) for g in groups if (b := baselines[g.label]) is not None and b is not g]
+    if len(groups) <= ALL_PAIRS:
+        pairs += [
+            (other, group) for group, other in combinations(groups, 2)
+            if baselines[other.label] is not group and baselines[group.label] is not other
+        ]  # fmt: skip
+    return _corrected([c for group, other in pairs for c in compare(group, other, predictions)])
 
 
-def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
-    families: dict[tuple[str, int | None], dict[int, float]] = {}
-    for place, each in enumerate(found):
-        if each.against_baseline and each.difference is not None:
-            family = families.setdefault((each.figure, each.seed), {})
-            family[place] = each.difference.p
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    families: dict[tuple[str, int | None], dict[int, float]] = defaultdict(dict)
+    for index, comparison in enumerate(comparisons):
+        if comparison.against_baseline and comparison.difference is not None:
+            families[comparison.quantity, comparison.seed][index] = comparison.difference.p
     adjusted: dict[int, float] = {}
     for family in families.values():
         adjusted |= dict(zip(family, holm(list(family.values())), strict=True))
-    return [replace(each, adjusted=adjusted.get(place)) for place, each in enumerate(found)]
+    return [replace(c, adjusted=adjusted.get(index)) for index, c in enumerate(comparisons)]

@@ -1,4 +1,4 @@
-"""What runs answered on dev, brought together where the examples are the same."""
+"""Dev predictions of many runs, matched by their examples."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,21 +12,22 @@ from mtl_sharing.report.analysis.resampling import resampled_metrics
 from mtl_sharing.report.analysis.statistics import Values
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
+from mtl_sharing.run_folder.layout import PREDICTIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Figures of equal predictions differ by rounding alone.
-_SAME = 1e-6
+# Metrics of equal predictions differ by rounding alone.
+_TOLERANCE = 1e-6
 _COLUMNS = ("task", "id", "text", "text_pair", "label", "prediction")
 
 
 @dataclass(frozen=True, eq=False)
-class TaskAnswers:
-    """A run's answers to one task's examples.
+class TaskPredictions:
+    """A run's predictions for one task.
 
     Attributes:
-        examples: a digest of ids, texts and labels, equal where these are, in the same order.
+        examples: digest of ids, texts and labels in their order; equal for equal examples.
         labels, predictions: shape (E,).
     """
 
@@ -37,74 +38,76 @@ class TaskAnswers:
 
 @dataclass
 class RunPredictions:
-    """The answers of many runs, read once, and their metrics in common resamples.
+    """The predictions of many runs, each read once, and their metrics in common resamples.
 
     Attributes:
-        runs: all that may be compared; runs with the same examples share their resamples.
+        runs: all runs that may be compared; runs with the same examples share their resamples.
     """
 
     runs: tuple[Run, ...]
-    _answers: dict[Run, dict[str, TaskAnswers]] = field(default_factory=dict)
+    _by_run: dict[Run, dict[str, TaskPredictions]] = field(default_factory=dict)
     _resampled: dict[tuple[str, str, bytes], dict[Run, Values]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, groups: Iterable[Group]) -> "RunPredictions":
-        """Of one run of each seed of the groups."""
+        """The predictions of one run of each seed of the groups."""
         return cls(tuple(run for group in groups for run in group.by_seed().values()))
 
-    def answers(self, run: Run) -> dict[str, TaskAnswers]:
-        """The answers by task; empty where they are missing or damaged."""
-        if run not in self._answers:
-            self._answers[run] = _read(run)
-        return self._answers[run]
+    def by_task(self, run: Run) -> dict[str, TaskPredictions]:
+        """A run's predictions by task; empty if they are missing or damaged."""
+        if run not in self._by_run:
+            self._by_run[run] = _read(run)
+        return self._by_run[run]
 
     def resampled(self, run: Run, task: str) -> Values:
         """The run's metric of a task in each resample, shape (B,)."""
         metric = run.result["tasks"][task]["metric"]
-        examples = self.answers(run)[task].examples
+        examples = self.by_task(run)[task].examples
         key = task, metric, examples
         if key not in self._resampled:
-            alike = [
+            comparable = [
                 r for r in dict.fromkeys((*self.runs, run))
                 if r.result["tasks"].get(task, {}).get("metric") == metric
-                and task in self.answers(r) and self.answers(r)[task].examples == examples
+                and task in self.by_task(r) and self.by_task(r)[task].examples == examples
             ]  # fmt: skip
-            each = [self.answers(r)[task] for r in alike]
-            predictions = np.stack([answers.predictions for answers in each])
-            classes = int(max(each[0].labels.max(), predictions.max())) + 1
+            labels = self.by_task(run)[task].labels
+            predictions = np.stack([self.by_task(r)[task].predictions for r in comparable])
+            classes = int(max(labels.max(), predictions.max())) + 1
             classes = max(classes, len(run.result["tasks"][task].get("by_class", ())))
-            found = resampled_metrics(task, metric, each[0].labels, predictions, classes)
-            self._resampled[key] = dict(zip(alike, found, strict=True))
+            metrics = resampled_metrics(task, metric, labels, predictions, classes)
+            self._resampled[key] = dict(zip(comparable, metrics, strict=True))
         return self._resampled[key][run]
 
 
-def _read(run: Run) -> dict[str, TaskAnswers]:
+def _read(run: Run) -> dict[str, TaskPredictions]:
     import pyarrow.compute as pc
 
     table = run.predictions_table(_COLUMNS)
     if table is None:
         return {}
-    found = {}
+    by_task = {}
     for task in pc.unique(table["task"]).to_pylist():
         rows = table.filter(pc.equal(table["task"], task)).combine_chunks()
         labels, predictions = (rows[n].to_numpy().astype(float) for n in ("label", "prediction"))
         if not (np.isfinite(labels).all() and np.isfinite(predictions).all()):
-            run.note(f"predictions.parquet: labels or predictions of {task} that are no numbers")
+            run.add_problem(f"{PREDICTIONS}: labels or predictions of {task} that are no numbers")
         elif not _gives_the_result(run, task, labels, predictions):
-            run.note(f"predictions.parquet: of {task}, do not give the figure in result.json")
+            run.add_problem(f"{PREDICTIONS}: of {task}, do not give the metric in result.json")
         else:
-            found[task] = TaskAnswers(_digest(rows), labels, predictions)
-    return found
+            by_task[task] = TaskPredictions(_digest(rows), labels, predictions)
+    return by_task
 
 
 def _gives_the_result(run: Run, task: str, labels: Values, predictions: Values) -> bool:
-    """Whether the file belongs to its run and is whole, as far as quickly reckoned metrics tell."""
-    known = run.result["tasks"].get(task)
-    if known is None or known["metric"] not in ("accuracy", "pearson"):
+    """Whether the predictions give the run's metric, for metrics that are quick to compute."""
+    result = run.result["tasks"].get(task)
+    if result is None or result["metric"] not in ("accuracy", "pearson"):
         return True
-    if known["metric"] == "accuracy":
-        return abs(float(np.mean(predictions == labels)) - known["value"]) < _SAME
-    return abs(correlation("pearson", predictions, labels) - known["value"]) < _SAME
+    if result["metric"] == "accuracy":
+        value = float(np.mean(predictions == labels))
+    else:
+        value = correlation("pearson", predictions, labels)
+    return abs(value - float(result["value"])) < _TOLERANCE
 
 
 def _digest(rows: "pa.Table") -> bytes:
@@ -113,7 +116,7 @@ def _digest(rows: "pa.Table") -> bytes:
 
     digest = hashlib.blake2b(rows["label"].to_numpy().astype(np.float64).tobytes())
     for name in ("id", "text", "text_pair"):
-        # No text has a zero byte in front of it, so that a missing one equals no other.
+        # NUL stands for a missing text, so it never equals a real one.
         column = pc.fill_null(rows[name].cast(pa.large_string()), "\0")
         lengths = pc.binary_length(column).to_numpy().astype(np.int64)
         digest.update(lengths.tobytes())

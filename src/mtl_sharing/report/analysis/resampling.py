@@ -1,4 +1,4 @@
-"""A metric of many runs' predictions in the same bootstrap resamples of their examples."""
+"""Metrics of many runs in the same bootstrap resamples of their examples."""
 
 from collections.abc import Iterator
 from zlib import crc32
@@ -7,8 +7,8 @@ import numpy as np
 
 from mtl_sharing.report.analysis.statistics import RESAMPLES, Values
 
-# Weights of a block of resamples: so many at once, 32 MB.
-_BLOCK = 4_000_000
+BLOCK = 4_000_000
+"""Weights in one block of resamples: 32 MB."""
 
 
 def resampled_metrics(
@@ -16,18 +16,18 @@ def resampled_metrics(
 ) -> Values:
     """The metric of each run in each resample, all with the same resamples, shape (R, B).
 
-    A resample draws as many examples as there are, with replacement; it is held as how often
-    each was drawn, so that the metrics of all runs are matrix products.
+    A resample draws E examples with replacement. It is stored as the number of draws of each
+    example, so the metrics of all runs are matrix products.
 
     Args:
-        task: names the resamples, which are independent between tasks.
-        metric: accuracy, f1 (macro), mcc, pearson or spearman, as in ``run/metrics.py``.
+        task: seeds the resamples, which are independent between tasks.
+        metric: accuracy, f1 (macro), mcc, pearson or spearman, as in ``evaluation/metrics.py``.
         labels: shape (E,).
         predictions: in label units, shape (R, E).
         classes: number of classes; ignored for correlations.
     """
     blocks = []
-    for weights in _weights(task, len(labels)):
+    for weights in resample_weights(task, len(labels)):
         if metric == "accuracy":
             blocks.append((predictions == labels) @ weights.T / len(labels))
         elif metric == "pearson":
@@ -36,15 +36,15 @@ def resampled_metrics(
             blocks.append(np.stack([_spearman(run, labels, weights) for run in predictions]))
         else:
             tables = (_confusion(run, labels, weights, classes) for run in predictions)
-            figure = _macro_f1 if metric == "f1" else _mcc
-            blocks.append(np.stack([figure(table) for table in tables]))
+            of_table = _macro_f1 if metric == "f1" else _mcc
+            blocks.append(np.stack([of_table(table) for table in tables]))
     return np.concatenate(blocks, axis=1)
 
 
-def _weights(task: str, examples: int) -> Iterator[Values]:
-    """How often each example was drawn, in blocks of resamples, shape (b, E)."""
+def resample_weights(task: str, examples: int) -> Iterator[Values]:
+    """The number of draws of each example, in blocks of resamples, shape (b, E)."""
     random = np.random.default_rng(crc32(task.encode()))
-    size = max(1, _BLOCK // examples)
+    size = max(1, BLOCK // examples)
     for begin in range(0, RESAMPLES, size):
         count = min(size, RESAMPLES - begin)
         drawn = random.integers(examples, size=(count, examples))
@@ -54,9 +54,9 @@ def _weights(task: str, examples: int) -> Iterator[Values]:
 
 
 def _pearson(x: Values, y: Values, weights: Values) -> Values:
-    """Of runs (R, E) with labels (E,), in resamples (b, E); shape (R, b)."""
+    """Correlation of runs (R, E) with labels (E,) in resamples (b, E), shape (R, b)."""
     total = weights.sum(axis=1)
-    # Centred first, since differences of large sums lose digits.
+    # Centred first: differences of large sums lose digits.
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean()
     mean_x, mean_y = x @ weights.T / total, weights @ y / total
     product = (x * y) @ weights.T / total - mean_x * mean_y
@@ -64,7 +64,7 @@ def _pearson(x: Values, y: Values, weights: Values) -> Values:
 
 
 def _spearman(x: Values, y: Values, weights: Values) -> Values:
-    """Of one run (E,), in resamples (b, E): Pearson's of the ranks in each; shape (b,)."""
+    """Rank correlation of one run (E,) with labels (E,) in resamples (b, E), shape (b,)."""
     total = weights.sum(axis=1)
     ranks = [_ranks(values, weights) for values in (x, y)]
     a, b = (rank - (weights * rank).sum(axis=1, keepdims=True) / total[:, None] for rank in ranks)
@@ -73,19 +73,17 @@ def _spearman(x: Values, y: Values, weights: Values) -> Values:
 
 
 def _ranks(values: Values, weights: Values) -> Values:
-    """Mean ranks among a resample's examples, of which each may be there several times."""
-    names, place = np.unique(values, return_inverse=True)
-    counts = weights @ (place[:, None] == np.arange(len(names))).astype(np.float64)
-    found: Values = (counts.cumsum(axis=1) - (counts - 1) / 2)[:, place]
-    return found
+    """Mean ranks among a resample's examples, which may repeat, shape (b, E)."""
+    distinct, index = np.unique(values, return_inverse=True)
+    counts = weights @ (index[:, None] == np.arange(len(distinct))).astype(np.float64)
+    return np.asarray((counts.cumsum(axis=1) - (counts - 1) / 2)[:, index])
 
 
 def _ratio(product: Values, one: Values, other: Values) -> Values:
-    """A correlation of its moments; 0 where one side is constant, which has none."""
+    """A correlation from its moments; 0 if one side is constant, where it is undefined."""
     square = one * other
     safe = np.where(square > 1e-24, square, 1.0)
-    found: Values = np.where(square > 1e-24, product / np.sqrt(safe), 0.0)
-    return found
+    return np.where(square > 1e-24, product / np.sqrt(safe), 0.0)
 
 
 def _confusion(run: Values, labels: Values, weights: Values, classes: int) -> Values:
@@ -98,13 +96,12 @@ def _confusion(run: Values, labels: Values, weights: Values, classes: int) -> Va
 def _macro_f1(tables: Values) -> Values:
     right = np.diagonal(tables, axis1=1, axis2=2)
     both = tables.sum(axis=1) + tables.sum(axis=2)
-    found: Values = (2 * right / np.maximum(both, 1)).mean(axis=1)
-    return found
+    return np.asarray((2 * right / np.maximum(both, 1)).mean(axis=1))
 
 
 def _mcc(tables: Values) -> Values:
-    """Matthews' correlation of several classes (Gorodkin 2004)."""
+    """Matthews correlation coefficient for several classes (Gorodkin 2004)."""
     right, total = np.trace(tables, axis1=1, axis2=2), tables.sum(axis=(1, 2))
-    guessed, true = tables.sum(axis=1), tables.sum(axis=2)
-    product = right * total - (guessed * true).sum(axis=1)
-    return _ratio(product, total**2 - (guessed**2).sum(axis=1), total**2 - (true**2).sum(axis=1))
+    predicted, true = tables.sum(axis=1), tables.sum(axis=2)
+    product = right * total - (predicted * true).sum(axis=1)
+    return _ratio(product, total**2 - (predicted**2).sum(axis=1), total**2 - (true**2).sum(axis=1))

@@ -1,14 +1,16 @@
-"""What a report's figures show, apart from how they are drawn."""
+"""The data of a report's figures; ``page/figures.py`` draws them."""
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.plotting.curve_data import Line, read_curves
+from mtl_sharing.plotting.curve_data import PERFORMANCE, Line, read_curves
+from mtl_sharing.plotting.trade_off import TradeOff
 from mtl_sharing.report.analysis.statistics import Summary, summarize
-from mtl_sharing.report.analysis.tables import figure, over_seeds, summary_of
+from mtl_sharing.report.analysis.tables import number, summary_of, values_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
@@ -17,36 +19,24 @@ from mtl_sharing.sampling.alpha import make_schedule
 from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.settings import SamplerConfig
 
-_DRAWN = ("temperature", "annealed")
 
+def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
+    """Size and performance of each group, sorted by size.
 
-@dataclass(frozen=True)
-class ParetoPoint:
-    """A group by its size and performance.
-
-    Attributes:
-        parameters: of the whole model.
-        performance: over seeds, with its interval.
-        on_front: no group has as few parameters and performs better, or fewer and performs as
-            well, by the means.
+    The Pareto front compares means: no group has as few parameters and a higher mean, or fewer
+    and as high a mean.
     """
-
-    label: str
-    parameters: float
-    performance: Summary
-    on_front: bool
-
-
-def pareto_points(groups: Sequence[Group]) -> list[ParetoPoint]:
-    """Every group, the smallest model first."""
-    found = [(g.label, summary_of(g, "params.total").mean, summary_of(g, "performance", True))
-             for g in groups]  # fmt: skip
-    pairs = [(size or 0.0, value.mean or 0.0) for _, size, value in found]
-    points = [
-        ParetoPoint(label, size, value, not any(_beats(other, (size, mean)) for other in pairs))
-        for (label, _, value), (size, mean) in zip(found, pairs, strict=True)
-    ]
-    return sorted(points, key=lambda p: (p.parameters, -(p.performance.mean or 0), p.label))
+    performances = [tuple(values_of(group, PERFORMANCE).values()) for group in groups]
+    summaries = [summarize(values) for values in performances]
+    sizes = [summary_of(group, "params.total").mean or 0.0 for group in groups]
+    pairs = [(size, s.mean or 0.0) for size, s in zip(sizes, summaries, strict=True)]
+    points = []
+    for group, values, summary, pair in zip(groups, performances, summaries, pairs, strict=True):
+        low, high = summary.low, summary.high
+        interval = None if low is None or high is None else (low, high)
+        front = not any(_beats(other, pair) for other in pairs)
+        points.append(TradeOff(group.label, pair[0], values, pair[1], interval, front))
+    return sorted(points, key=lambda point: (point.parameters, -point.mean, point.group))
 
 
 def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
@@ -55,59 +45,53 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 @dataclass(frozen=True)
 class SplitCurve:
-    """A figure over the split point, of regimes alike in all else.
+    """A value over the split point, for regimes that are otherwise alike.
 
     Attributes:
-        family: what they have in common where the report has several such curves; may be empty.
-        figure: ``score``, ``performance``, or a task.
-        metric: what a task is measured by; else empty.
-        layers: of the encoder.
+        family: description of what the regimes have in common; may be empty.
+        quantity: ``score``, ``performance``, or a task.
+        metric: name of a task's metric; else empty.
+        layers: number of encoder layers.
         points: for each number of shared layers the value of each seed.
     """
 
     family: str
-    figure: str
+    quantity: str
     metric: str
     layers: int
     points: tuple[tuple[int, tuple[tuple[int, float], ...]], ...]
 
-    def means(self) -> list[tuple[int, float]]:
-        """The mean over seeds at each split point."""
-        return [(k, sum(v for _, v in each) / len(each)) for k, each in self.points]
-
 
 def split_curves(groups: Sequence[Group]) -> list[SplitCurve]:
-    """Score, performance and each task by the number of shared lower layers.
+    """Score, performance and each task over the number of shared lower layers.
 
-    Of plans like S6-I6, S12 and I12; a family needs two of these or more.
+    A family has plans like S6-I6, S12 and I12, at least two of them.
     """
-    families: dict[tuple[str, ...], list[tuple[int, Group]]] = {}
+    families: dict[tuple[str, ...], list[tuple[int, Group]]] = defaultdict(list)
     for group in groups:
         split = split_of(group.plan)
         if split is not None:
             parts = json.dumps(group.runs[0].parts, sort_keys=True)
             key = (str(split[1]), parts, *(f"{n}={v}" for n, v in group.differs.items()))
-            families.setdefault(key, []).append((split[0], group))
-    found: list[SplitCurve] = []
+            families[key].append((split[0], group))
+    curves: list[SplitCurve] = []
     for key, members in families.items():
-        members.sort(key=lambda pair: pair[0])
+        members.sort(key=lambda member: member[0])
         if len({split for split, _ in members}) > 1:
-            found += _curves_of(_family_name(members[0][1]), int(key[0]), members)
-    return found
+            # The label without the plan.
+            first = members[0][1]
+            family = first.label.removeprefix(first.plan).strip(" +")
+            curves += _curves_of(family, int(key[0]), members)
+    return curves
 
 
 def split_of(plan: str) -> tuple[int, int] | None:
-    """Shared lower layers and all layers of a plan that shares those alone; None of another."""
+    """Shared lower layers and all layers of a plan like S6-I6; None for other plans."""
     match = re.fullmatch(r"(?:S(\d+))?-?(?:I(\d+))?", plan)
     if not match or not any(match.groups()):
         return None
-    shared, own = (int(number or 0) for number in match.groups())
-    return shared, shared + own
-
-
-def _family_name(group: Group) -> str:
-    """The label without the plan."""
-    return group.label.removeprefix(group.plan).strip(" +")
+    shared, separate = (int(digits or 0) for digits in match.groups())
+    return shared, shared + separate
 
 
 def _curves_of(
@@ -118,7 +102,7 @@ def _curves_of(
         points = tuple(
             (split, tuple(values.items()))
             for split, group in members
-            if (values := over_seeds(group, lambda run, path=path: figure(run.result, path)))  # type: ignore[misc]
+            if (values := values_of(group, path))
         )
         metric = members[0][1].runs[0].result["tasks"][name]["metric"] if name in tasks else ""
         if len(points) > 1:
@@ -127,13 +111,13 @@ def _curves_of(
 
 @dataclass(frozen=True)
 class AlphaCurve:
-    """The exponent of the tasks' sizes over the epochs, as some runs were trained.
+    """The exponent of the tasks' sizes over the epochs.
 
     Attributes:
-        name: the sampler in words.
-        epochs: of the training; 2.5 is two and a half.
-        alphas: in each epoch, one begun at the end counted whole.
-        runs: names of the runs that it was of.
+        name: description of the sampler.
+        epochs: length of the training; 2.5 is two and a half epochs.
+        alphas: one for each epoch, a partial last one included.
+        runs: names of the runs with this sampler.
     """
 
     name: str
@@ -143,25 +127,27 @@ class AlphaCurve:
 
 
 def alpha_curves(runs: Iterable[Run]) -> list[AlphaCurve]:
-    """Of every run whose sampler draws tasks by their size, finished or not."""
-    found: dict[tuple[str, float, tuple[float, ...]], list[str]] = {}
+    """The alphas of every run, of any status, whose sampler draws tasks by their size."""
+    names: dict[tuple[str, float, tuple[float, ...]], list[str]] = defaultdict(list)
     for run in runs:
         key = _alphas(run)
         if key is not None:
-            found.setdefault(key, []).append(run.name)
-    return [AlphaCurve(*key, tuple(names)) for key, names in sorted(found.items())]
+            names[key].append(run.name)
+    return [AlphaCurve(*key, tuple(names[key])) for key in sorted(names)]
 
 
 def _alphas(run: Run) -> tuple[str, float, tuple[float, ...]] | None:
-    settings, epochs = run.settings.get("sampler"), figure(run.settings, "trainer.epochs")
-    if not isinstance(settings, dict) or settings.get("name") not in _DRAWN or not epochs:
+    settings, epochs = run.settings.get("sampler"), number(run.settings, "trainer.epochs")
+    if not isinstance(settings, dict) or not epochs:
         return None
-    known = {field.name for field in fields(SamplerConfig)}
-    config = SamplerConfig(**{name: v for name, v in settings.items() if name in known})
+    names = {field.name for field in fields(SamplerConfig)}
+    config = SamplerConfig(**{name: v for name, v in settings.items() if name in names})
+    if config.name not in ("temperature", "annealed"):
+        return None
     try:
         schedule, count = make_schedule(config), Epochs(1, epochs).count
     except (UserError, TypeError):
-        return None  # the run failed of it
+        return None  # the run failed because of it
     alphas = tuple(schedule.alpha(epoch, count) for epoch in range(count))
     return _sampler_name(config), epochs, alphas
 
@@ -174,12 +160,12 @@ def _sampler_name(config: SamplerConfig) -> str:
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """One figure of one run over its steps.
+    """One metric or loss of one run over its steps.
 
     Attributes:
-        label: of the run's group, or the run's regime and name where it is in none.
-        metric: what the task is measured by, where the panel shows that.
-        line: panel (``run/curves.py``), task or ``performance``, and points.
+        label: the group's; the regime and name of a run without a group.
+        metric: name of the task's metric, if the panel shows it.
+        line: panel (``plotting/curve_data.py``), task or ``performance``, and points.
     """
 
     label: str
@@ -189,7 +175,7 @@ class TrainingCurve:
 
 
 def training_curves(runs: Iterable[Run], groups: Iterable[Group]) -> list[TrainingCurve]:
-    """Losses and figures of every run that has been evaluated, finished or not."""
+    """The losses and metrics of every run that has been evaluated, of any status."""
     labels = {run: group.label for group in groups for run in group.runs}
     return [
         TrainingCurve(labels.get(run, f"{run.regime}  ({run.name})"), run.name,
@@ -201,19 +187,19 @@ def training_curves(runs: Iterable[Run], groups: Iterable[Group]) -> list[Traini
 
 
 def _rows(run: Run) -> list[dict[str, object]]:
-    """The evaluations as the trainer had them: without the figures that one does not have."""
+    """The evaluations as the trainer had them: a row has no unknown values."""
     table = run.history.to_dict("records")
     return [{str(n): v for n, v in row.items() if v == v} for row in table]
 
 
 @dataclass(frozen=True)
 class CosineProfile:
-    """How well two tasks' gradients agree on each stage that they share.
+    """The cosine of two tasks' gradients on each stage that they share.
 
     Attributes:
         pair: the two tasks, joined by ``+``.
-        stages: from the bottom up, each with the cosine over seeds, of each run the mean over its
-            main training.
+        stages: from the bottom up, each with its cosine over seeds; a run counts with the mean
+            over its main training.
     """
 
     label: str
@@ -222,16 +208,16 @@ class CosineProfile:
 
 
 _COSINE = re.compile(r"cosine/(?P<stage>.+)/(?P<pair>[^/]+)")
-_WHOLE = "network"
+_ALL_STAGES = "network"
 
 
 def cosine_profiles(groups: Iterable[Group]) -> list[CosineProfile]:
-    """Of every group whose runs were trained with ``loss.cosines=stages``."""
+    """The profiles of every group trained with ``loss.cosines=stages``."""
     return [profile for group in groups for profile in _profiles(group)]
 
 
 def _profiles(group: Group) -> Iterator[CosineProfile]:
-    found: dict[str, dict[str, list[float]]] = {}
+    pairs: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in group.by_seed().values():
         history = run.history
         if "phase" in history:
@@ -239,12 +225,11 @@ def _profiles(group: Group) -> Iterator[CosineProfile]:
         for name in history:
             match = _COSINE.fullmatch(str(name))
             values = history[name].dropna()
-            if match and match["stage"] != _WHOLE and len(values):
-                stages = found.setdefault(match["pair"], {})
-                stages.setdefault(match["stage"], []).append(float(values.mean()))
-    for pair, stages in found.items():
-        each = sorted(stages.items(), key=lambda item: _height(item[0]))
-        yield CosineProfile(group.label, pair, tuple((s, summarize(v)) for s, v in each))
+            if match and match["stage"] != _ALL_STAGES and len(values):
+                pairs[match["pair"]][match["stage"]].append(float(values.mean()))
+    for pair, stages in pairs.items():
+        ordered = sorted(stages, key=_height)
+        yield CosineProfile(group.label, pair, tuple((s, summarize(stages[s])) for s in ordered))
 
 
 def _height(stage: str) -> tuple[int, list[str | int]]:

@@ -1,4 +1,4 @@
-"""Spreads, intervals and tests over seeds and examples (scipy)."""
+"""Spreads, intervals and significance tests over seeds and examples (scipy)."""
 
 import math
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 LEVEL = 0.95
-# Fewer values than these have no bootstrap worth the name: two give three different means.
 FEWEST = 3
+"""Fewer values have no useful bootstrap: two give only three different means."""
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Some values of one figure, one for each seed.
+    """The values of one metric over seeds.
 
     Attributes:
-        n: how many there are.
-        mean: None of none.
-        deviation: with n - 1 in its denominator; None of one.
-        low, high: the interval of the mean, see :func:`summarize`; None below three values.
+        n: number of values.
+        mean: None without values.
+        deviation: standard deviation with n - 1 in the denominator; None below two values.
+        low, high: interval of the mean, see :func:`summarize`; None below three values.
     """
 
     n: int
@@ -37,43 +37,43 @@ class Summary:
 def summarize(values: Sequence[float], seed: int = 0, interval: bool = True) -> Summary:
     """Mean, standard deviation, and the percentile bootstrap's 95% interval of the mean.
 
-    The interval resamples the values (Efron 1979), so it speaks of other seeds on the same
-    examples. From few values it is too narrow: of three, the widest it can be is their range.
+    The interval resamples the values (Efron 1979), so it covers other seeds on the same examples.
+    It is too narrow for few values: that of three values is at most their range.
 
     Args:
-        seed: of the resampling.
-        interval: whether it is wanted; of hundreds of figures it takes seconds.
+        seed: seed of the resampling.
+        interval: compute the interval, which takes seconds for hundreds of metrics.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if not len(found):
+    data = np.asarray(values, dtype=np.float64)
+    if not len(data):
         return Summary(0)
-    mean = float(found.mean())
-    if len(found) == 1:
+    mean = float(data.mean())
+    if len(data) == 1:
         return Summary(1, mean)
     # Equal values that were rounded differently have no spread.
-    alike = bool(np.ptp(found) <= 1e-12 * np.abs(found).max())
-    deviation = 0.0 if alike else float(found.std(ddof=1))
-    if len(found) < FEWEST or not interval:
-        return Summary(len(found), mean, deviation)
-    if alike:
-        return Summary(len(found), mean, 0.0, mean, mean)
+    equal = bool(np.ptp(data) <= 1e-12 * np.abs(data).max())
+    deviation = 0.0 if equal else float(data.std(ddof=1))
+    if len(data) < FEWEST or not interval:
+        return Summary(len(data), mean, deviation)
+    if equal:
+        return Summary(len(data), mean, 0.0, mean, mean)
     from scipy.stats import bootstrap
 
     limits = bootstrap(
-        (found,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
+        (data,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
-    return Summary(len(found), mean, deviation, float(limits.low), float(limits.high))
+    return Summary(len(data), mean, deviation, float(limits.low), float(limits.high))
 
 
 def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """The p-value of McNemar's exact test (1947): are two classifiers right equally often?
+    """P-value of McNemar's exact test (1947) that two classifiers are right equally often.
 
-    Of the examples that just one of them has right, each has half of them if they are:
-    ``p = P(|X - n/2| >= |b - n/2|)`` with X binomial over the n discordant ones; 1 where n is 0.
+    ``p = P(|X - n/2| >= |b - n/2|)`` with X ~ Binomial(n, 1/2), where n counts the examples that
+    exactly one classifier has right and b those of the first; 1 if n is 0.
 
     Args:
-        one, other: which of the same examples each has right, shape (E,).
+        one, other: whether each classifier has each example right, shape (E,).
     """
     from scipy.stats import binomtest
 
@@ -111,12 +111,12 @@ def williams(one: float, other: float, between: float, examples: int) -> tuple[f
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean over seeds of the difference of two regimes.
+    """The difference of two regimes.
 
     Attributes:
-        mean: of the seeds.
+        mean: mean over seeds.
         low, high: 95% interval.
-        p: two-sided, of no difference.
+        p: two-sided p-value of no difference.
     """
 
     mean: float
@@ -126,25 +126,25 @@ class Difference:
 
 
 def paired_bootstrap(observed: Values, resampled: Values) -> Difference:
-    """Whether two regimes differ, for other seeds and other examples alike.
+    """Tests whether two regimes differ for other seeds and other examples.
 
-    With differences ``d_s`` of S seeds, and ``D_sb`` of the same seeds in resample b of the
-    examples, which all seeds share, the variance of the mean difference is
+    Let ``d_s`` be the difference for seed s of S, and ``D_sb`` the same in resample b of the
+    examples, which all seeds share. The variance of the mean difference is
 
     ``v = Var_b(mean_s D_sb) + max(0, Var_s(d_s) - mean_b Var_s(D_sb - d_s)) / S``:
 
-    what other examples change, and what other seeds change beyond it (the last term takes out of
-    the seeds' variance what it has from the examples). Resampling seeds and examples together
-    counts that part three times (Owen 2007). The interval is ``mean +- t_f sqrt(v)``, where f
-    follows Satterthwaite (1946): ``f = v^2 / ((Var_s(d_s) / S)^2 / (S - 1))``. One seed has
-    the first term alone and a normal distribution, and says nothing of other seeds.
+    the variance from the examples, and the seeds' variance without its part from the examples.
+    Resampling seeds and examples together counts that part three times (Owen 2007). The interval
+    is ``mean +- t_f sqrt(v)``, where f follows Satterthwaite (1946):
+    ``f = v^2 / ((Var_s(d_s) / S)^2 / (S - 1))``. One seed has only the first term and a normal
+    distribution; its result does not extend to other seeds.
 
     Args:
         observed: d, shape (S,).
         resampled: D, shape (S, B).
 
     Returns:
-        The p-value is no smaller than 1 / (B + 1), which is as far as B resamples can see.
+        The p-value is at least 1 / (B + 1), the resolution of B resamples.
     """
     from scipy.stats import norm, t
 
@@ -166,12 +166,12 @@ def paired_bootstrap(observed: Values, resampled: Values) -> Difference:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values (1979) of a family of tests, in the order given.
+    """Holm's adjusted p-values (1979) of a family of tests, in the given order.
 
-    The k-th smallest of m is multiplied by ``m - k + 1``, and is no smaller than the one before.
+    The k-th smallest of m is multiplied by ``m - k + 1`` and is at least the one before it.
     """
-    found, highest = [0.0] * len(values), 0.0
-    for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        highest = max(highest, min(1.0, (len(values) - rank) * values[place]))
-        found[place] = highest
-    return found
+    adjusted, highest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        highest = max(highest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = highest
+    return adjusted

@@ -1,4 +1,4 @@
-"""Runs as their folders tell them: finished, running, failed or damaged."""
+"""Reads runs from their folders: finished, running, failed or damaged ones."""
 
 import io
 import json
@@ -12,7 +12,8 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import RunLocation, find_runs
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, METRICS, PREDICTIONS, RESULT, Status
 from mtl_sharing.run_folder.lock import is_held
-from mtl_sharing.run_folder.results import read_result, result_problem
+from mtl_sharing.run_folder.results import Result, read_result, result_problem
+from mtl_sharing.utils.nested import get
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,154 +23,135 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One run.
+class Run(RunLocation):
+    """One run. Files other than result.json are read on first use.
 
     Attributes:
-        folder: where it lies.
-        name: its path below the folder that all runs of the report have in common.
         status: a :class:`Status`.
-        why: the reason of a status other than finished or running; else empty.
-        sweep: name of its sweep, or None.
-        trial: its number there, or None.
-        result: the content of result.json; empty where that cannot be read.
-        troubles: files that proved damaged when they were read, with what is wrong. Files are
-            read when they are first asked for.
+        reason: the cause of a status other than finished or running; else empty.
+        result: the content of result.json; empty if the file is missing or damaged.
+        problems: descriptions of the damaged files among those read so far.
     """
 
-    folder: Path
-    name: str
     status: str
-    why: str = ""
-    sweep: str | None = None
-    trial: int | None = None
-    result: Record = field(default_factory=dict, repr=False)
-    troubles: list[str] = field(default_factory=list, repr=False)
+    reason: str = ""
+    result: Result = field(default_factory=dict, repr=False)
+    problems: list[str] = field(default_factory=list, repr=False)
 
     @property
     def finished(self) -> bool:
-        """Whether every figure is there."""
+        """Whether the run has all its metrics."""
         return self.status == Status.FINISHED
 
     @property
     def plan(self) -> str:
-        """The canonical plan; ``?`` where it is not known."""
+        """The plan in canonical notation; ``?`` if unknown."""
         return str(self.result.get("plan", "?"))
 
     @property
     def regime(self) -> str:
-        """The plan with its parts; ``?`` where it is not known."""
+        """The plan with its parts; ``?`` if unknown."""
         return str(self.result.get("regime", self.plan))
 
     @property
     def parts(self) -> Record:
-        """What the regime adds to its plan, and how it reads the text."""
-        found = self.result.get("parts")
-        return found if isinstance(found, dict) else {}
+        """The regime's additions to its plan, and how the text is read."""
+        parts = self.result.get("parts")
+        return parts if isinstance(parts, dict) else {}
 
     @property
     def seed(self) -> int | None:
-        """The seed; None where it is not known."""
-        found = self.result.get("seed", self.settings.get("seed"))
-        return found if isinstance(found, int) else None
+        """The seed; None if unknown."""
+        seed = self.result.get("seed", self.settings.get("seed"))
+        return seed if isinstance(seed, int) else None
 
     @cached_property
     def settings(self) -> Record:
-        """The whole config, nested; empty where it cannot be read.
-
-        From config.json, or for a run that ended before it wrote one, from Hydra's own files.
-        """
+        """The nested config from config.json, or else from Hydra's files; empty if unreadable."""
         path = self.folder / CONFIG
         try:
-            found = json.loads(path.read_text(encoding="utf-8")).get("settings")
+            settings = json.loads(path.read_text(encoding="utf-8")).get("settings")
         except FileNotFoundError:
-            return self._composed()
+            settings = None  # the run ended early
         except (OSError, ValueError, AttributeError) as error:
-            self._damaged(path.name, error)
-            return self._composed()
-        return found if isinstance(found, dict) else self._composed()
+            settings = None
+            self._add_damage(CONFIG, error)
+        return settings if isinstance(settings, dict) else self._hydra_settings()
 
-    def _composed(self) -> Record:
+    def _hydra_settings(self) -> Record:
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
         from yaml import YAMLError
 
-        path = self.folder / HYDRA_CONFIG
         try:
-            found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+            config = OmegaConf.load(self.folder / HYDRA_CONFIG)
+            settings = OmegaConf.to_container(config, resolve=True)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-            self._damaged(str(HYDRA_CONFIG), error)
+            self._add_damage(str(HYDRA_CONFIG), error)
             return {}
-        return {str(k): v for k, v in found.items()} if isinstance(found, dict) else {}
+        return {str(k): v for k, v in settings.items()} if isinstance(settings, dict) else {}
 
     @cached_property
     def history(self) -> "pd.DataFrame":
-        """metrics.csv, a row for each evaluation; empty where there is none or it is damaged."""
+        """metrics.csv, one row for each evaluation; empty if missing or damaged."""
         import pandas as pd
 
-        path = self.folder / METRICS
         try:
-            text = path.read_text(encoding="utf-8")
-            whole = text[: text.rfind("\n") + 1]
-            if whole != text:
-                self.note(f"{path.name}: the last line is cut and was left out")
-            found = pd.read_csv(io.StringIO(whole)) if whole else pd.DataFrame()
-            numbers = found.drop(columns="phase", errors="ignore")
+            text = (self.folder / METRICS).read_text(encoding="utf-8")
+            complete = text[: text.rfind("\n") + 1]
+            if complete != text:
+                self.add_problem(f"{METRICS}: the last line is cut and was left out")
+            table = pd.read_csv(io.StringIO(complete)) if complete else pd.DataFrame()
+            numbers = table.drop(columns="phase", errors="ignore")
             if numbers.select_dtypes("number").shape != numbers.shape:
-                raise ValueError("a figure that is no number")
-            if whole and ("step" not in found or found["step"].isna().any()):
+                raise ValueError("a value that is no number")
+            if complete and ("step" not in table or table["step"].isna().any()):
                 raise ValueError("a row without its step")
         except FileNotFoundError:
             return pd.DataFrame()
         except (OSError, ValueError) as error:
-            self._damaged(path.name, error)
+            self._add_damage(METRICS, error)
             return pd.DataFrame()
-        return found
+        return table
 
     @property
     def has_predictions(self) -> bool:
-        """Whether predictions.parquet is there, damaged or not."""
+        """Whether predictions.parquet exists, damaged or not."""
         return (self.folder / PREDICTIONS).is_file()
 
-    def read_predictions(self) -> "pd.DataFrame | None":
-        """All of predictions.parquet, read anew at each call; None as :meth:`predictions_table`."""
-        table = self.predictions_table(None)
-        return None if table is None else table.to_pandas()
-
-    def predictions_table(self, columns: Sequence[str] | None) -> "pa.Table | None":
-        """Some columns of predictions.parquet; None where it is not there or damaged.
+    def predictions_table(self, columns: Sequence[str] | None = None) -> "pa.Table | None":
+        """Reads predictions.parquet; None if it is missing or damaged.
 
         Args:
-            columns: task, id, text, text_pair, label, prediction, probability, error (see
-                ``evaluation/predictions.py``); None for all.
+            columns: some of task, id, text, text_pair, label, prediction, probability and error
+                (see ``evaluation/predictions.py``); None for all.
         """
         import pyarrow as pa
         from pyarrow import parquet
 
-        wanted = None if columns is None else list(columns)
+        names = None if columns is None else list(columns)
         try:
-            table = parquet.read_table(self.folder / PREDICTIONS, columns=wanted)
+            return parquet.read_table(self.folder / PREDICTIONS, columns=names)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, pa.ArrowException) as error:
-            self._damaged(PREDICTIONS, error)
+            self._add_damage(PREDICTIONS, error)
             return None
-        return table
 
-    def _damaged(self, file: str, error: Exception) -> None:
-        self.note(f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}")
+    def _add_damage(self, file: str, error: Exception) -> None:
+        self.add_problem(f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}")
 
-    def note(self, trouble: str) -> None:
-        """Adds to the troubles, once."""
-        if trouble not in self.troubles:
-            self.troubles.append(trouble)
+    def add_problem(self, problem: str) -> None:
+        """Records a problem once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 @dataclass(frozen=True)
 class Omission:
-    """Something that a report leaves out, and why."""
+    """A part of the input that a report leaves out, and the reason."""
 
     what: str
     why: str
@@ -177,69 +159,64 @@ class Omission:
 
 @dataclass(frozen=True)
 class RunCollection:
-    """What was found.
+    """The runs of a report.
 
     Attributes:
-        runs: every run, whatever became of it, in the order of their names.
-        left_out: folders that are no runs or could not be searched. What single runs lack stands
-            with them (``tables.left_out`` has it all together).
+        runs: all runs of any status, sorted by name.
+        omissions: folders that hold no run or cannot be read.
     """
 
     runs: tuple[Run, ...]
-    left_out: tuple[Omission, ...]
+    omissions: tuple[Omission, ...]
 
     @property
     def finished(self) -> tuple[Run, ...]:
-        """The runs that have all their figures."""
+        """The runs that have all their metrics."""
         return tuple(run for run in self.runs if run.finished)
 
 
 def read_runs(paths: Iterable[Path | str]) -> RunCollection:
     """Reads every run at or below the paths: folders of runs, of sweeps, or above them.
 
-    A damaged run is listed with what is wrong. Other files than result.json are read when they
-    are first asked for.
-
     Raises:
-        UserError: a path that is no folder, or has no run in it.
+        UserError: a path is no folder or has no run in it.
     """
-    places, closed = find_runs(paths)
-    left_out = [Omission(str(folder), why) for folder, why in closed]
+    locations, unreadable = find_runs(paths)
+    omissions = [Omission(str(folder), reason) for folder, reason in unreadable]
     runs = []
-    for place in places:
-        run = _read(place)
+    for run in map(_read, locations):
         if run.status == Status.UNREADABLE and run.settings.get("dry_run") is True:
-            left_out.append(Omission(run.name, "a dry run, which trains nothing"))
+            omissions.append(Omission(run.name, "a dry run, which trains nothing"))
         else:
             runs.append(run)
-    return RunCollection(tuple(runs), tuple(left_out))
+    return RunCollection(tuple(runs), tuple(omissions))
 
 
-def _read(place: RunLocation) -> Run:
-    def run(status: str, why: str = "", result: Record | None = None) -> Run:
-        return Run(place.folder, place.name, status, why, place.sweep, place.trial, result or {})
+def _read(location: RunLocation) -> Run:
+    def run(status: str, reason: str = "", result: Result | None = None) -> Run:
+        return Run(**vars(location), status=status, reason=reason, result=result or {})
 
     try:
-        result = read_result(place.folder)
-    except (OSError, UserError) as error:
-        reason = error.found if isinstance(error, UserError) else error
-        return run(Status.UNREADABLE, f"{RESULT}: {reason}")
+        result = read_result(location.folder)
+    except UserError as error:
+        return run(Status.UNREADABLE, f"{RESULT}: {error.found}")
+    except OSError as error:
+        return run(Status.UNREADABLE, f"{RESULT}: {error}")
     if result is None:
-        if is_held(place.folder):
+        if is_held(location.folder):
             return run(Status.RUNNING)
         return run(Status.UNREADABLE, f"no {RESULT}: it ended before its training began")
     if problem := result_problem(result):
         return run(Status.UNREADABLE, f"{RESULT}: {problem}", result)
     status = result["status"]
-    if status == Status.RUNNING and not is_held(place.folder):
+    if status == Status.RUNNING and not is_held(location.folder):
         return run(Status.STOPPED, "lost: its process is gone", result)
-    return run(status, _why(status, result), result)
+    return run(status, _reason(status, result), result)
 
 
-def _why(status: str, result: Record) -> str:
-    if status == Status.FAILED:
-        return str(result.get("reason", "no reason given"))
-    if status == Status.PRUNED:
-        found = result.get("pruned")
-        return str(found.get("reason")) if isinstance(found, dict) else "no reason given"
+def _reason(status: str, result: Result) -> str:
+    causes = {Status.FAILED: result, Status.PRUNED: result.get("pruned")}
+    if status in causes:
+        reason = get(causes[Status(status)], "reason")
+        return "no reason given" if reason is None else str(reason)
     return "asked to stop" if status == Status.STOPPED else ""

@@ -1,25 +1,29 @@
-"""The course of a sweep, read off its sweep.csv: objectives trial after trial, and their states."""
+"""A sweep's history from its sweep.csv: the objective and state of each trial."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtl_sharing.report.inputs.runs import Omission, Run
+from mtl_sharing.run_folder.discovery import sweep_folder
+from mtl_sharing.run_folder.layout import SWEEP_TABLE
 
 _OBJECTIVE = "objective/"
 
 
 @dataclass(frozen=True)
 class SweepHistory:
-    """What a sweep did.
+    """The trials of a sweep.
 
     Attributes:
-        objective: what it looked for first.
-        counts: trials by state, as in ``complete``; those equal to an earlier one stand apart.
+        objective: name of the first objective.
+        counts: trials by state in small letters, such as ``complete``, the most frequent first;
+            duplicates of an earlier trial count apart.
         trials: number and objective of each complete trial.
-        best: number and best objective so far.
-        pruned: reasons and how many trials they ended, the most frequent first.
+        best: number of each complete trial and the best objective so far.
+        pruned: number of trials by the reason of their pruning, the most frequent first.
     """
 
     name: str
@@ -30,60 +34,45 @@ class SweepHistory:
     pruned: dict[str, int]
 
 
-def sweep_folders(runs: Iterable[Run]) -> dict[str, Path]:
-    """The folder of each sweep that has a sweep.csv, by the sweep's name."""
-    found: dict[str, Path] = {}
-    for run in runs:
-        above = (run.folder.parent, run.folder.parent.parent)
-        folder = next((f for f in above if run.sweep and (f / "sweep.csv").is_file()), None)
-        if run.sweep is not None and folder is not None:
-            found.setdefault(run.sweep, folder)
-    return found
-
-
 def read_sweep_histories(runs: Iterable[Run]) -> tuple[list[SweepHistory], list[Omission]]:
-    """The course of every sweep that the runs are trials of, and those that cannot be read."""
-    courses, left_out = [], []
-    for name, folder in sweep_folders(runs).items():
+    """Reads the history of every sweep that has a run here, and lists those that are damaged."""
+    tables: dict[str, Path] = {}
+    for run in runs:
+        folder = sweep_folder(run.folder)
+        if run.sweep is not None and folder is not None and (folder / SWEEP_TABLE).is_file():
+            tables.setdefault(run.sweep, folder / SWEEP_TABLE)
+    histories, omissions = [], []
+    for name, path in tables.items():
         try:
-            courses.append(_course(name, folder / "sweep.csv"))
+            histories.append(_read(name, path))
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
-            left_out.append(Omission(f"history of {name}", f"sweep.csv: {reason}"))
-    return courses, left_out
+            omissions.append(Omission(f"history of {name}", f"{SWEEP_TABLE}: {reason}"))
+    return histories, omissions
 
 
-def _course(name: str, path: Path) -> SweepHistory:
-    """Raises ValueError or KeyError where the file is not what a sweep leaves."""
+def _read(name: str, path: Path) -> SweepHistory:
+    """Raises ValueError or KeyError if the table is not one that a sweep writes."""
     import pandas as pd
 
     from mtl_sharing.plotting.sweep import history_data
 
-    frame = pd.read_csv(path)
-    objectives = [str(c).removeprefix(_OBJECTIVE) for c in frame if str(c).startswith(_OBJECTIVE)]
+    table = pd.read_csv(path)
+    objectives = [str(c).removeprefix(_OBJECTIVE) for c in table if str(c).startswith(_OBJECTIVE)]
     if not objectives:
         raise ValueError("no column of an objective")
-    rows: Any = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    rows: Any = table.astype(object).where(table.notna(), None).to_dict("records")
     history = history_data(rows, objectives)
+    reasons = [str(row["reason"]) for row in rows if row["state"] == "PRUNED" and row["reason"]]
     return SweepHistory(
-        name, objectives[0], _counts(rows),
+        name, objectives[0], dict(Counter(map(_state, rows)).most_common()),
         tuple((int(trial), value) for trial, value, _ in history),
         tuple((int(trial), best) for trial, _, best in history),
-        _tally(str(row["reason"]) for row in rows if row["state"] == "PRUNED" and row["reason"]),
+        dict(Counter(reasons).most_common()),
     )  # fmt: skip
 
 
-def _counts(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """Trials by state in small letters."""
-    equal = "equal to an earlier one"
-    return _tally(
-        equal if row["same_as"] is not None else str(row["state"]).lower().replace("fail", "failed")
-        for row in rows
-    )
-
-
-def _tally(words: Iterable[str]) -> dict[str, int]:
-    """How often each occurs, the most frequent first."""
-    from collections import Counter
-
-    return dict(Counter(words).most_common())
+def _state(row: dict[str, Any]) -> str:
+    if row["same_as"] is not None:
+        return "equal to an earlier one"
+    return str(row["state"]).lower().replace("fail", "failed")

@@ -12,81 +12,74 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("csv", "md", "tex")
-_TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$",
-}  # fmt: skip
+_ENDS = (" sd", " low", " high")
+# pandas leaves these characters, which the OT1 font encoding prints as others or not at all.
+_OT1 = str.maketrans(
+    {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$"}
+)
 
 
 def write_tables(
     folder: Path, tables: Mapping[str, "pd.DataFrame"], formats: Sequence[str] = FORMATS
 ) -> list[Path]:
-    """Writes each table as ``<name>.csv``, ``.md`` and ``.tex``, and says where.
+    """Writes each table as ``<name>.csv``, ``.md`` and ``.tex``, and returns the paths.
 
     Raises:
         UserError: an unknown format.
-        OSError: the folder takes no more; no final name holds half a table.
+        OSError: a file cannot be written; no final name holds a partial table.
     """
-    makers = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
+    writers = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
     for name in formats:
         check_known("--formats", name, FORMATS)
     paths = []
     for name, table in tables.items():
         for kind in formats:
-            path = folder / f"{name}.{kind}"
-            replace_text(path, makers[kind](table))
-            paths.append(path)
+            paths.append(folder / f"{name}.{kind}")
+            replace_text(paths[-1], writers[kind](table))
     return paths
 
 
 def as_csv(table: "pd.DataFrame") -> str:
-    """All columns with all digits; what is not known is empty."""
+    """All columns with all digits; unknown values are empty."""
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def as_markdown(table: "pd.DataFrame") -> str:
     """A pipe table of :func:`shown`."""
-    frame = shown(table)
-    rows = [_names(frame), ["---:" if n else "---" for n in _numeric(table, frame)]]
-    lines = [[_one_line(cell).replace("|", r"\|") for cell in row] for row in rows + _cells(frame)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    texts = shown(table).map(_one_line)
+    rules = ["---:" if number else "---" for number in _numeric(table, texts)]
+    lines = [[cell.replace("|", r"\|") for cell in row] for row in texts.to_numpy().tolist()]
+    rows = [[str(name).replace("|", r"\|") for name in texts], rules, *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def as_latex(table: "pd.DataFrame") -> str:
-    """A booktabs tabular of :func:`shown`, with every character of TeX's own escaped."""
-    frame = shown(table)
-    columns = "".join("r" if number else "l" for number in _numeric(table, frame))
-    head, *body = [
-        f"{' & '.join(escape_tex(_one_line(cell)) for cell in row)} \\\\"
-        for row in [_names(frame), *_cells(frame)]
-    ]
-    lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", head, "\\midrule", *body]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    """A booktabs tabular of :func:`shown`, with TeX's special characters escaped."""
+    texts = shown(table).map(_one_line)
+    columns = "".join("r" if number else "l" for number in _numeric(table, texts))
+    style = texts.style.hide(axis="index").format(_printable, escape="latex")
+    style = style.format_index(_printable, axis="columns", escape="latex")
+    return str(style.to_latex(hrules=True, column_format=columns))
 
 
-def escape_tex(text: str) -> str:
-    """The text as LaTeX prints it."""
-    return "".join(_TEX.get(letter, letter) for letter in text)
+def _printable(text: object) -> str:
+    return str(text).translate(_OT1)
 
 
 def shown(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table as people read it, all text: ``X sd`` goes into ``X`` as ``mean ± sd``, ``X low``
-    and ``X high`` as ``[low, high]``; each number is rounded to two digits of its spread."""
+    """The table as text for readers.
+
+    Column ``X sd`` becomes part of ``X`` as ``mean ± sd``, ``X low`` and ``X high`` as
+    ``[low, high]``. Each number is rounded to two digits of its spread.
+    """
     import pandas as pd
 
-    names = [n for n in table if not _belongs(str(n), table)]
+    names = [
+        str(name) for name in table
+        if not any(str(name).endswith(e) and str(name).removesuffix(e) in table for e in _ENDS)
+    ]  # fmt: skip
     rows = table.to_dict("records")
-    columns = {str(n): [_cell(row, str(n)) for row in rows] for n in names}
-    return pd.DataFrame(columns, columns=[str(n) for n in names])
-
-
-def _belongs(name: str, table: "pd.DataFrame") -> bool:
-    """Whether a column is shown within another."""
-    return any(name.endswith(end) and name.removesuffix(end) in table for end in _ENDS)
-
-
-_ENDS = (" sd", " low", " high")
+    return pd.DataFrame({name: [_cell(row, name) for row in rows] for name in names}, columns=names)
 
 
 def _cell(row: Mapping[Any, Any], name: str) -> str:
@@ -95,11 +88,12 @@ def _cell(row: Mapping[Any, Any], name: str) -> str:
         return "" if value is None or value != value else str(value)
     if name in ("p", "p (Holm)"):
         return rounded_p(value)
-    deviation, low, high = (_number(row.get(f"{name}{end}")) for end in _ENDS)
-    # An interval's quarter is about the error of its mean.
+    ends: list[Any] = [row.get(f"{name}{end}") for end in _ENDS]
+    deviation, low, high = (float(end) if _is_number(end) else None for end in ends)
+    # A quarter of the interval is about the standard error of its mean.
     width = None if low is None or high is None else (high - low) / 4
-    # What decides how many digits mean something; one seed has no deviation.
-    spread = next((found for found in (deviation, width) if found is not None), 0.0)
+    # The spread decides the significant digits; one seed has no deviation.
+    spread = next((s for s in (deviation, width) if s is not None), 0.0)
     text = rounded(value, spread)
     if deviation is not None:
         text += f" ± {rounded(deviation, spread) if deviation else 0}"
@@ -109,9 +103,9 @@ def _cell(row: Mapping[Any, Any], name: str) -> str:
 
 
 def rounded(value: float, spread: float = 0.0) -> str:
-    """A number with two digits of its spread, or without one with four of its own.
+    """A number with two digits of its spread, or with four digits of its own without a spread.
 
-    Never more than four decimals; whole thousands are parted by commas.
+    It has at most four decimals; commas separate thousands.
     """
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
         return f"{int(value):,}"
@@ -119,36 +113,24 @@ def rounded(value: float, spread: float = 0.0) -> str:
     if size == 0:
         return "0"
     decimals = min(4, max(0, 1 - math.floor(math.log10(size))))
-    # Adding 0 takes the sign off a zero.
+    # Adding 0 removes the sign of a zero.
     return f"{round(value, decimals) + 0.0:,.{decimals}f}"
 
 
 def rounded_p(value: float) -> str:
-    """A p-value with three decimals, or that it is smaller."""
+    """A p-value with three decimals, or ``<0.001``."""
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number, and a known one."""
+    """Whether a value is a finite number."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and math.isfinite(value)
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if _is_number(value) else None
-
-
-def _names(frame: "pd.DataFrame") -> list[str]:
-    return [str(name) for name in frame.columns]
-
-
-def _numeric(table: "pd.DataFrame", frame: "pd.DataFrame") -> list[bool]:
-    return [table[name].dtype.kind in "iuf" for name in _names(frame)]
-
-
-def _cells(frame: "pd.DataFrame") -> list[list[str]]:
-    return [list(map(str, row)) for row in frame.itertuples(index=False, name=None)]
+def _numeric(table: "pd.DataFrame", texts: "pd.DataFrame") -> list[bool]:
+    return [table[name].dtype.kind in "iuf" for name in texts]
 
 
 def _one_line(text: str) -> str:
-    return " ".join(str(text).split()) if "\n" in str(text) else str(text)
+    return " ".join(text.split()) if "\n" in text else text
