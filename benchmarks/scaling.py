@@ -213,4 +213,5 @@ def _random_task(point: Point, vocabulary: int, seed: int) -> EncodedTask:
     tokens = random.integers(_FIRST_WORD, vocabulary, count * point.length).astype(np.int32)
     offsets = np.arange(count + 1, dtype=np.int64) * point.length
     rows = TokenRows(tokens, np.zeros(len(tokens), np.uint8), offsets, 0)
-    return EncodedTask(rows, None, random.integers(0, _CLASSES, count).astype(float), whole=True)
+    labels = random.integers(0, _CLASSES, count).astype(float)
+    return EncodedTask(rows, None, labels, class_labels=True)

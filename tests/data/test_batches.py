@@ -35,7 +35,7 @@ def task_of(size, pairs=False):
     """A task whose labels are the numbers of its examples."""
     lengths = np.random.default_rng(size).integers(1, 9, size)
     second = rows_of(lengths[::-1], first=1000) if pairs else None
-    return EncodedTask(rows_of(lengths), second, np.arange(size, dtype=float), whole=True)
+    return EncodedTask(rows_of(lengths), second, np.arange(size, dtype=float), class_labels=True)
 
 
 def same(one, two):
@@ -89,7 +89,7 @@ def test_batches_hold_texts_of_similar_length_in_no_fixed_order():
 
 
 def test_collate_of_single_texts():
-    data = EncodedTask(rows_of([2, 1, 3]), None, np.array([0.5, 1.5, 2.5]), whole=False)
+    data = EncodedTask(rows_of([2, 1, 3]), None, np.array([0.5, 1.5, 2.5]), class_labels=False)
     batch = data.collate([2, 0])
     assert batch.text.tokens.tolist() == [2, 2, 2, 0, 0]
     assert batch.text.token_types.tolist() == [0] * 5
@@ -168,8 +168,8 @@ def test_texts_are_cut_at_the_limit_and_counted(tokenizer):
 
 
 def test_joined_pairs_are_one_sequence_with_two_types(tokenizer):
-    data = encode_examples(examples(True), tokenizer, 100, joined=True, whole=True)
-    apart = encode_examples(examples(True), tokenizer, 100, joined=False, whole=True)
+    data = encode_examples(examples(True), tokenizer, 100, joined=True, class_labels=True)
+    apart = encode_examples(examples(True), tokenizer, 100, joined=False, class_labels=True)
     assert data.second is None
     # [CLS] a [SEP] b [SEP] against [CLS] a [SEP] and [CLS] b [SEP]
     assert data.first.lengths.tolist() == (apart.first.lengths + apart.second.lengths - 1).tolist()
@@ -179,7 +179,7 @@ def test_joined_pairs_are_one_sequence_with_two_types(tokenizer):
 
 
 def test_separate_pairs_are_two_sequences(tokenizer):
-    data = encode_examples(examples(True), tokenizer, 8, joined=False, whole=True)
+    data = encode_examples(examples(True), tokenizer, 8, joined=False, class_labels=True)
     firsts, seconds = (encode(tokenizer, part, 8) for part in (TEXTS[:30], TEXTS[30:]))
     assert data.truncated == firsts.truncated + seconds.truncated > 0
     batch = data.collate([3, 7])
@@ -188,7 +188,7 @@ def test_separate_pairs_are_two_sequences(tokenizer):
 
 
 def test_single_texts_have_no_second(tokenizer):
-    data = encode_examples(examples(False), tokenizer, 100, joined=True, whole=True)
+    data = encode_examples(examples(False), tokenizer, 100, joined=True, class_labels=True)
     assert data.second is None
     assert set(data.first.token_types.tolist()) == {0}
     assert data.labels.tolist() == [i % 2 for i in range(30)]

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from mtl_sharing.data.examples.bundled_lexicon import (
     BUNDLED_TASKS,
+    CONCEPTS,
     Dice,
     concepts_of,
-    concepts_with_polarity,
     wording,
 )
 from mtl_sharing.data.examples.examples import Example
@@ -38,14 +38,9 @@ Wording = Sequence[Sequence[str]]
 Draft = tuple[str, str | None, int | float]
 Writer = Callable[[Dice, Wording], Draft]
 
-FILLERS = {
-    "person": concepts_of("person"),
-    "action": concepts_of("action"),
-    "thing": concepts_of("thing"),
-    "place": concepts_of("place"),
-    # Opinions describe things in every task, so that pair tasks contain their synonyms too.
-    "property": concepts_of("property", "opinion"),
-}
+FILLERS = {name: concepts_of(name) for name in ("person", "action", "thing", "place")}
+# Opinions describe things in every task, so that pair tasks contain their synonyms too.
+FILLERS["property"] = concepts_of("property", "opinion")
 
 OPINION_TEMPLATES = (
     "The {property} {thing} in the {place} is {opinion1}.",
@@ -61,7 +56,8 @@ NEUTRAL = concepts_of("property")
 # Polarities of a sentence's opinions, for each class; 0 is a neutral property.
 MOODS = ((-2, -2, -1), (-1, -1, -2, 0), (0, 0, -1, 1), (1, 1, 2, 0), (2, 2, 1))
 BY_POLARITY = {
-    level: NEUTRAL if level == 0 else concepts_with_polarity(level) for level in range(-2, 3)
+    level: tuple(i for i in (*NEUTRAL, *concepts_of("opinion")) if CONCEPTS[i].polarity == level)
+    for level in range(-2, 3)
 }
 # Factor of each modifier on an opinion's polarity, and the draw, most often without a modifier.
 MODIFIERS = {"": 1.0, "very ": 1.5, "really ": 1.5, "slightly ": 0.5, "not ": -1.0}

@@ -112,11 +112,6 @@ def concepts_of(*categories: str) -> tuple[int, ...]:
     return tuple(i for i, concept in enumerate(CONCEPTS) if concept.category in categories)
 
 
-def concepts_with_polarity(polarity: int) -> tuple[int, ...]:
-    """Indices in ``CONCEPTS`` of all opinions of one polarity, -2, -1, 1 or 2."""
-    return tuple(i for i in concepts_of("opinion") if CONCEPTS[i].polarity == polarity)
-
-
 @lru_cache(maxsize=1)
 def made_up_words() -> dict[str, tuple[tuple[str, ...], ...]]:
     """Each task's own forms of every concept, as many as the concept has shared forms.

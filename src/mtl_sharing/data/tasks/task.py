@@ -66,7 +66,7 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A checked task; fields as in ``TaskConfig``.
+    """A checked task; fields as in ``TaskConfig``. A trained model's config.json holds them.
 
     Attributes:
         classes: 2 for binary, ``None`` for regression.

@@ -1,20 +1,22 @@
-"""Encoded examples of one task, and the batches they are served in."""
+"""Encoded examples of one task, and batches of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.data.examples.examples import Example
-from mtl_sharing.data.tokens.tokenizing import Encode, TokenRows, encode
+from mtl_sharing.data.tokens.tokenizing import Encode, Texts, TokenRows, encode
 
-# Batches are cut from runs of this many, sorted by length: little padding, yet random enough.
+# Examples are sorted by length within runs of this many batches: batches of similar lengths, yet
+# random enough.
 _RUN_OF_BATCHES = 50
 
 
@@ -24,15 +26,15 @@ class EncodedTask:
 
     Attributes:
         first: the texts, or the joined pairs.
-        second: second texts of pairs that are encoded separately, else None.
+        second: second texts of separately encoded pairs, else None.
         labels: float64, shape (examples,).
-        whole: whether labels are class numbers.
+        class_labels: whether labels are class numbers, int64 in batches, or else float32 scores.
     """
 
     first: TokenRows
     second: TokenRows | None
     labels: NDArray[np.float64]
-    whole: bool
+    class_labels: bool
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,46 +46,49 @@ class EncodedTask:
 
     @property
     def truncated(self) -> int:
-        """How many texts were cut to the length limit."""
+        """Number of texts that were cut to the length limit."""
         return self.first.truncated + (0 if self.second is None else self.second.truncated)
 
     def collate(self, rows: Sequence[int] | NDArray[np.int64]) -> LabelledBatch:
-        """The examples with these numbers as one packed batch, first texts before second ones."""
+        """Packs the examples with these numbers, first texts before second ones."""
         numbers = np.asarray(rows)
         parts = [self.first] if self.second is None else [self.first, self.second]
         labels = torch.from_numpy(self.labels[numbers])
-        return LabelledBatch(pack(parts, numbers), labels.long() if self.whole else labels.float())
+        labels = labels.long() if self.class_labels else labels.float()
+        return LabelledBatch(pack(parts, numbers), labels)
 
     def sample(self, count: int | None, seed: int) -> "EncodedTask":
-        """A random ``count`` of the examples, the same for equal seeds (all where None)."""
+        """Draws ``count`` examples at random, equal for equal seeds (all for None)."""
         if count is None or count >= len(self):
             return self
         rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
         second = None if self.second is None else self.second.take(rows)
-        return EncodedTask(self.first.take(rows), second, self.labels[rows], self.whole)
+        return EncodedTask(self.first.take(rows), second, self.labels[rows], self.class_labels)
 
 
-def pack(parts: Sequence[TokenRows], numbers: NDArray[np.int64]) -> PackedBatch:
-    """The sequences with these numbers of each part, one part after the other."""
+def pack(parts: Sequence[TokenRows], rows: NDArray[np.int64]) -> PackedBatch:
+    """Packs these sequences of each part, one part after the other."""
     tokens, types, lengths, tags = [], [], [], []
     for part in parts:
-        places, part_lengths = part.places(numbers)
-        tokens.append(part.tokens.take(places))
-        types.append(part.token_types.take(places))
+        indices, part_lengths = part.token_indices(rows)
+        tokens.append(part.tokens.take(indices))
+        types.append(part.token_types.take(indices))
         lengths += part_lengths.tolist()
         if part.tags is not None:
-            tags.append(part.tags[places])
-    known = [part.states.read(numbers) if part.states is not None else None for part in parts]
-    states = [found for found in known if found is not None]
+            tags.append(part.tags[indices])
+    read = [part.states.read(rows) for part in parts if part.states is not None]
+    states = [part for part in read if part is not None]
     return PackedBatch(
-        torch.from_numpy(np.concatenate(tokens, dtype=np.int64)),
-        torch.from_numpy(np.concatenate(types, dtype=np.int64)),
+        _int64_tensor(tokens),
+        _int64_tensor(types),
         tuple(lengths),
         torch.cat(states) if len(states) == len(parts) else None,
-        tags=torch.from_numpy(np.concatenate(tags, dtype=np.int64))
-        if len(tags) == len(parts)
-        else None,
+        tags=_int64_tensor(tags) if len(tags) == len(parts) else None,
     )
+
+
+def _int64_tensor(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(np.concatenate(arrays, dtype=np.int64))
 
 
 def encode_examples(
@@ -91,38 +96,37 @@ def encode_examples(
     tokenizer: Tokenizer,
     max_length: int,
     joined: bool,
-    whole: bool,
+    class_labels: bool,
     encode: Encode = encode,
 ) -> EncodedTask:
-    """Tokenises examples; pairs are joined into one sequence or kept as two.
+    """Tokenizes examples, with pairs joined into one sequence or kept as two.
 
     Args:
-        encode: takes and gives what ``tokenizing.encode`` does.
+        class_labels: see :class:`EncodedTask`.
+        encode: ``tokenizing.encode`` or a replacement, such as a cached one.
     """
     firsts = [example.text for example in examples]
-    pairs = [e.text_pair for e in examples if e.text_pair is not None]
+    seconds = [e.text_pair for e in examples if e.text_pair is not None]
     labels = np.array([np.nan if e.label is None else e.label for e in examples], dtype=float)
-    if not pairs:
-        return EncodedTask(encode(tokenizer, firsts, max_length), None, labels, whole)
-    if joined:
-        both = list(zip(firsts, pairs, strict=True))
-        return EncodedTask(encode(tokenizer, both, max_length), None, labels, whole)
-    second = encode(tokenizer, pairs, max_length)
-    return EncodedTask(encode(tokenizer, firsts, max_length), second, labels, whole)
+    if seconds and not joined:
+        second = encode(tokenizer, seconds, max_length)
+        return EncodedTask(encode(tokenizer, firsts, max_length), second, labels, class_labels)
+    texts: Texts = list(zip(firsts, seconds, strict=True)) if seconds else firsts
+    return EncodedTask(encode(tokenizer, texts, max_length), None, labels, class_labels)
 
 
 class Batches(Protocol):
-    """An endless sequence of batches of one task; batch ``k`` is a pure function of ``k``."""
+    """Endless batches of one task; batch ``k`` is a pure function of ``k``."""
 
     def __getitem__(self, number: int) -> LabelledBatch: ...
 
 
 @dataclass
 class TrainingBatches:
-    """An endless sequence of batches of one task, addressed by number.
+    """Endless training batches of one task.
 
     Batch ``k`` depends on the seed, the task's name and ``k`` alone, so the only state of a
-    training run is how many batches each task has served.
+    training run is each task's number of batches so far.
     """
 
     task: str
@@ -133,14 +137,14 @@ class TrainingBatches:
     _batches: list[NDArray[np.int64]] = field(default_factory=list, init=False)
 
     def __len__(self) -> int:
-        """Batches of one epoch; the last may be smaller."""
+        """Number of batches of one epoch; the last may be smaller."""
         return -(-len(self.data) // self.batch_size)
 
     def __getitem__(self, number: int) -> LabelledBatch:
-        epoch, place = divmod(number, len(self))
+        epoch, index = divmod(number, len(self))
         if epoch != self._epoch:
             self._epoch, self._batches = epoch, self._shuffle(epoch)
-        return self.data.collate(self._batches[place])
+        return self.data.collate(self._batches[index])
 
     def _shuffle(self, epoch: int) -> list[NDArray[np.int64]]:
         """The epoch's batches: shuffled, grouped by length in long runs, shuffled again."""
@@ -158,7 +162,7 @@ class TrainingBatches:
 def evaluation_batches(
     data: EncodedTask, batch_size: int
 ) -> Iterator[tuple[NDArray[np.int64], LabelledBatch]]:
-    """All examples once, in batches of similar length, each with its examples' numbers."""
+    """Batches of similar length that cover all examples once, each with its examples' numbers."""
     order = np.argsort(data.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]

@@ -1,4 +1,4 @@
-"""Turns texts into tokens, in training as in prediction: cleaning, tokenising, tagging."""
+"""Encodes texts for training and prediction: cleaning, tokenizing and tagging."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ Examples = Mapping[str, list[Example]]
 
 @dataclass(frozen=True)
 class TextSettings:
-    """How a run reads text.
+    """A run's settings of text processing.
 
     Attributes:
-        clean: the steps of ``suite.clean``, which may be none.
+        clean: the steps of ``suite.clean``.
         lemmatizer: a spaCy pipeline for the step ``lemmas``.
-        tags: the tags of words, where the encoder embeds any.
-        max_length: tokens of the longest sequence; longer ones are cut.
+        tags: tags of words, if the encoder embeds them.
+        max_length: longest sequence in tokens; longer ones are cut.
     """
 
     clean: tuple[str, ...]
@@ -38,15 +38,15 @@ class TextSettings:
     max_length: int
 
     def cleaning(self, store: ArrayStore | None = None) -> Cleaning:
-        """The cleaning steps; lemmas are kept in ``store``."""
+        """The cleaning steps, with ``store`` as cache of lemmas."""
         return Cleaning(self.clean, self.lemmatizer, store)
 
 
 class TextEncoder:
-    """Turns clean texts into tokens, with tags where the settings have them.
+    """Tokenizes clean texts, with tags if the settings have them.
 
     Args:
-        store: where tokens and tags are looked for and kept; None computes them.
+        store: cache of tokens and tags; None computes them in every run.
     """
 
     def __init__(
@@ -55,21 +55,21 @@ class TextEncoder:
         self._settings, self._tokenizer = settings, tokenizer
         self.cache = None if store is None else TokenCache(store)
         plain = encode if self.cache is None else self.cache.encode
-        tags = settings.tags
-        self._tagged = None if tags is None else TaggedEncoding(plain, tags, store)
+        scheme = settings.tags
+        self._tagged = None if scheme is None else TaggedEncoding(plain, scheme, store)
         self._encode = plain if self._tagged is None else self._tagged.encode
 
     def rows(self, texts: Texts) -> TokenRows:
-        """Token sequences of texts, or of pairs that are one sequence each."""
+        """Tokenizes texts, or pairs as one sequence each."""
         return self._encode(self._tokenizer, texts, self._settings.max_length)
 
     def examples(self, task: TaskSpec, joined: bool, examples: Sequence[Example]) -> EncodedTask:
-        """Examples of a task; ``joined`` makes one sequence of a pair."""
-        whole, length = task.kind != "regression", self._settings.max_length
-        return encode_examples(examples, self._tokenizer, length, joined, whole, self._encode)
+        """Tokenizes examples of a task; ``joined`` makes one sequence of a pair."""
+        classes, length = task.kind != "regression", self._settings.max_length
+        return encode_examples(examples, self._tokenizer, length, joined, classes, self._encode)
 
     def check_tags(self) -> None:
-        """Raises UserError where parts of speech were wanted and no word so far has one."""
+        """Raises UserError if the settings have parts of speech but no word so far has one."""
         if self._tagged is not None:
             self._tagged.check()
 
@@ -80,7 +80,7 @@ def encode_splits(
     joined: Mapping[str, bool],
     splits: Iterable[Examples],
 ) -> list[dict[str, EncodedTask]]:
-    """All tasks' clean examples of each split, tokenised.
+    """Tokenizes all tasks' clean examples of each split.
 
     Args:
         joined: for each task, whether a pair is one sequence.
@@ -101,7 +101,7 @@ def clean_splits(
     loaded: Mapping[str, dict[str, LoadedExamples]],
     store: ArrayStore | None,
 ) -> dict[str, dict[str, int]]:
-    """Cleans all texts in place and returns each task's count of texts that stayed uncleaned."""
+    """Cleans all texts in place, and returns each task's number of texts that stay unchanged."""
     if not settings.clean:
         return {}
     cleaning, facts = settings.cleaning(store), {}
@@ -113,6 +113,6 @@ def clean_splits(
             unchanged += count
         facts[name] = {"uncleaned_texts": unchanged}
         if unchanged:
-            message = "%s: %d texts stay as they are, since nothing of them is left by %s"
+            message = "%s: %d texts stay as they are, since %s leaves nothing of them"
             log.warning(message, name, unchanged, "+".join(settings.clean))
     return facts

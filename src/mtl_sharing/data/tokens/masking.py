@@ -1,4 +1,4 @@
-"""Masked batches: tokens that are hidden from the model, which then has to predict them."""
+"""Masked batches for masked language modelling."""
 
 from dataclasses import dataclass, field, replace
 from zlib import crc32
@@ -14,9 +14,9 @@ from mtl_sharing.data.tokens.batches import EncodedTask, TrainingBatches
 from mtl_sharing.errors import UserError
 
 MASKS = ("[MASK]", "<mask>")
-# A tokenizer made from vocabulary files alone does not say which of its tokens are special.
+# A tokenizer made from vocabulary files alone does not mark its special tokens.
 _SPECIAL = (*MASKS, "[PAD]", "[UNK]", "[CLS]", "[SEP]", "<pad>", "<unk>", "<s>", "</s>")
-# What byte-level BPE and SentencePiece put before the first piece of a word.
+# Prefix of a word's first piece in byte-level BPE and in SentencePiece.
 _WORD_MARKS = ("Ġ", "▁")
 # Shares of the chosen tokens that become the mask token, and any token (Devlin et al. 2019, 3.1).
 _HIDDEN, _REPLACED = 0.8, 0.1
@@ -24,13 +24,13 @@ _HIDDEN, _REPLACED = 0.8, 0.1
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """What masking must know of a tokenizer.
+    """Properties of a tokenizer that masking needs.
 
     Attributes:
         mask: id of the mask token.
         ordinary: ids of all tokens that are not special, int64.
         special: whether each id is a special token, bool, shape (size,).
-        continues: whether each id goes on with the word of the id before it, bool, shape (size,).
+        continues: whether each id continues the word of the id before it, bool, shape (size,).
     """
 
     mask: int
@@ -40,18 +40,18 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """One more than the highest id."""
+        """Highest id plus one."""
         return len(self.special)
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, where: str = "encoder.tokenizer") -> "Vocabulary":
-        """The vocabulary of a tokenizer.
+        """Reads the vocabulary of a tokenizer.
 
-        Pieces of a word are known by ``##`` in WordPiece, and by the lack of a mark of a word's
-        start in byte-level BPE (``Ġ``) and in SentencePiece (``▁``).
+        Continuing pieces have the prefix ``##`` in WordPiece. In byte-level BPE and SentencePiece
+        they lack the prefix of a word's first piece (``Ġ``, ``▁``).
 
         Args:
-            where: the config field that the tokenizer comes from, for the error.
+            where: the config field of the tokenizer, for the error.
 
         Raises:
             UserError: the tokenizer has no mask token.
@@ -71,28 +71,13 @@ class Vocabulary:
 
 
 def _continuing(tokenizer: Tokenizer, ids: dict[str, int]) -> list[int]:
-    """Ids of the pieces that go on with a word."""
+    """Ids of the pieces that continue a word."""
     if isinstance(tokenizer.model, WordPiece):
         prefix = tokenizer.model.continuing_subword_prefix
         return [number for piece, number in ids.items() if piece.startswith(prefix)]
     if not any(piece.startswith(_WORD_MARKS) for piece in ids):
-        return []  # whole words, or pieces that do not say where a word starts
+        return []  # complete words, or pieces without a mark of a word's start
     return [number for piece, number in ids.items() if not piece.startswith(_WORD_MARKS)]
-
-
-@dataclass(frozen=True, eq=False)
-class MaskedText:
-    """Token ids after masking.
-
-    Attributes:
-        tokens: what the model reads, int64, shape (N,).
-        picked: places of the tokens that it has to predict, ascending, int64, shape (P,).
-        labels: ids that stood there, int64, shape (P,).
-    """
-
-    tokens: NDArray[np.int64]
-    picked: NDArray[np.int64]
-    labels: NDArray[np.int64]
 
 
 def mask_tokens(
@@ -102,40 +87,35 @@ def mask_tokens(
     rate: float,
     whole_word: bool,
     random: np.random.Generator,
-) -> MaskedText:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Chooses tokens and hides them as BERT does (Devlin et al. 2019, section 3.1).
 
-    Of the chosen tokens 80% become the mask token, 10% any ordinary token, and 10% stay. Special
-    tokens are never chosen. The number of chosen tokens is counted over the whole batch instead of
-    in each sequence, since of a short sequence 15% is less than one token; it is at least 1 where
-    any token is ordinary.
+    Of the chosen tokens 80% become the mask token, 10% a random ordinary token, and 10% stay.
+    Special tokens are never chosen. Unlike in BERT, the number of chosen tokens is computed over
+    the batch, not each sequence, because 15% of a short sequence is less than one token. It is at
+    least 1 if any token is ordinary.
 
     Args:
         tokens: ids of packed sequences, shape (N,).
         lengths: tokens of each sequence; they add up to N.
         rate: share of the ordinary tokens that are chosen, 0 to 1.
         whole_word: choose all pieces of a word together; a word that would exceed the rate is
-            passed over, as in BERT's whole-word masking. The pieces are hidden one by one.
+            skipped, as in BERT's whole-word masking. Each piece is then hidden independently.
+
+    Returns:
+        The ids after masking, shape (N,), and the positions to predict, ascending, shape (P,).
     """
     starts = np.ones(len(tokens), dtype=bool)
     if whole_word:
-        starts = _word_starts(tokens, lengths, vocabulary)
+        starts = ~vocabulary.continues[tokens]
+        starts[np.cumsum((0, *lengths[:-1]))] = True
+        starts[1:] |= vocabulary.special[tokens[:-1]]  # a special token ends the word before it
     picked = _pick(starts, vocabulary.special[tokens], rate, random)
     draws, hidden = random.random(len(picked)), tokens.copy()
     hidden[picked[draws < _HIDDEN]] = vocabulary.mask
     replaced = picked[(draws >= _HIDDEN) & (draws < _HIDDEN + _REPLACED)]
     hidden[replaced] = random.choice(vocabulary.ordinary, len(replaced))
-    return MaskedText(hidden, picked, tokens[picked])
-
-
-def _word_starts(
-    tokens: NDArray[np.int64], lengths: tuple[int, ...], vocabulary: Vocabulary
-) -> NDArray[np.bool_]:
-    """Whether each token starts a word; a special token is a word, and so ends the one before."""
-    starts = ~vocabulary.continues[tokens]
-    starts[np.cumsum((0, *lengths[:-1]))] = True
-    starts[1:] |= vocabulary.special[tokens[:-1]]
-    return starts
+    return hidden, picked
 
 
 def _pick(
@@ -144,12 +124,11 @@ def _pick(
     rate: float,
     random: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Places of the tokens of randomly chosen words."""
+    """Positions of all tokens of randomly chosen words."""
     word, begins = starts.cumsum() - 1, np.flatnonzero(starts)
-    candidates = np.flatnonzero(~special[begins])
-    if not len(candidates):
-        return candidates
-    order = random.permutation(candidates)
+    order = random.permutation(np.flatnonzero(~special[begins]))
+    if not len(order):
+        return order
     sizes = np.bincount(word)[order].tolist()
     left = max(1, round(rate * int((~special).sum())))
     chosen = np.zeros(len(begins), dtype=bool)
@@ -166,16 +145,16 @@ def _pick(
 
 @dataclass
 class MaskedBatches:
-    """An endless sequence of masked batches of one task, addressed by number.
+    """Endless masked batches of one task.
 
-    The texts are shuffled and grouped by length as :class:`TrainingBatches` does it. Batch ``k``
-    depends on the seed, the task's name and ``k`` alone, and every epoch hides other tokens.
-    Labels are the hidden ids, shape (P,).
+    Texts are shuffled and grouped by length as in :class:`TrainingBatches`. Batch ``k`` depends on
+    the seed, the task's name and ``k`` alone, and every epoch hides other tokens. Labels are the
+    hidden ids, shape (P,).
 
     Args:
         data: the task's examples; their labels are not read.
-        batch_size: examples in a batch.
-        second: whether second texts of pairs that are encoded separately are read, too.
+        batch_size: number of examples in a batch.
+        second: whether to include second texts of separately encoded pairs.
         rate, whole_word: see :func:`mask_tokens`.
     """
 
@@ -190,24 +169,23 @@ class MaskedBatches:
     _texts: TrainingBatches = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # States of frozen layers are those of the text as it was before masking, and a hidden
-        # word's tags would tell of it.
+        # Stored states belong to the unmasked text, and tags would reveal hidden words.
         first = replace(self.data.first, states=None, tags=None)
         second = self.data.second if self.second else None
         second = None if second is None else replace(second, states=None, tags=None)
-        texts = EncodedTask(first, second, self.data.labels, self.data.whole)
+        texts = replace(self.data, first=first, second=second)
         self._texts = TrainingBatches(self.task, texts, self.batch_size, self.seed)
 
     def __len__(self) -> int:
-        """Batches of one epoch; the last may be smaller."""
+        """Number of batches of one epoch; the last may be smaller."""
         return len(self._texts)
 
     def __getitem__(self, number: int) -> LabelledBatch:
         text = self._texts[number].text
         random = np.random.default_rng([self.seed, crc32(f"mask/{self.task}".encode()), number])
-        how = self.vocabulary, self.rate, self.whole_word, random
-        masked = mask_tokens(text.tokens.numpy(), text.lengths, *how)
-        tokens, picked = torch.from_numpy(masked.tokens), torch.from_numpy(masked.picked)
-        return LabelledBatch(
-            replace(text, tokens=tokens, picked=picked), torch.from_numpy(masked.labels)
+        hidden, positions = mask_tokens(
+            text.tokens.numpy(), text.lengths, self.vocabulary, self.rate, self.whole_word, random
         )
+        picked = torch.from_numpy(positions)
+        masked = replace(text, tokens=torch.from_numpy(hidden), picked=picked)
+        return LabelledBatch(masked, text.tokens[picked])

@@ -59,7 +59,7 @@ def encode_positive_pairs(
 ) -> EncodedTask:
     """Encodes a task's :func:`positive_pairs`, each text separately, with groups as labels."""
     pairs = positive_pairs(where, spec, examples)
-    data = encode_examples(pairs, tokenizer, max_length, joined=False, whole=True, encode=encode)
+    data = encode_examples(pairs, tokenizer, max_length, False, class_labels=True, encode=encode)
     assert data.second is not None  # every example of a pair task has a second text
     return replace(data, labels=_text_groups(data.first, data.second).astype(float))
 

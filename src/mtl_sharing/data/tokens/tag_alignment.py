@@ -1,7 +1,6 @@
-"""Puts each word's tags on its sub-tokens, by the characters that both cover."""
+"""Aligns tags of words with sub-tokens, by the characters that both cover."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ def align(
 ) -> NDArray[np.uint16]:
     """Tags of every token that ``tokenizing.encode`` gives for the same arguments.
 
-    A token that covers parts of several words has the first one's tags; a special token, and one
+    A token that covers parts of several words has the first one's tags. A special token, and one
     that covers no word, has none (0).
 
     Args:
@@ -28,17 +27,22 @@ def align(
         Part of speech and entity type, shape (tokens, 2).
     """
     set_limit(tokenizer, max_length)
-    found = [np.zeros((0, 2), np.uint16)]
+    chunks = [np.zeros((0, 2), np.uint16)]
     for begin in range(0, len(texts), _CHUNK):
         chunk = texts[begin : begin + _CHUNK]
-        spans = _spans(tokenizer, chunk)
-        tags = np.zeros((len(spans.characters), 2), np.uint16)
+        # Not encode_batch_fast, which omits the characters.
+        encodings = tokenizer.encode_batch(chunk)
+        spans = np.concatenate([np.array(e.offsets, np.int64).reshape(-1, 2) for e in encodings])
+        text = np.arange(len(encodings)).repeat([len(e.offsets) for e in encodings])
+        # Each token's text of the pair; -1 for special tokens.
+        part_of = np.array([-1 if p is None else p for e in encodings for p in e.sequence_ids])
+        tags = np.zeros((len(spans), 2), np.uint16)
         for number, (part, own) in enumerate(zip(words, parts_of(chunk), strict=True)):
-            tagged = _Characters.of(own, part.part(begin, begin + len(chunk)))
-            here = spans.part == number
-            tags[here] = tagged.tags_of(spans.characters[here], spans.text[here])
-        found.append(tags)
-    return np.concatenate(found)
+            here = part_of == number
+            tagged = part.part(begin, begin + len(chunk))
+            tags[here] = _tags_of(own, tagged, spans[here], text[here])
+        chunks.append(tags)
+    return np.concatenate(chunks)
 
 
 def parts_of(texts: Texts) -> list[list[str]]:
@@ -49,64 +53,32 @@ def parts_of(texts: Texts) -> list[list[str]]:
     return [[text for text in texts if isinstance(text, str)]]
 
 
-@dataclass(frozen=True, eq=False)
-class _Spans:
-    """Where each token comes from.
+def _tags_of(
+    texts: Sequence[str], words: WordTags, spans: NDArray[np.int64], text: NDArray[np.int64]
+) -> NDArray[np.uint16]:
+    """Tags of the first word that each token touches.
 
-    Attributes:
-        characters: its first character and the one after its last, shape (tokens, 2).
-        text: number of its text, or of its pair.
-        part: 0 for the first text of a pair, 1 for the second, -1 for special tokens.
+    Args:
+        texts: the texts, laid end to end here to index all characters at once.
+        words: their tagged words.
+        spans: start and end of each token in characters of its text, shape (tokens, 2).
+        text: number of each token's text, shape (tokens,).
+
+    Returns:
+        Shape (tokens, 2).
     """
-
-    characters: NDArray[np.int64]
-    text: NDArray[np.int64]
-    part: NDArray[np.int64]
-
-
-def _spans(tokenizer: Tokenizer, texts: Texts) -> _Spans:
-    # The fast variant that `encode` uses leaves the characters out.
-    encodings = tokenizer.encode_batch(texts)
-    characters = [np.array(e.offsets, dtype=np.int64).reshape(-1, 2) for e in encodings]
-    parts = [-1 if part is None else part for e in encodings for part in e.sequence_ids]
-    lengths = [len(each) for each in characters]
-    return _Spans(
-        np.concatenate(characters),
-        np.arange(len(lengths)).repeat(lengths),
-        np.array(parts, dtype=np.int64),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Characters:
-    """Texts laid end to end, character by character, and one place after the last.
-
-    Attributes:
-        starts: where each text starts.
-        following: for each place, the first one from there on that lies in a word.
-        tags: of the word at each place, shape (places, 2).
-    """
-
-    starts: NDArray[np.int64]
-    following: NDArray[np.int64]
-    tags: NDArray[np.uint16]
-
-    @staticmethod
-    def of(texts: Sequence[str], words: WordTags) -> "_Characters":
-        ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
-        sizes = (words.spans[:, 1] - words.spans[:, 0]).astype(np.int64)
-        begins = words.spans[:, 0] + ends[:-1].repeat(np.diff(words.offsets))
-        # The places of all words' characters, one word after the other.
-        places = (begins - (sizes.cumsum() - sizes)).repeat(sizes) + np.arange(sizes.sum())
-        last = int(ends[-1])
-        following = np.full(last + 1, last, dtype=np.int64)
-        following[places] = places
-        tags = np.zeros((last + 1, 2), np.uint16)
-        tags[places] = words.tags.repeat(sizes, axis=0)
-        return _Characters(ends[:-1], np.minimum.accumulate(following[::-1])[::-1], tags)
-
-    def tags_of(self, characters: NDArray[np.int64], text: NDArray[np.int64]) -> NDArray[np.uint16]:
-        """Tags of the first word that each span of characters of a text touches."""
-        begins, ends = (characters + self.starts[text][:, None]).T
-        places = self.following[begins]
-        return np.where((places < ends)[:, None], self.tags[places], np.uint16(0))
+    bounds = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    sizes = (words.spans[:, 1] - words.spans[:, 0]).astype(np.int64)
+    begins = words.spans[:, 0] + bounds[:-1].repeat(np.diff(words.offsets))
+    # Indices of all words' characters, one word after the other.
+    characters = (begins - (sizes.cumsum() - sizes)).repeat(sizes) + np.arange(sizes.sum())
+    last = int(bounds[-1])
+    # For each character the first one from there on that is part of a word; ``last`` for none.
+    following = np.full(last + 1, last, dtype=np.int64)
+    following[characters] = characters
+    following = np.minimum.accumulate(following[::-1])[::-1]
+    tags = np.zeros((last + 1, 2), np.uint16)
+    tags[characters] = words.tags.repeat(sizes, axis=0)
+    starts, ends = (spans + bounds[text][:, None]).T
+    touched = following[starts]
+    return np.where((touched < ends)[:, None], tags[touched], np.uint16(0))

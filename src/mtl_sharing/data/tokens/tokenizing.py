@@ -1,16 +1,15 @@
-"""Text to token ids: a checkpoint's own tokenizer, or a WordPiece one trained on the suite."""
+"""Tokenizes text with a checkpoint's tokenizer or a WordPiece one trained on the suite."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
+from tokenizers.implementations.base_tokenizer import BaseTokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
@@ -21,21 +20,21 @@ from mtl_sharing.errors import UserError
 Texts = Sequence[str] | Sequence[tuple[str, str]]
 _CHUNK = 2048
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_MOST_CHARACTERS = 1000
+_MAX_ALPHABET = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class TokenRows:
-    """Many token sequences in flat arrays: sequence ``i`` is ``offsets[i]:offsets[i + 1]``.
+    """Token sequences in flat arrays: sequence ``i`` is ``offsets[i]:offsets[i + 1]``.
 
     Attributes:
         tokens: token ids, int32, shape (total,).
         token_types: 0 or 1, uint8, shape (total,).
         offsets: int64, shape (sequences + 1,).
-        truncated: how many sequences were cut to the length limit.
-        states: what the frozen lower layers make of the sequences, where that is known.
-        tags: part of speech and entity type of every token's word, uint16, shape (total, 2);
-            0 is none.
+        truncated: number of sequences that were cut to the length limit.
+        states: stored output of the frozen lower layers for the sequences, or None.
+        tags: part of speech and entity type of each token's word, uint16, shape (total, 2);
+            0 is no tag.
     """
 
     tokens: NDArray[np.int32]
@@ -52,29 +51,29 @@ class TokenRows:
 
     def take(self, rows: NDArray[np.int64]) -> "TokenRows":
         """The sequences with these numbers."""
-        places, lengths = self.places(rows)
-        tokens, types = self.tokens.take(places), self.token_types.take(places)
+        indices, lengths = self.token_indices(rows)
+        tokens, types = self.tokens.take(indices), self.token_types.take(indices)
         offsets = np.append(0, lengths.cumsum())
         states = None if self.states is None else self.states.take(rows)
-        tags = None if self.tags is None else self.tags[places]
+        tags = None if self.tags is None else self.tags[indices]
         return TokenRows(tokens, types, offsets, self.truncated, states, tags)
 
-    def places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the tokens of these sequences stand, one after the other, and their lengths."""
+    def token_indices(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Indices of all tokens of these sequences, in their order, and the sequences' lengths."""
         starts = self.offsets.take(rows)
         lengths = self.offsets.take(rows + 1) - starts
-        # How far each sequence lies from its place in the result, then where each token lies.
+        # Each sequence's start here minus its start in the result.
         shifts = starts - (lengths.cumsum() - lengths)
-        places = shifts.repeat(lengths)
-        places += np.arange(len(places))
-        return places, lengths
+        indices = shifts.repeat(lengths)
+        indices += np.arange(len(indices))
+        return indices, lengths
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a checkpoint folder.
+    """Loads the tokenizer of a checkpoint folder.
 
     Raises:
-        UserError: the folder has none, or a damaged one.
+        UserError: it is missing or damaged.
     """
     try:
         tokenizer = _read_tokenizer(folder)
@@ -93,10 +92,10 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
     options = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
     if (folder / "vocab.txt").is_file():
         lower = bool(options.get("do_lower_case", True))
-        return BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower)._tokenizer
+        return _unwrapped(BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower))
     if (folder / "merges.txt").is_file():
         files = str(folder / "vocab.json"), str(folder / "merges.txt")
-        tokenizer = ByteLevelBPETokenizer(*files)._tokenizer
+        tokenizer = _unwrapped(ByteLevelBPETokenizer(*files))
         vocabulary = tokenizer.get_vocab()
         first, last = ((name, vocabulary[name]) for name in ("<s>", "</s>"))
         tokenizer.post_processor = RobertaProcessing(last, first)
@@ -104,17 +103,23 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
     raise UserError(str(folder), "no tokenizer", "tokenizer.json, vocab.txt or merges.txt")
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A lower-casing WordPiece tokenizer with at most ``vocabulary`` tokens, from ``texts``.
+def _unwrapped(tokenizer: BaseTokenizer) -> Tokenizer:
+    """The tokenizer inside one of the library's ready-made ones."""
+    unwrapped: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    return unwrapped
 
-    Equal texts give equal tokenizers. Left to itself the library numbers the first word pieces
-    (``##a``) by the order of a hash map and breaks ties by these numbers (its issue 1794), so
-    they are numbered before it starts.
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Trains a lower-casing WordPiece tokenizer with at most ``vocabulary`` tokens.
+
+    Equal texts give equal tokenizers. By default the library numbers the first word pieces
+    (``##a``) in the order of a hash map and breaks ties by these numbers (its issue 1794), so
+    they are numbered here before training.
     """
     lines = list(texts)
     trained = BertWordPieceTokenizer(lowercase=True)
     alphabet = _alphabet(trained, lines)
-    pieces = [f"##{c}" for c in alphabet if len(_words(trained, f"a{c}")) == 1]
+    pieces = [f"##{c}" for c in alphabet if _continues_word(trained, c)]
     trained.train_from_iterator(
         iter(lines),
         vocab_size=vocabulary,
@@ -124,28 +129,27 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         special_tokens=[*_SPECIAL_TOKENS, *pieces],
         show_progress=False,
     )
-    # Made anew, or the pieces would stay special and be looked for in texts as they stand.
-    return BertWordPieceTokenizer(trained.get_vocab(), lowercase=True)._tokenizer
+    # A new tokenizer, because the pieces are special tokens of this one and would match raw text.
+    return _unwrapped(BertWordPieceTokenizer(trained.get_vocab(), lowercase=True))
 
 
 def _alphabet(tokenizer: BertWordPieceTokenizer, lines: Sequence[str]) -> list[str]:
-    """The commonest characters of the texts once normalised, sorted."""
+    """The most frequent characters of the normalised texts, sorted."""
     counts: Counter[str] = Counter()
     for start in range(0, len(lines), _CHUNK):
         joined = " ".join(lines[start : start + _CHUNK])
-        counts.update(tokenizer._tokenizer.normalizer.normalize_str(joined))
+        counts.update(tokenizer.normalizer.normalize_str(joined))
     ranked = sorted(counts, key=lambda c: (-counts[c], c))
-    return sorted([c for c in ranked if not c.isspace()][:_MOST_CHARACTERS])
+    return sorted([c for c in ranked if not c.isspace()][:_MAX_ALPHABET])
 
 
-def _words(tokenizer: BertWordPieceTokenizer, text: str) -> list[Any]:
-    parts = tokenizer._tokenizer
-    words: list[Any] = parts.pre_tokenizer.pre_tokenize_str(parts.normalizer.normalize_str(text))
-    return words
+def _continues_word(tokenizer: BertWordPieceTokenizer, character: str) -> bool:
+    text = tokenizer.normalizer.normalize_str(f"a{character}")
+    return len(tokenizer.pre_tokenizer.pre_tokenize_str(text)) == 1
 
 
 def check_vocabulary(tokenizer: Tokenizer, rows: int) -> None:
-    """Raises UserError where a token id would lie outside the embedding table."""
+    """Raises UserError if a token id exceeds the embedding table."""
     if tokenizer.get_vocab_size() > rows:
         found = f"{tokenizer.get_vocab_size()} tokens"
         raise UserError("encoder.tokenizer", found, f"at most encoder.vocabulary={rows}")
@@ -155,22 +159,21 @@ Encode = Callable[[Tokenizer, Texts, int], TokenRows]
 
 
 def set_limit(tokenizer: Tokenizer, max_length: int) -> None:
-    """Has the tokenizer cut what is longer than ``max_length`` tokens, special ones counted."""
+    """Sets the tokenizer's limit to ``max_length`` tokens, special ones included."""
     tokenizer.enable_truncation(max_length, strategy="longest_first")
 
 
 def encode(tokenizer: Tokenizer, texts: Texts, max_length: int) -> TokenRows:
-    """Token sequences of texts, or of pairs joined by the tokenizer's separator.
+    """Tokenizes texts, or pairs joined by the tokenizer's separator.
 
     Args:
-        max_length: longest sequence in tokens, special ones counted; longer texts are cut at
+        max_length: longest sequence in tokens, special ones included; longer texts are cut at
             their end, for pairs at the end of the longer text.
     """
     set_limit(tokenizer, max_length)
     tokens, types, lengths, truncated = [], [], [0], 0
-    remaining = iter(texts)
-    while chunk := list(islice(remaining, _CHUNK)):
-        encodings: list[Encoding] = tokenizer.encode_batch_fast(chunk)
+    for start in range(0, len(texts), _CHUNK):
+        encodings: list[Encoding] = tokenizer.encode_batch_fast(texts[start : start + _CHUNK])
         for encoding in encodings:
             tokens.append(np.array(encoding.ids, dtype=np.int32))
             types.append(np.array(encoding.type_ids, dtype=np.uint8))
