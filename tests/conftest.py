@@ -40,7 +40,7 @@ def pictures() -> None:
 def mtl_train(request, tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Outcome]]:
     """``mtl-train`` with the given words, in a folder of its own."""
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr("mtl_sharing.job.run.draw_curves", lambda *arguments: None)
+        monkeypatch.setattr("mtl_sharing.job.stages.draw_curves", lambda *arguments: None)
         monkeypatch.setattr("mtl_sharing.sweep.output.summary.draw_sweep", lambda *arguments: None)
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()

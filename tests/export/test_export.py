@@ -19,7 +19,7 @@ from mtl_sharing.cli.export import main
 from mtl_sharing.data.examples.bundled import bundled_examples
 from mtl_sharing.data.tokens.tokenizing import encode
 from mtl_sharing.errors import UserError
-from mtl_sharing.export.anonymize import without_places
+from mtl_sharing.export.anonymize import without_paths
 from mtl_sharing.export.plain import plain_config
 from mtl_sharing.export.write import export_run
 from mtl_sharing.job.description import model_config
@@ -27,7 +27,7 @@ from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import checkpoint_shape
 from mtl_sharing.model.network import Network
-from mtl_sharing.predict.loaded_run import load_run
+from mtl_sharing.predict.loading import load_run
 from mtl_sharing.training.trainer import save_weights
 from mtl_sharing.utils.files import replace_json
 from spacy_pipelines import make_pipeline
@@ -67,7 +67,8 @@ CASES = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A run that really trained; its tokenizer serves all others."""
-    from mtl_sharing.job.run import Hooks, run_job
+    from mtl_sharing.job.run import run_job
+    from mtl_sharing.job.stages import Hooks
 
     folder = tmp_path_factory.mktemp("trained")
     run_job(load_config(*SMALL, "dry_run=false"), folder, Hooks(curves=False))
@@ -319,7 +320,7 @@ def test_no_place_of_a_machine_is_left():
             "tracker": {"mlflow": {"folder": "/m"}},
         },
     }  # fmt: skip
-    assert without_places(record) == {
+    assert without_paths(record) == {
         "tasks": {"a": {"train": ["a.csv", "b.csv"], "labels": ["/x/y", "z"]}},
         "settings": {
             "seed": 3,

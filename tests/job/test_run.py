@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 from mtl_sharing.errors import FolderInUse, Pruned, UserError
 from mtl_sharing.job import run as run_module
 from mtl_sharing.job.inputs import load_inputs
-from mtl_sharing.job.run import Hooks, prepare, run_job, train
+from mtl_sharing.job.run import run_job
 from mtl_sharing.job.spec import resolve_spec, start_on_machine
+from mtl_sharing.job.stages import Hooks, prepare, train
 from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.tracking.trackers import Trackers
 from support import QUICK, load_config

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mtl_sharing.cli.predict import main
-from mtl_sharing.job.run import Hooks, run_job
+from mtl_sharing.job.run import run_job
+from mtl_sharing.job.stages import Hooks
 from support import QUICK, Outcome, load_config
 
 

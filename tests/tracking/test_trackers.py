@@ -16,8 +16,7 @@ import pytest
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.run import run_job
 from mtl_sharing.tracking.settings import TrackerConfig
-from mtl_sharing.tracking.mlflow import open_store
-from mtl_sharing.tracking.trackers import Trackers, check_trackers, numeric, tracking
+from mtl_sharing.tracking.trackers import Trackers, check_trackers, tracking
 from mtl_sharing.utils.nested import flatten
 from support import QUICK, load_config, start, wait_for
 
@@ -322,7 +321,7 @@ def test_failed_and_pruned_runs_end_in_both(tmp_path, store, monkeypatch):
     from tensorboard.plugins.hparams import api_pb2, metadata
 
     from mtl_sharing.errors import Pruned
-    from mtl_sharing.job.run import Hooks
+    from mtl_sharing.job.stages import Hooks
 
     monkeypatch.chdir(tmp_path)
     config = load_config(*QUICK, BOTH, "dry_run=false", f"tracker.mlflow.folder={store}",

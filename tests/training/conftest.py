@@ -1,57 +1,103 @@
-"""Quick runs for tests of training: blueprints of any words, over one encoded text."""
+"""Quick trainings: specs of any settings, over one encoded text."""
 
+import signal
 from dataclasses import replace
 
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from mtl_sharing.config import register, to_config
+from mtl_sharing.errors import Stopped
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower
+from mtl_sharing.training.learner import Learner
 from support import QUICK
 
-WORDS = (*QUICK, "trainer.precision=fp32", "trainer.device=cpu", "trainer.eval_examples=20")
+PHASES = ("mlm", "ranking", "heads_first", "single_after")
+SETTINGS = (*QUICK, "trainer.precision=fp32", "trainer.device=cpu", "trainer.eval_examples=20",
+            f"phases=[{','.join(PHASES)}]")  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def describe():
-    """The run_spec of a quick run with the given words."""
+    """The spec of a quick run with the given settings and some of PHASES."""
     register()
     with initialize_config_module("mtl_sharing.conf"):
-        base = compose("train", overrides=list(WORDS))
-    return lambda *words: resolve_spec(
-        to_config(OmegaConf.merge(base, OmegaConf.from_dotlist(list(words))))
-    )
+        base = compose("train", overrides=list(SETTINGS))
+
+    def make(*settings, phases=()):
+        config = to_config(OmegaConf.merge(base, OmegaConf.from_dotlist(list(settings))))
+        config.phases = {name: config.phases[name] for name in phases}
+        return resolve_spec(config)
+
+    return make
 
 
 @pytest.fixture(scope="session")
 def text(describe, tmp_path_factory):
-    """Encoded text, which is the same for every plan."""
-    run_spec = describe("sharing.plan=S1", "encoder.layers=1")
+    """Encoded text, which is the same for every plan, with what every phase reads."""
+    run_spec = describe("sharing.plan=S1", "encoder.layers=1", phases=PHASES)
     return load_inputs(run_spec, tmp_path_factory.mktemp("text"))
 
 
 @pytest.fixture
 def prepare(describe, text):
-    """The run_spec and the inputs of a run, with the tower that its config describes."""
+    """The spec and the inputs of a run, with the starting weights that its config describes."""
 
-    def make(*words):
-        run_spec = describe(*words)
+    def make(*settings, phases=()):
+        run_spec = describe(*settings, phases=phases)
         tower = random_tower(run_spec.shape, run_spec.config.seed)
-        return run_spec, replace(text, tower=tower)
+        train, dev = ({t: part[t] for t in run_spec.specs} for part in (text.train, text.dev))
+        return run_spec, replace(text, tower=tower, train=train, dev=dev)
 
     return make
 
 
 @pytest.fixture
 def fresh_learner(prepare):
-    """A learner of a run with the given words, at its start."""
+    """A learner of a run with the given settings, at its start."""
 
-    def make(*words):
-        run_spec, inputs = prepare(*words)
+    def make(*settings):
+        run_spec, inputs = prepare(*settings)
         return make_learner(run_spec, inputs, run_spec.architecture)
 
     return make
+
+
+@pytest.fixture
+def start(prepare, tmp_path):
+    """A trainer in a folder of its own; a trainer of the same folder can resume its run."""
+
+    def make(*settings, phases=(), folder="run"):
+        run_spec, inputs = prepare(*settings, phases=phases)
+        torch.manual_seed(run_spec.config.seed)
+        path = tmp_path / folder
+        path.mkdir(exist_ok=True)
+        return make_trainer(run_spec, inputs, path)
+
+    return make
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Runs a trainer whose update with the given number is interrupted by a signal."""
+    update = Learner.update
+
+    def run(trainer, number):
+        def interrupted(self, step, total):
+            if trainer.done + 1 == number:
+                trainer.signals.receive(signal.SIGTERM)
+            return update(self, step, total)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Learner, "update", interrupted)
+            with pytest.raises(Stopped):
+                trainer.run()
+        assert trainer.done == number
+
+    return run

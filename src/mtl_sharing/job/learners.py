@@ -11,7 +11,7 @@ from mtl_sharing.job.phase_settings import PhaseSettings, main_settings
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.network import HeadsOnly, Network
-from mtl_sharing.objectives.aggregation import Surgery, make_surgery
+from mtl_sharing.objectives.aggregation import GradientAggregator, make_aggregator
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.regularizers import Regularizer, make_regularizer
 from mtl_sharing.objectives.ties import Tie, make_tie
@@ -34,7 +34,7 @@ class LearnerParts:
     weighting: Weighting = field(default_factory=Weighting)
     regularizer: Regularizer = field(default_factory=lambda: Regularizer({}))
     tie: Tie | None = None
-    surgery: Surgery | None = None
+    surgery: GradientAggregator | None = None
     dense: Sequence[Tensor] = ()
 
 
@@ -80,7 +80,7 @@ def task_learner_parts(
             config.regularizer, objectives, run_spec.shape.hidden, network
         ),
         tie=make_tie(config.sharing.tie, tied),
-        surgery=make_surgery(settings.loss, network.shared(), tuple(objectives)),
+        surgery=make_aggregator(settings.loss, network.shared(), tuple(objectives)),
     )
 
 

@@ -108,7 +108,7 @@ def _sizes(
 ) -> dict[str, int]:
     """Training examples of each task whose loss has a weight."""
     weighting, train = _weighting(loss, run_spec, seed), _train_data(options, inputs)
-    return {name: len(data) for name, data in train.items() if weighting.counts(name)}
+    return {name: len(data) for name, data in train.items() if weighting.has_weight(name)}
 
 
 def _batch_sizes(run_spec: RunSpec, batch_size: int | None = None) -> dict[str, int]:

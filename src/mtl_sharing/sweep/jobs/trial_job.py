@@ -13,7 +13,8 @@ from optuna.pruners import BasePruner
 from mtl_sharing.config import Config
 from mtl_sharing.errors import Pruned
 from mtl_sharing.evaluation.evaluate import Evaluation
-from mtl_sharing.job.run import Hooks, run_job
+from mtl_sharing.job.run import run_job
+from mtl_sharing.job.stages import Hooks
 from mtl_sharing.score.score import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep
@@ -21,16 +22,12 @@ from mtl_sharing.sweep.jobs.input_cache import load_cached
 from mtl_sharing.sweep.jobs.measure_best import FOLDER as MEASURED
 from mtl_sharing.sweep.jobs.measure_best import run_measurement
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.study.heartbeat import ALIVE, HeartbeatThread, heartbeat, idle_heartbeat
+from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
+from mtl_sharing.sweep.study.components import make_pruner
+from mtl_sharing.sweep.study.heartbeat import HeartbeatThread, heartbeat, idle_heartbeat
 from mtl_sharing.sweep.study.pruning import is_too_costly, should_prune
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
-from mtl_sharing.sweep.study.study import (
-    SAVED,
-    SweepStudy,
-    is_reference,
-    load_study,
-    make_pruner,
-)
+from mtl_sharing.sweep.study.study import SweepStudy, load_study
 from mtl_sharing.sweep.study.trial_result import read_trial_result
 from mtl_sharing.utils.logging import ConsoleHandler
 

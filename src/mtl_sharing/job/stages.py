@@ -1,0 +1,248 @@
+"""The stages of a run: what is loaded, what a training leaves, how it is assessed."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from mtl_sharing.config import Config
+from mtl_sharing.evaluation.evaluate import Evaluation, evaluate
+from mtl_sharing.evaluation.predictions import write_predictions
+from mtl_sharing.job.baselines import (
+    keep_own_baseline,
+    load_or_train_baselines,
+    own_baseline_key,
+)
+from mtl_sharing.job.description import (
+    describe_regime,
+    model_config,
+)
+from mtl_sharing.job.frozen_states import with_frozen_states
+from mtl_sharing.job.inputs import RunInputs, load_inputs
+from mtl_sharing.job.measurement import (
+    count_operations,
+    time_for_score,
+)
+from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
+from mtl_sharing.job.phases import make_trainer
+from mtl_sharing.job.result import machine, multipliers, scores, selection_record, times
+from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.model.network import Network
+from mtl_sharing.plotting.training_curves import draw_curves
+from mtl_sharing.run_folder.layout import CONFIG, Status
+from mtl_sharing.run_folder.metrics import MAIN, Row
+from mtl_sharing.run_folder.results import Result
+from mtl_sharing.score.operations import OperationComparison
+from mtl_sharing.score.parameters import plan_cost
+from mtl_sharing.score.reference import SEPARATE, Reference, differing_data
+from mtl_sharing.score.score import Multipliers
+from mtl_sharing.tracking.trackers import Trackers
+from mtl_sharing.training.phases import Timing
+from mtl_sharing.utils.environment import git_state, versions
+from mtl_sharing.utils.files import replace_json
+from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
+
+log = logging.getLogger(__name__)
+
+TrainBaseline = Callable[[RunInputs, Config, Path], Result]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Where a caller may step in.
+
+    Attributes:
+        load: loads the inputs of a run in a folder.
+        on_evaluation: called after each evaluation while training with the share of it that is done
+            and the metrics; ends the run early by raising Pruned.
+        on_cost: called before the training with what the regime saves, where the score counts
+            operations; may raise Pruned, too.
+        curves: whether curves.png is drawn, which takes as long as some short trainings.
+        keep_baseline: whether a run of separate models is kept as the baseline of others.
+        held: a context that is entered while this process holds the folder.
+    """
+
+    load: Callable[[RunSpec, Path], RunInputs] = load_inputs
+    on_evaluation: Callable[[float, Evaluation], None] | None = None
+    on_cost: Callable[[Multipliers], None] | None = None
+    curves: bool = True
+    keep_baseline: bool = True
+    held: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+@dataclass
+class Prepared:
+    """Everything that a run knows before it trains.
+
+    Attributes:
+        reference: separate models that the user names, if any.
+        references: all that the run is compared with, by kind; the user's among them.
+        inputs: as loaded, without states from the cache: what is cached must not decide a score.
+        settings: of all phases, the main training among them.
+        baseline_key: under which the run may serve others as a baseline; None where it may not.
+    """
+
+    run_spec: RunSpec
+    folder: Path
+    hooks: Hooks
+    reference: Reference | None
+    references: Mapping[str, Reference]
+    inputs: RunInputs
+    settings: list[PhaseSettings]
+    operations: OperationComparison
+    baseline_key: str | None
+
+    @property
+    def main(self) -> PhaseSettings:
+        """The settings of the main training."""
+        return next(phase for phase in self.settings if phase.name == MAIN)
+
+
+@dataclass
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        network: with the best weights; None once it was released.
+        frozen_s: seconds for the states of frozen layers.
+        peak_bytes: memory at the peak of the training.
+    """
+
+    network: Network | None
+    timing: Timing
+    history: list[Row]
+    frozen_s: float
+    peak_bytes: int
+
+
+def prepare(
+    run_spec: RunSpec,
+    folder: Path,
+    hooks: Hooks,
+    reference: Reference | None = None,
+    train_baseline: TrainBaseline | None = None,
+) -> Prepared:
+    """Loads the inputs, counts what the regime costs, and finds what the run is compared with.
+
+    Args:
+        reference: separate models that the user names, if any.
+        train_baseline: trains a config on these inputs in a folder; None trains no baseline.
+
+    Raises:
+        UserError: bad data, or a checkpoint that does not fit.
+        Pruned: the regime's cost alone ends the trial.
+    """
+    inputs = hooks.load(run_spec, folder)
+    # Before anything trains: a run that goes on must find the precision that it began with.
+    replace_json(folder / CONFIG, model_config(run_spec))
+    settings = make_phase_settings(run_spec, inputs)
+    schedule = next(phase.schedule for phase in settings if phase.name == MAIN)
+    operations = count_operations(run_spec, inputs, schedule)
+    savings = multipliers(run_spec, None, operations)
+    if hooks.on_cost is not None and savings is not None:
+        hooks.on_cost(savings)
+    references = {} if reference is None else {SEPARATE: reference}
+    if train_baseline is not None:
+        train_on_inputs = partial(train_baseline, inputs)
+        references |= load_or_train_baselines(run_spec, inputs, folder, train_on_inputs)
+    key = own_baseline_key(run_spec, inputs, folder) if hooks.keep_baseline else None
+    return Prepared(
+        run_spec, folder, hooks, reference, references, inputs, settings, operations, key
+    )
+
+
+def train(prepared: Prepared, trackers: Trackers) -> Trained:
+    """Trains, or goes on with what the folder holds, and leaves the best weights in the network.
+
+    Raises:
+        Stopped: the run was asked to stop and has saved its state.
+        UserError: a loss that became NaN, or a checkpoint of another run.
+    """
+    run_spec, folder, hooks = prepared.run_spec, prepared.folder, prepared.hooks
+    began = time.perf_counter()
+    inputs = with_frozen_states(run_spec, prepared.inputs, prepared.settings)
+    frozen_s = time.perf_counter() - began
+    trainer = make_trainer(
+        run_spec, inputs, folder, prepared.settings, hooks.on_evaluation, trackers.add
+    )
+    # The network has copies of its own; the starting weights make room for training.
+    del inputs
+    prepared.inputs = replace(prepared.inputs, tower={})
+    if trainer.restore():
+        log.info("going on after step %d of %d", trainer.done, trainer.total)
+    trackers.begin(trainer.history)
+    _log_start(run_spec, trainer.total)
+    reset_peak_memory(run_spec.runtime.device)
+    trainer.run()
+    peak_bytes = peak_memory(run_spec.runtime.device)
+    return Trained(trainer.network, trainer.timing, trainer.history, frozen_s, peak_bytes)
+
+
+def assess(prepared: Prepared, trained: Trained) -> Result:
+    """Evaluates the best weights, measures the regime beside its baseline, and scores it.
+
+    Returns:
+        What result.json holds of a finished run, but for its head.
+    """
+    run_spec, folder, main = prepared.run_spec, prepared.folder, prepared.main
+    evaluation, selection = _evaluate(prepared, trained)
+    if prepared.hooks.curves:
+        title = f"{describe_regime(run_spec)} (seed {run_spec.config.seed})"
+        draw_curves(folder, trained.history, title)
+    trained.network = None  # makes room for the two networks that are timed
+    timings = time_for_score(run_spec, prepared.inputs, main)
+    cost = plan_cost(run_spec.architecture)
+    facts = prepared.inputs.facts
+    result = {
+        **scores(run_spec, evaluation, timings, prepared.operations, prepared.references),
+        "performance": evaluation.performance,
+        "performance_raw_r": evaluation.performance_raw_r,
+        "selection": selection_record(selection),
+        "tasks": {name: task | dict(facts[name]) for name, task in evaluation.tasks.items()},
+        "params": cost.summary(),
+        "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": trained.peak_bytes},
+        "time": times(trained.timing, main.schedule.epoch_steps, trained.frozen_s, timings),
+        "machine": machine(run_spec),
+        "versions": versions(),
+        "git": git_state(Path.cwd()),
+        "status": Status.FINISHED,
+    }
+    if prepared.baseline_key is not None:
+        record = {"plan": str(run_spec.plan), **result}
+        keep_own_baseline(run_spec, prepared.baseline_key, folder, record)
+    return result
+
+
+def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluation | None]:
+    """Evaluates on dev, writes its predictions, and on what was held out to choose by, if any."""
+    run_spec, inputs, network = prepared.run_spec, prepared.inputs, trained.network
+    assert network is not None  # it is released later
+    log.info("evaluating on all of dev")
+    evaluation = evaluate(network, inputs.dev, run_spec.measures, run_spec.runtime)
+    write_predictions(prepared.folder, evaluation.answers, inputs.dev_examples)
+    if prepared.reference is not None:
+        _warn_of_other_data(evaluation, prepared.reference)
+    if not inputs.select:
+        return evaluation, None
+    log.info("evaluating on all of select")
+    return evaluation, evaluate(
+        network, inputs.select, run_spec.measures, run_spec.runtime, "select"
+    )
+
+
+def _warn_of_other_data(evaluation: Evaluation, reference: Reference) -> None:
+    tasks = differing_data(evaluation.tasks, reference.tasks)
+    if tasks:
+        log.warning("score.reference: %s has other dev examples of %s: what is kept, and changes, "
+                    "are of different texts", reference.folder, ", ".join(tasks))  # fmt: skip
+
+
+def _log_start(run_spec: RunSpec, steps: int) -> None:
+    runtime, cost = run_spec.runtime, plan_cost(run_spec.architecture)
+    log.info(
+        "training %s: %.2f M parameters, %d steps, %s on %s",
+        describe_regime(run_spec), cost.total / 1e6, steps, runtime.precision, runtime.device,
+    )  # fmt: skip
