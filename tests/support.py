@@ -1,12 +1,14 @@
 """What many tests share: where things are, a quick run, and what a command left."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,6 +61,10 @@ class Outcome:
     @property
     def result(self) -> dict:
         return json.loads((self.folder / "result.json").read_text())
+
+    def run_result(self, name: str) -> dict:
+        """The result of the run in the folder ``name``."""
+        return json.loads((self.cwd / name / "result.json").read_text())
 
 
 def architecture_of(
@@ -131,6 +137,30 @@ def wait_for(path: Path, process: subprocess.Popen, seconds: float = 600) -> Non
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+class _Interrupting(logging.Handler):
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.start = f"step {step} of "
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith(self.start):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@contextmanager
+def interrupted_at_step(step: int) -> Iterator[None]:
+    """Within the block Ctrl-C arrives when a training of this process logs the step."""
+    handler, log = _Interrupting(step), logging.getLogger("mtl_sharing")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 class _Unopened:

@@ -1,3 +1,37 @@
-"""mtl-sharing: train and compare parameter sharing regimes for multi-task text encoders."""
+"""mtl-sharing: train and compare parameter sharing regimes for multi-task text encoders.
+
+The names in ``__all__`` are public. Every other module and name is private by convention and may
+change without notice. The public names are loaded when they are first used, so that importing the
+package loads neither torch nor Hydra.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mtl_sharing.config import Config
+    from mtl_sharing.errors import UserError
+    from mtl_sharing.job.train import train
+    from mtl_sharing.plan import SharingPlan
+    from mtl_sharing.predict.loading import load_run
 
 __version__ = "0.1.0"
+__all__ = ["Config", "SharingPlan", "UserError", "__version__", "load_run", "train"]
+
+_MODULES = {
+    "Config": "mtl_sharing.config",
+    "SharingPlan": "mtl_sharing.plan",
+    "UserError": "mtl_sharing.errors",
+    "load_run": "mtl_sharing.predict.loading",
+    "train": "mtl_sharing.job.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'mtl_sharing' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

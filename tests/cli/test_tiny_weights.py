@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtl_sharing.cli.tiny_weights import FOLDER, WORDS, main
+from mtl_sharing.cli.tiny_weights import FOLDER, OVERRIDES, main
 from mtl_sharing.data.tokens.masking import MaskedBatches
 from mtl_sharing.evaluation.evaluate import evaluate
 from mtl_sharing.job.inputs import load_inputs
@@ -65,11 +65,11 @@ def test_the_shipped_weights_predict_hidden_words_of_unseen_text(tmp_path):
 
 
 def test_the_tool_writes_what_it_trained(tmp_path, capsys):
-    main(tmp_path, (*WORDS, *SMALL))
+    main(tmp_path, (*OVERRIDES, *SMALL))
     assert "step 3 of 3  loss sst " in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     again = tmp_path / "again"
-    main(again, (*WORDS, *SMALL))
+    main(again, (*OVERRIDES, *SMALL))
     one, other = (load_file(place / "model.safetensors") for place in (tmp_path, again))
     assert one.keys() == load_file(FOLDER / "model.safetensors").keys()
     assert all(torch.equal(one[name], other[name]) for name in one)

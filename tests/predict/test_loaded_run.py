@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.predict.loaded_run import load_run
+from mtl_sharing.predict.loading import load_run
 from spacy_pipelines import make_pipeline
 from support import QUICK
 
@@ -92,7 +92,7 @@ def test_weights_that_do_not_fit_are_named(folder):
     assert "no weights for the network: encoder" in message(folder)
     change(path, lambda record: record["settings"]["sharing"].update(plan=None))
     change(path, lambda record: record["encoder"].update(intermediate=21))
-    assert "of shape (20" in message(folder) and "the config asks for" in message(folder)
+    assert "of shape (20" in message(folder) and "as in the config" in message(folder)
 
 
 def test_other_layouts_of_the_config_are_named(folder):

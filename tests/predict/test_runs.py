@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.predict.loaded_run import load_run
+from mtl_sharing.predict.loading import load_run
 from spacy_pipelines import make_pipeline
 
 SMALL = ("encoder.layers=2",)

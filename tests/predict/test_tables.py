@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 import mtl_sharing.predict.inputs as inputs
-from mtl_sharing.predict.loaded_run import load_run
+from mtl_sharing.predict.loading import load_run
 from mtl_sharing.predict.predictor import Predictor
 
 RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
@@ -175,7 +175,7 @@ def test_a_delimiter_of_ones_own(mtl_predict, folder, tmp_path):
     assert done.code == 0, done.err
     found = pd.read_csv(tmp_path / "o" / "predictions.csv")
     assert found[["id", "text"]].to_numpy().tolist() == [["a", "good, very good"]]
-    assert "left out: what stands in columns without a name: 1\n" in done.out
+    assert "ignored columns without a name: 1\n" in done.out
 
 
 BAD = {

@@ -14,10 +14,10 @@ A run with PALs, lanes or tags has no plain model: its DIR is what load_run read
 """
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """The console script. Exits with 2 on a mistake of the user's, 130 when interrupted."""
-    options = _parser().parse_args(words)
-    # Here, not above: --help must not wait for them.
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. Exits with 2 on a user's mistake, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    # Here, not above: --help must not wait for Hydra and torch.
     from mtl_sharing.cli.exit import run_command
 
     run_command(lambda: _export(options), options.debug, "mtl-export")
@@ -39,10 +39,10 @@ def _export(options: Namespace) -> None:
     from mtl_sharing.export.write import export_run
     from mtl_sharing.utils.files import short_path
 
-    done = export_run(options.run, options.task, options.out)
-    print(f"exported    {done.words}")
-    print(f"parameters  {done.parameters:,}")
-    print(f"folder      {short_path(done.folder)} (README.md says how to use it)")
+    exported = export_run(options.run, options.task, options.out)
+    print(f"exported    {exported.description}")
+    print(f"parameters  {exported.parameters:,}")
+    print(f"folder      {short_path(exported.folder)} (README.md shows how to use it)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``mtl-predict``: what a run says of a table's rows, or of its tasks' own dev or test files."""
+"""``mtl-predict``: a run's predictions for a table's rows, or for its tasks' dev or test files."""
 
 import argparse
 import logging
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_sharing.cli.exit import run_command
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, check_range
 
 if TYPE_CHECKING:
     from mtl_sharing.predict.loaded_run import LoadedRun
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _PROGRAM = "mtl-predict"
 _COURSE = "cs224n"
 _FORMATS = ("csv", "tsv", "jsonl", "parquet", _COURSE)
-# Options that say something of a table, and of a split.
-_OF_INPUT = ("text", "text_pair", "id", "prefix", "delimiter")
+_INPUT_OPTIONS = ("text", "text_pair", "id", "prefix", "delimiter")
 _EXAMPLES = """examples:
   mtl-predict RUN --input texts.csv --out predicted
   mtl-predict RUN --input pairs.jsonl --text question1 --text-pair question2 --out predicted
@@ -27,9 +26,9 @@ _EXAMPLES = """examples:
 """
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """The console script. Exits with 2 on a mistake of the user's, 130 when interrupted."""
-    options = _parser().parse_args(words)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. Exits with 2 on a user's mistake, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
 
     def work() -> None:
         with _logged():
@@ -50,9 +49,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--input", metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet table")
-    what.add_argument("--split", choices=("dev", "test"), help="the tasks' own files")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet table")
+    source.add_argument("--split", choices=("dev", "test"), help="the tasks' own files")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the predictions")
     parser.add_argument("--tasks", metavar="A,B", help="some of the run's tasks")
     parser.add_argument("--format", choices=_FORMATS, help="of the output; by default the input's")
@@ -70,29 +69,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuses what would have no effect."""
+    """Refuses options that would have no effect."""
     if options.split is not None:
-        for name in _OF_INPUT:
-            if getattr(options, name) is not None:
+        for name in _INPUT_OPTIONS:
+            if (value := getattr(options, name)) is not None:
                 option = f"--{name.replace('_', '-')}"
-                raise UserError(option, f"{getattr(options, name)} with --split", "--input FILE")
-        return
-    if options.data_dir is not None:
+                raise UserError(option, f"{value} with --split", "--input FILE")
+    elif options.data_dir is not None:
         raise UserError("--data-dir", f"{options.data_dir} with --input", "--split dev or test")
-    if options.format == _COURSE:
+    elif options.format == _COURSE:
         raise UserError("--format", f"{_COURSE} with --input", "--split dev or test")
 
 
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
-    """The run, and how many rows a batch has."""
-    from mtl_sharing.errors import check_range
+    """The run, and the rows of a batch."""
     from mtl_sharing.predict.loading import load_run
     from mtl_sharing.utils.memory import keep_freed_memory
 
     run = load_run(options.run, options.device)
     keep_freed_memory()
-    usual = run.run_spec.runtime.evaluation_batch
-    size = usual if options.batch_size is None else options.batch_size
+    default = run.run_spec.runtime.evaluation_batch
+    size = default if options.batch_size is None else options.batch_size
     check_range("--batch-size", size, 1)
     return run, size
 
@@ -104,47 +101,48 @@ def _predict_input(options: argparse.Namespace) -> None:
     source = Path(options.input).expanduser()
     table = open_input(source, _delimiter(options.delimiter))
     run, size = _load(options)
-    from mtl_sharing.predict.tables import TableOptions, choose, predict_table
+    # Not before the input is checked: torch takes long to load.
+    from mtl_sharing.predict.tables import TableOptions, choose_columns, predict_table
     from mtl_sharing.run_folder.layout import PREDICTIONS
 
-    wanted = TableOptions(
+    table_options = TableOptions(
         options.text, options.text_pair, options.id, _tasks(options), options.prefix or "", size
     )
-    chosen = choose(run, table, wanted)
+    columns = choose_columns(run, table, table_options)
     kind = options.format or format_of(source)
     target = Path(options.out).expanduser() / f"predictions.{kind}"
     check_writable(target, {"the input": source, "the run's own file": run.folder / PREDICTIONS})
-    _tell(predict_table(run, table, target, kind, chosen, wanted), [target])
+    progress = predict_table(run, table, target, kind, columns, table_options)
+    _print_files(progress, [target])
 
 
 def _predict_split(options: argparse.Namespace) -> None:
+    from mtl_sharing.predict import splits
     from mtl_sharing.predict.writers import check_writable
     from mtl_sharing.utils.progress import Progress
 
     run, size = _load(options)
-    from mtl_sharing.predict import splits
-
     kind = options.format or "csv"
     names = splits.split_files(run, options.split, _tasks(options), kind)
-    own = kind == _COURSE
-    read = splits.read_examples(run, options.split, tuple(names), options.data_dir, own)
+    own_files = kind == _COURSE
+    read = splits.read_examples(run, options.split, tuple(names), options.data_dir, own_files)
     targets = {task: Path(options.out).expanduser() / name for task, name in names.items()}
     for target in targets.values():
         check_writable(target)
     with Progress(f"predicting {options.split}", unit="rows") as progress:
-        found = {
+        answers = {
             task: splits.predict_examples(run, task, examples, size, progress)
             for task, examples in read.items()
         }
-    # Only now, so that what fails on the way leaves no mix of old files and new.
+    # Only after all predictions: a failure leaves no mix of old and new files.
     scores = []
     for task, examples in read.items():
-        splits.write_split(targets[task], kind, run.run_spec.specs[task], examples, found[task])
-        labels = splits.labels_of(examples)
+        splits.write_split(targets[task], kind, run.run_spec.specs[task], examples, answers[task])
         if any(example.label is not None for example in examples):
-            scores.append(splits.score(run, task, labels, found[task]))
+            labels = splits.labels_of(examples)
+            scores.append(splits.score(run, task, labels, answers[task]))
     _print_scores(scores)
-    _tell(progress, list(targets.values()))
+    _print_files(progress, list(targets.values()))
 
 
 def _delimiter(name: str | None) -> str | None:
@@ -163,11 +161,11 @@ def _tasks(options: argparse.Namespace) -> list[str] | None:
 def _print_scores(scores: "Sequence[SplitScore]") -> None:
     if scores:
         print(f"{'task':<12}  {'metric':<8}  {'value':>6}  {'examples':>8}")
-    for one in scores:
-        print(f"{one.task:<12}  {one.metric:<8}  {one.value:6.3f}  {one.examples:>8,}")
+    for score in scores:
+        print(f"{score.task:<12}  {score.metric:<8}  {score.value:6.3f}  {score.examples:>8,}")
 
 
-def _tell(progress: "Progress", files: Sequence[Path]) -> None:
+def _print_files(progress: "Progress", files: Sequence[Path]) -> None:
     from mtl_sharing.utils.files import short_path
 
     print(f"rows   {progress.done:,} in {progress.seconds:.1f} s, {progress.rate:,.0f} rows/s")

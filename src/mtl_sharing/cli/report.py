@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
     from mtl_sharing.report.build import Written
 
-# More groups than these are in the files alone.
+# Further groups are in the files only.
 _MOST_LINES = 20
-_LABEL = 26
+# Characters; a longer label of a group is folded.
+_LABEL_WIDTH = 26
 _HELP = """\
 Reads every run at or below the folders, in whatever state, and writes
   report.html   everything on one page that opens offline
@@ -24,7 +25,7 @@ Reads every run at or below the folders, in whatever state, and writes
 def main() -> None:
     """The console script."""
     options = _parser().parse_args()
-    # Here, not above: --help must not wait for them.
+    # Here, not above: --help must not wait for Hydra and torch.
     from mtl_sharing.cli.exit import run_command
 
     run_command(lambda: _report(options), options.debug, "mtl-report")
@@ -38,7 +39,7 @@ def _parser() -> ArgumentParser:
                         help="a run, a sweep, or a folder above them")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR",
                         help="where the report goes (default: report)")  # fmt: skip
-    parser.add_argument("--title", help="stands over the page")
+    parser.add_argument("--title", help="heading of the page")
     parser.add_argument("--formats", metavar="A,B", help=(
         "what to write: html; csv, md, tex for tables; svg, png, pdf for figures"
         " (default: html,csv,md,tex,svg)"))  # fmt: skip
@@ -54,45 +55,46 @@ def _report(options: Namespace) -> None:
 
     formats: Sequence[str] = DEFAULT_FORMATS
     if options.formats is not None:
-        formats = [word.strip() for word in options.formats.split(",")]
+        formats = [name.strip() for name in options.formats.split(",")]
         for name in formats:
             check_known("--formats", name, FORMATS)
     with get_console().status("reading runs") as status:
-        found = write_report(options.folders, options.out, options.title, formats, status.update)
-    _print(found)
+        written = write_report(options.folders, options.out, options.title, formats, status.update)
+    _print(written)
 
 
-def _print(found: "Written") -> None:
-    """The groups, what they come to, and where to look."""
+def _print(written: "Written") -> None:
+    """Prints the table of groups, the headlines, and the paths of the report."""
     from rich import get_console
 
     from mtl_sharing.utils.files import short_path
 
     console = get_console()
-    console.print(_table(found.comparison, console.width))
-    rest = len(found.comparison) - _MOST_LINES
+    console.print(_table(written.comparison, console.width))
+    rest = len(written.comparison) - _MOST_LINES
     lines = [f"and {rest:,} more"] * (rest > 0)
-    lines += ["", *found.headlines[:_MOST_LINES], "", *map(str, map(short_path, found.places))]
+    lines += ["", *written.headlines[:_MOST_LINES], "", *map(str, map(short_path, written.paths))]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _table(comparison: "pd.DataFrame", width: int) -> object:
-    """As many columns of the comparison as a terminal has room for, the telling ones first."""
+    """The comparison, with as many columns as fit; the most important are chosen first."""
     from rich.table import Table
     from rich.text import Text
 
     from mtl_sharing.report.page.table_files import shown
 
-    # The intervals are on the page.
+    # Intervals are only on the page.
     ends = [name for name in comparison if str(name).endswith((" low", " high"))]
     texts = shown(comparison.drop(columns=ends).head(_MOST_LINES))
     names = _fitting(texts, width)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
-        words = name == "group"
-        table.add_column(Text(name), justify="left" if words else "right", no_wrap=not words,
-                         overflow="fold" if words else "ellipsis")  # fmt: skip
+        if name == "group":
+            table.add_column(Text(name), overflow="fold")
+        else:
+            table.add_column(Text(name), justify="right", no_wrap=True, overflow="ellipsis")
     for row in texts[names].itertuples(index=False, name=None):
         table.add_row(*(Text(cell) for cell in row))
     return table
@@ -100,13 +102,12 @@ def _table(comparison: "pd.DataFrame", width: int) -> object:
 
 def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
     """The columns that fit beside each other, in the table's order."""
-    first = ("group", "seeds", "performance", "kept %", "parameters %", "score")
-    every = [str(name) for name in texts]
+    important = ("group", "seeds", "performance", "kept %", "parameters %", "score")
+    names = [str(name) for name in texts]
     chosen: list[str] = []
-    for name in dict.fromkeys((*(n for n in first if n in every), *every)):
+    for name in dict.fromkeys((*(n for n in important if n in names), *names)):
         longest = max(len(name), *texts[name].map(len))
-        # A label is folded where it must be.
-        width -= 2 + (min(longest, _LABEL) if name == "group" else longest)
+        width -= 2 + (min(longest, _LABEL_WIDTH) if name == "group" else longest)
         if width >= 0 or name == "group":
             chosen.append(name)
-    return sorted(chosen, key=every.index)
+    return sorted(chosen, key=names.index)

@@ -1,7 +1,8 @@
-"""Going on with a stopped run: its own config, its own folder, no second one."""
+"""Resumes a stopped run in its own folder, with its own config."""
 
 import logging.config
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,19 @@ from mtl_sharing.config import Config, to_config
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import HYDRA_CONFIG, HYDRA_JOB
 
-_ALONE = ("resume=", "trainer.debug=")
+_ALLOWED = ("resume=", "trainer.debug=")
 
 
 def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
-    """The config and the folder of the run ``name``, ready to go on.
+    """The config and the folder of the run ``name``, with logging set up.
 
-    Relative paths in the config mean what they meant when the run began, so this changes to the
-    folder it was started from, where that still exists.
+    Changes to the folder that the run was started from, where that still exists, because relative
+    paths in the config start there.
 
     Raises:
         UserError: no run there, or other overrides, which would make it another run.
     """
-    others = [word for word in arguments if not word.startswith(_ALONE)]
+    others = [argument for argument in arguments if not argument.startswith(_ALLOWED)]
     if others:
         allowed = "nothing beside resume=RUN_DIR; the run keeps its own settings"
         raise UserError("resume", others[0], allowed)
@@ -43,13 +44,11 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
 
 
 def _log_to(folder: Path) -> None:
-    """The same log lines as under Hydra, added to the run's train.log."""
-    from importlib.resources import files
-
+    """Configures logging like Hydra does; log lines are appended to the run's train.log."""
     text = files("mtl_sharing.conf").joinpath("hydra/job_logging/plain.yaml").read_text("utf-8")
-    place = {"hydra": {"runtime": {"output_dir": str(folder)}}}
+    runtime = {"hydra": {"runtime": {"output_dir": str(folder)}}}
     settings: Any = OmegaConf.to_container(
-        OmegaConf.merge(OmegaConf.create(text), OmegaConf.create(place)), resolve=True
+        OmegaConf.merge(OmegaConf.create(text), OmegaConf.create(runtime)), resolve=True
     )
     del settings["hydra"]
     logging.config.dictConfig(settings)

@@ -1,4 +1,4 @@
-"""The small tables that a run ends with, and that a dry run prints."""
+"""Prints the tables at the end of a run, and the plan of a dry run."""
 
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 
 def print_result(result: Record, folder: Path) -> None:
-    """Each task's figure, then the score and what it is made of, then where to look."""
+    """Prints each task's metric, then the score and its factors, then the run's folder."""
     table = Table("task", "metric", box=None, header_style="bold", pad_edge=False)
     for name in ("value", "constant answer", "dev examples"):
         table.add_column(name, justify="right")
@@ -32,41 +32,39 @@ def print_result(result: Record, folder: Path) -> None:
 
 
 def _result_lines(result: Record) -> list[tuple[str, str]]:
-    params, times = result["params"], result["time"]
+    params, times, raw_r = result["params"], result["time"], result["performance_raw_r"]
     lines = [
         ("regime", f"{result.get('regime', result['plan'])} (seed {result['seed']})"),
-        (
-            "performance",
-            f"{result['performance']:.4f}, {result['performance_raw_r']:.4f} with raw r",
-        ),
+        ("performance", f"{result['performance']:.4f}, {raw_r:.4f} with raw r"),
         *_selection_line(result),
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
         ("time", f"{times['train_s']:.1f} s of training steps{_rate(times)}"),
     ]
     if result["baseline"] is not None:
         ratios = result["multipliers"]
-        against = f"{result['baseline']['plan']} takes {ratios['memory']:.2f} x the memory"
-        lines.append(("baseline", f"{against} and {ratios['time']:.2f} x the time{_clock(result)}"))
+        memory = f"{result['baseline']['plan']} takes {ratios['memory']:.2f} x the memory"
+        clock = " by FLOPs" if result["scored_by"]["clock"] == "flops" else ""
+        lines.append(("baseline", f"{memory} and {ratios['time']:.2f} x the time{clock}"))
         lines.append(("score", f"{result['score']:.4f}"))
     if result["kept"] is not None:
         lines.append(("kept", f"{result['kept']:.1%} of separate models' performance"))
     return lines
 
 
-# What the baselines in a result are called.
+# Names of the baselines in a result.
 _BASELINES = {"separate": "separate models", "untuned": "the untuned encoder"}
 
 
 def _changes(result: Record) -> Table:
-    """By how many percent each task's figures differ from every baseline's."""
+    """Each task's change against every baseline, in percent."""
     table = Table("change against", "task", box=None, header_style="bold", pad_edge=False)
     for name in ("precision", "recall", "f1", "metric"):
         table.add_column(name, justify="right")
     for baseline, tasks in result["against"].items():
         for number, (task, changes) in enumerate(tasks.items()):
-            shown = [_percent(changes[f]) for f in ("precision", "recall", "f1")]
-            shown.append(_percent(changes[result["tasks"][task]["metric"]]))
-            table.add_row("" if number else _BASELINES[baseline], task, *shown)
+            names = ("precision", "recall", "f1", result["tasks"][task]["metric"])
+            cells = [_percent(changes[name]) for name in names]
+            table.add_row("" if number else _BASELINES[baseline], task, *cells)
     return table
 
 
@@ -75,16 +73,13 @@ def _percent(change: float | None) -> str:
 
 
 def _selection_line(result: Record) -> list[tuple[str, str]]:
-    """What the run was judged by where that was not dev; a result of old does not say."""
-    chosen = result.get("selection")
-    if chosen is None:
+    """The performance on the examples that the best weights were chosen by, if not on dev."""
+    selection = result.get("selection")  # missing in old results
+    if selection is None:
         return []
-    count = sum(task["examples"] for task in chosen["tasks"].values())
-    return [("selection", f"{chosen['performance']:.4f} on {count:,} examples held out of train")]
-
-
-def _clock(result: Record) -> str:
-    return " by FLOPs" if result["scored_by"]["clock"] == "flops" else ""
+    count = sum(task["examples"] for task in selection["tasks"].values())
+    text = f"{selection['performance']:.4f} on {count:,} examples held out of train"
+    return [("selection", text)]
 
 
 def _rate(times: Record) -> str:
@@ -93,7 +88,7 @@ def _rate(times: Record) -> str:
 
 
 def print_plan(record: Record, folder: Path) -> None:
-    """Stage by task: who owns what, what trains, and what it costs."""
+    """Prints a table of stages by tasks, with owners and sizes, then the plan's costs."""
     tasks = record["tasks"]
     table = Table("stage", "own", "trains", box=None, header_style="bold", pad_edge=False)
     for name in (*tasks, "each", "together"):
@@ -101,9 +96,9 @@ def print_plan(record: Record, folder: Path) -> None:
     for label, stage in _merged(record["stages"]):
         trains = "yes" if stage["trains"] else "no"
         sizes = [f"{size:,}" for size in sorted(set(stage["parameters"]))]
-        each = " to ".join(dict.fromkeys((*sizes[:1], *sizes[-1:]))) or "-"
+        size = " to ".join(dict.fromkeys((*sizes[:1], *sizes[-1:]))) or "-"
         cells = [_copy_of(task, stage["owners"]) for task in tasks]
-        table.add_row(label, stage["ownership"], trains, *cells, each, f"{stage['together']:,}")
+        table.add_row(label, stage["ownership"], trains, *cells, size, f"{stage['together']:,}")
     _print(table)
     _print()
     for label, text in _plan_lines(record):
@@ -112,7 +107,7 @@ def print_plan(record: Record, folder: Path) -> None:
 
 
 def _copy_of(task: str, owners: list[list[str]]) -> str:
-    """Which copy a task uses: a letter for each copy, in the order of the owners; "-" for none."""
+    """The letter of the copy that a task uses, in the order of the owners; "-" for none."""
     for number, group in enumerate(owners):
         if task in group:
             return chr(ord("a") + number) if number < 26 else str(number)
@@ -120,10 +115,10 @@ def _copy_of(task: str, owners: list[list[str]]) -> str:
 
 
 def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
-    """Runs of equal encoder layers in one line: label and stage, with the run's total."""
+    """Label and stage of each line: adjacent equal layers share one, with their total."""
     lines = []
-    for _, run in groupby(stages, _alike):
-        first, *others = list(run)
+    for _, layers in groupby(stages, _layout):
+        first, *others = list(layers)
         label = first["stage"]
         if others:
             label = f"{label.replace('.', 's ')}-{others[-1]['stage'].partition('.')[2]}"
@@ -132,7 +127,7 @@ def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
     return lines
 
 
-def _alike(stage: Record) -> tuple[str, str, list[int]]:
+def _layout(stage: Record) -> tuple[str, str, list[int]]:
     return stage["stage"].partition(".")[0], stage["ownership"], list(stage["parameters"])
 
 
@@ -155,21 +150,22 @@ def _plan_lines(record: Record) -> list[tuple[str, str]]:
 def _part_lines(record: Record) -> list[tuple[str, str]]:
     lines, parts = [], record["parts"]
     if "pals" in parts:
-        for task, own in record["pals_per_task"].items():
-            numbers = f"{own['weights']:,} weights, {own['biases']:,} biases"
-            lines.append(("pals", f"{task}: {numbers}, {own['layers']} layers"))
+        for task, pals in record["pals_per_task"].items():
+            numbers = f"{pals['weights']:,} weights, {pals['biases']:,} biases"
+            lines.append(("pals", f"{task}: {numbers}, {pals['layers']} layers"))
     if "lanes" in parts:
         upstream = parts["lanes"]["upstream"].items()
-        read = "; ".join(f"{task} reads {', '.join(names)}" for task, names in upstream if names)
-        lines.append(("lanes", read))
+        readers = [f"{task} reads {', '.join(names)}" for task, names in upstream if names]
+        lines.append(("lanes", "; ".join(readers)))
     if "clean" in parts:
         lines.append(("clean", ", then ".join(parts["clean"]["steps"])))
     if "tags" in parts:
         kinds = (("parts of speech", "pos"), ("entity types", "entities"))
-        each = [f"{len(parts['tags'][key])} {kind}" for kind, key in kinds if parts["tags"][key]]
-        lines.append(("tags", f"{' and '.join(each)} by {parts['tags']['pipeline']}"))
+        counts = [f"{len(parts['tags'][key])} {kind}" for kind, key in kinds if parts["tags"][key]]
+        lines.append(("tags", f"{' and '.join(counts)} by {parts['tags']['pipeline']}"))
     return lines
 
 
-def _print(what: object = "") -> None:
-    get_console().print(what, soft_wrap=isinstance(what, str), highlight=False, markup=False)
+def _print(content: object = "") -> None:
+    wrap = isinstance(content, str)
+    get_console().print(content, soft_wrap=wrap, highlight=False, markup=False)

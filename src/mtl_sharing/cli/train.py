@@ -19,33 +19,35 @@ from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
 
-# Hydra may call nothing else by a name from a config file.
+# Hydra may import and call nothing else that a config file names.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
+_RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
 
 
 @hydra.main(
     config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=_CALLABLE
 )
-def _composed(values: DictConfig) -> float | None:
-    """One composed job; its objective goes back to the sweeper."""
+def _run_composed(values: DictConfig) -> float | None:
+    """Runs one composed job and returns its objective to the sweeper."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    options = sweeper_of(job) if job.mode == RunMode.MULTIRUN else None
-    if options is not None:
-        from mtl_sharing.sweep.jobs.trial_job import run_trial
-
-        run_trial(to_config(values), folder, options)
-        return None  # the sweep reads what the trial left
-
-    def work() -> float | None:
+    if job.mode != RunMode.MULTIRUN:
+        return exit_on_failure(lambda: run(to_config(values), folder), _debug())
+    options = sweeper_of(job)
+    if options is None:  # Hydra's own sweeper, which needs a failed job's exception
         return run(to_config(values), folder)
+    from mtl_sharing.sweep.jobs.trial_job import run_trial
 
-    # A sweep hears of a failed job by its exception; a single run ends with the message alone.
-    return work() if job.mode == RunMode.MULTIRUN else exit_on_failure(work, _debug())
+    run_trial(to_config(values), folder, options)
+    return None  # the sweep reads the trial's files
 
 
 def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
-    """Runs or describes one job in ``folder`` and prints what a person wants to know of it."""
+    """Runs or describes one job in ``folder`` and prints its summary.
+
+    Returns:
+        The objective of ``score.objective``; None for a dry run.
+    """
     # Here, not above: torch takes longer to load than --help may.
     from mtl_sharing.cli import summary
     from mtl_sharing.job.run import describe, run_job
@@ -62,41 +64,29 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     return objective
 
 
-_LEFT_BY_A_RUN = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
-
-
 def refuse_used_folder(folder: Path) -> None:
-    """Raises UserError where a run already lies in ``folder``: nothing is overwritten."""
-    if any((folder / name).exists() for name in _LEFT_BY_A_RUN):
+    """Raises UserError for a folder that holds a run: nothing is overwritten."""
+    if any((folder / name).exists() for name in _RUN_FILES):
         allowed = f"a new folder; to go on with that run: mtl-train resume={folder}"
         raise UserError("the run's folder", f"{folder}, which holds a run", allowed)
 
 
-def _new(arguments: list[str]) -> None:
-    """A run or sweep from the command line's words."""
-    several = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
-    for word in arguments:
-        key, _, value = word.partition("=")
-        if key in ("+sweep", "+cluster") and not several:
-            raise UserError(word, "no -m before it", f"mtl-train -m {word}")
+def _start(arguments: list[str]) -> None:
+    """Starts a new run or sweep from command line arguments."""
+    multirun = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
+    # A sweep of this sweeper goes on in the folder of an earlier start.
+    continues = any(a.startswith(("+sweep=", "hydra/sweeper=optuna")) for a in arguments)
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in ("+sweep", "+cluster") and not multirun:
+            raise UserError(argument, "no -m before it", f"mtl-train -m {argument}")
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
-        elif key == "hydra.sweep.dir" and not _goes_on(arguments):
+        elif key == "hydra.sweep.dir" and not continues:
             for folder in Path(value).glob("*"):
                 refuse_used_folder(folder)
-    _composed()
-
-
-def _goes_on(arguments: list[str]) -> bool:
-    """Whether the words choose the sweeper that goes on in the folder of an earlier start."""
-    return any(word.startswith(("+sweep=", "hydra/sweeper=optuna")) for word in arguments)
-
-
-def _resumed(name: str, arguments: list[str]) -> None:
-    from mtl_sharing.cli.resume import resume
-
-    run(*resume(name, arguments), resumed=True)
+    _run_composed()
 
 
 def _debug() -> bool:
@@ -104,23 +94,24 @@ def _debug() -> bool:
 
 
 def main() -> None:
-    """The console script. Exits with 2 on a mistake of the user's, 130 when interrupted."""
-    # Hydra prints errors its own way and exits with 1, unless it is told to raise them.
+    """The console script. Exits with 2 on a user's mistake, 130 when interrupted."""
+    # Makes Hydra raise errors; by default it prints them itself and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # A full disk fails the run where it matters; each log line lost to it need not say so too.
+    # On a full disk the run itself fails; no traceback for each lost log line.
     logging.raiseExceptions = False
     register()
     register_sweeper()
-    # A database's URL may hold a password, and Hydra writes down what it was called with.
+    # A database's URL may hold a password, and Hydra writes its command line to a file.
     arguments = sys.argv[1:] = hide_storage(sys.argv[1:])
-    folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
-    resuming = bool(folders) and folders[-1] not in ("", "null")
+    resume_from = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
 
     def work() -> None:
-        if resuming:
-            _resumed(folders[-1], arguments)
+        if resume_from and resume_from[-1] not in ("", "null"):
+            from mtl_sharing.cli.resume import resume
+
+            run(*resume(resume_from[-1], arguments), resumed=True)
         else:
-            _new(arguments)
+            _start(arguments)
 
     exit_on_failure(work, _debug())
 

@@ -5,35 +5,35 @@ from typing import Any
 
 from mtl_sharing.config.identity import Decides, without
 
-# Settings that say nothing of the network; without them they have their defaults.
-_LEFT_OUT = frozenset({
+# Without effect on the network: a loaded run has their defaults.
+_REMOVED = frozenset({
     Decides.PLACE, Decides.INVOCATION, Decides.SCORING, Decides.TRACKING, Decides.START_FILES,
     Decides.DATA_FOLDER,
 })  # fmt: skip
-# Words of the user's own, whatever they look like.
+# Fields with texts of the user's own, which may look like paths.
 _KEPT = ("labels",)
 
 
-def without_places(record: dict[str, Any]) -> dict[str, Any]:
+def without_paths(record: dict[str, Any]) -> dict[str, Any]:
     """A run's config.json without folders of a machine.
 
-    Where the run began is left out, as loading it asks for none of it; any other absolute path is
-    its last part, so that a pipeline that stood in a folder is looked for by its name.
+    The starting weights are removed, because loading does not need them. Any other absolute path
+    is cut to its last part, so that a spaCy pipeline in a folder is looked up by its name.
     """
-    settings = without(record["settings"], _LEFT_OUT)
-    found: dict[str, Any] = _named_alone(record | {"settings": settings})
-    return found
+    settings = without(record["settings"], _REMOVED)
+    cut: dict[str, Any] = _cut_paths(record | {"settings": settings})
+    return cut
 
 
-def _named_alone(value: Any) -> Any:
+def _cut_paths(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: v if k in _KEPT else _named_alone(v) for k, v in value.items()}
+        return {k: v if k in _KEPT else _cut_paths(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_named_alone(each) for each in value]
+        return [_cut_paths(item) for item in value]
     return path_name(value) if isinstance(value, str) else value
 
 
 def path_name(text: str) -> str:
-    """The last part of an absolute path; any other text as it is."""
-    far = text.startswith(("/", "~/", "file://")) and len(Path(text).parts) > 1
-    return Path(text).name if far else text
+    """The last part of an absolute path; any other text unchanged."""
+    absolute = text.startswith(("/", "~/", "file://")) and len(Path(text).parts) > 1
+    return Path(text).name if absolute else text

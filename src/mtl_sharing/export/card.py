@@ -1,10 +1,10 @@
-"""The model card: what a folder holds, how good it is, and how to use it."""
+"""The model card: content, metrics and use of an exported folder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtl_sharing.export.anonymize import path_name
-from mtl_sharing.export.head import head_code, labels_in_words, loading_code
+from mtl_sharing.export.head import describe_labels, head_code, loading_code
 from mtl_sharing.export.plain import CLASSES, WITH_POOLER, layers_read
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.predict.loaded_run import LoadedRun
@@ -21,29 +21,27 @@ def plain_card(
     run_spec = run.run_spec
     architecture, shape = run_spec.architecture, run_spec.shape
     layers = layers_read(architecture, task)
-    some = (
-        ""
-        if layers == shape.layers
-        else (
-            f" The head reads layer {layers - 1} of {shape.layers}, counted from 0, so the layers"
-            " above are left out, and the last hidden states here are what the head reads."
+    cut = ""
+    if layers < shape.layers:
+        cut = (
+            f" The head reads layer {layers - 1} of {shape.layers}, counted from 0. Layers above"
+            " it are left out, so the last hidden states here are the head's input."
         )
-    )
     parts = [
-        _front(["transformers"]),
+        _front_matter("transformers"),
         f"# {task}, from a multi-task run\n",
         f"A plain `{CLASSES[shape.family]}` of {layers} layers, hidden width {shape.hidden}: the"
         f" tower of task `{task}` in a run of mtl-sharing that trained {_list(run.tasks)} together"
-        f" as `{describe_regime(run_spec)}` (seed {run_spec.config.seed}).{some}\n",
-        _figures(result, [task]),
-        _text(run, [task]),
+        f" as `{describe_regime(run_spec)}` (seed {run_spec.config.seed}).{cut}\n",
+        _metrics(result, [task]),
+        _data(run, [task]),
         "## Load\n",
         f"```python\n{loading_code(run, task)}```\n",
         _unread_pooler(run, record),
         "## Head\n",
-        f"`head.safetensors` holds the head's weights, `head.json` says how they are applied. The"
-        f" head reads {record['input']}, and gives {record['meaning']}. Its labels are"
-        f" {labels_in_words(run_spec.specs[task])}.\n",
+        f"`head.safetensors` holds the head's weights, `head.json` how they are applied. The"
+        f" head reads {record['input']}, and returns {record['meaning']}. Its labels are"
+        f" {describe_labels(run_spec.specs[task])}.\n",
         f"```python\n{head_code(run, task)}```\n",
         _precision(run),
         _origin(result),
@@ -57,26 +55,26 @@ def run_card(
     """The README.md of a run that no plain model can hold.
 
     Args:
-        tasks: those that the card shows.
-        obstacles: why there is no plain model.
+        tasks: the tasks that the card shows.
+        obstacles: the reasons why there is no plain model.
     """
     run_spec = run.run_spec
     pair = any(run_spec.specs[task].is_pair for task in tasks)
-    given = '["a text"], ["another text"]' if pair else '["a text"]'
+    texts = '["a text"], ["another text"]' if pair else '["a text"]'
     code = (
-        "from mtl_sharing.predict.loaded_run import load_run\n\n"
+        "from mtl_sharing import load_run\n\n"
         'run = load_run(".")  # this folder\n'
-        f"print(run.predict({given}, tasks={list(tasks)!r}))\n"
+        f"print(run.predict({texts}, tasks={list(tasks)!r}))\n"
     )
     parts = [
-        _front(["mtl-sharing"]),
+        _front_matter("mtl-sharing"),
         f"# {', '.join(tasks)}: a multi-task run\n",
         f"A run of mtl-sharing that trained {_list(run.tasks)} together as"
         f" `{describe_regime(run_spec)}` (seed {run_spec.config.seed}). It has"
         f" {' and '.join(obstacles)}, which no plain model of `transformers` has, so this folder"
         " holds the whole network, and `load_run` of mtl-sharing reads it.\n",
-        _figures(result, tasks),
-        _text(run, tasks),
+        _metrics(result, tasks),
+        _data(run, tasks),
         "## Load\n",
         f"```python\n{code}```\n",
         _origin(result),
@@ -84,31 +82,31 @@ def run_card(
     return "\n".join(part for part in parts if part)
 
 
-def _front(libraries: Sequence[str]) -> str:
-    return f"---\nlibrary_name: {libraries[0]}\ntags: [mtl-sharing, multi-task]\n---\n"
+def _front_matter(library: str) -> str:
+    return f"---\nlibrary_name: {library}\ntags: [mtl-sharing, multi-task]\n---\n"
 
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _figures(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
+def _metrics(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
     if result.get("status") != "finished":
         reason = "the run had not finished" if result else "the run came without its result.json"
         return f"## On dev\n\nNot known: {reason}.\n"
-    known = result["tasks"]
+    metrics = [(task, result["tasks"][task]) for task in tasks]
     rows = [
-        f"| {task} | {known[task]['metric']} | {known[task]['value']:.4f} |"
-        f" {known[task]['floor']:.4f} | {known[task]['examples']:,} |"
-        for task in tasks
+        f"| {task} | {entry['metric']} | {entry['value']:.4f} | {entry['floor']:.4f} |"
+        f" {entry['examples']:,} |"
+        for task, entry in metrics
     ]
     head = ["| task | metric | value | constant answer | dev examples |",
             "| --- | --- | --- | --- | --- |"]  # fmt: skip
     return "\n".join(["## On dev\n", *head, *rows, ""])
 
 
-def _text(run: LoadedRun, tasks: Sequence[str]) -> str:
-    """Data and how its text was treated."""
+def _data(run: LoadedRun, tasks: Sequence[str]) -> str:
+    """The section about the tasks' data and the cleaning and tagging of texts."""
     run_spec = run.run_spec
     suite = run_spec.config.suite
     lines = [f"- suite `{suite.name or 'of its own'}`; texts are cut at {suite.max_length} tokens"]
@@ -118,7 +116,7 @@ def _text(run: LoadedRun, tasks: Sequence[str]) -> str:
         kind = f"pairs of texts{joined}" if spec.is_pair else "single texts"
         files = [path_name(str(name)) for name in spec.train]
         source = f", trained on {', '.join(f'`{name}`' for name in files)}" if files else ""
-        lines.append(f"- `{task}`: {kind}; {labels_in_words(spec)}{source}")
+        lines.append(f"- `{task}`: {kind}; {describe_labels(spec)}{source}")
     if suite.clean:
         steps = _list(suite.clean)
         lemmas = f" (lemmas by {_pipeline(suite.lemmatizer)})" if suite.lemmatizer else ""
@@ -132,12 +130,12 @@ def _text(run: LoadedRun, tasks: Sequence[str]) -> str:
 
 
 def _pipeline(source: str) -> str:
-    """Its name; one that lay in a folder of the machine cannot be found by it."""
+    """A spaCy pipeline by its name; a folder of the machine is not part of the export."""
     name = path_name(source)
-    words = f"the spaCy pipeline `{name}`"
+    pipeline = f"the spaCy pipeline `{name}`"
     if name == source:
-        return words
-    return f"{words}, a folder that is not here: `config.json` must say where it is to be found"
+        return pipeline
+    return f"{pipeline}, a folder that is not here: set its path in `config.json`"
 
 
 def _unread_pooler(run: LoadedRun, record: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A task's head: its weights, what it does with them, and the Python that does it."""
+"""A task's head as weights, a description in JSON, and Python code that applies it."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -24,12 +24,12 @@ _FEATURE = {"u": "u", "v": "v", "absdiff": "(u - v).abs()", "product": "u * v"}
 
 
 def task_head(run: LoadedRun, task: str) -> TaskHead:
-    """The head of a task as the architecture has it."""
+    """The architecture's description of a task's head."""
     return next(head for head in run.run_spec.architecture.heads if head.name == task)
 
 
 def head_weights(run: LoadedRun, task: str) -> dict[str, Tensor]:
-    """``hidden.<n>``, ``output`` and, where the plain model has none, ``pooler``."""
+    """Weights of ``hidden.<n>``, ``output`` and, if the plain model lacks it, ``pooler``."""
     network, architecture = run.network, run.run_spec.architecture
     layers: dict[str, nn.Module] = {}
     if task_head(run, task).pooling == "pooler" and not pools_in_model(architecture, task):
@@ -39,14 +39,14 @@ def head_weights(run: LoadedRun, task: str) -> dict[str, Tensor]:
     output = network.heads.outputs[[head.name for head in network.heads.tasks].index(task)]
     layers |= {"output": output} if isinstance(output, nn.Linear) else {}
     return {
-        f"{place}.{name}": value.detach().float().cpu().contiguous()
-        for place, layer in layers.items()
+        f"{layer_name}.{name}": value.detach().float().cpu().contiguous()
+        for layer_name, layer in layers.items()
         for name, value in layer.state_dict().items()
     }
 
 
 def head_record(run: LoadedRun, task: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The content of head.json: how the head is applied, in order."""
+    """The content of head.json: the steps of the head, in their order."""
     run_spec, head, spec = run.run_spec, task_head(run, task), run.run_spec.specs[task]
     _, meaning = _reading(run_spec.measures[task].objective)
     names = spec.labels or (list(range(spec.classes)) if spec.classes else None)
@@ -80,9 +80,10 @@ def _input(run: LoadedRun, task: str) -> str:
 def loading_code(run: LoadedRun, task: str) -> str:
     """Python that loads the exported model, for the card."""
     architecture = run.run_spec.architecture
-    could = architecture.encoder.family in WITH_POOLER
-    less = could and not pools_in_model(architecture, task)
-    options = ", add_pooling_layer=False" if less else ""
+    unread_pooler = architecture.encoder.family in WITH_POOLER and not pools_in_model(
+        architecture, task
+    )
+    options = ", add_pooling_layer=False" if unread_pooler else ""
     return f"""\
 import torch
 from transformers import AutoModel, AutoTokenizer
@@ -102,9 +103,9 @@ def head_code(run: LoadedRun, task: str) -> str:
     head, pair = task_head(run, task), run.run_spec.specs[task].is_pair
     objective = run.run_spec.measures[task].objective
     returned, meaning = _reading(objective)
-    words = ["texts", "text_pairs"] if pair else ["texts"]
-    example = ", ".join([f'["{text}"]' for text in ("a text", "another text")][: len(words)])
-    lines = [*_input_lines(head, words), *_hidden_lines(run, head), *_output_lines(head)]
+    parameters = "texts, text_pairs" if pair else "texts"
+    example = '["a text"], ["another text"]' if pair else '["a text"]'
+    lines = [*_input_lines(head, parameters), *_hidden_lines(run, head), *_output_lines(head)]
     body = "\n".join(f"    {line}" for line in [*lines, f"return {returned}"])
     pooling = "\n".join(f"    {line}" for line in _pooling_lines(run, task))
     return f"""\
@@ -120,7 +121,7 @@ def pooled(*texts):
 
 
 @torch.no_grad()
-def predict({", ".join(words)}):
+def predict({parameters}):
     \"\"\"{meaning[0].upper()}{meaning[1:]}.\"\"\"
 {body}
 
@@ -146,11 +147,11 @@ def _pooling_lines(run: LoadedRun, task: str) -> list[str]:
     ]
 
 
-def _input_lines(head: TaskHead, words: list[str]) -> list[str]:
+def _input_lines(head: TaskHead, parameters: str) -> list[str]:
     if not head.pair:
-        return [f"x = pooled({', '.join(words)})"]
-    both = ["u, v = pooled(texts), pooled(text_pairs)"]
-    return [*both, _features(head)] if head.joins_first else both
+        return [f"x = pooled({parameters})"]
+    pooled = ["u, v = pooled(texts), pooled(text_pairs)"]
+    return [*pooled, _features(head)] if head.joins_first else pooled
 
 
 def _features(head: TaskHead) -> str:
@@ -176,16 +177,16 @@ def _output_lines(head: TaskHead) -> list[str]:
 
 
 def _reading(objective: Objective) -> tuple[str, str]:
-    """Python that reads raw outputs (E, K) as the objective does, and what comes out."""
-    of_class = "the probability of each class, of shape (texts, classes)"
+    """Python that turns raw outputs (E, K) into predictions, and a description of these."""
+    classes = "the probability of each class, of shape (texts, classes)"
     value = "the value in the label's units, of shape (texts,)"
     match objective:
         case CrossEntropy():
-            return "raw.softmax(dim=1)", of_class
+            return "raw.softmax(dim=1)", classes
         case BinaryCrossEntropy():
-            return "torch.cat([(-raw).sigmoid(), raw.sigmoid()], dim=1)", of_class
+            return "torch.cat([(-raw).sigmoid(), raw.sigmoid()], dim=1)", classes
         case SquaredError(whole=True):
-            return "torch.cat([1 - raw, raw], dim=1).clamp(0, 1)", of_class
+            return "torch.cat([1 - raw, raw], dim=1).clamp(0, 1)", classes
         case SquaredError():
             return "raw[:, 0]", value
         case ExpectedClass(low=low):
@@ -194,11 +195,11 @@ def _reading(objective: Objective) -> tuple[str, str]:
         case CosineError(low=low, high=high, sigmoid=sigmoid):
             share = "raw[:, 0].sigmoid()" if sigmoid else "(raw[:, 0] + 1) / 2"
             return f"{low!r} + {share} * {high - low!r}", value
-    raise TypeError(f"no reading of {type(objective).__name__}")
+    raise TypeError(f"no export of {type(objective).__name__}")
 
 
-def labels_in_words(spec: TaskSpec) -> str:
-    """What the task's labels are."""
+def describe_labels(spec: TaskSpec) -> str:
+    """A description of the task's labels."""
     if spec.low is not None:
         return f"values from {spec.low:g} to {spec.high:g}"
     names = spec.labels or range(spec.classes or 0)

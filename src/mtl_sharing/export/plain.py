@@ -1,4 +1,4 @@
-"""A task's tower as the plain model of its family, in the words of ``transformers``."""
+"""A task's tower as the plain model of its family in ``transformers``: weights and config."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -24,13 +24,13 @@ WITH_POOLER = ("bert", "roberta")
 
 
 def obstacles(architecture: Architecture) -> list[str]:
-    """What the network has that no plain model has, in words; none where one exists."""
+    """Descriptions of the network's parts that no plain model has."""
     parts = {
         "PALs beside its layers": architecture.pals is not None,
         "lanes between its heads": architecture.lanes is not None,
         "embeddings of tags": architecture.encoder.tagged,
     }
-    return [words for words, there in parts.items() if there]
+    return [description for description, present in parts.items() if present]
 
 
 def check_shape(shape: EncoderShape) -> None:
@@ -45,14 +45,14 @@ def check_shape(shape: EncoderShape) -> None:
                         "0" if family == "distilbert" else "1 or more"),
         "epsilon": (family != "distilbert" or shape.epsilon == 1e-12, "1e-12"),
     }  # fmt: skip
-    for name, (fits, words) in allowed.items():
+    for name, (fits, values) in allowed.items():
         if not fits:
             found = f"{getattr(shape, name)} in an encoder of family {family}"
-            raise UserError(f"encoder.{name}", found, f"{words}, for a plain model of that family")
+            raise UserError(f"encoder.{name}", found, f"{values}, for a plain model of that family")
 
 
 def layers_read(architecture: Architecture, task: str) -> int:
-    """How many of the encoder's lower layers the task's head has below it."""
+    """The number of encoder layers below the task's head."""
     return architecture.read.get(task, architecture.encoder.layers - 1) + 1
 
 
@@ -63,25 +63,21 @@ def pools_in_model(architecture: Architecture, task: str) -> bool:
 
 
 def plain_config(shape: EncoderShape, layers: int, padding: int) -> dict[str, Any]:
-    """The content of the config.json of a plain model.
+    """The content of the config.json of a plain model with ``layers`` layers.
 
     Args:
-        layers: how many it has.
-        padding: the id of the token that pads; in RoBERTa positions are counted from it.
+        padding: id of the padding token. RoBERTa counts positions from it.
     """
     head = {"model_type": shape.family, "architectures": [CLASSES[shape.family]]}
     return head | checkpoint_config(replace(shape, layers=layers), padding) | {"dtype": "float32"}
 
 
 def task_tower(encoder: PlannedEncoder, task: str, layers: int, pooler: bool) -> Tower:
-    """The task's own copy of the embeddings, of the lowest ``layers`` layers and of the pooler."""
+    """The weights of the task's embeddings, its lowest ``layers`` layers and its pooler."""
     stages = [encoder.embeddings, *list(encoder.layers)[:layers]]
     stages += [encoder.pooler] if pooler and encoder.pooler is not None else []
-    found = {}
-    for stage in stages:
-        planned = cast(StageCopies, stage)
-        found[planned.name] = copy_of(planned, task).state_dict()
-    return found
+    copies = [cast(StageCopies, stage) for stage in stages]
+    return {stage.name: copy_of(stage, task).state_dict() for stage in copies}
 
 
 def copy_of(stage: StageCopies, task: str) -> Any:
@@ -95,4 +91,6 @@ def model_weights(
 ) -> dict[str, Tensor]:
     """The plain model's weights by their names in ``transformers``."""
     layers, pooler = layers_read(architecture, task), pools_in_model(architecture, task)
-    return checkpoint_weights(task_tower(encoder, task, layers, pooler), architecture.encoder.family)
+    return checkpoint_weights(
+        task_tower(encoder, task, layers, pooler), architecture.encoder.family
+    )

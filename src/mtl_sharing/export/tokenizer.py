@@ -1,4 +1,4 @@
-"""The run's tokenizer as files from which ``AutoTokenizer`` gives the same ids."""
+"""Writes the run's tokenizer for ``AutoTokenizer``, with unchanged ids."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from mtl_sharing.errors import UserError
 
-# Of BERT's and of RoBERTa's kind of vocabulary.
+# In the vocabularies of BERT and of RoBERTa.
 _SPECIAL = {
     "unk_token": ("[UNK]", "<unk>"),
     "sep_token": ("[SEP]", "</s>"),
@@ -18,49 +18,46 @@ _SPECIAL = {
 
 
 def special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
-    """The special tokens that the tokenizer has: made so now, they would change its ids."""
-    there = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    found: dict[str, str] = {}
-    for role, names in _SPECIAL.items():
-        name = next((name for name in names if name in there), None)
-        found |= {} if name is None else {role: name}
-    return found
+    """The special tokens by role. Only those that the tokenizer has: a new one would change ids."""
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    present = {role: [n for n in names if n in added] for role, names in _SPECIAL.items()}
+    return {role: names[0] for role, names in present.items() if names}
 
 
 def padding_id(tokenizer: Tokenizer, offset: int) -> int:
-    """The id of the token that pads.
+    """The id of the padding token.
 
     Args:
-        offset: of RoBERTa's positions; 0 for other families. ``transformers`` counts them from the
-            padding token's id, and counts no token of this id.
+        offset: of RoBERTa's positions; 0 for other families. ``transformers`` counts positions
+            from the padding token's id, and skips tokens of this id.
 
     Raises:
         UserError: an offset that is not the padding token's id + 1.
     """
     token = special_tokens(tokenizer).get("pad_token")
-    known = None if token is None else tokenizer.token_to_id(token)
-    found: int = offset - 1 if known is None else known
-    if offset > 0 and found != offset - 1:
-        where = f"{offset}, where the tokenizer pads with {token} (id {found})"
-        raise UserError("encoder.position_offset", where, f"{found + 1}, for a plain RoBERTa")
-    return max(0, found)
+    number = None if token is None else tokenizer.token_to_id(token)
+    padding: int = offset - 1 if number is None else number
+    if offset > 0 and padding != offset - 1:
+        found = f"{offset}, where the tokenizer pads with {token} (id {padding})"
+        raise UserError("encoder.position_offset", found, f"{padding + 1}, for a plain RoBERTa")
+    return max(0, padding)
 
 
 def tokenizer_files(
     tokenizer: Tokenizer, max_length: int, token_types: int, padding: int
 ) -> dict[str, dict[str, Any]]:
-    """Contents by file name.
+    """The content of each JSON file, by name.
 
     Args:
-        max_length: where the run cut texts, in tokens.
-        token_types: rows of the encoder's token-type embedding; with one or none no types are
-            given, since the encoder reads every token as the first type.
-        padding: id of the token that pads.
+        max_length: at which the run cut texts, in tokens.
+        token_types: rows of the encoder's token-type embedding. With one or none the encoder
+            reads every token as the first type, so no types are passed.
+        padding: id of the padding token.
     """
     content = json.loads(tokenizer.to_str()) | {"truncation": None, "padding": None}
     special = special_tokens(tokenizer) | {"pad_token": str(tokenizer.id_to_token(padding))}
     inputs = ["input_ids", *(["token_type_ids"] if token_types > 1 else []), "attention_mask"]
-    # The class that takes tokenizer.json as it is, with no rules of its own family.
+    # This class reads tokenizer.json unchanged, without rules of a model family.
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,

@@ -1,4 +1,4 @@
-"""A run for others to use: a plain model with a task's head, or else the whole run."""
+"""Exports a run: a plain model with a task's head, or else the whole run."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from secrets import token_hex
 from safetensors.torch import save_file
 
 from mtl_sharing.errors import UserError, check_known, one_of
-from mtl_sharing.export.anonymize import without_places
+from mtl_sharing.export.anonymize import without_paths
 from mtl_sharing.export.card import plain_card, run_card
 from mtl_sharing.export.head import head_record, head_weights
 from mtl_sharing.export.plain import (
@@ -24,14 +24,17 @@ from mtl_sharing.export.plain import (
     plain_config,
 )
 from mtl_sharing.export.tokenizer import padding_id, tokenizer_files
-from mtl_sharing.predict.loaded_run import LoadedRun, load_run
+from mtl_sharing.predict.loaded_run import LoadedRun
+from mtl_sharing.predict.loading import load_run
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
 from mtl_sharing.run_folder.results import read_object, read_result
 from mtl_sharing.utils.files import replace_file, replace_json, replace_text
 
+HEAD_WEIGHTS, HEAD, CARD = "head.safetensors", "head.json", "README.md"
+
 
 def check_target(folder: Path) -> None:
-    """Raises UserError where something lies already: nothing is overwritten."""
+    """Raises UserError where something exists already: nothing is overwritten."""
     allowed = "a new folder, or an empty one"
     if folder.is_dir():
         if any(folder.iterdir()):
@@ -42,10 +45,10 @@ def check_target(folder: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` to write into, which takes its name at the end of the block.
+    """A temporary folder beside ``folder``, which is renamed to it at the end of the block.
 
     Raises:
-        UserError: something lies there already.
+        UserError: something exists there already.
         OSError: it cannot be written; nothing stays behind.
     """
     folder = folder.expanduser().absolute()
@@ -56,40 +59,37 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         yield work
         check_target(folder)
-        os.rename(work, folder)  # onto an empty folder, too
+        os.rename(work, folder)  # also onto an empty folder
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-HEAD_WEIGHTS, HEAD, CARD = "head.safetensors", "head.json", "README.md"
-
-
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """An export that was written.
 
     Attributes:
-        task: whose plain model it is; None where the folder holds the whole run.
-        words: what it is, for people.
-        parameters: of the model, the head left out.
+        task: the task of the plain model; None where the folder holds the whole run.
+        description: what the folder holds, for people.
+        parameters: of the model without the head.
     """
 
     folder: Path
     task: str | None
-    words: str
+    description: str
     parameters: int
 
 
 def export_run(run_folder: str | Path, task: str | None, out: Path) -> Exported:
-    """Writes ``out``, whole or not at all.
+    """Writes ``out``, completely or not at all.
 
     Args:
-        task: whose tower and head are taken; may be None where the run has but one. Of a run
-            that no plain model holds it says what the card shows; None shows all.
+        task: the task whose tower and head are exported; may be None for a run of one task. For a
+            run that no plain model can hold, the task that the card shows; None shows all.
 
     Raises:
         UserError: no trained run, an unknown task, an encoder that its family's plain model
-            cannot be, or a folder that holds something.
+            cannot represent, or an output folder that is not empty.
         OSError: the folder cannot be written.
     """
     check_target(out.expanduser())
@@ -113,29 +113,30 @@ def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
     weights = model_weights(run.network.encoder, architecture, task)
     head = head_weights(run, task)
     record = head_record(run, task, head)
-    files = tokenizer_files(
+    json_files = tokenizer_files(
         run.tokenizer, run_spec.config.suite.max_length, shape.token_types, padding
     )
+    result = read_result(run.folder) or {}
+    json_files |= {CONFIG: plain_config(shape, layers, padding), HEAD: record}
     with new_folder(out) as folder:
-        for name, content in files.items():
+        for name, content in json_files.items():
             replace_json(folder / name, content)
-        replace_json(folder / "config.json", plain_config(shape, layers, padding))
         for name, tensors in ((WEIGHTS, weights), (HEAD_WEIGHTS, head)):
             replace_file(folder / name, partial(save_file, tensors, metadata={"format": "pt"}))
-        replace_json(folder / HEAD, record)
-        replace_text(folder / CARD, plain_card(run, read_result(run.folder) or {}, task, record))
-    words = f"{task} as a plain {CLASSES[shape.family]} of {layers} layers, its head beside it"
-    return Exported(out, task, words, sum(value.numel() for value in weights.values()))
+        replace_text(folder / CARD, plain_card(run, result, task, record))
+    description = f"{task} as a plain {CLASSES[shape.family]} of {layers} layers, with its head"
+    return Exported(out, task, description, sum(value.numel() for value in weights.values()))
 
 
 def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str]) -> Exported:
-    record = read_object(run.folder / CONFIG)
-    shown = run.tasks if task is None else (task,)
+    tasks = run.tasks if task is None else (task,)
+    result = read_result(run.folder) or {}
     with new_folder(out) as folder:
         for name in (WEIGHTS, TOKENIZER):
             replace_file(folder / name, partial(shutil.copyfile, run.folder / name))
-        replace_json(folder / CONFIG, without_places(record))
-        replace_text(folder / CARD, run_card(run, read_result(run.folder) or {}, shown, reasons))
-    why = f"{' and '.join(reasons)} are in no plain model"
-    words = f"the whole run, which load_run reads, since {why}"
-    return Exported(out, None, words, sum(value.numel() for value in run.network.parameters()))
+        replace_json(folder / CONFIG, without_paths(read_object(run.folder / CONFIG)))
+        replace_text(folder / CARD, run_card(run, result, tasks, reasons))
+    reason = f"{' and '.join(reasons)} are in no plain model"
+    description = f"the whole run, which load_run reads, since {reason}"
+    parameters = sum(value.numel() for value in run.network.parameters())
+    return Exported(out, None, description, parameters)

@@ -1,1 +1,1 @@
-"""Prediction over files: what ``mtl-predict`` does."""
+"""Loads trained runs, and predicts tables and the tasks' own files."""

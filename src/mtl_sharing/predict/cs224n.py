@@ -1,4 +1,4 @@
-"""The prediction files of Stanford's CS 224N default project, as its scoring reads them."""
+"""Prediction files of Stanford's CS 224N default project, in the layout of its scoring."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ class _Layout:
     """A task's file.
 
     Attributes:
-        name: the file's name starts with it.
-        column: the header's name of the predictions.
-        kind: what the task must be.
-        whole: whether predictions are written as whole numbers.
+        name: start of the file's name.
+        column: header of the predictions.
+        kind: kind that the task must have.
+        integer: whether predictions are written as integers.
     """
 
     name: str
     column: str
     kind: str
-    whole: bool = False
+    integer: bool = False
 
 
 # The course's own spelling.
 _LAYOUTS = {
-    "sst": _Layout("sst", "Predicted_Sentiment", "classes", whole=True),
+    "sst": _Layout("sst", "Predicted_Sentiment", "classes", integer=True),
     "quora": _Layout("para", "Predicted_Is_Paraphrase", "binary"),
     "sts": _Layout("sts", "Predicted_Similiary", "regression"),
-    "cfimdb": _Layout("cfimdb", "Predicted_Sentiment", "binary", whole=True),
+    "cfimdb": _Layout("cfimdb", "Predicted_Sentiment", "binary", integer=True),
 }
 
 
@@ -44,7 +44,7 @@ def course_file(spec: TaskSpec, split: str) -> str:
     """The name of a task's file, such as ``para-dev-output.csv``.
 
     Raises:
-        UserError: a task that the course has not.
+        UserError: a task that is not in the course.
     """
     layout = _LAYOUTS.get(spec.name)
     if layout is None:
@@ -63,5 +63,5 @@ def write_course_file(
     layout = _LAYOUTS[spec.name]
     lines = [f"id \t {layout.column} \n"]
     for example, value in zip(examples, answers.values, strict=True):
-        lines.append(f"{example.id} , {int(value) if layout.whole else rounded(value)} \n")
+        lines.append(f"{example.id} , {int(value) if layout.integer else rounded(value)} \n")
     replace_text(path, "".join(lines))

@@ -1,4 +1,4 @@
-"""The table that is predicted: its columns, its rows in chunks, and what its columns hold."""
+"""The table to predict: its columns, their types, and its rows in chunks."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK = 4096
-"""Rows that are held at a time; those of one chunk are batched by length."""
-_LONGEST = 2**63
+"""Rows in memory at a time; the rows of one chunk are batched by length."""
 
 
 @dataclass(frozen=True)
 class InputTable:
-    """A table file that is read as often as asked for, each time in chunks.
+    """A table file, which can be read several times.
 
     Attributes:
-        delimiter: of a text table; None is its extension's own.
+        delimiter: separates the fields of a text table; None is that of the file's extension.
         columns: the names of its columns.
     """
 
@@ -42,7 +41,7 @@ class InputTable:
     columns: tuple[str, ...]
 
     def records(self) -> Iterator[Record]:
-        """The rows, with every value as it stands."""
+        """The rows, with values unchanged."""
         return read_table(self.path, delimiter=self.delimiter, raw=True)
 
     def chunks(self, rows: int = CHUNK) -> Iterator[list[Record]]:
@@ -52,15 +51,15 @@ class InputTable:
             yield chunk
 
     def check_column(self, option: str, name: str) -> None:
-        """Raises UserError unless there is such a column; the message lists those there are."""
+        """Raises UserError, which lists the columns, unless the table has this one."""
         if name not in self.columns:
             allowed = one_of(self.columns) + did_you_mean(name, self.columns)
             raise UserError(str(self.path), f"no column {name!r} ({option})", allowed)
 
     def fields(self, names: Sequence[str]) -> "list[pa.Field]":
-        """What these columns hold, for Parquet: its own types, or those that JSON lines show.
+        """The Arrow fields of these columns: a Parquet file's own, or inferred from JSON lines.
 
-        A column of JSON lines whose values differ in kind, or are nested, becomes text.
+        A column of JSON lines with nested values, or values of several types, becomes text.
         """
         import pyarrow as pa
 
@@ -73,14 +72,14 @@ class InputTable:
         for record in self.records():
             for name in names:
                 kinds[name].add(_kind(record.fields.get(name)))
-        return [pa.field(name, _arrow_type(found - {""})) for name, found in kinds.items()]
+        return [pa.field(name, _arrow_type(names - {""})) for name, names in kinds.items()]
 
 
 def open_input(path: Path, delimiter: str | None) -> InputTable:
-    """The table in a file.
+    """Opens a table file and reads its header.
 
     Raises:
-        UserError: no file, a format that is unknown, a file without rows, or one that is broken.
+        UserError: the file is missing, broken, without rows, or of an unknown format.
     """
     if delimiter is None and path.is_file() and path.suffix.lower() not in FORMATS:
         allowed = f"a file that ends in {one_of(FORMATS)}, or its --delimiter"
@@ -90,16 +89,16 @@ def open_input(path: Path, delimiter: str | None) -> InputTable:
     if next(table.records(), None) is None:
         raise UserError(str(path), "no row", "a table with a row or more")
     if "" in names:
-        log.info("left out: what stands in columns without a name: %d", names.count(""))
+        log.info("ignored columns without a name: %d", names.count(""))
     return table
 
 
 def _kind(value: Any) -> str:
-    """A value's kind by name; empty for no value."""
+    """The name of a value's Arrow type; empty for a missing value."""
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
-        return "int64" if -_LONGEST <= value < _LONGEST else "other"
+        return "int64" if -(2**63) <= value < 2**63 else "other"
     return {bool: "bool_", float: "float64", str: "string"}.get(type(value), "other")
 
 

@@ -18,7 +18,7 @@ from mtl_sharing.evaluation.evaluate import Answers
 from mtl_sharing.evaluation.metrics import task_metrics
 from mtl_sharing.predict.cs224n import CS224N, course_file, write_course_file
 from mtl_sharing.predict.inputs import CHUNK
-from mtl_sharing.predict.loaded_run import LoadedRun, named_tasks
+from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.predictor import readable, rounded
 from mtl_sharing.predict.writers import PARQUET_NAME, table_writer
 from mtl_sharing.run_folder.layout import HYDRA_JOB
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SplitScore:
-    """What a task reaches on a split: its metric, and over how many labelled examples."""
+    """A task's metric on a split, and its number of labelled examples."""
 
     task: str
     metric: str
@@ -40,23 +40,23 @@ class SplitScore:
 def split_files(
     run: LoadedRun, split: str, tasks: Sequence[str] | None, kind: str
 ) -> dict[str, str]:
-    """The name of the file that each task's predictions go to.
+    """The file name of each task's predictions.
 
     Args:
         split: ``dev`` or ``test``.
-        tasks: some of the run's; None takes all that have files of the split.
-        kind: of the files: a format of a table, or ``cs224n``.
+        tasks: some of the run's tasks; None takes all that have files of the split.
+        kind: of the files: a format of tables, or ``cs224n``.
 
     Raises:
-        UserError: tasks that the run, the split or the format has not.
+        UserError: a task that the run or the format does not have, or no file of the split.
     """
     specs = run.run_spec.specs
-    chosen = named_tasks(run, tasks)
+    chosen = run.select_tasks(tasks)
     if tasks is None:
-        chosen = tuple(name for name in chosen if _has(specs[name], split))
-        left = [name for name in run.tasks if name not in chosen]
-        if left and chosen:
-            log.info("left out: %s, which have no %s files", one_of(left), split)
+        left_out = [name for name in chosen if not _has_files(specs[name], split)]
+        chosen = tuple(name for name in chosen if name not in left_out)
+        if left_out and chosen:
+            log.info("left out: %s, which have no %s files", one_of(left_out), split)
     if not chosen:
         allowed = "another split, or --input FILE"
         raise UserError("--split", f"{split}, of which no task has files", allowed)
@@ -65,53 +65,52 @@ def split_files(
     return {name: f"{name}-{split}.{kind}" for name in chosen}
 
 
-def _has(spec: TaskSpec, split: str) -> bool:
-    return is_generated(spec) or any(
-        source.files.get(split) for source in (spec.own, *spec.sources)
-    )
+def _has_files(spec: TaskSpec, split: str) -> bool:
+    sources = (spec.own, *spec.sources)
+    return is_generated(spec) or any(source.files.get(split) for source in sources)
 
 
 def read_examples(
-    run: LoadedRun, split: str, tasks: Sequence[str], data_dir: str | None, own: bool
+    run: LoadedRun, split: str, tasks: Sequence[str], data_dir: str | None, own_files: bool
 ) -> dict[str, list[Example]]:
-    """The examples of a split of each task, all there are.
+    """All examples of a split, by task.
 
     Args:
-        data_dir: folder that the tasks' files are in; None takes the run's.
-        own: leave out the rows of named sources.
+        data_dir: folder of the tasks' files; None takes the run's.
+        own_files: leave out the rows of named sources.
 
     Raises:
         UserError: files that are missing or bad.
     """
-    run_spec = run.run_spec
-    place = _data_dir(run) if data_dir is None else data_dir
-    limit = run_spec.config.suite.max_dev_rows
-    if split == "dev" and limit is not None:
-        log.info("all of dev, of which the run itself saw the first %d rows", limit)
-    found = {}
+    suite = run.run_spec.config.suite
+    folder = _data_dir(run) if data_dir is None else data_dir
+    if split == "dev" and suite.max_dev_rows is not None:
+        log.info("all of dev, of which the run itself saw the first %d rows", suite.max_dev_rows)
+    examples = {}
     for name in tasks:
-        spec = run_spec.specs[name]
-        spec = replace(spec, sources=()) if own and not is_generated(spec) else spec
-        if not _has(spec, split):
+        spec = run.run_spec.specs[name]
+        if own_files and not is_generated(spec):
+            spec = replace(spec, sources=())
+        if not _has_files(spec, split):
             raise UserError(f"task.{name}.{split}", "no files", "another split, or other --tasks")
-        found[name] = read_split(spec, split, run_spec.config.suite, place).examples
-    return found
+        examples[name] = read_split(spec, split, suite, folder).examples
+    return examples
 
 
 def _data_dir(run: LoadedRun) -> str | None:
-    """The run's own, which meant what it did where the run was started."""
+    """The run's own data folder, relative to where the run was started."""
     data_dir, hydra = run.run_spec.config.data_dir, run.folder / HYDRA_JOB
     if data_dir is None or not hydra.is_file():
         return data_dir
     started = OmegaConf.select(OmegaConf.load(hydra), "hydra.runtime.cwd")
-    here = Path(str(started)) / Path(data_dir).expanduser()
-    return str(here) if started and here.is_dir() else data_dir
+    folder = Path(str(started)) / Path(data_dir).expanduser()
+    return str(folder) if started and folder.is_dir() else data_dir
 
 
 def predict_examples(
     run: LoadedRun, task: str, examples: Sequence[Example], batch_size: int, progress: Progress
 ) -> Answers:
-    """What the run says of a task's examples."""
+    """Predicts a task's examples, some thousand at a time."""
     parts = []
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
@@ -119,19 +118,19 @@ def predict_examples(
         texts = [example.text for example in chunk]
         parts.append(run.predictor.predict(texts, pairs, [task], batch_size)[task])
         progress.advance(len(chunk))
-    known = [part.probability for part in parts if part.probability is not None]
+    probability = [part.probability for part in parts if part.probability is not None]
     return Answers(
         np.concatenate([part.values for part in parts]),
-        np.concatenate(known) if known else None,
+        np.concatenate(probability) if probability else None,
         np.concatenate([part.error for part in parts]),
     )
 
 
-def score(run: LoadedRun, task: str, labels: NDArray[np.float64], found: Answers) -> SplitScore:
-    """What predictions are worth, by the task's metric; labels are NaN where unknown."""
+def score(run: LoadedRun, task: str, labels: NDArray[np.float64], answers: Answers) -> SplitScore:
+    """The task's metric of its answers; unknown labels are NaN and do not count."""
     measure, known = run.run_spec.measures[task], ~np.isnan(labels)
-    figures = task_metrics(measure.kind, found.values[known], labels[known], measure.classes)
-    return SplitScore(task, measure.metric, figures[measure.metric], int(known.sum()))
+    metrics = task_metrics(measure.kind, answers.values[known], labels[known], measure.classes)
+    return SplitScore(task, measure.metric, metrics[measure.metric], int(known.sum()))
 
 
 def labels_of(examples: Sequence[Example]) -> NDArray[np.float64]:
@@ -140,7 +139,7 @@ def labels_of(examples: Sequence[Example]) -> NDArray[np.float64]:
 
 
 def write_split(
-    path: Path, kind: str, spec: TaskSpec, examples: Sequence[Example], found: Answers
+    path: Path, kind: str, spec: TaskSpec, examples: Sequence[Example], answers: Answers
 ) -> None:
     """Replaces a task's file of predictions.
 
@@ -148,15 +147,15 @@ def write_split(
     one), probability (of classes).
     """
     if kind == CS224N:
-        write_course_file(path, spec, examples, found)
+        write_course_file(path, spec, examples, answers)
         return
     labels = labels_of(examples)
     columns: dict[str, list[Any]] = {"id": [example.id for example in examples]}
     if not np.isnan(labels).all():
-        columns["label"] = readable(spec, replace(found, values=labels))
-    columns["prediction"] = readable(spec, found)
-    if found.probability is not None:
-        columns["probability"] = [rounded(value) for value in found.probability]
+        columns["label"] = readable(spec, replace(answers, values=labels))
+    columns["prediction"] = readable(spec, answers)
+    if answers.probability is not None:
+        columns["probability"] = [rounded(value) for value in answers.probability]
     fields = None
     if kind == PARQUET_NAME:
         import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Writes tables row by row: CSV, TSV, JSON lines and Parquet."""
+"""Writes tables row by row as CSV, TSV, JSON lines or Parquet."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ Write = Callable[[Sequence[Row]], None]
 
 
 def format_of(path: Path) -> str:
-    """The format to write beside a file that was read: its own, CSV for one that has none."""
+    """The format of a file by its extension; CSV for an unknown one."""
     extension = path.suffix.lower()
     if extension == PARQUET:
         return PARQUET_NAME
@@ -38,11 +38,11 @@ def format_of(path: Path) -> str:
 def table_writer(
     path: Path, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None" = None
 ) -> Iterator[Write]:
-    """Within a block, writes rows that are ``path`` at its end; a block that raises leaves none.
+    """Opens a table for writing, which replaces ``path`` when the block ends without an error.
 
     Args:
         kind: one of :data:`FORMATS`.
-        columns: the table's, in order; a row may lack some.
+        columns: in order; a row may lack some.
         fields: the columns' types, for Parquet.
 
     Raises:
@@ -53,7 +53,7 @@ def table_writer(
             with _parquet(temporary, fields or ()) as write:
                 yield write
         else:
-            # What is no character of UTF-8 (half of a pair, as JSON can name it) stays escaped.
+            # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, stays escaped.
             with temporary.open(
                 "w", encoding="utf-8", errors="backslashreplace", newline=""
             ) as file:
@@ -61,21 +61,21 @@ def table_writer(
 
 
 def check_writable(path: Path, kept: Mapping[str, Path] | None = None) -> None:
-    """Makes the folder of a file that is to be written, and tries whether it takes one.
+    """Makes the folder of an output file, and checks that files can be written there.
 
     Args:
-        kept: files that must stay, by what they are.
+        kept: files that must not be overwritten, by a description.
 
     Raises:
-        UserError: the name is a folder's, or that of a file to keep.
-        OSError: the folder cannot be made, or takes no file.
+        UserError: the path is a folder, or a file to keep.
+        OSError: the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise UserError(str(path), "a folder", "the name of a file")
-    for what, other in (kept or {}).items():
+    for description, other in (kept or {}).items():
         if path.exists() and other.exists() and path.samefile(other):
-            raise UserError("--out", f"{path}, which is {what}", "another folder")
+            raise UserError("--out", f"{path}, which is {description}", "another folder")
     with TemporaryFile(dir=path.parent):
         pass
 
@@ -91,8 +91,8 @@ def _delimited(file: TextIO, kind: str, columns: Sequence[str]) -> Write:
 def _json(file: TextIO) -> Write:
     def write(rows: Sequence[Row]) -> None:
         for row in rows:
-            known = {name: None if _is_nan(value) else value for name, value in row.items()}
-            file.write(json.dumps(known, ensure_ascii=False, default=str) + "\n")
+            cells = {name: None if _is_nan(value) else value for name, value in row.items()}
+            file.write(json.dumps(cells, ensure_ascii=False, default=str) + "\n")
 
     return write
 
@@ -118,7 +118,7 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def as_text(value: Any) -> str:
-    """A value as a cell of a text table: nothing is empty, what is nested is JSON."""
+    """A value as a cell of a text table: empty for None and NaN, JSON for nested values."""
     if value is None or _is_nan(value):
         return ""
     if isinstance(value, bool | list | dict):

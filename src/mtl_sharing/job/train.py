@@ -1,0 +1,101 @@
+"""One run from Python: overrides or a config, trained in a folder of the caller's choice."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl_sharing.config import Config, to_config
+from mtl_sharing.config.compose import compose_config
+from mtl_sharing.config.errors import config_error
+from mtl_sharing.config.identity import Decides, without
+from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.job.run import run_job
+from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, HYDRA_JOB, RESULT
+from mtl_sharing.run_folder.results import Result, finished_result, read_object
+from mtl_sharing.utils.files import replace_text
+from mtl_sharing.utils.nested import difference, flatten
+
+# May differ between two starts of one run. The precision is compared with the recorded one.
+_FREE = frozenset({Decides.INVOCATION, Decides.PLACE, Decides.TRACKING, Decides.PRECISION})
+
+
+def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
+    """Trains, evaluates and scores one run in ``folder``, as the command ``mtl-train`` does.
+
+    A stopped run of the same settings goes on, and a finished one is read, not trained again.
+    The working directory, the logging and a running Hydra app stay as they are.
+
+    Args:
+        overrides: what would follow ``mtl-train``, as in ``["sharing=hybrid", "split=6"]``, or a
+            whole config.
+        folder: made where it is missing.
+
+    Returns:
+        The content of the folder's result.json.
+
+    Raises:
+        UserError: a mistake in the settings or the data, or a folder with a run of other settings.
+        KeyboardInterrupt: the run was interrupted; the same call goes on with it.
+        OSError: the folder cannot be written.
+    """
+    config = _checked(overrides)
+    folder = Path(folder).expanduser().absolute()
+    _refuse_other_run(config, folder)
+    finished = finished_result(folder)
+    if finished is not None:
+        return finished
+    if not (folder / CONFIG).is_file():
+        _write_hydra_files(config, folder)
+    return run_job(config, folder)
+
+
+def _checked(overrides: Sequence[str] | Config) -> Config:
+    if isinstance(overrides, str):
+        raise UserError("overrides", overrides, f"a list, as in [{overrides!r}]")
+    if isinstance(overrides, Config):
+        try:
+            config = to_config(OmegaConf.create(asdict(overrides)))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise config_error(error) from None
+    else:
+        config = compose_config(overrides)
+    if config.resume is not None:
+        raise UserError("resume", config.resume, "null, and that folder as the second argument")
+    if config.dry_run:
+        raise UserError("dry_run", "true", "false; mtl-train dry_run=true prints the plan")
+    return config
+
+
+def _refuse_other_run(config: Config, folder: Path) -> None:
+    """Raises UserError where the folder holds a run of other settings, or parts of a run."""
+    if not (folder / CONFIG).is_file():
+        return
+    allowed = "a new folder, or that of a run with the same settings"
+    if not (folder / RESULT).is_file():
+        raise UserError("folder", f"{folder}, which has {CONFIG} but no {RESULT}", allowed)
+    record = read_object(folder / CONFIG)
+    # Through JSON, which has no tuples.
+    ours: dict[str, Any] = without(json.loads(json.dumps(asdict(config))), _FREE)
+    theirs = without(record.get("settings", {}), _FREE)
+    changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
+    keys = list(dict.fromkeys(key for key, _ in changed))
+    if config.trainer.precision not in ("auto", record.get("precision")):
+        keys.append("trainer.precision")
+    if keys:
+        raise UserError("folder", f"{folder}, a run with another {one_of(keys)}", allowed)
+
+
+def _write_hydra_files(config: Config, folder: Path) -> None:
+    """Writes what ``mtl-train resume=FOLDER`` reads, and where relative paths start."""
+    files = {
+        HYDRA_CONFIG: asdict(config),
+        HYDRA_JOB: {"hydra": {"runtime": {"cwd": str(Path.cwd())}}},
+    }
+    for name, values in files.items():
+        replace_text(folder / name, OmegaConf.to_yaml(OmegaConf.create(values)))
