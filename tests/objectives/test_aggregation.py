@@ -5,10 +5,11 @@ import importlib.util
 import pytest
 import torch
 from torch import nn
+from torchjd.aggregation import GradVacWeighting
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.objectives import aggregation
-from mtl_sharing.objectives.aggregation import AGGREGATIONS, make_surgery
+from mtl_sharing.objectives.aggregation import AGGREGATIONS, make_aggregator
 from mtl_sharing.objectives.settings import LossConfig
 
 SIZES = {"embeddings": [(5, 3)], "layer.0": [(7,), (3, 2)]}
@@ -18,7 +19,7 @@ WIDTH = 15 + 7 + 6
 def make(rule, cosines="none", **values):
     shared = {name: [nn.Parameter(torch.zeros(s)) for s in sizes] for name, sizes in SIZES.items()}
     config = LossConfig(aggregation=rule, cosines=cosines, **values)
-    return make_surgery(config, shared, ("task0", "task1", "task2", "a", "b"))
+    return make_aggregator(config, shared, ("task0", "task1", "task2", "a", "b"))
 
 
 def weights_of(surgery):
@@ -35,9 +36,9 @@ def give(surgery, row):
 def merged(surgery, rows):
     for number, row in enumerate(rows):
         give(surgery, row)
-        surgery.take(f"task{number}")
+        surgery.collect(f"task{number}")
         assert all(weight.grad is None for weight in weights_of(surgery))
-    cosines = surgery.merge()
+    cosines = surgery.aggregate()
     return torch.cat([weight.grad.flatten() for weight in weights_of(surgery)]), cosines
 
 
@@ -93,8 +94,8 @@ def test_rows_add_up_over_micro_batches():
     surgery, rows = make("mean"), jacobian(rows=2)
     for row, task in [(rows[0], "a"), (rows[1], "b"), (2 * rows[0], "a")]:
         give(surgery, row)
-        surgery.take(task)
-    surgery.merge()
+        surgery.collect(task)
+    surgery.aggregate()
     found = torch.cat([weight.grad.flatten() for weight in weights_of(surgery)])
     torch.testing.assert_close(found, (3 * rows[0] + rows[1]) / 2)
 
@@ -108,8 +109,8 @@ def test_a_task_that_reads_only_some_weights_has_zeros_elsewhere():
         if task == "b":
             for weight in surgery.shared["layer.0"]:
                 weight.grad = None
-        surgery.take(task)
-    cosines = surgery.merge()
+        surgery.collect(task)
+    cosines = surgery.aggregate()
     found = torch.cat([weight.grad.flatten() for weight in weights_of(surgery)])
     gramian = rows @ rows.T
     scale_a = 1 - gramian[0, 1] / gramian[0, 0]  # of row a: its own, and what b gave up
@@ -139,7 +140,7 @@ def test_a_task_without_shared_weights_has_no_say():
     for rule in ("mgda", "mean", "aligned_mtl"):
         wanted, _ = merged(make(rule), rows)
         surgery = make(rule)
-        surgery.take("a")  # no gradient at all
+        surgery.collect("a")  # no gradient at all
         found, _ = merged(surgery, rows)
         assert torch.equal(found, wanted) and found.any()
 
@@ -148,8 +149,8 @@ def test_rows_keep_the_order_of_the_tasks():
     surgery, rows = make("sum", cosines="network"), jacobian(rows=2)
     for task, row in zip("ba", rows, strict=True):
         give(surgery, row)
-        surgery.take(task)
-    assert list(surgery.merge()) == ["network/a+b"]
+        surgery.collect(task)
+    assert list(surgery.aggregate()) == ["network/a+b"]
 
 
 def test_gradients_that_are_not_finite_are_named():
@@ -171,7 +172,7 @@ def test_what_a_rule_remembers_is_restored_without_drawing_numbers():
     for seed in range(4):
         merged(one, jacobian(seed=seed, shift=0.8))  # alike, as they should stay then
     random = torch.get_rng_state()
-    two.restore(one.state())
+    two.load_state_dict(one.state_dict())
     assert torch.equal(torch.get_rng_state(), random)
     torch.manual_seed(1)
     wanted, _ = merged(one, jacobian(seed=9))
@@ -187,8 +188,8 @@ def merged_of(surgery, rows):
     """The gradient merged of the rows of some tasks, by name."""
     for task, row in rows.items():
         give(surgery, row)
-        surgery.take(task)
-    surgery.merge()
+        surgery.collect(task)
+    surgery.aggregate()
     return torch.cat([weight.grad.flatten() for weight in weights_of(surgery)])
 
 
@@ -256,7 +257,7 @@ def test_the_targets_of_all_pairs_are_restored():
     for seed, subset in enumerate(SUBSETS):
         merged_of(one, {NAMES[task]: jacobian(1, seed, 0.9)[0] * n for n, task in
                         enumerate(subset, 2)})  # fmt: skip
-    two.restore(one.state())
+    two.load_state_dict(one.state_dict())
     for subset in ("xz", "xyz"):
         rows = {NAMES[task]: jacobian(1, n)[0] for n, task in enumerate(subset)}
         found = []
@@ -269,7 +270,7 @@ def test_the_targets_of_all_pairs_are_restored():
 
 def test_nothing_to_do_is_no_surgery():
     assert make("sum") is None
-    assert make_surgery(LossConfig(aggregation="pcgrad"), {}, ("a", "b")) is None
+    assert make_aggregator(LossConfig(aggregation="pcgrad"), {}, ("a", "b")) is None
     assert make("sum", cosines="network") is not None
 
 
@@ -296,3 +297,10 @@ def test_a_solver_that_is_not_installed_is_named_with_its_command(monkeypatch):
     words = str(caught.value)
     assert caught.value.where == "loss.aggregation" and "upgrad, which needs qpsolvers" in words
     assert "pip install 'mtl-sharing[solvers]'" in words
+
+
+def test_torchjd_s_gradvac_has_the_private_state_that_is_set_here():
+    rule = GradVacWeighting(0.5)
+    names = {name for name in ("_phi_t", "_state_key") if hasattr(rule, name)}
+    reason = "torchjd's GradVacWeighting keeps its targets elsewhere now; see objectives/gradvac.py"
+    assert names == {"_phi_t", "_state_key"}, reason

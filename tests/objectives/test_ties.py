@@ -271,3 +271,9 @@ def test_moving_all_copies_together_changes_nothing(kind, seed, number):
     copies, (shift,) = draw(number, seed), draw(1, seed + 1)
     moved = [[(w + s).detach() for w, s in zip(copy, shift, strict=True)] for copy in copies]
     assert value_of(kind, moved) == pytest.approx(value_of(kind, copies), rel=1e-9)
+
+
+def test_torch_has_the_private_functions_that_run_over_all_weights_at_once():
+    names = ("_foreach_add_", "_foreach_div_", "_foreach_sub", "_foreach_mul_")
+    missing = [name for name in names if not hasattr(torch, name)]
+    assert not missing, "torch dropped foreach functions that objectives/ties.py uses"

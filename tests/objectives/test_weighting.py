@@ -29,7 +29,7 @@ def test_without_weights_the_tasks_of_a_step_count_equally():
     assert total(weighting, losses(a=2.0, b=3.0, c=7.0)).item() == pytest.approx(4.0)
     assert total(weighting, losses(a=2.0, c=7.0)).item() == pytest.approx(4.5)
     assert total(weighting, losses(b=3.0)).item() == pytest.approx(3.0)
-    assert all(weighting.counts(task) for task in TASKS)
+    assert all(weighting.has_weight(task) for task in TASKS)
 
 
 def test_given_weights_are_taken_by_name():
@@ -39,7 +39,7 @@ def test_given_weights_are_taken_by_name():
     assert value.item() == pytest.approx(0.5 * 2 + 0.2 * 7)
     value.backward()
     assert [found[t].grad.item() for t in TASKS] == pytest.approx([0.5, 0.0, 0.2])
-    assert [weighting.counts(t) for t in TASKS] == [True, False, True]
+    assert [weighting.has_weight(t) for t in TASKS] == [True, False, True]
 
 
 def test_uncertainty_starts_as_the_sum_and_learns_kendall_s_formula():
@@ -76,11 +76,11 @@ def test_dynamic_average_by_hand():
     weighting = make(weighting="dwa", temperature=2.0)
     for epoch, (a, b, c) in enumerate([(1.0, 4.0, 2.0), (0.5, 4.0, 1.0)]):
         assert list(weighting.weights().values()) == pytest.approx([1 / 3] * 3)
-        weighting.enter(epoch)
+        weighting.start_epoch(epoch)
         # Two draws that average to these losses.
         weighting.observe({"a": a - 0.25, "b": b - 1, "c": c})
         weighting.observe({"a": a + 0.25, "b": b + 1, "c": c})
-    weighting.enter(2)
+    weighting.start_epoch(2)
     powers = [math.exp(r / 2) for r in (0.5, 1.0, 0.5)]
     wanted = [power / sum(powers) for power in powers]
     assert list(weighting.weights().values()) == pytest.approx(wanted)
@@ -94,12 +94,12 @@ def test_dynamic_average_by_hand():
 def test_dynamic_average_goes_on_from_its_state():
     one, two = make(weighting="dwa"), make(weighting="dwa")
     for draw in range(9):
-        one.enter(draw // 2)
+        one.start_epoch(draw // 2)
         one.observe({task: 1.0 / (draw + n + 1) for n, task in enumerate(TASKS)})
     two.load_state_dict(one.state_dict())
     for weighting in (one, two):
         weighting.observe({"a": 3.0, "b": 1.0})
-        weighting.enter(5)
+        weighting.start_epoch(5)
     assert one.weights() == two.weights() and len(set(one.weights().values())) == 3
 
 

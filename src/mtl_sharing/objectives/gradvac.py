@@ -1,4 +1,4 @@
-"""Gradient Vaccine for updates of any of the tasks. Loads torchjd, which takes a while."""
+"""Gradient Vaccine for steps with any of the tasks. Loads torchjd, which is slow to import."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -10,18 +10,18 @@ from torchjd.linalg import PSDMatrix
 
 
 class PairwiseGradVac(nn.Module):
-    """Gradient Vaccine (Wang et al. 2021), with its targets kept for each pair of tasks.
+    """Gradient Vaccine (Wang et al. 2021), with targets for each pair of tasks.
 
-    torchjd's rule knows its targets by the place of a row and begins anew when the number of rows
-    changes. Here it gets those of the tasks at hand, and gives them back.
+    torchjd's rule stores its targets by row number and resets them when the number of rows
+    changes. This class gives it the targets of a step's tasks, and stores the updated ones.
 
     Args:
-        beta: how fast a target follows the cosines found, 0 to 1.
-        tasks: how many there are in all.
+        beta: rate at which a target follows the observed cosines, 0 to 1.
+        tasks: number of all tasks, K.
 
     Attributes:
-        targets: what the cosine of each pair of tasks should be at least, (K, K); not symmetric,
-            as the first of a pair is the one whose gradient is changed.
+        targets: lower bound for the cosine of each pair of tasks, (K, K). Not symmetric, since
+            only the gradient of a pair's first task is changed.
     """
 
     targets: Tensor
@@ -35,10 +35,11 @@ class PairwiseGradVac(nn.Module):
         """Weights (k,) of the rows.
 
         Args:
-            gramian: of the rows, (k, k), float64.
+            gramian: Gramian of the rows, (k, k), float64.
             tasks: the number of each row's task, from 0 to K - 1.
         """
         pairs = torch.tensor(tasks)[:, None], torch.tensor(tasks)
+        # torchjd has no public access to the targets; a test names both attributes.
         self.rule.register_buffer("_phi_t", self.targets[pairs])
         self.rule._state_key = (len(tasks), gramian.dtype)
         weights: Tensor = self.rule(cast(PSDMatrix, gramian))

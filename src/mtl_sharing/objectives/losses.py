@@ -1,7 +1,7 @@
-"""What each task's raw outputs mean: its loss, and the prediction in the label's own units."""
+"""Losses of the tasks, and predictions in the units of the labels."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -10,59 +10,66 @@ from torch import Tensor
 from mtl_sharing.errors import UserError, check_known
 
 
-class Objective(Protocol):
-    """A task's loss.
-
-    Attributes:
-        outputs: raw numbers for each example, K.
-        cosine: whether the raw number is the cosine of a pair's two texts.
-        bias: where the output bias starts.
-        squared: whether the loss is a squared error.
-    """
+class Objective(ABC):
+    """A task's loss, with the meaning of its raw outputs."""
 
     @property
-    def squared(self) -> bool: ...
+    def outputs(self) -> int:
+        """Raw outputs for each example, K."""
+        return 1
+
     @property
-    def outputs(self) -> int: ...
+    def cosine(self) -> bool:
+        """Whether the raw output is the cosine of a pair's two texts."""
+        return False
+
     @property
-    def cosine(self) -> bool: ...
+    def bias(self) -> float:
+        """Starting value of the output bias."""
+        return 0.0
+
     @property
-    def bias(self) -> float: ...
+    def squared(self) -> bool:
+        """Whether the loss is a squared error."""
+        return False
+
+    @abstractmethod
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         """Mean loss over the examples: raw (E, K) and labels (E,) to a scalar."""
-        ...
 
+    @abstractmethod
     def predict(self, raw: Tensor) -> Tensor:
         """Raw outputs (E, K) to predictions (E,): a class number, or a value in label units."""
-        ...
 
     def probabilities(self, raw: Tensor) -> Tensor | None:
         """Raw outputs (E, K) to the probability of each class (E, C); None for values."""
-        ...
+        return None
 
+    @abstractmethod
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
-        """How far two raw outputs (E, K) differ, either way round, a scalar, mean over examples.
+        """Symmetric distance of two raw outputs (E, K), a scalar, mean over examples.
 
         For classes ``KL(p || q) + KL(q || p)``, for values their squared difference.
         """
-        ...
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Objective):
     """Softmax cross entropy over classes."""
 
-    outputs: int
-    cosine: bool = False
-    bias: float = 0.0
-    squared: bool = False
+    classes: int
+
+    @property
+    def outputs(self) -> int:
+        """A logit for each class."""
+        return self.classes
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Mean cross entropy."""
         return F.cross_entropy(raw, labels.long())
 
     def predict(self, raw: Tensor) -> Tensor:
-        """The likeliest class."""
+        """The most probable class."""
         return raw.argmax(dim=1)
 
     def probabilities(self, raw: Tensor) -> Tensor | None:
@@ -70,78 +77,71 @@ class CrossEntropy:
         return raw.softmax(dim=1)
 
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Symmetric KL divergence of the softmax."""
         p, q = one.log_softmax(dim=1), other.log_softmax(dim=1)
         # KL(p || q) + KL(q || p) = sum (p - q) (log p - log q).
         return ((p.exp() - q.exp()) * (p - q)).sum(dim=1).mean()
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy:
+class BinaryCrossEntropy(Objective):
     """Sigmoid cross entropy of one logit."""
 
-    outputs: int = 1
-    cosine: bool = False
-    bias: float = 0.0
-    squared: bool = False
-
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Mean cross entropy."""
         return F.binary_cross_entropy_with_logits(raw[:, 0], labels.float())
 
     def predict(self, raw: Tensor) -> Tensor:
-        """Class 1 where its probability is above a half."""
+        """Class 1 where its probability is above one half."""
         return (raw[:, 0] > 0).long()
 
     def probabilities(self, raw: Tensor) -> Tensor | None:
-        """Of class 0 and of class 1, the sigmoid of the logit."""
+        """Probabilities of class 0 and class 1."""
         return torch.stack([(-raw[:, 0]).sigmoid(), raw[:, 0].sigmoid()], dim=1)
 
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
-        """See :class:`Objective`."""
-        # As for two classes: a logit is the difference of their log probabilities.
+        """Symmetric KL divergence of the two classes."""
+        # The formula of CrossEntropy: a logit is the difference of the log probabilities.
         return ((one.sigmoid() - other.sigmoid()) * (one - other)).sum(dim=1).mean()
 
 
 @dataclass(frozen=True)
-class SquaredError:
-    """Mean squared error of the raw number; it starts at the middle of the label's range."""
+class SquaredError(Objective):
+    """Mean squared error of the raw output, for values or binary labels (``whole``)."""
 
     low: float
     high: float
     whole: bool = False
-    outputs: int = 1
-    cosine: bool = False
-    squared: bool = True
+    squared = True
 
     @property
     def bias(self) -> float:
-        """The middle of the range."""
+        """The middle of the label's range."""
         return (self.low + self.high) / 2
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Mean squared error."""
         return F.mse_loss(raw[:, 0], labels.float())
 
     def predict(self, raw: Tensor) -> Tensor:
-        """The raw number; for binary labels (``whole``) the nearer of the two classes."""
+        """The raw output; for binary labels the nearer class."""
         return (raw[:, 0] > self.bias).long() if self.whole else raw[:, 0]
 
     def probabilities(self, raw: Tensor) -> Tensor | None:
-        """For binary labels the raw number, as far as it is a probability; None for values."""
+        """For binary labels the raw output, clamped to a probability; None for values."""
         if not self.whole:
             return None
         upper = ((raw[:, 0] - self.low) / (self.high - self.low)).clamp(0, 1)
         return torch.stack([1 - upper, upper], dim=1)
 
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Mean squared difference."""
         return F.mse_loss(one, other)
 
 
 @dataclass(frozen=True)
-class CosineError:
-    """Mean squared error of a cosine brought to the label's range.
+class CosineError(Objective):
+    """Mean squared error of a cosine scaled to the label's range.
 
     With ``sigmoid`` the value is ``low + sigmoid(cos) (high - low)``, else
     ``low + (cos + 1) / 2 (high - low)``, which for 0 to 5 is ``(cos + 1) 2.5``.
@@ -150,13 +150,10 @@ class CosineError:
     low: float
     high: float
     sigmoid: bool
-    outputs: int = 1
-    cosine: bool = True
-    bias: float = 0.0
-    squared: bool = True
+    cosine = squared = True
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Mean squared error in label units."""
         return F.mse_loss(self.predict(raw), labels.float())
 
     def predict(self, raw: Tensor) -> Tensor:
@@ -164,53 +161,42 @@ class CosineError:
         share = torch.sigmoid(raw[:, 0]) if self.sigmoid else (raw[:, 0] + 1) / 2
         return self.low + share * (self.high - self.low)
 
-    def probabilities(self, raw: Tensor) -> Tensor | None:
-        """None: it gives values."""
-        return None
-
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Mean squared difference in label units."""
         return F.mse_loss(self.predict(one), self.predict(other))
 
 
 @dataclass(frozen=True)
-class ExpectedClass:
-    """A value as classes, one for each whole number of its range; it predicts their mean.
+class ExpectedClass(Objective):
+    """Cross entropy over one class for each whole number of a range; predicts their mean.
 
-    A label counts as the nearest class, from the middle on as the upper one.
+    A label counts as the nearest class, and a label in the middle as the upper one.
     """
 
     low: float
     high: float
-    cosine: bool = False
-    bias: float = 0.0
-    squared: bool = False
 
     @property
     def outputs(self) -> int:
-        """Classes, both ends of the range counted."""
+        """Number of classes, both ends of the range included."""
         return round(self.high - self.low) + 1
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Mean cross entropy."""
         return F.cross_entropy(raw, (labels - self.low + 0.5).floor().long())
 
     def predict(self, raw: Tensor) -> Tensor:
-        """The expected value of the classes' probabilities."""
+        """The expected value under the class probabilities."""
         values = torch.arange(self.outputs, device=raw.device) + self.low
         return raw.softmax(dim=1) @ values.to(raw.dtype)
 
-    def probabilities(self, raw: Tensor) -> Tensor | None:
-        """None: its classes are only a way to a value."""
-        return None
-
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
-        """See :class:`Objective`."""
+        """Symmetric KL divergence of the softmax."""
         return CrossEntropy(self.outputs).divergence(one, other)
 
 
-_MOST_CLASSES = 1000
-# Losses that each kind of task may name; the first is its default.
+_MAX_CLASSES = 1000
+# Losses that each kind of task may have; the first is its default.
 ALLOWED = {
     "classes": ("cross_entropy",),
     "binary": ("bce", "cross_entropy", "mse"),
@@ -224,25 +210,25 @@ def make_objective(
     """The objective called ``name`` for a task of ``kind``; None takes the kind's default.
 
     Args:
-        where: the config field that holds the name, for the error.
+        where: the config field of the name, for the error.
         classes: number of classes; ignored for regression.
         low, high: the label's range; ignored for classes.
 
     Raises:
-        UserError: a loss that this kind of task, or its range, cannot have.
+        UserError: a loss that does not fit the kind of task or its range.
     """
     allowed = ALLOWED[kind]
-    chosen = allowed[0] if name is None else name
-    check_known(where, chosen, allowed)
-    if chosen == "cross_entropy":
+    name = allowed[0] if name is None else name
+    check_known(where, name, allowed)
+    if name == "cross_entropy":
         return CrossEntropy(classes)
-    if chosen == "bce":
+    if name == "bce":
         return BinaryCrossEntropy()
-    if chosen == "mse":
+    if name == "mse":
         return SquaredError(0, 1, whole=True) if kind == "binary" else SquaredError(low, high)
-    if chosen == "expected_class":
-        if not (low.is_integer() and high.is_integer() and high - low < _MOST_CLASSES):
-            found = f"{chosen} for labels {low:g} to {high:g}"
-            raise UserError(where, found, f"whole numbers, {_MOST_CLASSES} of them at most")
+    if name == "expected_class":
+        if not (low.is_integer() and high.is_integer() and high - low < _MAX_CLASSES):
+            found = f"{name} for labels {low:g} to {high:g}"
+            raise UserError(where, found, f"whole numbers, {_MAX_CLASSES} of them at most")
         return ExpectedClass(low, high)
-    return CosineError(low, high, sigmoid=chosen == "sigmoid_cosine")
+    return CosineError(low, high, sigmoid=name == "sigmoid_cosine")

@@ -1,4 +1,4 @@
-"""What pretraining asks of an encoder: hidden tokens, and which texts belong together."""
+"""Pretraining objectives: masked tokens, and ranking of text pairs."""
 
 from dataclasses import dataclass
 
@@ -7,50 +7,47 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_sharing.errors import check_above, check_known
-from mtl_sharing.objectives.losses import CrossEntropy
+from mtl_sharing.objectives.losses import CrossEntropy, Objective
 
-SIMILARITIES = ("dot", "cosine")
-# Of scores between -1 and 1 a softmax over a batch is nearly flat, so cosines are stretched.
+# Default scale by similarity. The softmax of a batch of cosines, all between -1 and 1, is nearly
+# uniform, so they are scaled up.
 _SCALES = {"dot": 1.0, "cosine": 20.0}
 
 
 @dataclass(frozen=True)
 class MaskedTokens(CrossEntropy):
-    """Cross entropy over the vocabulary at the hidden tokens (Devlin et al. 2019).
+    """Cross entropy over the vocabulary at the masked tokens (Devlin et al. 2019).
 
-    ``outputs`` is the size of the vocabulary, and an example is a hidden token: raw outputs are
-    logits (P, V), labels the ids that stood there (P,), predictions the likeliest ids (P,).
+    ``classes`` is the size of the vocabulary, and an example is a masked token: raw outputs are
+    logits (P, vocabulary), labels the original ids (P,), predictions the most probable ids (P,).
     """
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """Mean loss over the hidden tokens, 0 where nothing is hidden."""
+        """Mean loss over the masked tokens, 0 without any."""
         total = F.cross_entropy(raw, labels.long(), reduction="sum")
         return total / max(1, len(labels))
 
 
 @dataclass(frozen=True)
-class RankedPairs:
+class RankedPairs(Objective):
     """Multiple-negatives ranking (Henderson et al. 2017, section 4.4).
 
-    Each first text has to find its own second text among those of the whole batch: cross entropy
-    over the scores of a first text with all second texts. Raw outputs are the embeddings of both
-    texts side by side, (E, 2 H); labels (E,) number groups of texts that belong together. Pairs of
-    one group are no negatives of each other; the paper has no such groups.
+    The second text of each pair is ranked among those of the batch: cross entropy over the scores
+    of a first text with all second texts. Raw outputs are the embeddings of both texts side by
+    side, (E, 2 H). Labels (E,) number groups of equivalent texts. Deviation from the paper: pairs
+    of one group are no negatives of each other.
 
     Attributes:
-        width: of one text's embedding, H.
-        scale: what a score is multiplied by.
-        normalized: whether a score is the cosine of the embeddings instead of their dot product.
-        symmetric: whether each second text has to find its first text, too; the loss is the mean.
+        width: width of one text's embedding, H.
+        scale: factor of the scores.
+        normalized: whether a score is the cosine of the embeddings, not their dot product.
+        symmetric: whether first texts are ranked for each second text, too; the loss is the mean.
     """
 
     width: int
     scale: float = 1.0
     normalized: bool = False
     symmetric: bool = False
-    cosine: bool = False
-    bias: float = 0.0
-    squared: bool = False
 
     @property
     def outputs(self) -> int:
@@ -64,23 +61,19 @@ class RankedPairs:
 
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:
         """Mean loss over the pairs."""
-        own = torch.arange(len(raw), device=raw.device)
-        together = (labels[:, None] == labels) & (own[:, None] != own)
-        scores = self.scores(raw).masked_fill(together, float("-inf"))
-        loss = F.cross_entropy(scores, own)
-        return (loss + F.cross_entropy(scores.T, own)) / 2 if self.symmetric else loss
+        numbers = torch.arange(len(raw), device=raw.device)
+        equivalent = (labels[:, None] == labels) & (numbers[:, None] != numbers)
+        scores = self.scores(raw).masked_fill(equivalent, float("-inf"))
+        loss = F.cross_entropy(scores, numbers)
+        return (loss + F.cross_entropy(scores.T, numbers)) / 2 if self.symmetric else loss
 
     def predict(self, raw: Tensor) -> Tensor:
         """The score of each pair's own two texts, (E,)."""
         first, second = self._embeddings(raw)
         return self.scale * (first * second).sum(dim=1)
 
-    def probabilities(self, raw: Tensor) -> Tensor | None:
-        """None: a score is a value."""
-        return None
-
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
-        """How far the answers to "which second text?" differ, as for classes."""
+        """Symmetric KL divergence of the distributions over second texts."""
         return CrossEntropy(len(one)).divergence(self.scores(one), self.scores(other))
 
     def _embeddings(self, raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,18 +87,18 @@ def ranked_pairs(
     where: str, width: int, similarity: str = "dot", scale: float | None = None,
     symmetric: bool = False,
 ) -> RankedPairs:  # fmt: skip
-    """The ranking objective that a config asks for.
+    """The ranking objective of a config.
 
     Args:
         where: the config field that holds ``similarity`` and ``scale``, for the error.
-        width: of one text's embedding, H.
+        width: width of one text's embedding, H.
         similarity: ``dot`` or ``cosine``.
-        scale: what a score is multiplied by; None is 1 for dot products and 20 for cosines.
+        scale: factor of the scores; None is 1 for dot products and 20 for cosines.
 
     Raises:
         UserError: an unknown similarity, or a scale of 0 or less.
     """
-    check_known(f"{where}.similarity", similarity, SIMILARITIES)
-    chosen = _SCALES[similarity] if scale is None else scale
-    check_above(f"{where}.scale", chosen, 0)
-    return RankedPairs(width, chosen, similarity == "cosine", symmetric)
+    check_known(f"{where}.similarity", similarity, _SCALES)
+    scale = _SCALES[similarity] if scale is None else scale
+    check_above(f"{where}.scale", scale, 0)
+    return RankedPairs(width, scale, similarity == "cosine", symmetric)

@@ -1,4 +1,4 @@
-"""Penalties that keep a network's answer steady: SMART and R-Drop."""
+"""Regularizers that penalise unstable outputs: SMART and R-Drop."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.errors import check_above, check_known, check_range
@@ -17,11 +18,11 @@ Forward = Callable[[Mapping[str, PackedBatch]], Mapping[str, Tensor]]
 
 
 class Regularizer(nn.Module):
-    """No penalty. What one remembers is in its state dict.
+    """No penalty. Any state of a subclass is in its state dict.
 
     Args:
-        objectives: of every task.
-        weight: of the penalty beside the loss.
+        objectives: objective of every task.
+        weight: weight of the penalty beside the loss.
     """
 
     def __init__(self, objectives: Mapping[str, Objective], weight: float = 0.0) -> None:
@@ -31,51 +32,53 @@ class Regularizer(nn.Module):
     def penalties(
         self, forward: Forward, batches: Mapping[str, LabelledBatch], raw: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """What is added to the loss of each task, a scalar.
+        """Summand of each task's loss, a scalar.
 
         Args:
-            forward: the network as it trains.
-            raw: what it gave for the batches, (E, K) for each task.
+            forward: the network in training mode.
+            raw: its outputs for the batches, (E, K) for each task.
         """
         return {}
 
     def observe(self, network: nn.Module) -> None:
-        """Takes note of the network after an update."""
+        """Follows the network after an update of its weights."""
 
 
 class RDrop(Regularizer):
-    """Two passes with dropout of their own should agree (Liang et al. 2021).
+    """Divergence of two passes with different dropout masks (Liang et al. 2021).
 
-    The loss becomes the mean of both passes' losses, and ``weight / 2`` times the divergence of
-    their answers in both directions is added.
+    The loss becomes the mean of both passes' losses plus ``weight / 2`` times the symmetric
+    divergence of their outputs.
     """
 
     def penalties(
         self, forward: Forward, batches: Mapping[str, LabelledBatch], raw: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """See :class:`Regularizer`."""
-        again = forward({task: batch.text for task, batch in batches.items()})
-        found = {}
+        """Half of the weighted divergence plus half of the difference of the losses."""
+        second = forward({task: batch.text for task, batch in batches.items()})
+        penalties = {}
         for task, batch in batches.items():
-            of = self.objectives[task]
-            second = of.loss(again[task], batch.labels) - of.loss(raw[task], batch.labels)
-            found[task] = (second + self.weight * of.divergence(again[task], raw[task])) / 2
-        return found
+            own = self.objectives[task]
+            # (L1 + L2) / 2 = L1 + (L2 - L1) / 2, and L1 is the loss without a regularizer.
+            change = own.loss(second[task], batch.labels) - own.loss(raw[task], batch.labels)
+            penalties[task] = (change + self.weight * own.divergence(second[task], raw[task])) / 2
+        return penalties
 
 
 class Smart(Regularizer):
     """Smoothness-inducing adversarial regularisation (Jiang et al. 2020).
 
-    Adds ``weight`` times the divergence between the answer and that for embeddings disturbed so
-    as to change it most. The disturbance starts as normal noise and takes ``steps`` steps along
-    the divergence's gradient, after each of which every token's is divided by its largest number
-    and ``epsilon``, as in the method's public code; the paper projects onto a ball instead.
+    Adds ``weight`` times the divergence between the outputs with and without an adversarial
+    perturbation of the embeddings. It starts as normal noise and takes ``steps`` steps along the
+    divergence's gradient. After each step, a token's perturbation is divided by the sum of its
+    largest absolute value and ``epsilon``, as in the authors' code. The paper projects onto a ball
+    instead.
 
     With ``proximal`` above 0, Bregman proximal point optimisation is added: the divergence from a
-    network whose weights follow at ``decay`` (momentum, the paper's equation 4).
+    network whose weights are a moving average (``decay``; the paper's equation 4).
 
     Args:
-        network: of which the follower is a copy.
+        network: network that the moving average starts from.
     """
 
     def __init__(
@@ -94,44 +97,42 @@ class Smart(Regularizer):
     def penalties(
         self, forward: Forward, batches: Mapping[str, LabelledBatch], raw: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """See :class:`Regularizer`."""
+        """Weighted divergences from the perturbed and from the momentum network's outputs."""
         texts = {task: batch.text for task, batch in batches.items()}
-        again = forward(_disturbed(texts, self._worst_noise(forward, texts, raw)))
-        found = {task: self.weight * d for task, d in self._divergences(again, raw).items()}
+        perturbed = forward(_with_noise(texts, self._adversarial_noise(forward, texts, raw)))
+        divergences = self._divergences(perturbed, raw)
+        penalties = {task: self.weight * value for task, value in divergences.items()}
         if self.follower is not None:
             with torch.no_grad():
-                before = self.follower(texts)
-            for task, divergence in self._divergences(raw, before).items():
-                found[task] = found[task] + self.config.proximal * divergence
-        return found
+                previous = self.follower(texts)
+            for task, value in self._divergences(raw, previous).items():
+                penalties[task] = penalties[task] + self.config.proximal * value
+        return penalties
 
     def observe(self, network: nn.Module) -> None:
-        """See :class:`Regularizer`."""
+        """Updates the moving average of the weights."""
         if self.follower is not None:
-            own: list[Tensor] = list(self.follower.parameters())
-            others: list[Tensor] = list(network.parameters())
-            with torch.no_grad():
-                torch._foreach_lerp_(own, others, 1 - self.config.decay)
+            update = get_ema_multi_avg_fn(self.config.decay)
+            update(list(self.follower.parameters()), list(network.parameters()), 1)
 
-    def _worst_noise(
+    def _adversarial_noise(
         self, forward: Forward, texts: Mapping[str, PackedBatch], raw: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """For each task the disturbance of its embeddings, (N, width)."""
+        """For each task the perturbation of its embeddings, (N, width)."""
         fixed = {task: output.detach() for task, output in raw.items()}
-        noise = {
-            task: torch.randn(len(text.tokens), self.width, device=text.tokens.device)
-            * self.config.noise
-            for task, text in texts.items()
-        }
+        noise = {}
+        for task, text in texts.items():
+            normal = torch.randn(len(text.tokens), self.width, device=text.tokens.device)
+            noise[task] = normal * self.config.noise
         for _ in range(self.config.steps):
-            leaves = {task: one.requires_grad_() for task, one in noise.items()}
-            divergences = self._divergences(forward(_disturbed(texts, leaves)), fixed)
+            noise = {task: one.requires_grad_() for task, one in noise.items()}
+            divergences = self._divergences(forward(_with_noise(texts, noise)), fixed)
             total = torch.stack(list(divergences.values())).sum()
-            slopes = torch.autograd.grad(total, list(leaves.values()))
-            noise = {
-                task: _scaled(one.detach() + self.config.step_size * slope, self.config.epsilon)
-                for (task, one), slope in zip(leaves.items(), slopes, strict=True)
-            }
+            gradients = torch.autograd.grad(total, list(noise.values()))
+            for (task, one), gradient in zip(list(noise.items()), gradients, strict=True):
+                step = one.detach() + self.config.step_size * gradient
+                largest = step.abs().amax(dim=-1, keepdim=True)
+                noise[task] = step / (largest + self.config.epsilon)
         return noise
 
     def _divergences(
@@ -140,11 +141,7 @@ class Smart(Regularizer):
         return {task: self.objectives[task].divergence(one[task], other[task]) for task in one}
 
 
-def _scaled(step: Tensor, epsilon: float) -> Tensor:
-    return step / (step.abs().amax(dim=-1, keepdim=True) + epsilon)
-
-
-def _disturbed(
+def _with_noise(
     texts: Mapping[str, PackedBatch], noise: Mapping[str, Tensor]
 ) -> dict[str, PackedBatch]:
     return {task: replace(text, noise=noise[task]) for task, text in texts.items()}
@@ -171,13 +168,13 @@ def make_regularizer(
     width: int,
     network: nn.Module,
 ) -> Regularizer:
-    """The regulariser that the config asks for.
+    """The regularizer of a config.
 
     Args:
-        width: of the encoder's hidden states, where the embeddings are disturbed.
+        width: width of the encoder's hidden states, where the noise is added.
 
     Raises:
-        UserError: as :func:`check_regularizer`.
+        UserError: an invalid config; see :func:`check_regularizer`.
     """
     check_regularizer(config)
     if config.name == "smart":

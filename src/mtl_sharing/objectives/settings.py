@@ -1,26 +1,26 @@
-"""Config group ``loss``, and ``sharing.tie``. Without torch: it loads slowly."""
+"""Config groups ``loss`` and ``regularizer``. No torch, so that the command line starts fast."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class LossConfig:
-    """The ``loss`` config group: the tasks' weights, and how their gradients become one.
+    """The ``loss`` config group: weights of the tasks, and aggregation of their gradients.
 
     Attributes:
         weighting: ``fixed``, ``uncertainty`` (Kendall et al. 2018), ``dwa`` (dynamic weight
             average, Liu et al. 2019) or ``random`` (Lin et al. 2022).
-        weights: of ``fixed``; empty weighs the tasks of a step equally, with weights that add up
-            to 1.
-        temperature: of ``dwa``: the higher, the more alike the weights.
+        weights: weight of each task for ``fixed``. Empty gives the tasks of a step equal weights
+            that add up to 1.
+        temperature: for ``dwa``: higher values give more equal weights.
         lr: peak learning rate of the weights that ``uncertainty`` learns.
-        aggregation: ``sum``, or a rule for gradients that conflict on weights that tasks share;
-            see :mod:`mtl_sharing.objectives.aggregation`.
-        beta: of ``gradvac``: how fast its similarities follow.
-        c: of ``cagrad``: how far from the mean gradient, 0 to below 1.
-        alpha: of ``fairgrad``: 0 the sum, 1 proportional fairness, larger nearer to max-min.
-        cosines: write down the cosine of the tasks' gradients on shared weights: ``none``,
-            ``network`` or ``stages`` (for each stage as well).
+        aggregation: ``sum``, or a rule for conflicting gradients on shared weights; see
+            :mod:`mtl_sharing.objectives.aggregation`.
+        beta: for ``gradvac``: rate at which its targets follow the observed cosines.
+        c: for ``cagrad``: distance from the mean gradient, 0 to below 1.
+        alpha: for ``fairgrad``: 0 is the sum, 1 proportional fairness, larger nearer to max-min.
+        cosines: log the cosine of the tasks' gradients on shared weights: ``none``, ``network`` or
+            ``stages`` (for each stage as well).
     """
 
     weighting: str = "fixed"
@@ -40,14 +40,14 @@ class RegularizerConfig:
 
     Attributes:
         name: ``none``, ``smart`` (Jiang et al. 2020) or ``r_drop`` (Liang et al. 2021).
-        weight: of the penalty beside each task's loss.
-        steps: of ``smart``: along the gradient, to the disturbance that changes the answer most.
-        step_size: of such a step.
-        noise: standard deviation of the disturbance that they start from.
-        epsilon: added to a disturbance's largest number before it is divided by it.
-        proximal: of ``smart``: weight of the divergence from the slowly following network; above 0
-            that network takes as much memory as the model.
-        decay: how much of itself it keeps in an update.
+        weight: weight of the penalty beside each task's loss.
+        steps: for ``smart``: gradient ascent steps to the adversarial perturbation.
+        step_size: size of such a step.
+        noise: standard deviation of the initial perturbation.
+        epsilon: added to a perturbation's largest absolute value before the division by it.
+        proximal: for ``smart``: weight of the divergence from the momentum network. Above 0 that
+            network takes as much memory as the model.
+        decay: momentum of that network.
     """
 
     name: str = "none"

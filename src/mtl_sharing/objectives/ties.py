@@ -1,12 +1,11 @@
-"""Soft sharing: penalties that hold the tasks' copies of a weight together.
+"""Soft sharing: penalties for differences between the tasks' copies of a weight.
 
 With copies ``w_1 ... w_K`` of one weight, summed over all weights:
 
 - ``pairs``: ``sum_{i<j} |w_i - w_j|^2`` (Duong et al. 2015 for two tasks),
 - ``mean``: ``sum_i |w_i - m|^2``, ``m`` the mean of the copies; pairs is K times this,
-- ``trace_norm``: sum of the singular values of the K x n matrix that has the flattened copies as
-  rows (Yang and Hospedales 2017, last-axis flattening). It favours copies that are multiples of
-  few directions, and small ones.
+- ``trace_norm``: sum of the singular values of the K x n matrix of the flattened copies (Yang and
+  Hospedales 2017, last-axis flattening). It favours small copies and copies of low rank.
 """
 
 from collections.abc import Sequence
@@ -22,8 +21,8 @@ KINDS = ("pairs", "mean", "trace_norm")
 Copies = Sequence[Sequence[Tensor]]
 """For each task the tied weights, in the same order and shapes."""
 
-# A singular value this much smaller than the largest is rounding; the norm's slope there is not
-# unique, and 0 is one of its values.
+# Singular values below this fraction of the largest are rounding errors. The norm's gradient there
+# is not unique, and 0 is a subgradient.
 _RANK_TOLERANCE = 1e-7
 
 
@@ -33,7 +32,7 @@ class Tie:
 
     Attributes:
         kind: ``pairs``, ``mean`` or ``trace_norm``.
-        factor: what the sum over weights is multiplied by.
+        factor: factor of the sum over weights.
         copies: for each task its weights.
     """
 
@@ -42,7 +41,7 @@ class Tie:
     copies: Copies
 
     def add_gradient(self) -> float:
-        """Adds the penalty's gradient to that of every copy, and returns the penalty."""
+        """Adds the penalty's gradient to the gradient of every copy; returns the penalty."""
         weights = [weight for copy in self.copies for weight in copy]
         function = trace_norm if self.kind == "trace_norm" else squared_distances
         factor = self.factor * (len(self.copies) if self.kind == "pairs" else 1)
@@ -51,8 +50,8 @@ class Tie:
             for weight in weights:
                 if weight.grad is None:
                     weight.grad = torch.zeros_like(weight)
-            known = [weight.grad for weight in weights if weight.grad is not None]
-            torch._foreach_add_(known, gradients, alpha=factor)
+            sums = [weight.grad for weight in weights if weight.grad is not None]
+            torch._foreach_add_(sums, gradients, alpha=factor)
         return factor * float(value)
 
 
@@ -63,7 +62,7 @@ def check_tie(config: TieConfig) -> None:
 
 
 def make_tie(config: TieConfig, copies: Copies) -> Tie | None:
-    """The penalty that the config asks for; None where it would change nothing.
+    """The penalty of a config; None where it would be 0.
 
     Args:
         copies: for each task its tied weights.
@@ -78,18 +77,19 @@ def make_tie(config: TieConfig, copies: Copies) -> Tie | None:
 def squared_distances(copies: Copies) -> tuple[Tensor, list[Tensor]]:
     """Squared distances of the copies to their mean, and the gradient for each weight.
 
-    The gradient is ``2 (w_i - m)``. Works on all weights at once, as torch's optimisers do.
+    The gradient is ``2 (w_i - m)``. Like torch's optimisers, this uses foreach functions, which
+    on a GPU take one kernel for all weights.
     """
     mean = [weight.clone() for weight in copies[0]]
     for copy in copies[1:]:
         torch._foreach_add_(mean, list(copy))
     torch._foreach_div_(mean, len(copies))
-    gradients = [away for copy in copies for away in torch._foreach_sub(list(copy), mean)]
-    # Of a long float32 tensor a foreach norm is inexact, and slow in float64.
-    flat = [away.flatten() for away in gradients]
-    value = torch.stack([torch.dot(away, away) for away in flat]).double().sum()
-    torch._foreach_mul_(gradients, 2)
-    return value.to(mean[0].dtype), gradients
+    distances = [d for copy in copies for d in torch._foreach_sub(list(copy), mean)]
+    # A foreach norm of a long float32 tensor is inexact, and slow in float64.
+    flat = [distance.flatten() for distance in distances]
+    value = torch.stack([torch.dot(d, d) for d in flat]).double().sum()
+    torch._foreach_mul_(distances, 2)
+    return value.to(mean[0].dtype), distances
 
 
 def trace_norm(copies: Copies) -> tuple[Tensor, list[Tensor]]:
@@ -105,33 +105,33 @@ def trace_norm(copies: Copies) -> tuple[Tensor, list[Tensor]]:
     gradients: list[list[Tensor]] = [list(copy) for copy in copies]
     for numbers in sizes.values():
         flat = [torch.stack([copy[n].detach().flatten() for copy in copies]) for n in numbers]
-        norms, slope = _trace_norms(torch.stack(flat))
+        norms, slopes = _trace_norms(torch.stack(flat))
         value += norms
-        for place, number in enumerate(numbers):
-            for found, own in zip(gradients, slope[place], strict=True):
-                found[number] = own.view_as(found[number])
-    return value.to(copies[0][0].dtype), [one for found in gradients for one in found]
+        for number, slope in zip(numbers, slopes, strict=True):
+            for gradient, row in zip(gradients, slope, strict=True):
+                gradient[number] = row.view_as(gradient[number])
+    return value.to(copies[0][0].dtype), [one for gradient in gradients for one in gradient]
 
 
 def _trace_norms(stacked: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the trace norms of matrices X (T, K, n), and its gradient (T, K, n).
 
-    U and S come from the K x K matrix of products. Copies differ little beside their size, which
-    would drown their differences in it; so X is turned first into the copies' mean direction and
-    contrasts between them. That changes no singular value.
+    U and S are those of the K x K Gramian. Copies differ by little compared with their size, so
+    rounding of the Gramian would hide their differences. X is therefore rotated first to the
+    copies' mean and contrasts between them, which changes no singular value.
     """
-    turn = _contrasts(stacked.shape[1]).to(stacked.device)
-    turned = turn.to(stacked.dtype) @ stacked
-    squares, left = torch.linalg.eigh((turned @ turned.mT).double())
+    rotation = _contrasts(stacked.shape[1]).to(stacked.device)
+    rotated = rotation.to(stacked.dtype) @ stacked
+    squares, left = torch.linalg.eigh((rotated @ rotated.mT).double())
     singular = squares.clamp(min=0).sqrt()
-    kept = singular > _RANK_TOLERANCE * singular[:, -1:]
-    inverse = torch.where(kept, 1 / singular, 0.0)
-    back = turn.T @ (left * inverse[:, None, :]) @ left.mT
-    return torch.where(kept, singular, 0.0).sum(), back.to(stacked.dtype) @ turned
+    nonzero = singular > _RANK_TOLERANCE * singular[:, -1:]
+    inverse = torch.where(nonzero, 1 / singular, 0.0)
+    back = rotation.T @ (left * inverse[:, None, :]) @ left.mT
+    return torch.where(nonzero, singular, 0.0).sum(), back.to(stacked.dtype) @ rotated
 
 
 def _contrasts(count: int) -> Tensor:
-    """An orthogonal matrix (K, K) in float64: the mean's direction, then Helmert contrasts."""
+    """Orthogonal matrix (K, K) in float64: the direction of the mean, then Helmert contrasts."""
     rows = [torch.ones(count, dtype=torch.float64)]
     for number in range(1, count):
         row = torch.zeros(count, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""How much each task's loss counts."""
+"""Weights of the tasks' losses."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -17,32 +17,76 @@ from mtl_sharing.errors import (
 )
 from mtl_sharing.objectives.settings import LossConfig
 
+WEIGHTINGS = ("fixed", "uncertainty", "dwa", "random")
+
+
+def make_weighting(
+    config: LossConfig, tasks: Sequence[str], squared: Collection[str], seed: int
+) -> "Weighting":
+    """The weighting of a config.
+
+    Args:
+        squared: the tasks whose loss is a squared error.
+
+    Raises:
+        UserError: an invalid config; see :func:`check_weighting`.
+    """
+    check_weighting(config, tasks)
+    if config.weighting == "uncertainty":
+        return Uncertainty(tasks, squared)
+    if config.weighting == "dwa":
+        return DynamicAverage(tasks, config.temperature)
+    if config.weighting == "random":
+        return Random(tasks, seed)
+    return Fixed(config.weights) if config.weights else Weighting()
+
+
+def check_weighting(config: LossConfig, tasks: Sequence[str]) -> None:
+    """Raises UserError for an unknown weighting, or weights that do not match the tasks."""
+    check_known("loss.weighting", config.weighting, WEIGHTINGS)
+    check_above("loss.temperature", config.temperature, 0)
+    check_range("loss.lr", config.lr, 0)
+    if not config.weights:
+        return
+    if config.weighting != "fixed":
+        raise UserError("loss.weights", dict(config.weights), "none, or loss.weighting=fixed")
+    for name, weight in config.weights.items():
+        if name not in tasks:
+            found = name + did_you_mean(name, tasks)
+            raise UserError("loss.weights", found, f"tasks of the suite: {one_of(tasks)}")
+        if not 0 <= weight < float("inf"):
+            raise UserError(f"loss.weights.{name}", weight, "0 or more")
+    if len(config.weights) < len(tasks):
+        raise UserError("loss.weights", one_of(config.weights), f"all of {one_of(tasks)}, or none")
+    if not any(config.weights.values()):
+        raise UserError("loss.weights", "0 for every task", "a weight above 0 for one at least")
+
 
 class Weighting(nn.Module):
-    """Equal weights: the terms of a step are the losses, divided by how many they are.
+    """Equal weights: the mean of the losses of a step.
 
-    What a weighting learns or remembers is in its state dict, so that a resumed run goes on alike.
+    State that a weighting learns or keeps is in its state dict, so that a run can resume.
     """
 
-    def counts(self, task: str) -> bool:
-        """Whether the task has any weight; without, no draw of a sampler names it."""
+    def has_weight(self, task: str) -> bool:
+        """Whether the task has a weight above 0; samplers never draw one without."""
         return True
 
     def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
-        """What a loss adds to the total of its draw.
+        """The task's summand of the total loss of a draw.
 
         Args:
             loss: mean over the task's examples, a scalar.
-            among: tasks in this draw.
+            among: number of tasks in this draw.
             draw: its number, from 0.
         """
         return loss / among
 
-    def enter(self, epoch: int) -> None:
-        """Takes note of the epoch, from 0, that the next draw lies in."""
+    def start_epoch(self, epoch: int) -> None:
+        """Sets the epoch, from 0, of the next draw."""
 
     def observe(self, losses: Mapping[str, float]) -> None:
-        """Takes note of a draw's losses."""
+        """Records a draw's losses."""
 
 
 class Fixed(Weighting):
@@ -52,12 +96,12 @@ class Fixed(Weighting):
         super().__init__()
         self.weights = dict(weights)
 
-    def counts(self, task: str) -> bool:
-        """See :class:`Weighting`."""
+    def has_weight(self, task: str) -> bool:
+        """Whether the weight is above 0."""
         return self.weights[task] > 0
 
     def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
-        """See :class:`Weighting`."""
+        """``w L``, with any number of tasks."""
         return loss * self.weights[task]
 
 
@@ -77,16 +121,16 @@ class Uncertainty(Weighting):
         self.scale = {task: 0.5 if task in squared else 1.0 for task in tasks}
 
     def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
-        """See :class:`Weighting`."""
+        """``L exp(-s) + s / 2``, with any number of tasks."""
         s = self.log_variance[task]
         return self.scale[task] * torch.exp(-s) * loss + s / 2
 
 
 class DynamicAverage(Weighting):
-    """Tasks whose loss falls slowly weigh more (Liu, Johns and Davison 2019).
+    """Larger weights for tasks whose loss decreases slowly (Liu, Johns and Davison 2019).
 
     ``w_k ~ exp(r_k / T)`` with ``r_k`` the mean loss of the last epoch over that of the one
-    before; equal in the first two epochs.
+    before. The weights are equal in the first two epochs.
     """
 
     def __init__(self, tasks: Sequence[str], temperature: float) -> None:
@@ -98,39 +142,38 @@ class DynamicAverage(Weighting):
         self.means: list[dict[str, float]] = []
 
     def weights(self) -> dict[str, float]:
-        """Each task's weight, all together 1."""
+        """Each task's weight; they add up to 1."""
         ratios = np.ones(len(self.tasks))
         if len(self.means) == 2:
             before, last = self.means
-            known = [task in before and task in last and before[task] > 0 for task in self.tasks]
-            ratios = np.array(
-                [last[t] / before[t] if k else 1.0 for t, k in zip(self.tasks, known, strict=True)]
-            )
+            for number, task in enumerate(self.tasks):
+                if task in last and before.get(task, 0) > 0:
+                    ratios[number] = last[task] / before[task]
         return dict(zip(self.tasks, _softmax(ratios / self.temperature), strict=True))
 
     def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
-        """See :class:`Weighting`."""
+        """``K w L`` over the number of tasks in the draw."""
         return loss * self.weights()[task] * len(self.tasks) / among
 
-    def enter(self, epoch: int) -> None:
-        """See :class:`Weighting`."""
+    def start_epoch(self, epoch: int) -> None:
+        """At a new epoch, stores the means of the last one."""
         if epoch != self.epoch:
-            found = {task: total / count for task, (total, count) in self.sums.items() if count}
-            self.means = [*self.means, found][-2:]
+            means = {task: total / count for task, (total, count) in self.sums.items() if count}
+            self.means = [*self.means, means][-2:]
             self.epoch, self.sums = epoch, dict.fromkeys(self.tasks, (0.0, 0))
 
     def observe(self, losses: Mapping[str, float]) -> None:
-        """See :class:`Weighting`."""
+        """Adds a draw's losses to the sums of the epoch."""
         for task, loss in losses.items():
             total, count = self.sums[task]
             self.sums[task] = (total + loss, count + 1)
 
     def get_extra_state(self) -> Any:
-        """What it remembers, for the state dict."""
+        """Epoch, sums and means, for the state dict."""
         return {"epoch": self.epoch, "sums": dict(self.sums), "means": list(self.means)}
 
     def set_extra_state(self, state: Any) -> None:
-        """Takes up what :meth:`get_extra_state` gave."""
+        """Restores the state of :meth:`get_extra_state`."""
         self.epoch, self.sums = state["epoch"], dict(state["sums"])
         self.means = list(state["means"])
 
@@ -143,60 +186,17 @@ class Random(Weighting):
         self.tasks, self.seed = tuple(tasks), seed
 
     def weights(self, draw: int) -> dict[str, float]:
-        """Each task's weight, all together 1."""
-        # The last number keeps this stream apart from the samplers'.
+        """Each task's weight in a draw; they add up to 1."""
+        # The last number makes this stream differ from the samplers'.
         numbers = np.random.default_rng([self.seed, draw, 1]).standard_normal(len(self.tasks))
         return dict(zip(self.tasks, _softmax(numbers), strict=True))
 
     def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:
-        """See :class:`Weighting`."""
+        """``K w L`` over the number of tasks in the draw."""
         return loss * self.weights(draw)[task] * len(self.tasks) / among
 
 
 def _softmax(numbers: np.ndarray) -> list[float]:
     powers = np.exp(numbers - numbers.max())
-    found: list[float] = (powers / powers.sum()).tolist()
-    return found
-
-
-WEIGHTINGS = ("fixed", "uncertainty", "dwa", "random")
-
-
-def check_weighting(config: LossConfig, tasks: Sequence[str]) -> None:
-    """Raises UserError for an unknown weighting, or weights that do not match the tasks."""
-    check_known("loss.weighting", config.weighting, WEIGHTINGS)
-    check_above("loss.temperature", config.temperature, 0)
-    check_range("loss.lr", config.lr, 0)
-    if config.weights and config.weighting != "fixed":
-        raise UserError("loss.weights", dict(config.weights), "none, or loss.weighting=fixed")
-    for name, weight in config.weights.items():
-        if name not in tasks:
-            found = name + did_you_mean(name, tasks)
-            raise UserError("loss.weights", found, f"tasks of the suite: {one_of(tasks)}")
-        if not 0 <= weight < float("inf"):
-            raise UserError(f"loss.weights.{name}", weight, "0 or more")
-    if config.weights and len(config.weights) < len(tasks):
-        raise UserError("loss.weights", one_of(config.weights), f"all of {one_of(tasks)}, or none")
-    if config.weights and not any(config.weights.values()):
-        raise UserError("loss.weights", "0 for every task", "a weight above 0 for one at least")
-
-
-def make_weighting(
-    config: LossConfig, tasks: Sequence[str], squared: Collection[str], seed: int
-) -> Weighting:
-    """The weighting that the config asks for.
-
-    Args:
-        squared: the tasks whose loss is a squared error.
-
-    Raises:
-        UserError: as :func:`check_weighting`.
-    """
-    check_weighting(config, tasks)
-    if config.weighting == "uncertainty":
-        return Uncertainty(tasks, squared)
-    if config.weighting == "dwa":
-        return DynamicAverage(tasks, config.temperature)
-    if config.weighting == "random":
-        return Random(tasks, seed)
-    return Fixed(config.weights) if config.weights else Weighting()
+    weights: list[float] = (powers / powers.sum()).tolist()
+    return weights

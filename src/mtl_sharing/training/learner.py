@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.data.tokens.batches import Batches
 from mtl_sharing.errors import check_finite
-from mtl_sharing.objectives.aggregation import Surgery
+from mtl_sharing.objectives.aggregation import GradientAggregator
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.regularizers import Regularizer
 from mtl_sharing.objectives.ties import Tie
@@ -68,13 +68,13 @@ class Learner:
     clip: float | None
     accumulation: int
     tie: Tie | None = None
-    surgery: Surgery | None = None
+    surgery: GradientAggregator | None = None
     dense: Iterable[Tensor] = ()
     served: dict[str, int] = field(default_factory=dict)
     rows: RowGradients = field(init=False)
 
     def __post_init__(self) -> None:
-        # A tie's gradient reaches every row. Surgery takes each task's gradient away, so that the
+        # A tie's gradient reaches every row. GradientAggregator takes each task's gradient away, so that the
         # next task's must not be added to the same buffer.
         tied = [] if self.tie is None else self.tie.copies
         parted = {} if self.surgery is None else self.surgery.shared
@@ -101,7 +101,7 @@ class Learner:
                 losses.setdefault(task, []).append(loss)
             self.weighting.observe(batch_losses)
             examples += count
-        cosines = {} if self.surgery is None else self.surgery.merge()
+        cosines = {} if self.surgery is None else self.surgery.aggregate()
         penalty = None if self.tie is None else self.tie.add_gradient()
         if penalty is not None:
             check_finite("the tie's penalty", penalty, f"at step {step + 1}")
@@ -117,7 +117,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "weighting": self.weighting.state_dict(),
             "regularizer": self.regularizer.state_dict(),
-            "surgery": {} if self.surgery is None else self.surgery.state(),
+            "surgery": {} if self.surgery is None else self.surgery.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -131,14 +131,14 @@ class Learner:
         self.weighting.load_state_dict(state["weighting"])
         self.regularizer.load_state_dict(state["regularizer"])
         if self.surgery is not None:
-            self.surgery.restore(state["surgery"])
+            self.surgery.load_state_dict(state["surgery"])
         self.served = dict(state["served"])
 
     def _add_gradients(self, draw: int) -> tuple[dict[str, float], int]:
         """Adds the gradients of one micro-batch; returns the losses and the number of examples."""
         tasks = self.sampler.tasks(draw)
-        self.weighting.enter(self.epochs.of(draw))
-        # Tasks that share a stage run through it as one long batch, which is fastest. Surgery needs
+        self.weighting.start_epoch(self.epochs.of(draw))
+        # Tasks that share a stage run through it as one long batch, which is fastest. GradientAggregator needs
         # each task's gradient apart.
         groups = [tasks] if self.surgery is None else [(task,) for task in tasks]
         losses: dict[str, float] = {}
@@ -168,7 +168,7 @@ class Learner:
         if total.requires_grad:  # not if every weight of these tasks is frozen
             total.backward()
         if self.surgery is not None:
-            self.surgery.take(group[0])
+            self.surgery.collect(group[0])
         # Read together, so that a GPU is waited for once.
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         count = sum(batch.examples for batch in batches.values())
