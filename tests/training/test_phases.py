@@ -2,42 +2,28 @@
 
 import csv
 import logging
-import signal
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
-from mtl_sharing.data.tasks.task import task_spec
-from mtl_sharing.errors import Stopped, UserError
-from mtl_sharing.job.inputs import load_inputs
-from mtl_sharing.job.phases import make_trainer
-from mtl_sharing.job.spec import resolve_spec
+from mtl_sharing.errors import UserError
 from mtl_sharing.job.validation import check_settings
 from mtl_sharing.run_folder.metrics import MAIN
 from mtl_sharing.training.settings import PHASE_KINDS, PhaseConfig
 from mtl_sharing.utils.progress import Progress
-from support import QUICK, load_config
 
-ALL = "phases=[mlm,ranking,heads_first,single_after]"
+ALL = ("mlm", "ranking", "heads_first", "single_after")
 STEPS = ("phases.mlm.steps=4", "phases.ranking.steps=3", "phases.heads_first.steps=3",
          "phases.single_after.steps=3", "trainer.max_steps=4", "trainer.eval_every=2")  # fmt: skip
-WORDS = (*QUICK, "trainer.precision=fp32", "trainer.eval_examples=20", "encoder.layers=3",
-         "encoder.dropout=0.1", "sharing.plan=S1-I2", "optimizer.lr=1e-3")  # fmt: skip
+SETTINGS = ("encoder.layers=3", "encoder.dropout=0.1", "sharing.plan=S1-I2", "optimizer.lr=1e-3",
+            "trainer.eval_examples=7")  # fmt: skip
 
 
 @pytest.fixture
-def start(tmp_path):
-    """A trainer in a folder of its own; the same folder goes on with the run in it."""
-
-    def make(*words, folder="run"):
-        place = tmp_path / folder
-        place.mkdir(exist_ok=True)
-        run_spec = resolve_spec(load_config(*WORDS, *words))
-        torch.manual_seed(run_spec.config.seed)
-        return make_trainer(run_spec, load_inputs(run_spec, place), place)
-
-    return make
+def start(start):
+    """A trainer of three layers."""
+    return lambda *settings, **options: start(*SETTINGS, *settings, **options)
 
 
 def weights(trainer):
@@ -48,8 +34,13 @@ def changed(before, after):
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
+def rows_of(trainer):
+    """The history without times."""
+    return [{k: v for k, v in row.items() if k != "train_s"} for row in trainer.history]
+
+
 def test_phases_stand_before_and_after_the_main_one_in_their_order(start):
-    trainer = start(ALL, *STEPS)
+    trainer = start(*STEPS, phases=ALL)
     names = ["mlm", "ranking", "heads_first", MAIN, "single_after"]
     assert [phase.name for phase in trainer.phases] == names
     assert [phase.total for phase in trainer.phases] == [4, 3, 3, 4, 3]
@@ -65,18 +56,18 @@ def test_phases_stand_before_and_after_the_main_one_in_their_order(start):
     assert trainer.timing.train_s == pytest.approx(sum(trainer.timing.phases_s.values()))
 
 
-@pytest.mark.parametrize(("every", "wanted"), [(2, [2, 4, 5, 7, 8]), ("null", range(1, 9))])
-def test_a_phase_is_looked_at_as_often_as_the_main_training(start, every, wanted):
-    trainer = start("phases=single_after", "trainer.max_steps=5", "phases.single_after.steps=3",
-                    f"trainer.eval_every={every}")  # fmt: skip
+@pytest.mark.parametrize(("every", "expected"), [(2, [2, 4, 5, 7, 8]), ("null", range(1, 9))])
+def test_a_phase_is_looked_at_as_often_as_the_main_training(start, every, expected):
+    trainer = start("trainer.max_steps=5", "phases.single_after.steps=3",
+                    f"trainer.eval_every={every}", phases=["single_after"])  # fmt: skip
     seen = []
     trainer.on_evaluation = lambda share, _: seen.append(share * trainer.total)
     trainer.run()
-    assert seen == [row["step"] for row in trainer.history] == list(wanted)
+    assert seen == [row["step"] for row in trainer.history] == list(expected)
 
 
 def test_the_encoder_stays_as_it_is_while_the_heads_are_trained(start):
-    trainer = start("phases=heads_first", *STEPS[2:3], "trainer.max_steps=0")
+    trainer = start(*STEPS[2:3], "trainer.max_steps=0", phases=["heads_first"])
     before = weights(trainer)
     trainer.run()
     found = changed(before, weights(trainer))
@@ -89,14 +80,14 @@ def test_the_frozen_encoder_drops_nothing(start):
     """Heads alone over an encoder with dropout 0.9 see the same states as without."""
     losses = []
     for rate in (0.0, 0.9):
-        trainer = start("phases=heads_first", f"encoder.dropout={rate}", "head.dropout=0",
-                        "encoder.attention_dropout=0", folder=f"rate{rate}")  # fmt: skip
+        trainer = start(f"encoder.dropout={rate}", "head.dropout=0", "encoder.attention_dropout=0",
+                        phases=["heads_first"], folder=f"rate{rate}")  # fmt: skip
         losses.append(trainer.learner.update(0, 5).losses)
     assert losses[0] == losses[1]
 
 
 def test_stages_that_the_plan_freezes_stay_frozen_in_every_phase(start):
-    trainer = start(ALL, *STEPS, "sharing.plan=F1-S2", "cache.prefix=false")
+    trainer = start(*STEPS, "sharing.plan=F1-S2", phases=ALL)
     before = weights(trainer)
     trainer.run()
     found = changed(before, weights(trainer))
@@ -108,10 +99,10 @@ def test_stages_that_the_plan_freezes_stay_frozen_in_every_phase(start):
 
 @pytest.mark.parametrize("name", ["mlm", "ranking"])
 def test_pretraining_learns_what_it_is_asked_and_leaves_the_heads(start, name):
-    trainer = start(f"phases={name}", f"phases.{name}.steps=60", f"phases.{name}.lr=5e-3",
-                    "encoder.dropout=0", "trainer.max_steps=0")  # fmt: skip
+    trainer = start(f"phases.{name}.steps=40", f"phases.{name}.lr=1e-2", "encoder.dropout=0",
+                    "trainer.max_steps=0", phases=[name])  # fmt: skip
     before = weights(trainer)
-    first = [trainer.learner.update(0, 60).losses]
+    first = [trainer.learner.update(0, 40).losses]
     trainer.step = 1
     trainer.run()
     *_, last = [row for row in trainer.history if row["phase"] == name]
@@ -120,33 +111,30 @@ def test_pretraining_learns_what_it_is_asked_and_leaves_the_heads(start, name):
     assert not [n for n in changed(before, weights(trainer)) if n.startswith("heads.")]
 
 
-@pytest.mark.parametrize("stop", [2, 4, 6, 9, 12, 15])
-def test_a_run_stopped_in_any_phase_goes_on_as_the_uninterrupted_one(start, stop):
-    whole = start(ALL, *STEPS, folder="whole")
+def test_a_run_stopped_in_every_phase_ends_as_the_uninterrupted_one(start, stop_at):
+    """Stopped within phases and after the last step of one, and resumed each time."""
+    whole = start(*STEPS, phases=ALL, folder="whole")
     whole.run()
-    halted = start(ALL, *STEPS)
-    halt_after(halted, stop)
-    with pytest.raises(Stopped):
-        halted.run()
-    assert halted.done == stop
-    resumed = start(ALL, *STEPS)
-    assert resumed.restore() and resumed.done == stop
-    resumed.run()
-    assert changed(weights(whole), weights(resumed)) == set()
-    rows = [[{k: v for k, v in row.items() if k != "train_s"} for row in one.history]
-            for one in (whole, resumed)]  # fmt: skip
-    assert rows[0] == rows[1]
+    trainer = start(*STEPS, phases=ALL)
+    for step in (2, 4, 6, 9, 12, 15):
+        stop_at(trainer, step)
+        trainer = start(*STEPS, phases=ALL)
+        assert trainer.restore() and trainer.done == step
+    trainer.run()
+    assert changed(weights(whole), weights(trainer)) == set()
+    assert rows_of(trainer) == rows_of(whole)
 
 
 # With a rate of 0 no evaluation is better than the first, so that the main training ends after 3.
-IMPATIENT = ("phases=[heads_first,single_after]", "phases.heads_first.steps=2",
-             "phases.single_after.steps=4", "trainer.max_steps=30", "trainer.eval_every=1",
-             "phases.heads_first.lr=0", "optimizer.lr=0", "trainer.patience=2")  # fmt: skip
+IMPATIENT = ("phases.heads_first.steps=2", "phases.single_after.steps=4", "trainer.max_steps=30",
+             "trainer.eval_every=1", "phases.heads_first.lr=0", "optimizer.lr=0",
+             "trainer.patience=2")  # fmt: skip
+BOTH = ("heads_first", "single_after")
 
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What the progress bar is told: each step's number, and of how many."""
+    """Each step's number and the total, as the progress bar shows them."""
     shown = []
 
     def advance(self, count, detail, total):
@@ -159,7 +147,7 @@ def shown(monkeypatch):
 
 def test_steps_are_counted_on_where_the_main_training_ends_early(start, shown, caplog):
     caplog.set_level(logging.INFO)
-    trainer = start(*IMPATIENT)
+    trainer = start(*IMPATIENT, phases=BOTH)
     assert (trainer.done, trainer.total) == (0, 2 + 30 + 4)
     trainer.run()
     assert shown == [(n, 36) for n in range(1, 6)] + [(n, 9) for n in range(6, 10)]
@@ -171,53 +159,32 @@ def test_steps_are_counted_on_where_the_main_training_ends_early(start, shown, c
     ]
 
 
-@pytest.mark.parametrize("stop", [1, 5, 7])
-def test_they_are_counted_on_after_a_stop(start, shown, stop):
-    halted = start(*IMPATIENT)
-    halt_after(halted, stop)
-    with pytest.raises(Stopped):
-        halted.run()
-    resumed = start(*IMPATIENT)
-    assert resumed.restore() and resumed.done == stop
-    resumed.run()
+def test_they_are_counted_on_after_a_stop(start, stop_at, shown):
+    trainer = start(*IMPATIENT, phases=BOTH)
+    for step in (1, 5, 7):
+        stop_at(trainer, step)
+        trainer = start(*IMPATIENT, phases=BOTH)
+        assert trainer.restore() and trainer.done == step
+    trainer.run()
     assert shown == [(n, 36) for n in range(1, 6)] + [(n, 9) for n in range(6, 10)]
-    assert [row["step"] for row in resumed.history] == list(range(1, 10))
-
-
-def halt_after(trainer, stop):
-    """Asks the trainer to stop, as a signal does, in the step with this number."""
-
-    class Watched(type(trainer.learner)):
-        def update(self, step, total):
-            if trainer.done + 1 == stop:
-                trainer.signals.receive(signal.SIGTERM)
-            return super().update(step, total)
-
-    enter = trainer._enter
-
-    def watch(number):
-        enter(number)
-        trainer.learner.__class__ = Watched
-
-    trainer.learner.__class__ = Watched
-    trainer._enter = watch
+    assert [row["step"] for row in trainer.history] == list(range(1, 10))
 
 
 def test_a_later_phase_starts_from_the_best_weights(start):
-    trainer = start("phases=single_after", *STEPS[3:])
-    begun = {}
-    enter = trainer._enter
-    trainer._enter = lambda number: (begun.update(weights(trainer)), enter(number))
-    best = {}
-    stock = trainer._evaluate_and_save
+    trainer = start(*STEPS[3:], phases=["single_after"])
+    best, begun = {}, {}
+    main, after = trainer.phases
 
-    def note():
-        before = trainer.best
-        stock()
-        if trainer.phase.name == MAIN and trainer.best > before:
+    def make_learner():
+        begun.update(weights(trainer))
+        return after.make_learner()
+
+    def keep_best(share, evaluation):
+        if trainer.phase == main and evaluation.performance == trainer.best:
             best.update(weights(trainer))
 
-    trainer._evaluate_and_save = note
+    trainer.phases = [main, replace(after, make_learner=make_learner)]
+    trainer.on_evaluation = keep_best
     trainer.run()
     assert begun and changed(begun, best) == set()
 
@@ -226,8 +193,8 @@ def test_a_later_phase_starts_from_the_best_weights(start):
                                    ("trainer.max_steps=12",)], ids=" ".join)  # fmt: skip
 def test_single_tasks_come_one_after_the_other(start, words):
     """Also in a phase that is cut short with the run: it has fewer batches of each task."""
-    trainer = start("phases=single_after", *words)
-    trainer._enter(1)
+    trainer = start(*words, phases=["single_after"])
+    trainer.next_phase()
     assert trainer.phase.total == 12
     sampler = trainer.learner.sampler
     drawn = [task for step in range(12) for task in sampler.tasks(step)]
@@ -236,59 +203,60 @@ def test_single_tasks_come_one_after_the_other(start, words):
 
 
 def test_phases_without_steps_of_their_own_are_no_longer_than_the_run(start):
-    trainer = start("phases=[mlm,single_after]", "trainer.max_steps=2")
+    trainer = start("trainer.max_steps=2", phases=["mlm", "single_after"])
     assert [phase.total for phase in trainer.phases] == [2, 2, 2]
-    trainer = start("phases=mlm", "trainer.epochs=1", "trainer.max_steps=null", folder="whole")
+    trainer = start("trainer.epochs=1", "trainer.max_steps=null", phases=["mlm"], folder="whole")
     assert trainer.phases[0].total == trainer.phases[1].total > 2
 
 
 def test_a_phase_has_data_in_an_order_of_its_own(start):
-    trainer = start("phases=single_after", "trainer.max_steps=2")
+    trainer = start("trainer.max_steps=2", phases=["single_after"])
     main = trainer.learner.batches["sst"][0].text.tokens.tolist()
-    trainer._enter(1)
+    trainer.next_phase()
     assert trainer.learner.batches["sst"][0].text.tokens.tolist() != main
 
 
 @pytest.mark.parametrize(
     ("words", "where", "found"),
     [
-        (["phases=mlm", "sharing.plan=F3"], "phases.mlm.kind", "encoder is frozen"),
-        (["phases=ranking", "sharing.plan=F3"], "phases.ranking.kind", "encoder is frozen"),
+        (["mlm", "sharing.plan=F3"], "phases.mlm.kind", "encoder is frozen"),
+        (["ranking", "sharing.plan=F3"], "phases.ranking.kind", "encoder is frozen"),
         (
-            ["phases=heads_first", "suite.tasks=[sts]", "head.regression=scaled_cosine"],
+            ["heads_first", "suite.tasks=[sts]", "head.regression=scaled_cosine"],
             "phases.heads_first.frozen",
             "no head has weights",
         ),
-        (["phases=mlm", "phases.mlm.kind=mlm"], "phases.mlm.kind", "mlm"),
-        (["phases=mlm", "phases.mlm.when=during"], "phases.mlm.when", "during"),
-        (["phases=mlm", "phases.mlm.rate=0"], "phases.mlm.rate", "0"),
-        (["phases=mlm", "phases.mlm.steps=0"], "phases.mlm.steps", "0"),
-        (["phases=mlm", "phases.mlm.lr=-1"], "phases.mlm.lr", "-1"),
-        (["phases=mlm", "phases.mlm.sampler=robin"], "phases.mlm.sampler", "round_robin"),
-        (["phases=ranking", "phases.ranking.task=qora"], "phases.ranking.task", "quora"),
-        (["phases=ranking", "phases.ranking.task=sst"], "phases.ranking.task", "single texts"),
-        (["phases=ranking", "phases.ranking.similarity=dots"], "phases.ranking.similarity", "dot"),
-        (["phases=ranking", "phases.ranking.scale=0"], "phases.ranking.scale", "0"),
+        (["mlm", "phases.mlm.kind=mlm"], "phases.mlm.kind", "mlm"),
+        (["mlm", "phases.mlm.when=during"], "phases.mlm.when", "during"),
+        (["mlm", "phases.mlm.rate=0"], "phases.mlm.rate", "0"),
+        (["mlm", "phases.mlm.steps=0"], "phases.mlm.steps", "0"),
+        (["mlm", "phases.mlm.lr=-1"], "phases.mlm.lr", "-1"),
+        (["mlm", "phases.mlm.sampler=robin"], "phases.mlm.sampler", "round_robin"),
+        (["ranking", "phases.ranking.task=qora"], "phases.ranking.task", "quora"),
+        (["ranking", "phases.ranking.task=sst"], "phases.ranking.task", "single texts"),
+        (["ranking", "phases.ranking.similarity=dots"], "phases.ranking.similarity", "dot"),
+        (["ranking", "phases.ranking.scale=0"], "phases.ranking.scale", "0"),
         (
-            ["phases=mlm", "phases.mlm.frozen=true"],
+            ["mlm", "phases.mlm.frozen=true"],
             "phases.mlm.frozen",
             "True in a phase of kind masked_lm; allowed: false, or a phase of kind tasks",
         ),
         (
-            ["phases=ranking", "phases.ranking.sampler=sequential"],
+            ["ranking", "phases.ranking.sampler=sequential"],
             "phases.ranking.sampler",
             "allowed: null, or a phase of kind tasks, masked_lm",
         ),
     ],
 )
 def test_bad_phases_are_named(start, words, where, found):
+    phase, *settings = words
     with pytest.raises(UserError) as caught:
-        start(*words)
+        start(*settings, phases=[phase])
     assert caught.value.where == where and found in str(caught.value)
 
 
 # A value of each setting that differs from its default, and the kinds of phase that read it.
-SETTINGS = {
+SETTINGS_OF_PHASES = {
     "when": ("after", PHASE_KINDS), "steps": (3, PHASE_KINDS), "epochs": (2.0, PHASE_KINDS),
     "lr": (0.1, PHASE_KINDS), "batch_size": (3, PHASE_KINDS),
     "sampler": ("round_robin", ("tasks", "masked_lm")), "frozen": (True, ("tasks",)),
@@ -299,21 +267,20 @@ SETTINGS = {
 
 
 def test_every_setting_of_a_phase_is_known_here():
-    assert {"kind", *SETTINGS} == {field.name for field in fields(PhaseConfig)}
+    assert {"kind", *SETTINGS_OF_PHASES} == {field.name for field in fields(PhaseConfig)}
 
 
 @pytest.mark.parametrize("kind", PHASE_KINDS)
-@pytest.mark.parametrize("key", SETTINGS)
-def test_a_setting_without_effect_is_refused(key, kind):
-    value, kinds = SETTINGS[key]
+@pytest.mark.parametrize("key", SETTINGS_OF_PHASES)
+def test_a_setting_without_effect_is_refused(describe, key, kind):
+    value, kinds = SETTINGS_OF_PHASES[key]
     task = {"task": "quora"} if kind == "ranking" else {}
-    config = load_config(*QUICK)
-    specs = {name: task_spec(name, config.task[name]) for name in ("sst", "quora", "sts")}
-    config.phases = {"own": PhaseConfig(kind, **task | {key: value})}
+    run_spec = describe()
+    run_spec.config.phases = {"own": PhaseConfig(kind, **task | {key: value})}
     if kind in kinds:
-        check_settings(config, specs)
+        check_settings(run_spec.config, run_spec.specs)
         return
     with pytest.raises(UserError) as caught:
-        check_settings(config, specs)
+        check_settings(run_spec.config, run_spec.specs)
     assert caught.value.where == f"phases.own.{key}"
     assert kind in str(caught.value.found) and all(name in caught.value.allowed for name in kinds)

@@ -87,3 +87,12 @@ def test_tied_and_frozen_tables_keep_what_torch_does(learner, plan):
     ours = learner(f"sharing.plan={plan}")
     assert not ours.rows.tables
     assert all(not table.sparse for table in tables_of(ours.network))
+
+
+def test_torch_still_gives_the_rows_of_a_sparse_gradient():
+    """The one private name of torch in use."""
+    table = torch.nn.Embedding(5, 2, sparse=True)
+    table(torch.tensor([3, 1, 3])).sum().backward()
+    message = "torch.Tensor._indices is gone: training.row_gradients needs another way to the rows"
+    assert hasattr(table.weight.grad, "_indices"), message
+    assert table.weight.grad._indices().tolist() == [[3, 1, 3]], message
