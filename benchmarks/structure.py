@@ -62,8 +62,12 @@ def table() -> Iterator[tuple[str, object]]:
 
 @cache
 def import_graph() -> Graph:
-    """For each file of the package the files that it imports, by dotted names."""
+    """For each file of the package the files that it imports, by dotted names.
+
+    The package's own ``__init__`` is left out: its public face imports on first use alone.
+    """
     names = {_name(path): path for path in SOURCE.rglob("*.py")}
+    del names[PACKAGE]
     return {name: set(_imports(path, names)) - {name} for name, path in names.items()}
 
 
@@ -87,9 +91,7 @@ def part_graph() -> Graph:
     """The same for the packages and modules right below the root."""
     graph: dict[str, set[str]] = {}
     for name, imported in import_graph().items():
-        if name != PACKAGE:
-            others = {_part(other) for other in imported if other != PACKAGE}
-            graph.setdefault(_part(name), set()).update(others)
+        graph.setdefault(_part(name), set()).update(map(_part, imported))
     return {part: others - {part} for part, others in sorted(graph.items())}
 
 

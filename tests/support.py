@@ -24,7 +24,7 @@ from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.specs import HeadShape, LaneShape, PalShape, TaskHead
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 
 ROOT = Path(__file__).resolve().parents[1]
 COURSE_DATA = ROOT.parent / "shared" / "data" / "cs224n"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mtl_sharing.config import Config
     from mtl_sharing.errors import UserError
     from mtl_sharing.job.train import train
-    from mtl_sharing.plan import SharingPlan
+    from mtl_sharing.plan.plan import SharingPlan
     from mtl_sharing.predict.loading import load_run
 
 __version__ = "0.1.0"
@@ -20,7 +20,7 @@ __all__ = ["Config", "SharingPlan", "UserError", "__version__", "load_run", "tra
 
 _MODULES = {
     "Config": "mtl_sharing.config",
-    "SharingPlan": "mtl_sharing.plan",
+    "SharingPlan": "mtl_sharing.plan.plan",
     "UserError": "mtl_sharing.errors",
     "load_run": "mtl_sharing.predict.loading",
     "train": "mtl_sharing.job.train",

@@ -10,7 +10,7 @@ from mtl_sharing.model.encoder.checkpoint_files import read_config, weight_file
 from mtl_sharing.model.encoder.shape import checkpoint_shape
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.routing import values_by_task
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 
 BERT = {
     "vocab_size": 53, "hidden_size": 21, "num_hidden_layers": 2, "num_attention_heads": 3,

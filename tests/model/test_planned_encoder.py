@@ -8,7 +8,7 @@ from mtl_sharing.model.encoder.attention import SequenceLayout
 from mtl_sharing.model.encoder.layers import make_stage, tower_stages
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.routing import PackedRows, Stream, values_by_task
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.training.optimizer import make_optimizer
 from mtl_sharing.training.settings import OptimizerConfig
 

@@ -14,7 +14,7 @@ from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.specs import TaskHead
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.score.parameters import plan_cost
 from support import architecture_of
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.plan import Ownership, SharingPlan
+from mtl_sharing.plan.ownership import Ownership
+from mtl_sharing.plan.plan import SharingPlan
 
 MOPS = ("sst", "quora", "sts")
 LETTERS = "FSITG"

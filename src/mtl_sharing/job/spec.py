@@ -29,7 +29,7 @@ from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.shape import SHAPE_FIELDS, EncoderShape, resolve_shape
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.aggregation import SUM
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.plan.settings import TieConfig
 from mtl_sharing.plan.template import make_plan
 from mtl_sharing.utils.device import (

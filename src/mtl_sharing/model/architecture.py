@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.specs import HeadShape, LaneShape, PalShape, TaskHead
-from mtl_sharing.plan import Ownership, SharingPlan, Stage
+from mtl_sharing.plan.ownership import Ownership
+from mtl_sharing.plan.plan import SharingPlan, Stage
 
 
 @dataclass(frozen=True)

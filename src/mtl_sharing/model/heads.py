@@ -16,7 +16,7 @@ from mtl_sharing.model.encoder.initialization import draw_linear, random_source
 from mtl_sharing.model.lane_fusion import LaneDropout, make_fusion, match_rows
 from mtl_sharing.model.routing import PackedRows, StageCopies, Stream, values_by_task
 from mtl_sharing.model.specs import HeadShape, TaskHead
-from mtl_sharing.plan import Stage
+from mtl_sharing.plan.plan import Stage
 
 POOLINGS = ("pooler", "cls", "mean")
 PAIRINGS = ("joined", "separate")

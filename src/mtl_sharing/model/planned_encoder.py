@@ -24,7 +24,7 @@ from mtl_sharing.model.routing import (
     values_by_task,
 )
 from mtl_sharing.model.specs import PalShape
-from mtl_sharing.plan import SharingPlan, Stage
+from mtl_sharing.plan.plan import SharingPlan, Stage
 
 Batches = tuple[PackedBatch, ...]
 TextInput = PackedBatch | Batches

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_sharing.model.encoder.attention import SequenceLayout
-from mtl_sharing.plan import Stage
+from mtl_sharing.plan.plan import Stage
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,3 @@
 ``S6-I6`` is six shared layers, then six of each task's own. The part after ``/`` is the head
 stack, one letter for each hidden head layer.
 """
-
-from mtl_sharing.plan.ownership import MEANINGS, Groups, Ownership
-from mtl_sharing.plan.plan import SharingPlan, Stage
-
-__all__ = ["MEANINGS", "Groups", "Ownership", "SharingPlan", "Stage"]

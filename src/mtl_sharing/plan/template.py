@@ -7,8 +7,8 @@ from fractions import Fraction
 from string import Formatter
 
 from mtl_sharing.errors import UserError, check_known, one_of
-from mtl_sharing.plan import SharingPlan
 from mtl_sharing.plan.fractions import layer_count, log_fraction, round_half_up
+from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.plan.settings import DEFAULT_SPLIT, SharingConfig
 
 log = logging.getLogger(__name__)

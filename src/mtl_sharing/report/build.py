@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl_sharing import __version__
 from mtl_sharing.errors import UserError
 from mtl_sharing.report.analysis.series import trade_offs
 from mtl_sharing.report.inputs.groups import make_groups
@@ -135,7 +135,7 @@ def _facts(paths: Sequence[Path], contents: ReportContents) -> tuple[tuple[str, 
     of_sweeps = f"; {sweeps} sweeps" if sweeps > 1 else "; 1 sweep" if sweeps else ""
     finished = sum(len(group.runs) for group in contents.groups)
     return (
-        ("written", f"{written}, by mtl-sharing {__version__}"),
+        ("written", f"{written}, by mtl-sharing {version('mtl-sharing')}"),
         ("read", _listed(paths)),
         ("found", f"{status_counts(runs)}{of_sweeps}"),
         ("compared", f"{len(contents.groups)} groups of {finished} finished runs"),

@@ -1,6 +1,6 @@
-"""What a regime costs in weights, computed from its architecture alone. No torch.
+"""Parameters of a regime, computed from its architecture alone. No torch.
 
-A test holds these figures against the built model.
+A test compares these counts with the built model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.plan import Groups, Stage
+from mtl_sharing.plan.ownership import Groups
+from mtl_sharing.plan.plan import Stage
 
 _BYTES = 4  # weights are kept in float32
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """One stage of a regime.
+    """The parameters of one stage of a regime.
 
     Attributes:
         stage: name of the stage.
-        ownership: the plan's letter with its groups; I for parts of a task's own.
-        owners: groups of tasks, each with a copy.
-        readers: for each copy, the tasks whose predictions go through it. More than its owners
-            where lanes let a task read another's head, fewer where a head reads a lower layer.
-        parameters: of each copy.
+        ownership: the plan's letter with its groups; I for parts that each task has alone.
+        owners: the groups of tasks, each with a copy.
+        readers: for each copy, the tasks whose predictions use it. Lanes add readers of another
+            task's head; a head that reads a lower layer is no reader of the layers above.
+        parameters: number of parameters of each copy.
     """
 
     stage: str
@@ -44,14 +45,14 @@ class StageCost:
         return self.total * _BYTES
 
     def of_task(self, task: str) -> int:
-        """Parameters that a task's predictions go through here."""
-        each = zip(self.readers, self.parameters, strict=True)
-        return sum(count for readers, count in each if task in readers)
+        """Parameters of the copies that a task's predictions use."""
+        copies = zip(self.readers, self.parameters, strict=True)
+        return sum(count for readers, count in copies if task in readers)
 
 
 @dataclass(frozen=True)
 class PlanCost:
-    """All stages of a regime, and their sums."""
+    """The parameters of all stages of a regime, and their sums."""
 
     tasks: tuple[str, ...]
     stages: tuple[StageCost, ...]
@@ -68,9 +69,9 @@ class PlanCost:
 
     @property
     def shared(self) -> int:
-        """Parameters with two owners or more."""
-        pairs = [z for s in self.stages for z in zip(s.owners, s.parameters, strict=True)]
-        return sum(count for owners, count in pairs if len(owners) > 1)
+        """Parameters of copies with at least two owners."""
+        copies = [c for s in self.stages for c in zip(s.owners, s.parameters, strict=True)]
+        return sum(count for owners, count in copies if len(owners) > 1)
 
     @property
     def model_bytes(self) -> int:
@@ -78,34 +79,34 @@ class PlanCost:
         return self.total * _BYTES
 
     def serving(self, task: str) -> int:
-        """Parameters that serve one task alone."""
+        """Parameters of a model for this task alone."""
         return sum(stage.of_task(task) for stage in self.stages)
 
     def summary(self) -> dict[str, Any]:
         """The ``params`` node of result.json and plan.json."""
-        each = {task: self.serving(task) for task in self.tasks}
+        per_task = {task: self.serving(task) for task in self.tasks}
         return {
             "total": self.total,
             "trainable": self.trainable,
             "shared": self.shared,
-            "single_task_total": max(each.values()),
-            "per_task": each,
+            "single_task_total": max(per_task.values()),
+            "per_task": per_task,
         }
 
 
 def plan_cost(architecture: Architecture) -> PlanCost:
-    """What the network of ``architecture`` costs."""
+    """Counts the parameters of a network."""
     return PlanCost(architecture.plan.tasks, tuple(_stages(architecture)))
 
 
 def _stages(a: Architecture) -> Iterator[StageCost]:
-    """Every stage from the embeddings up, and the parts that stand beside the plan."""
+    """Every stage from the embeddings up, and the parts that are not in the plan."""
     yield from _encoder(a)
     yield from _parts(a)
     for stage in a.stages():
         if stage.name.startswith("head."):
-            each = tuple(_head_layer(a, stage.name, group[0]) for group in stage.owners)
-            yield _planned(stage, each, [_readers(a, group) for group in stage.owners])
+            counts = tuple(_head_layer(a, stage.name, group[0]) for group in stage.owners)
+            yield _planned(stage, counts, [_readers(a, group) for group in stage.owners])
     yield _of_each_task(a, "output", [_output(a, task) for task in a.plan.tasks])
 
 
@@ -121,9 +122,9 @@ def _parts(a: Architecture) -> Iterator[StageCost]:
     hidden, tasks = a.encoder.hidden, a.plan.tasks
     if a.pals is not None:
         own = [a.pals.up_to(a.read.get(task)) for task in tasks]
-        each = tuple(pals.weights(hidden) + pals.biases(hidden) for pals in own)
+        counts = tuple(pals.weights(hidden) + pals.biases(hidden) for pals in own)
         alone = tuple((task,) for task in tasks)
-        yield StageCost("pals", "I", alone, alone, True, each)
+        yield StageCost("pals", "I", alone, alone, True, counts)
     if a.lanes is not None:
         norm = a.lane_norm()
         yield _planned(norm, tuple(2 * hidden for _ in norm.owners), norm.owners)
@@ -131,21 +132,21 @@ def _parts(a: Architecture) -> Iterator[StageCost]:
             yield _of_each_task(a, "lanes.fusion", [_attention_fusion(a, task) for task in tasks])
 
 
-def _planned(stage: Stage, each: tuple[int, ...], readers: Sequence[Sequence[str]]) -> StageCost:
+def _planned(stage: Stage, counts: tuple[int, ...], readers: Sequence[Sequence[str]]) -> StageCost:
     groups = tuple(tuple(group) for group in readers)
-    own = str(stage.ownership)
-    return StageCost(stage.name, own, stage.owners, groups, stage.trains, each)
+    ownership = str(stage.ownership)
+    return StageCost(stage.name, ownership, stage.owners, groups, stage.trains, counts)
 
 
-def _of_each_task(a: Architecture, name: str, each: Sequence[int]) -> StageCost:
-    """A part of each task's head, which other heads may run as well."""
+def _of_each_task(a: Architecture, name: str, counts: Sequence[int]) -> StageCost:
+    """A part that each task's head has, and that downstream heads may run as well."""
     owners = tuple((task,) for task in a.plan.tasks)
     readers = tuple(a.readers(task) for task in a.plan.tasks)
-    return StageCost(name, "I", owners, readers, True, tuple(each))
+    return StageCost(name, "I", owners, readers, True, tuple(counts))
 
 
 def reaching(a: Architecture, name: str, owners: Sequence[str]) -> list[str]:
-    """Those of ``owners`` whose predictions go through this encoder stage."""
+    """The tasks among ``owners`` whose predictions use this encoder stage."""
     kind, _, number = name.partition(".")
     if kind == "pooler":
         return [task for task in owners if a.head_of(task).pooling == "pooler"]
@@ -154,8 +155,8 @@ def reaching(a: Architecture, name: str, owners: Sequence[str]) -> list[str]:
 
 
 def _readers(a: Architecture, owners: Sequence[str]) -> list[str]:
-    found = {reader for task in owners for reader in a.readers(task)}
-    return [task for task in a.plan.tasks if task in found]
+    readers = {reader for task in owners for reader in a.readers(task)}
+    return [task for task in a.plan.tasks if task in readers]
 
 
 def _head_layer(a: Architecture, name: str, task: str) -> int:
@@ -169,7 +170,7 @@ def _output(a: Architecture, task: str) -> int:
 
 
 def _attention_fusion(a: Architecture, task: str) -> int:
-    """A value layer for each upstream head; with two or more a query, and a key layer for each."""
+    """A value layer for each upstream head; with two or more also a query and their key layers."""
     lanes, own, inner = a.lane_widths(task), a.head_input(task), a.encoder.hidden
     values = sum((lane + 1) * own for lane in lanes)
     if len(lanes) < 2:

@@ -33,7 +33,7 @@ from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.pooling import first_tokens, mean_tokens
 from mtl_sharing.model.routing import PackedRows
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.utils.device import autocast
 
 KIND = "states"

@@ -4,7 +4,7 @@ import pytest
 
 from mtl_sharing.job.components import make_pals
 from mtl_sharing.model.network import Network
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.plan.settings import PalsConfig
 from pals_by_hand import HEADS, LENGTHS, TASKS
 from support import architecture_of

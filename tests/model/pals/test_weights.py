@@ -8,7 +8,7 @@ from mtl_sharing.job.components import make_pals
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.pals import TaskPal
 from mtl_sharing.model.specs import PalShape
-from mtl_sharing.plan import SharingPlan
+from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.score.parameters import plan_cost
 from pals_by_hand import HEADS, PAL, TASKS, config
 from support import architecture_of, perturb
