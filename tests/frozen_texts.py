@@ -1,4 +1,4 @@
-"""What the tests of stored frozen states share: texts of any number, and processes."""
+"""Texts of any number, frozen layers, and a process, for the tests of stored states."""
 
 from pathlib import Path
 
@@ -44,23 +44,17 @@ def bytes_of(states) -> bytes:
     return states.values.tobytes() + states.offsets.tobytes() + states.sums.tobytes()
 
 
-def fill_elsewhere(folder: Path, count: int, pause: float):
-    """A process that computes the states of ``rows_of(count)``, a line for each block.
+def fill_elsewhere(folder: Path, count: int):
+    """A process that computes the states of ``rows_of(count)``.
 
-    It waits for a line before it starts, pauses after each block, and prints a digest last.
+    It prints a line for each block and a digest last.
     """
-    return start(_FILL, folder, count, pause)
+    return start(_FILL, folder, count)
 
 
 _FILL = """
-import time
 from frozen_texts import bytes_of, cache_in, rows_of
-cache, rows, pause = cache_in(Path(sys.argv[1])), rows_of(int(sys.argv[2])), float(sys.argv[3])
-print("ready", flush=True)
-sys.stdin.readline()
-def advance(texts):
-    print("block", flush=True)
-    time.sleep(pause)
-states = cache.states(rows, "all", advance)
+cache, rows = cache_in(Path(sys.argv[1])), rows_of(int(sys.argv[2]))
+states = cache.states(rows, "all", lambda texts: print("block", flush=True))
 print(hashlib.sha256(bytes_of(states)).hexdigest(), flush=True)
 """

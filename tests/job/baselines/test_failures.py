@@ -60,7 +60,7 @@ def in_training(cwd, *words):
 
 
 @pytest.mark.slow
-def test_another_process_goes_on_with_a_killed_training(tmp_path, uninterrupted):
+def test_another_process_goes_on_with_a_killed_training(tmp_path):
     long = ("trainer.max_steps=60", "cache.folder=cache")  # so that it can be killed meanwhile
     process = in_training(tmp_path, *long, "hydra.run.dir=run")
     process.kill()

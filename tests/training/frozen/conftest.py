@@ -1,4 +1,4 @@
-"""Whole small runs with and without stored states, over a few texts of odd numbers."""
+"""Small runs with and without stored states, over a few texts of odd numbers."""
 
 import logging
 from dataclasses import replace
@@ -82,13 +82,13 @@ def train(prepare, train_on):
 
 @pytest.fixture
 def entries(tmp_path):
-    """What the cache says of each list of states, by its folder."""
+    """The ``about`` of each list of states in the cache, by its folder."""
 
-    def found():
+    def read():
         folders = sorted((tmp_path / "cache").glob("states-*"))
-        return {folder: read_entry(folder, verify=True).about for folder in folders}
+        return {folder: read_entry(folder).about for folder in folders}
 
-    return found
+    return read
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ def bytes_in(folder):
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-@pytest.mark.parametrize("share", [0.0001, 0.3, 0.6])
+@pytest.mark.parametrize("share", [0.0001, 0.3, pytest.param(0.6, marks=pytest.mark.slow)])
 def test_what_does_not_fit_runs_through_the_layers(train, entries, tmp_path, caplog, share):
     plain = train(*PLAN, "cache.prefix=false")
     train(*PLAN)
@@ -233,8 +233,8 @@ def test_the_score_is_measured_without_states(mtl_train, monkeypatch, tmp_path):
 
     monkeypatch.setattr("mtl_sharing.job.measurement.time_side_by_side", watched)
     words = [word for word in QUICK if "pairs" not in word]
-    done = mtl_train(*words, "sharing.plan=F9-I3", "trainer.max_steps=12", "score.pairs=1",
-                     f"cache.folder={tmp_path / 'cache'}")  # fmt: skip
+    done = mtl_train(*words, "encoder.layers=3", "sharing.plan=F2-I1", "trainer.max_steps=12",
+                     "score.pairs=1", f"cache.folder={tmp_path / 'cache'}")  # fmt: skip
     assert done.code == 0, done.err
     assert found["regime"] == found["baseline"] > 0
     assert found["states"] is None

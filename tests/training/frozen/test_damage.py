@@ -1,4 +1,4 @@
-"""Damaged states are thrown away, and a run goes on with the numbers that it would have had."""
+"""Damaged states are removed, and a run continues with the numbers that it would have had."""
 
 import os
 
@@ -52,7 +52,14 @@ def test_a_byte_that_flips_while_a_run_reads(train, entries, caplog):
     assert len(warnings_in(caplog)) == 1
 
 
-@pytest.mark.parametrize("count", [13, 11, 7], ids=["sst", "quora", "sts"])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(13, marks=pytest.mark.slow, id="sst"),
+        pytest.param(11, id="quora"),
+        pytest.param(7, marks=pytest.mark.slow, id="sts"),
+    ],
+)
 def test_the_texts_of_one_task_are_spoilt_while_all_tasks_train(train, entries, caplog, count):
     """Its batches then go through the frozen layers beside the stored states of the others."""
     wanted = train(*PLAN, "cache.prefix=false")

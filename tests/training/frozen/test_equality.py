@@ -10,41 +10,54 @@ from mtl_sharing.utils.device import autocast
 JOINED = "pairing.mode=joined"
 LANES = "sharing.lanes.fusion"
 LONG = ("trainer.max_steps=36", "trainer.eval_every=36")
-# Regimes, each with how many layers' states are stored.
+
+
+def id_of(value):
+    return " ".join(value) if isinstance(value, tuple) else None
+
+
+def slow(words, depth):
+    """A corner of a mechanism that a faster case covers."""
+    return pytest.param(words, depth, marks=pytest.mark.slow)
+
+
+# Regimes, each with the number of frozen layers below the stored states.
 CASES = [
     (("sharing.plan=F2-I1",), 2),
-    (("sharing.plan=F2-I1", JOINED), 2),
+    slow(("sharing.plan=F2-I1", JOINED), 2),
     (("sharing.plan=F1-S1-T1", "sharing.tie.strength=0.1"), 1),
-    (("sharing.plan=F1-G1:quora+sts-I1", "head.pooling=cls"), 1),
+    slow(("sharing.plan=F1-G1:quora+sts-I1", "head.pooling=cls"), 1),
     (("sharing.plan=F2-S1", "head.pooling=cls"), 2),
     (("sharing.plan=F2-S1", "head.pooling=pooler", JOINED), 2),
     # The whole encoder is frozen: each text is one vector.
     (("sharing.plan=F3",), 3),
-    (("sharing.plan=F3/S", "head.depth=1", "head.pooling=cls", JOINED), 3),
+    slow(("sharing.plan=F3/S", "head.depth=1", "head.pooling=cls", JOINED), 3),
     (("sharing.plan=F3-PI", "head.pooling=pooler"), 3),
-    (("sharing.plan=F3-PF", "head.pooling=pooler", JOINED), 3),
+    slow(("sharing.plan=F3-PF", "head.pooling=pooler", JOINED), 3),
     # Heads that read a layer below, at and above the frozen ones.
     (("sharing.plan=F2-S1", "head.layer=0"), 1),
-    (("sharing.plan=F2-S1", "head.layer=1", "head.pooling=cls"), 2),
-    (("sharing.plan=F1-S2", "head.layer=1"), 1),
-    (("sharing.plan=F2-I1", "task.quora.layer=0"), 1),
-    (("sharing.plan=F3", "task.sst.layer=0", "head.pooling=cls"), 1),
+    slow(("sharing.plan=F2-S1", "head.layer=1", "head.pooling=cls"), 2),
+    slow(("sharing.plan=F1-S2", "head.layer=1"), 1),
+    slow(("sharing.plan=F2-I1", "task.quora.layer=0"), 1),
+    slow(("sharing.plan=F3", "task.sst.layer=0", "head.pooling=cls"), 1),
     (("sharing.plan=F2-I1", "task.quora.layer=1", "head.pooling=cls"), 2),
     # PALs: the states end below the lowest.
-    (("sharing.plan=F1-S2", "sharing.pals.size=6", "sharing.pals.layers=top"), 1),
+    slow(("sharing.plan=F1-S2", "sharing.pals.size=6", "sharing.pals.layers=top"), 1),
     (("sharing.plan=F2-S1", "sharing.pals.size=6", "sharing.pals.layers=top"), 1),
-    (("sharing.plan=F3", "sharing.pals.size=6", "sharing.pals.layers=top"), 1),
+    slow(("sharing.plan=F3", "sharing.pals.size=6", "sharing.pals.layers=top"), 1),
     (("sharing.plan=F2-S1", f"{LANES}=attention", "sharing.lanes.task_dropout=0.3"), 2),
-    (("sharing.plan=F3", f"{LANES}=concatenation", "sharing.lanes.upstream_rate=0.5", JOINED), 3),
+    slow(
+        ("sharing.plan=F3", f"{LANES}=concatenation", "sharing.lanes.upstream_rate=0.5", JOINED), 3
+    ),
     # One task a step.
     (("sharing.plan=F2-I1", "sampler.name=round_robin", *LONG), 2),
-    (("sharing.plan=F2-S1", "sampler.name=temperature", *LONG), 2),
+    slow(("sharing.plan=F2-S1", "sampler.name=temperature", *LONG), 2),
     (("sharing.plan=F2-I1", "trainer.accumulation=3", "trainer.max_steps=3"), 2),
-    (("sharing.plan=F2-I1", "trainer.eval_examples=4", "trainer.eval_batch_size=5"), 2),
+    slow(("sharing.plan=F2-I1", "trainer.eval_examples=4", "trainer.eval_batch_size=5"), 2),
 ]
 
 
-@pytest.mark.parametrize(("words", "depth"), CASES, ids=[" ".join(words) for words, _ in CASES])
+@pytest.mark.parametrize(("words", "depth"), CASES, ids=id_of)
 def test_a_run_is_the_same_with_and_without(train, entries, words, depth):
     plain = train(*words, "cache.prefix=false")
     stored = train(*words)
@@ -56,7 +69,9 @@ def test_a_run_is_the_same_with_and_without(train, entries, words, depth):
     assert not [name for name in plain.trained if name.startswith("encoder.embeddings")]
 
 
-@pytest.mark.parametrize("words", [("sharing.plan=F2-I1",), ("sharing.plan=F3",)])
+@pytest.mark.parametrize(
+    "words", [("sharing.plan=F2-I1",), pytest.param(("sharing.plan=F3",), marks=pytest.mark.slow)]
+)
 def test_bf16_runs_are_the_same_within_its_rounding(train, entries, words):
     words = (*words, "trainer.precision=bf16")
     plain = train(*words, "cache.prefix=false")

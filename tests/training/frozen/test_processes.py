@@ -1,6 +1,9 @@
-"""Processes that want the same states at once, and one that is killed while it computes them."""
+"""States that are wanted twice at once, and fills that are interrupted."""
 
 import hashlib
+import resource
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -25,76 +28,80 @@ def computed(monkeypatch):
     return seen
 
 
-def go(process):
-    assert process.stdout.readline() == "ready\n"
-    process.stdin.write("go\n")
-    process.stdin.flush()
+def digest(states) -> str:
+    return hashlib.sha256(bytes_of(states)).hexdigest()
 
 
-def end(process):
-    """How many blocks a process went through, and its digest of the states."""
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    *blocks, digest = out.split()
-    return len(blocks), digest
-
-
-def test_two_processes_at_once_have_the_same_states(tmp_path, computed):
-    processes = [fill_elsewhere(tmp_path / "cache", COUNT, 0.05) for _ in range(2)]
-    for process in processes:
-        go(process)
-    ends = [end(process) for process in processes]
-    # One computed all, and the other waited for it.
-    assert sorted(blocks for blocks, _ in ends) == [0, BLOCKS]
-    alone = bytes_of(cache_in(tmp_path / "other").states(rows_of(COUNT), "all", lambda _: None))
+@pytest.fixture
+def expected(tmp_path, computed):
+    """A digest of the states in an undisturbed cache."""
+    states = cache_in(tmp_path / "expected").states(rows_of(COUNT), "all", lambda _: None)
     assert len(computed) == BLOCKS
-    assert {digest for _, digest in ends} == {hashlib.sha256(alone).hexdigest()}
-    assert [path.name[:7] for path in (tmp_path / "cache").iterdir()] == ["states-"]
-
-
-def test_what_a_killed_process_has_done_is_not_done_again(tmp_path, computed):
-    process = fill_elsewhere(tmp_path / "cache", COUNT, 0.05)
-    go(process)
-    for _ in range(3):
-        assert process.stdout.readline() == "block\n"
-    process.kill()
-    done = 3 + process.communicate()[0].count("block")
-    assert done < BLOCKS
-    rows, advanced = rows_of(COUNT), []
-    states = cache_in(tmp_path / "cache").states(rows, "all", advanced.append)
-    assert 1 <= len(computed) <= BLOCKS - done
-    assert sum(advanced) == COUNT
-    assert len(advanced) == BLOCKS
-    found = bytes_of(states)
+    # Short texts first, by their lengths alone.
+    order = np.argsort(rows_of(COUNT).lengths, kind="stable")
+    assert np.concatenate(computed).tolist() == order.tolist()
     computed.clear()
-    assert found == bytes_of(cache_in(tmp_path / "other").states(rows, "all", lambda _: None))
-    # Of short texts first, all by their lengths alone.
-    assert np.concatenate(computed).tolist() == np.argsort(rows.lengths, kind="stable").tolist()
+    return digest(states)
 
 
-def test_a_block_that_was_half_written_is_done_again(tmp_path, computed):
-    """A block counts once the sum of each of its texts is there."""
-    rows = rows_of(COUNT)
-    wanted = bytes_of(cache_in(tmp_path / "other").states(rows, "all", lambda _: None))
-    computed.clear()
-    done = []
+def names_in(folder):
+    return [path.name[:7] for path in folder.iterdir()]
 
+
+def test_of_two_that_want_the_same_states_one_computes_them(tmp_path, computed, expected):
+    begun = Event()
+
+    def fill(advance):
+        return digest(cache_in(tmp_path / "cache").states(rows_of(COUNT), "all", advance))
+
+    def advance(texts):
+        begun.set()
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(fill, advance)
+        assert begun.wait(60)
+        second = threads.submit(fill, lambda _: pytest.fail("computed again"))
+        assert first.result() == second.result() == expected
+    assert len(computed) == BLOCKS
+    assert names_in(tmp_path / "cache") == ["states-"]
+
+
+@pytest.mark.slow
+def test_another_process_has_the_same_states(tmp_path, computed, expected):
+    process = fill_elsewhere(tmp_path / "cache", COUNT)
+    assert process.stdout.readline() == "block\n"
+    assert digest(cache_in(tmp_path / "cache").states(rows_of(COUNT), "all", None)) == expected
+    *blocks, other = process.communicate(timeout=120)[0].split()
+    assert process.returncode == 0
+    assert len(blocks) == BLOCKS - 1 and other == expected
+
+
+def test_a_fill_that_was_interrupted_leaves_nothing_and_starts_anew(tmp_path, computed, expected):
     def stop(texts):
-        done.append(texts)
-        if len(done) == 3:
+        if len(computed) == 3:
             raise KeyboardInterrupt
 
-    cache = cache_in(tmp_path / "cache")
+    cache, advanced = cache_in(tmp_path / "cache"), []
     with pytest.raises(KeyboardInterrupt):
-        cache.states(rows, "all", stop)
-    (work,) = (tmp_path / "cache").iterdir()
-    sums = np.load(work / "sums.npy", mmap_mode="r+")
-    sums[computed[1][5]] = 0
-    half = computed[1]
+        cache.states(rows_of(COUNT), "all", stop)
+    assert names_in(tmp_path / "cache") == []
     computed.clear()
-    assert bytes_of(cache.states(rows, "all", lambda _: None)) == wanted
-    assert computed[0] == half
-    assert len(computed) == 1 + BLOCKS - 3
+    assert digest(cache.states(rows_of(COUNT), "all", advanced.append)) == expected
+    assert len(computed) == len(advanced) == BLOCKS
+    assert sum(advanced) == COUNT
+
+
+def test_a_disk_that_fills_up_meanwhile_costs_a_warning(tmp_path, caplog):
+    """The system refuses to write on at a size within the states."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        cache = cache_in(tmp_path / "cache")
+        assert cache.states(rows_of(COUNT), "all", lambda _: None) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caplog.text.count("going on without the cache") == 1
+    assert names_in(tmp_path / "cache") == []
 
 
 def test_a_cache_without_them_computes_nothing_for_who_only_asks(tmp_path, computed):
