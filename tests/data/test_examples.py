@@ -1,11 +1,18 @@
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from mtl_sharing.data.examples.examples import Example, SharedTexts, load_examples, shared_texts
+from mtl_sharing.data.examples.examples import (
+    Example,
+    LoadedExamples,
+    SharedTexts,
+    load_examples,
+    shared_texts,
+)
 from mtl_sharing.data.tasks.sources import ColumnsConfig, FormatConfig
 from mtl_sharing.data.tasks.task import TaskConfig, TaskSpec, task_spec
 from mtl_sharing.errors import UserError
@@ -281,6 +288,11 @@ def test_shared_texts() -> None:
 # Real files
 
 
+@cache
+def course(name: str, split: str) -> LoadedExamples:
+    return load_examples(from_yaml(name), split, COURSE)
+
+
 @needs_shared_data
 @pytest.mark.parametrize(
     ("name", "split", "usable", "bad", "labels"),
@@ -296,7 +308,7 @@ def test_shared_texts() -> None:
     ],
 )
 def test_course_files(name: str, split: str, usable: int, bad: int, labels: set[Any]) -> None:
-    loaded = load_examples(from_yaml(name), split, COURSE)
+    loaded = course(name, split)
     assert (len(loaded.examples), loaded.bad_rows, len(loaded.first_bad)) == (usable, bad, bad)
     assert {example.label for example in loaded.examples} == labels
 
@@ -304,7 +316,7 @@ def test_course_files(name: str, split: str, usable: int, bad: int, labels: set[
 @needs_shared_data
 @pytest.mark.parametrize(("split", "rows"), [("train", 5436), ("dev", 863), ("test", 1725)])
 def test_course_similarity_files(split: str, rows: int) -> None:
-    loaded = load_examples(from_yaml("sts"), split, COURSE)
+    loaded = course("sts", split)
     assert (len(loaded.examples), loaded.bad_rows) == (rows, 0)
     scores = [example.label for example in loaded.examples]
     if split == "test":
@@ -323,7 +335,7 @@ def test_unnamed_columns_do_not_shift_the_course_test_file() -> None:
 
 @needs_shared_data
 def test_bad_rows_of_the_course_are_named_by_their_line() -> None:
-    loaded = load_examples(from_yaml("quora"), "dev", COURSE)
+    loaded = course("quora", "dev")
     lines = [place.removeprefix(str(COURSE)).split(": ")[0] for place in loaded.first_bad]
     assert lines == ["/quora-dev.csv:2577", "/quora-dev.csv:14222"]
     with pytest.raises(UserError, match=r"quora-dev\.csv:2577: found nothing in column"):

@@ -1,5 +1,6 @@
 """What is held out of train to choose by: whole groups of examples, found by their texts alone."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtl_sharing.data.examples.bundled import bundled_examples
 from mtl_sharing.data.examples.examples import Example, LoadedExamples, SourceCount, load_examples
 from mtl_sharing.data.examples.holdout import hold_out, split_held
 from mtl_sharing.data.tasks.task import task_spec
@@ -58,13 +60,13 @@ def groups_of(tasks):
 def held_of(tasks, fraction):
     """For each task the numbers of its held-out examples; None where the cut is refused."""
     try:
-        found = hold_out({task: examples_of(rows) for task, rows in tasks.items()}, fraction)
+        masks = hold_out({task: examples_of(rows) for task, rows in tasks.items()}, fraction)
     except UserError:
         return None
-    assert {task: len(mask) for task, mask in found.items()} == {
+    assert {task: len(mask) for task, mask in masks.items()} == {
         task: len(rows) for task, rows in tasks.items()
     }
-    return {task: set(np.flatnonzero(mask).tolist()) for task, mask in found.items()}
+    return {task: set(np.flatnonzero(mask).tolist()) for task, mask in masks.items()}
 
 
 @settings(deadline=None)  # the first call loads scipy
@@ -201,33 +203,37 @@ def test_each_source_says_how_many_it_gave():
     examples = examples_of([(f"text {i}",) for i in range(7)])
     sources = {"own": SourceCount(4, 1), "more": SourceCount(3, 0)}
     held = np.array([True, False, True, False, False, False, True])
-    found = split_held(LoadedExamples(examples, 1, ["a.csv:3: bad"], sources), held)
-    assert [example.id for example in found["train"].examples] == ["1", "3", "4", "5"]
-    assert [example.id for example in found["select"].examples] == ["0", "2", "6"]
-    assert found["train"].sources == {"own": SourceCount(2, 1), "more": SourceCount(2, 0)}
-    assert found["select"].sources == {"own": SourceCount(2, 0), "more": SourceCount(1, 0)}
-    assert (found["train"].bad_rows, found["train"].first_bad) == (1, ["a.csv:3: bad"])
-    assert (found["select"].bad_rows, found["select"].first_bad) == (0, [])
+    splits = split_held(LoadedExamples(examples, 1, ["a.csv:3: bad"], sources), held)
+    assert [example.id for example in splits["train"].examples] == ["1", "3", "4", "5"]
+    assert [example.id for example in splits["select"].examples] == ["0", "2", "6"]
+    assert splits["train"].sources == {"own": SourceCount(2, 1), "more": SourceCount(2, 0)}
+    assert splits["select"].sources == {"own": SourceCount(2, 0), "more": SourceCount(1, 0)}
+    assert (splits["train"].bad_rows, splits["train"].first_bad) == (1, ["a.csv:3: bad"])
+    assert (splits["select"].bad_rows, splits["select"].first_bad) == (0, [])
 
 
-PROCESS = """
+def held_ids():
+    rows = {task: bundled_examples(task, "train", 0, 0.8)[:300] for task in ("quora", "sst", "sts")}
+    held = hold_out(rows, 0.1)
+    return [[e.id for e, out in zip(rows[task], held[task], strict=True) if out] for task in rows]
+
+
+PROCESS = f"""
 from mtl_sharing.data.examples.bundled import bundled_examples
 from mtl_sharing.data.examples.holdout import hold_out
-rows = {task: bundled_examples(task, "train", 0, 0.8)[:300] for task in ("quora", "sst", "sts")}
-held = hold_out(rows, 0.1)
-print([[e.id for e, out in zip(rows[task], held[task]) if out] for task in rows])
+{inspect.getsource(held_ids)}
+print(held_ids())
 """
 
 
 def test_every_process_cuts_alike():
-    def cut(seed):
-        done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True,
-                              env=os.environ | {"PYTHONHASHSEED": seed}, check=True)  # fmt: skip
-        return done.stdout
-
-    first = cut("1")
-    assert first == cut("77")
-    assert first.count("'") == 2 * 3 * 30
+    ids = held_ids()
+    assert [len(held) for held in ids] == [30, 30, 30]
+    # A seed other than this process's own, so that sets and dicts differ.
+    environment = os.environ | {"PYTHONHASHSEED": "77"}
+    other = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True,
+                           env=environment, check=True)  # fmt: skip
+    assert other.stdout.strip() == str(ids)
 
 
 def test_the_cut_never_changes():

@@ -1,12 +1,19 @@
 """Several sources for one task: each read its own way, all as examples of the task."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from mtl_sharing.data.examples.examples import Example, SourceCount, load_examples, shared_texts
+from mtl_sharing.data.examples.examples import (
+    Example,
+    LoadedExamples,
+    SourceCount,
+    load_examples,
+    shared_texts,
+)
 from mtl_sharing.data.tasks.sources import ColumnsConfig, FormatConfig, SourceConfig
 from mtl_sharing.data.tasks.task import TaskConfig, TaskSpec, task_spec
 from mtl_sharing.errors import UserError
@@ -28,9 +35,9 @@ def scores(folder: Path, **fields: Any) -> TaskSpec:
     """A regression with rows of its own and a source ``more``, both written to ``folder``."""
     (folder / "own.csv").write_text(OWN_ROWS)
     (folder / "more.tsv").write_text(MORE_ROWS)
-    known = {"columns": PAIR, "range": [0.0, 5.0], "train": ["own.csv"], "dev": ["own.csv"]}
+    fixed = {"columns": PAIR, "range": [0.0, 5.0], "train": ["own.csv"], "dev": ["own.csv"]}
     sources = {"sources": {"more": HEADLESS}}
-    return task_spec("x", TaskConfig(kind="regression", **{**known, **sources, **fields}))
+    return task_spec("x", TaskConfig(kind="regression", **{**fixed, **sources, **fields}))
 
 
 def test_sources_join_the_tasks_own_rows_and_ids_tell_them_apart(tmp_path: Path) -> None:
@@ -47,10 +54,10 @@ def test_sources_join_the_tasks_own_rows_and_ids_tell_them_apart(tmp_path: Path)
 
 def test_dev_stays_the_tasks_own_unless_a_source_gives_some(tmp_path: Path) -> None:
     assert load_examples(scores(tmp_path), "dev", tmp_path).sources == {"own": SourceCount(2, 0)}
-    given = SourceConfig(
+    dev_only = SourceConfig(
         HEADLESS.columns, dev=["more.tsv"], format=HEADLESS.format, range=HEADLESS.range
     )
-    task = scores(tmp_path, sources={"more": given})
+    task = scores(tmp_path, sources={"more": dev_only})
     assert [e.label for e in load_examples(task, "dev", tmp_path).examples] == [0, 5, 0, 2.5, 5]
     assert list(load_examples(task, "train", tmp_path).sources) == ["own"]
 
@@ -74,7 +81,7 @@ def test_bad_rows_are_counted_by_source(tmp_path: Path) -> None:
     loaded = load_examples(task, "train", tmp_path)
     assert loaded.sources == {"own": SourceCount(2, 1), "more": SourceCount(3, 2)}
     assert loaded.bad_rows == 3
-    files = [told.split(": ")[0].removeprefix(f"{tmp_path}/") for told in loaded.first_bad]
+    files = [row.split(": ")[0].removeprefix(f"{tmp_path}/") for row in loaded.first_bad]
     assert files == ["own.csv:4", "more.tsv:4", "more.tsv:5"]
 
 
@@ -125,8 +132,9 @@ def test_a_source_of_pairs_does_not_fit_single_texts(tmp_path: Path) -> None:
 # Real files
 
 
-def shipped(task: str, source: str) -> TaskSpec:
-    """A shipped task with a shipped source, checked as Hydra checks them."""
+@cache
+def shipped(task: str, source: str, split: str) -> LoadedExamples:
+    """Examples of a shipped task with a shipped source, both checked as Hydra checks them."""
     files = {kind: ROOT / "conf" / kind for kind in ("task", "source")}
     node = OmegaConf.merge(
         OmegaConf.structured(TaskConfig),
@@ -135,21 +143,21 @@ def shipped(task: str, source: str) -> TaskSpec:
     )
     config = OmegaConf.to_object(node)
     assert isinstance(config, TaskConfig)
-    return task_spec(task, config)
+    return load_examples(task_spec(task, config), split, COURSE_DATA)
 
 
 @pytest.fixture
-def extra_data() -> Path:
-    """The course's folder, with mrpc and sick beside it; skips where one is absent."""
+def extra_data() -> None:
+    """Skips where the course's folder, or mrpc or sick beside it, is absent."""
     for name in ("cs224n", "mrpc", "sick"):
         if not (COURSE_DATA.parent / name).is_dir():
             pytest.skip(f"the files of ../shared/data/{name} are not on this machine")
-    return COURSE_DATA
 
 
 @pytest.mark.data
-def test_mrpc_joins_the_courses_question_pairs(extra_data: Path) -> None:
-    loaded = load_examples(shipped("quora", "mrpc"), "train", extra_data)
+@pytest.mark.usefixtures("extra_data")
+def test_mrpc_joins_the_courses_question_pairs() -> None:
+    loaded = shipped("quora", "mrpc", "train")
     assert loaded.sources == {"own": SourceCount(55_843, 2), "mrpc": SourceCount(4076, 0)}
     added = loaded.examples[55_843:]
     # The corpus as it was published: 2,753 of the 4,076 training pairs are paraphrases.
@@ -163,8 +171,9 @@ def test_mrpc_joins_the_courses_question_pairs(extra_data: Path) -> None:
 
 
 @pytest.mark.data
-def test_sick_joins_the_courses_similarity(extra_data: Path) -> None:
-    loaded = load_examples(shipped("sts", "sick"), "train", extra_data)
+@pytest.mark.usefixtures("extra_data")
+def test_sick_joins_the_courses_similarity() -> None:
+    loaded = shipped("sts", "sick", "train")
     assert loaded.sources == {"own": SourceCount(5436, 0), "sick": SourceCount(5000, 0)}
     added = loaded.examples[5436:]
     assert len({example.id for example in added}) == 5000
@@ -177,12 +186,10 @@ def test_sick_joins_the_courses_similarity(extra_data: Path) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.usefixtures("extra_data")
 @pytest.mark.parametrize(("task", "source"), [("quora", "mrpc"), ("sts", "sick")])
-def test_extra_rows_bring_no_more_of_dev_into_train(
-    extra_data: Path, task: str, source: str
-) -> None:
-    spec = shipped(task, source)
-    train, dev = (load_examples(spec, split, extra_data) for split in ("train", "dev"))
+def test_extra_rows_bring_no_more_of_dev_into_train(task: str, source: str) -> None:
+    train, dev = (shipped(task, source, split) for split in ("train", "dev"))
     assert list(dev.sources) == ["own"]
     own = train.examples[: train.sources["own"].examples]
     assert shared_texts(train.examples, dev.examples) == shared_texts(own, dev.examples)
