@@ -56,9 +56,9 @@ def tokenizer():
 @given(st.integers(1, 400), st.integers(1, 17), st.integers(0, 3))
 def test_every_epoch_covers_every_example_once(size, batch_size, epoch):
     batches = TrainingBatches("a", task_of(size), batch_size, seed=3)
-    found = [batches[epoch * len(batches) + i].labels for i in range(len(batches))]
-    assert sorted(torch.cat(found).tolist()) == list(range(size))
-    assert all(1 <= len(labels) <= batch_size for labels in found)
+    result = [batches[epoch * len(batches) + i].labels for i in range(len(batches))]
+    assert sorted(torch.cat(result).tolist()) == list(range(size))
+    assert all(1 <= len(labels) <= batch_size for labels in result)
     assert len(batches) == -(-size // batch_size)
 
 
@@ -146,8 +146,8 @@ def test_a_sample_keeps_texts_pairs_and_labels_together():
     sample = data.sample(13, seed=2)
     numbers = sample.labels.astype(int)
     assert len(set(numbers)) == len(sample) == 13
-    batch, wanted = sample.collate(range(13)), data.collate(numbers)
-    assert same(batch, wanted)
+    batch, expected = sample.collate(range(13)), data.collate(numbers)
+    assert same(batch, expected)
     assert same(batch, data.sample(13, seed=2).collate(range(13)))
     assert numbers.tolist() != data.sample(13, seed=3).labels.tolist()
     assert data.sample(None, 0) is data.sample(50, 0) is data
@@ -183,8 +183,8 @@ def test_separate_pairs_are_two_sequences(tokenizer):
     firsts, seconds = (encode(tokenizer, part, 8) for part in (TEXTS[:30], TEXTS[30:]))
     assert data.truncated == firsts.truncated + seconds.truncated > 0
     batch = data.collate([3, 7])
-    wanted = [tokenizer.encode(TEXTS[i]).ids for i in (3, 7, 33, 37)]
-    assert batch.text.tokens.tolist() == [token for ids in wanted for token in ids]
+    expected = [tokenizer.encode(TEXTS[i]).ids for i in (3, 7, 33, 37)]
+    assert batch.text.tokens.tolist() == [token for ids in expected for token in ids]
 
 
 def test_single_texts_have_no_second(tokenizer):
@@ -204,16 +204,16 @@ sys.stdout.write(train_tokenizer(sys.stdin.read().splitlines(), 90).to_str())
 def test_a_tokenizer_is_the_same_in_every_process(tokenizer):
     # Equal counts everywhere, so that the trainer's ties matter.
     texts = [word for word in WORDS for _ in range(3)]
-    wanted = train_tokenizer(texts, 90).to_str()
+    expected = train_tokenizer(texts, 90).to_str()
     environment = os.environ | {"PYTHONHASHSEED": "77"}
     other = subprocess.run([sys.executable, "-c", TRAIN], input="\n".join(texts), text=True,
                            capture_output=True, env=environment, check=True)  # fmt: skip
-    assert other.stdout == wanted
-    assert wanted != tokenizer.to_str()
+    assert other.stdout == expected
+    assert expected != tokenizer.to_str()
 
 
 def test_only_the_five_special_tokens_are_looked_for_in_texts(tokenizer):
-    found = tokenizer.encode("##a dog")
-    assert found.tokens[:2] == ["[CLS]", "[UNK]"]
-    assert "##a" not in found.tokens
+    result = tokenizer.encode("##a dog")
+    assert result.tokens[:2] == ["[CLS]", "[UNK]"]
+    assert "##a" not in result.tokens
     assert tokenizer.encode("fox [MASK]").tokens == ["[CLS]", "fox", "[MASK]", "[SEP]"]

@@ -69,8 +69,8 @@ def clean():
 
 @pytest.mark.parametrize("step", CASES)
 def test_a_step_does_what_it_says(clean, step):
-    text, wanted = CASES[step]
-    assert clean(text, step) == wanted
+    text, expected = CASES[step]
+    assert clean(text, step) == expected
 
 
 def test_stems_are_those_of_the_published_vocabulary(clean):
@@ -104,11 +104,11 @@ def test_what_is_left_of_any_text(text):
 def test_a_text_of_which_nothing_is_left_stays_as_it_was():
     examples = [Example("1", "The of", "A dog.", 1), Example("2", "Why not?", None, 0),
                 Example("3", "of dogs", "them", 0)]  # fmt: skip
-    found, kept = Cleaning(("stop_words", "lower")).examples(examples)
-    assert [(e.text, e.text_pair) for e in found] == [
+    result, kept = Cleaning(("stop_words", "lower")).examples(examples)
+    assert [(e.text, e.text_pair) for e in result] == [
         ("The of", "dog."), ("?", None), ("dogs", "them")]  # fmt: skip
     assert kept == 2
-    assert [(e.id, e.label) for e in found] == [(e.id, e.label) for e in examples]
+    assert [(e.id, e.label) for e in result] == [(e.id, e.label) for e in examples]
 
 
 def test_no_step_changes_nothing():
@@ -119,8 +119,8 @@ def test_no_step_changes_nothing():
 def test_lemmas_are_the_pipelines(tmp_path):
     folder = make_pipeline(tmp_path / "en", lemmas={"mice": "mouse", "ran": "run"})
     examples = [Example("1", "Three mice ran  away.", "The mice", 0)]
-    ((found,), kept) = Cleaning(("lemmas",), str(folder)).examples(examples)
-    assert (found.text, found.text_pair, kept) == ("Three mouse run  away.", "The mouse", 0)
+    ((result,), kept) = Cleaning(("lemmas",), str(folder)).examples(examples)
+    assert (result.text, result.text_pair, kept) == ("Three mouse run  away.", "The mouse", 0)
 
 
 def test_a_pipeline_without_lemmas_is_refused(tmp_path):

@@ -87,12 +87,12 @@ def test_no_text_is_on_both_sides_and_no_side_is_empty(tasks, fraction):
 @given(TASKS, FRACTIONS)
 def test_as_many_as_asked_unless_every_group_left_is_too_many(tasks, fraction):
     held, groups = held_of(tasks, fraction), groups_of(tasks)
-    wanted = {task: max(1, round(fraction * len(rows))) for task, rows in tasks.items()}
+    expected = {task: max(1, round(fraction * len(rows))) for task, rows in tasks.items()}
     if held is None:
         # Nothing is left to train on, or a task cannot be parted at all.
         whole = [{t for t, _ in group} for group in groups]
         parts = {task: sum(task in one for one in whole) for task in tasks}
-        too_many = any(wanted[task] >= len(rows) for task, rows in tasks.items())
+        too_many = any(expected[task] >= len(rows) for task, rows in tasks.items())
         assert too_many or 1 in parts.values() or len(tasks) > 1
         return
 
@@ -102,8 +102,8 @@ def test_as_many_as_asked_unless_every_group_left_is_too_many(tasks, fraction):
     left = [g for g in groups if not any(n in held[t] for t, n in g)]
     for task in tasks:
         each = [share(group, task) for group in groups if share(group, task)]
-        assert len(held[task]) <= wanted[task] or len(tasks) > 1 or len(held[task]) == min(each)
-    lacks = {task: wanted[task] - len(held[task]) for task in tasks}
+        assert len(held[task]) <= expected[task] or len(tasks) > 1 or len(held[task]) == min(each)
+    lacks = {task: expected[task] - len(held[task]) for task in tasks}
     assert all(any(share(group, task) > lacks[task] for task in tasks) for group in left)
 
 
@@ -111,9 +111,9 @@ def test_as_many_as_asked_unless_every_group_left_is_too_many(tasks, fraction):
 @given(st.sets(st.integers(0, 999), min_size=2, max_size=60), FRACTIONS)
 def test_texts_that_nothing_links_are_held_out_in_the_exact_number(numbers, fraction):
     rows = [(f"text {number}",) for number in numbers]
-    wanted = max(1, round(fraction * len(rows)))
+    expected = max(1, round(fraction * len(rows)))
     held = held_of({"one": rows}, fraction)
-    assert held is None if wanted == len(rows) else len(held["one"]) == wanted
+    assert held is None if expected == len(rows) else len(held["one"]) == expected
 
 
 @settings(deadline=None)  # the first call loads scipy

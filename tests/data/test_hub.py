@@ -48,9 +48,9 @@ ROWS = {"text": ["a b", " c ", None], "label": [1, 0, 1], "vectors": [[1.0], [],
     ],
 )
 def test_a_name_has_a_source_and_a_split(name: str, source: str, split: str) -> None:
-    found = parse_hub_name("x", name)
-    assert found == HubName(source, split)
-    assert str(found) == name
+    result = parse_hub_name("x", name)
+    assert result == HubName(source, split)
+    assert str(result) == name
 
 
 @pytest.mark.parametrize(

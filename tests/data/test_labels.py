@@ -23,8 +23,8 @@ def test_without_map_and_limits_a_label_is_the_tasks_own(
     space: LabelSpace, text: str, label: float
 ) -> None:
     for reader in (LabelReader(space), label_reader(WHERE, space, None, None)):
-        found = reader.read(text, "a.csv:2")
-        assert (found, type(found)) == (label, type(label))
+        result = reader.read(text, "a.csv:2")
+        assert (result, type(result)) == (label, type(label))
 
 
 def test_a_map_gives_the_class_that_it_names() -> None:
@@ -54,9 +54,9 @@ def test_rescaling_is_the_linear_map_between_the_limits(
     value = float(own_low + share * own_width)
     value = min(max(value, own_low), own_low + own_width)
     exact = low + (Fraction(value) - own_low) / own_width * width
-    found = reader.read(repr(value), "a:1")
-    assert found == pytest.approx(float(exact), abs=1e-9)
-    assert low <= found <= low + width
+    result = reader.read(repr(value), "a:1")
+    assert result == pytest.approx(float(exact), abs=1e-9)
+    assert low <= result <= low + width
 
 
 @pytest.mark.parametrize(

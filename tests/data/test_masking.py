@@ -28,7 +28,7 @@ MASK, FIRST = WORDPIECE["[MASK]"], len(SPECIAL)
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return BertWordPieceTokenizer(dict(WORDPIECE), lowercase=True)._tokenizer
+    return Tokenizer.from_str(BertWordPieceTokenizer(dict(WORDPIECE), lowercase=True).to_str())
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,10 @@ def byte_level(special):
     trained = ByteLevelBPETokenizer()
     names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     trained.train_from_iterator(["low lower lowest"] * 9, vocab_size=275, special_tokens=names)
+    parts = trained.to_str()
     if special:
-        return trained._tokenizer
-    parts = trained._tokenizer.to_str()  # as made from vocab.json and merges.txt alone
+        return Tokenizer.from_str(parts)
+    # As made from vocab.json and merges.txt alone.
     return Tokenizer.from_str(parts[: parts.index('"added_tokens":')] + '"added_tokens":[],' +
                               parts[parts.index('"normalizer":'):])  # fmt: skip
 
@@ -70,10 +71,10 @@ def byte_level(special):
 def test_the_vocabulary_of_byte_level_pieces(special):
     tokenizer = byte_level(special)
     assert bool(tokenizer.get_added_tokens_decoder()) == special
-    found = Vocabulary.of(tokenizer)
-    assert (found.mask, np.flatnonzero(found.special).tolist()) == (4, [0, 1, 2, 3, 4])
+    result = Vocabulary.of(tokenizer)
+    assert (result.mask, np.flatnonzero(result.special).tolist()) == (4, [0, 1, 2, 3, 4])
     ids = tokenizer.get_vocab()
-    starts = {piece for piece, number in ids.items() if not found.continues[number]}
+    starts = {piece for piece, number in ids.items() if not result.continues[number]}
     assert starts - {"<s>", "<pad>", "</s>", "<unk>", "<mask>"} == {
         piece for piece in ids if piece.startswith("Ġ")
     }
@@ -82,17 +83,17 @@ def test_the_vocabulary_of_byte_level_pieces(special):
 
 def test_the_vocabulary_of_sentence_pieces():
     pieces = [("<unk>", 0.0), ("▁un", -1.0), ("able", -2.0), ("▁", -3.0), ("<mask>", -4.0)]
-    found = Vocabulary.of(Tokenizer(Unigram(pieces, 0)))
-    assert (found.mask, found.ordinary.tolist()) == (4, [1, 2, 3])
-    assert found.continues.tolist() == [False, False, True, False, False]
+    result = Vocabulary.of(Tokenizer(Unigram(pieces, 0)))
+    assert (result.mask, result.ordinary.tolist()) == (4, [1, 2, 3])
+    assert result.continues.tolist() == [False, False, True, False, False]
 
 
 def test_whole_words_have_no_pieces():
     ids = {"[MASK]": 0, "[UNK]": 1, "a": 2, "b": 5}
-    found = Vocabulary.of(Tokenizer(WordLevel(ids, unk_token="[UNK]")))
-    assert found.ordinary.tolist() == [2, 5]
-    assert not found.continues.any()
-    assert found.size == 6
+    result = Vocabulary.of(Tokenizer(WordLevel(ids, unk_token="[UNK]")))
+    assert result.ordinary.tolist() == [2, 5]
+    assert not result.continues.any()
+    assert result.size == 6
 
 
 def test_a_tokenizer_without_a_mask_is_refused():
@@ -108,34 +109,34 @@ def test_a_tokenizer_without_a_mask_is_refused():
 )
 def test_the_rate_is_kept_over_the_batch(sequences, rate, seed):
     tokens = np.concatenate(sequences)
-    found = hide(tokens, tuple(map(len, sequences)), plain(20), rate, seed=seed)
+    result = hide(tokens, tuple(map(len, sequences)), plain(20), rate, seed=seed)
     ordinary = int((tokens >= 4).sum())
-    wanted = max(1, round(rate * ordinary)) if ordinary else 0
-    assert len(found.picked) == len(set(found.picked.tolist())) == wanted
-    assert (tokens[found.picked] >= 4).all()
-    others = np.setdiff1d(np.arange(len(tokens)), found.picked)
-    assert (found.tokens[others] == tokens[others]).all()
-    assert found.picked.tolist() == sorted(found.picked.tolist())
+    expected = max(1, round(rate * ordinary)) if ordinary else 0
+    assert len(result.picked) == len(set(result.picked.tolist())) == expected
+    assert (tokens[result.picked] >= 4).all()
+    others = np.setdiff1d(np.arange(len(tokens)), result.picked)
+    assert (result.tokens[others] == tokens[others]).all()
+    assert result.picked.tolist() == sorted(result.picked.tolist())
 
 
 def test_eight_of_ten_are_hidden_one_replaced_one_kept():
     size, count = 1004, 60_000
     tokens = np.random.default_rng(5).integers(4, size, count)
-    found = hide(tokens, (count,), plain(size), rate=0.5)
-    shown = found.tokens[found.picked]
-    hidden, kept = shown == 3, shown == found.labels
+    result = hide(tokens, (count,), plain(size), rate=0.5)
+    shown = result.tokens[result.picked]
+    hidden, kept = shown == 3, shown == result.labels
     replaced = shown[~hidden & ~kept]
     # A replacement is the token itself once in 1000: the shares are 0.8, 0.1001 and 0.0999.
-    for share, wanted in ((hidden.mean(), 0.8), (kept.mean(), 0.1001)):
-        assert abs(share - wanted) < 4 * (wanted * (1 - wanted) / 30_000) ** 0.5
+    for share, expected in ((hidden.mean(), 0.8), (kept.mean(), 0.1001)):
+        assert abs(share - expected) < 4 * (expected * (1 - expected) / 30_000) ** 0.5
     assert replaced.min() >= 4
     # 3000 draws out of 1000 tokens leave about one in e^3 unseen.
     assert abs(len(set(replaced.tolist())) - 1000 * (1 - np.exp(-3))) < 40
 
 
 def test_special_tokens_alone_hide_nothing():
-    found = hide([0, 1, 2], (3,), plain(20))
-    assert (len(found.picked), len(found.labels), found.tokens.tolist()) == (0, 0, [0, 1, 2])
+    result = hide([0, 1, 2], (3,), plain(20))
+    assert (len(result.picked), len(result.labels), result.tokens.tolist()) == (0, 0, [0, 1, 2])
 
 
 def words_of(tokenizer, texts):
@@ -159,16 +160,16 @@ def words_of(tokenizer, texts):
 )
 def test_the_pieces_of_a_word_are_chosen_together(tokenizer, vocabulary, texts, rate, seed):
     tokens, words, lengths = words_of(tokenizer, [" ".join(text) for text in texts])
-    found = hide(tokens, lengths, vocabulary, rate, whole_word=True, seed=seed)
-    chosen = {words[place] for place in found.picked}
+    result = hide(tokens, lengths, vocabulary, rate, whole_word=True, seed=seed)
+    chosen = {words[position] for position in result.picked}
     assert None not in chosen
-    assert found.picked.tolist() == [p for p, word in enumerate(words) if word in chosen]
+    assert result.picked.tolist() == [p for p, word in enumerate(words) if word in chosen]
     ordinary = [word for word in words if word is not None]
-    wanted = max(1, round(rate * len(ordinary))) if ordinary else 0
+    expected = max(1, round(rate * len(ordinary))) if ordinary else 0
     sizes = {word: ordinary.count(word) for word in ordinary}
-    left = wanted - len(found.picked)
+    left = expected - len(result.picked)
     if left < 0:  # a first word that is longer than all that may be chosen
-        assert len(chosen) == 1 and min(sizes.values()) > wanted
+        assert len(chosen) == 1 and min(sizes.values()) > expected
     else:
         assert all(size > left for word, size in sizes.items() if word not in chosen)
 
@@ -178,8 +179,8 @@ def test_a_byte_level_word_ends_at_a_special_token():
     word = np.array([word for word in range(vocabulary.size) if vocabulary.continues[word]][:2])
     tokens = np.concatenate([[0], word, [2, 2], word, [2]])  # <s> xy </s></s> xy </s>
     for seed in range(9):
-        found = hide(tokens, (8,), vocabulary, rate=0.5, whole_word=True, seed=seed)
-        assert found.picked.tolist() in ([1, 2], [5, 6])
+        result = hide(tokens, (8,), vocabulary, rate=0.5, whole_word=True, seed=seed)
+        assert result.picked.tolist() in ([1, 2], [5, 6])
 
 
 def rows_of(lengths, first):
@@ -219,24 +220,24 @@ def test_a_batch_depends_on_its_number_alone(vocabulary, numbers, whole_word):
 @pytest.mark.parametrize("pairs", [False, True])
 def test_batches_are_the_texts_of_training_with_tokens_hidden(vocabulary, pairs):
     data = task_of(47, pairs)
-    found = MaskedBatches("a", data, 5, 3, vocabulary, rate=0.3, second=True)
+    result = MaskedBatches("a", data, 5, 3, vocabulary, rate=0.3, second=True)
     training = TrainingBatches("a", data, 5, 3)
-    assert len(found) == len(training) == 10
+    assert len(result) == len(training) == 10
     for number in range(20):
-        batch, wanted = found[number], training[number]
-        assert torch.equal(restored(batch), wanted.text.tokens)
-        assert torch.equal(batch.labels, wanted.text.tokens[batch.text.picked])
-        assert batch.text.lengths == wanted.text.lengths
-        assert len(batch.labels) == round(0.3 * len(wanted.text.tokens))
+        batch, expected = result[number], training[number]
+        assert torch.equal(restored(batch), expected.text.tokens)
+        assert torch.equal(batch.labels, expected.text.tokens[batch.text.picked])
+        assert batch.text.lengths == expected.text.lengths
+        assert len(batch.labels) == round(0.3 * len(expected.text.tokens))
         assert (batch.text.tokens == MASK).sum() > 0
         assert (batch.labels.dtype, batch.text.picked.dtype) == (torch.int64, torch.int64)
 
 
 def test_second_texts_are_left_out_unless_asked_for(vocabulary):
     data = task_of(47, pairs=True)
-    found = MaskedBatches("a", data, 47, 3, vocabulary)[0]
-    assert sorted(found.text.lengths) == sorted(data.first.lengths.tolist())
-    assert sorted(restored(found).tolist()) == sorted(data.first.tokens.tolist())
+    result = MaskedBatches("a", data, 47, 3, vocabulary)[0]
+    assert sorted(result.text.lengths) == sorted(data.first.lengths.tolist())
+    assert sorted(restored(result).tolist()) == sorted(data.first.tokens.tolist())
 
 
 @pytest.mark.parametrize(("task", "seed", "number"), [("b", 3, 0), ("a", 4, 0), ("a", 3, 1)])

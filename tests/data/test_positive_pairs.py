@@ -25,8 +25,8 @@ def pairs(*rows):
 
 
 def test_label_one_of_a_binary_task():
-    found = positive_pairs(WHERE, spec(), pairs(("a", "b", 1), ("c", "d", 0), ("e", "f", 1)))
-    assert [(one.text, one.text_pair) for one in found] == [("a", "b"), ("e", "f")]
+    result = positive_pairs(WHERE, spec(), pairs(("a", "b", 1), ("c", "d", 0), ("e", "f", 1)))
+    assert [(one.text, one.text_pair) for one in result] == [("a", "b"), ("e", "f")]
 
 
 @pytest.mark.parametrize(("limits", "kept"), [([0, 5], [4.0, 4.2, 5.0]), ([-5, 5], [3.0, 3.9, 5])])
@@ -62,9 +62,9 @@ def test_pairs_with_a_text_in_common_are_one_group():
     )  # fmt: skip
     words = [word for one in rows for word in (one.text, one.text_pair)]
     data = encode_positive_pairs(WHERE, spec(), rows, train_tokenizer(words * 2, 60), 9)
-    found = data.labels.tolist()
-    assert len(found) == 6  # positive ones
-    red, green, one, two, six, again = found
+    result = data.labels.tolist()
+    assert len(result) == 6  # positive ones
+    red, green, one, two, six, again = result
     assert red == green == again
     assert one == two
     assert len({red, one, six}) == 3
@@ -81,9 +81,9 @@ def test_groups_are_those_of_a_union_by_hand(edges):
     for _ in range(8):  # a chain of 8 letters is joined after 7 rounds
         for a, b in edges:
             lowest[a] = lowest[b] = min(lowest[a], lowest[b])
-    wanted = [lowest[a] for a, _ in edges]
-    found = data.labels.tolist()
-    assert len(set(zip(wanted, found, strict=True))) == len(set(wanted)) == len(set(found))
+    expected = [lowest[a] for a, _ in edges]
+    result = data.labels.tolist()
+    assert len(set(zip(expected, result, strict=True))) == len(set(expected)) == len(set(result))
 
 
 def test_the_bundled_pairs_are_served_with_their_groups():
