@@ -7,7 +7,7 @@ import pytest
 
 from mtl_sharing.config import Config
 from mtl_sharing.score.objectives import check_objectives
-from mtl_sharing.sweep.study.study import is_grid, make_pruner, make_sampler
+from mtl_sharing.sweep.study.components import is_grid, make_pruner, make_sampler
 from support import QUICK, ROOT
 from sweep_spaces import opened
 

@@ -1,4 +1,4 @@
-"""Whole sweeps on tiny trainings: numbers, equal trials, failures, what is left."""
+"""Whole sweeps on tiny trainings: numbers, duplicates, failures, files."""
 
 import json
 from pathlib import Path
@@ -6,44 +6,83 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mtl_sharing.sweep.jobs import trial_job as trial_module
+from mtl_sharing.sweep.jobs import trial_job
 from sweep_runs import FOLDER, GRID, KEEP, TPE, results, states, study
 
 
-@pytest.mark.usefixtures("pictures")
-def test_a_grid_visits_every_split_once_and_holds_it_against_the_first_trial(mtl_train):
-    done = mtl_train(*GRID, *KEEP)
-    assert done.code == 0, done.err
+@pytest.fixture
+def only_the_sweeps_picture(pictures, monkeypatch):
+    """Draws sweep.png, but no trial's curves."""
+    monkeypatch.setattr("mtl_sharing.job.stages.draw_curves", lambda *arguments: None)
+
+
+@pytest.fixture(scope="module")
+def done() -> dict:
+    """What the sweep of :func:`grid` has printed, once it has run."""
+    return {}
+
+
+@pytest.fixture
+def grid(only_the_sweeps_picture, mtl_train, done, tmp_path_factory, monkeypatch):
+    """The words of a complete sweep over every split, which is made once; the current folder."""
+    words = (*GRID, *KEEP)
+    if not done:
+        done["cwd"] = tmp_path_factory.mktemp("grid")
+        monkeypatch.chdir(done["cwd"])
+        outcome = mtl_train(*words)
+        assert outcome.code == 0, outcome.err
+        done["out"] = outcome.out
+    monkeypatch.chdir(done["cwd"])
+    return words
+
+
+def test_a_grid_visits_every_split_once_and_compares_it_with_the_first_trial(grid, done):
     trials = study().trials
     assert [trial.params.get("split") for trial in trials] == [None, 0, 1, 2, 3]
     assert [trial.user_attrs["regime"] for trial in trials] == ["I3", "I3", "S1-I2", "S2-I1", "S3"]
-    # split=0 is the reference once more: answered, not trained.
+    # split=0 duplicates the reference, and is not trained.
     assert trials[1].user_attrs["same as"] == 0
     assert trials[1].value == trials[0].value
-    found = results()
-    assert {number: each["plan"] for number, each in found.items()} == {
+    trained = results()
+    assert {number: result["plan"] for number, result in trained.items()} == {
         0: "I3", 2: "S1-I2", 3: "S2-I1", 4: "S3",
     }  # fmt: skip
     assert not list(FOLDER.glob("*/checkpoint"))
     table = pd.read_csv(FOLDER / "sweep.csv")
     assert list(table["trial"]) == [0, 1, 2, 3, 4]
-    assert table["performance"][2] == found[2]["performance"]
+    assert table["performance"][2] == trained[2]["performance"]
     assert (FOLDER / "sweep.png").stat().st_size > 10_000
-    assert "best" in done.out
-    reference = found[0]["performance"]
+    assert "best" in done["out"]
+    reference = trained[0]["performance"]
     for trial in trials[2:]:
-        result = found[trial.number]
+        result = trained[trial.number]
         kept = result["performance"] / reference
         ratios = result["multipliers"]
-        wanted = kept - 0.99 if kept < 0.99 else ratios["memory"] * ratios["time"]
-        assert trial.value == pytest.approx(wanted)
+        expected = kept - 0.99 if kept < 0.99 else ratios["memory"] * ratios["time"]
+        assert trial.value == pytest.approx(expected)
     assert trials[0].value == 1.0
 
 
+def test_the_same_command_again_trains_nothing_and_the_best_again_by_its_file(grid, mtl_train):
+    before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
+    again = mtl_train(*grid)
+    assert again.code == 0, again.err
+    assert before == {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
+    trials = study().trials
+    assert len(trials) == 5
+    best = max((trial for trial in trials if trial.number in results()), key=lambda t: t.value)
+    trained = mtl_train("--config-dir", FOLDER, "--config-name", "best", "hydra.run.dir=again",
+                        "score.pairs=0")  # fmt: skip
+    assert trained.code == 0, trained.err
+    result = json.loads(Path("again/result.json").read_text())
+    assert result["plan"] == results()[best.number]["plan"]
+    assert result["performance"] == results()[best.number]["performance"]
+
+
 def test_the_best_trains_again_with_an_option_of_ones_own(mtl_train, tmp_path):
-    mine = tmp_path / "mine" / "encoder"
-    mine.mkdir(parents=True)
-    (mine / "own.yaml").write_text("defaults: [tiny, _self_]\nname: own\ncheckpoint: null\n")
+    own = tmp_path / "mine" / "encoder"
+    own.mkdir(parents=True)
+    (own / "own.yaml").write_text("defaults: [tiny, _self_]\nname: own\ncheckpoint: null\n")
     words = (*GRID, "--config-dir", "mine", "encoder=own", *KEEP[:1], "score.clock=flops",
              "suite.select_fraction=0.2", "hydra.sweeper.n_trials=2")  # fmt: skip
     done = mtl_train(*words)
@@ -52,34 +91,18 @@ def test_the_best_trains_again_with_an_option_of_ones_own(mtl_train, tmp_path):
     assert again.code == 0, again.err
     result = json.loads(Path("again/result.json").read_text())
     assert result["scored_by"]["objective"] == "keep"
-    number = next(n for n, each in results().items() if each["plan"] == result["plan"])
+    number = next(n for n, trial in results().items() if trial["plan"] == result["plan"])
     assert result["tasks"] == results()[number]["tasks"]
-    # What is said to be kept is on dev, which chose nothing.
+    # The kept share is shown on dev, which selected nothing.
     reference = results()[0]["performance"]
     assert f"{result['performance'] / reference:.1%} of separate models' performance" in done.out
     assert result["kept"] == pytest.approx(result["performance"] / reference)
 
 
-def test_the_same_command_again_trains_nothing_and_the_best_again_by_its_file(mtl_train):
-    words = (*GRID, "score.objective=performance")
-    assert mtl_train(*words).code == 0
-    before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
-    again = mtl_train(*words)
-    assert again.code == 0, again.err
-    assert before == {path: path.stat().st_mtime_ns for path in FOLDER.glob("*/result.json")}
-    assert len(study().trials) == 5
-    best = max(results().items(), key=lambda item: (item[1]["performance"], -item[0]))
-    trained = mtl_train("--config-dir", FOLDER, "--config-name", "best", "hydra.run.dir=again")
-    assert trained.code == 0, trained.err
-    result = json.loads(Path("again/result.json").read_text())
-    assert result["plan"] == best[1]["plan"]
-    assert result["performance"] == best[1]["performance"]
-
-
-@pytest.mark.usefixtures("pictures")
+@pytest.mark.usefixtures("only_the_sweeps_picture")
 def test_trials_that_fail_are_recorded_and_the_sweep_goes_on(mtl_train, monkeypatch):
     """One returns NaN, one raises, one runs out of memory."""
-    real = trial_module.run_job
+    real = trial_job.run_job
 
     def run_job(config, folder, hooks):
         if config.split == 1:
@@ -92,7 +115,7 @@ def test_trials_that_fail_are_recorded_and_the_sweep_goes_on(mtl_train, monkeypa
             (folder / "result.json").write_text(json.dumps(result))
         return result
 
-    monkeypatch.setattr(trial_module, "run_job", run_job)
+    monkeypatch.setattr(trial_job, "run_job", run_job)
     words = (*GRID, "score.objective=performance", "hydra.sweeper.max_failure_rate=1")
     done = mtl_train(*words)
     assert done.code == 0, done.err
@@ -105,20 +128,20 @@ def test_trials_that_fail_are_recorded_and_the_sweep_goes_on(mtl_train, monkeypa
 
 
 def test_a_loss_that_becomes_nan_is_a_failed_trial(mtl_train):
-    done = mtl_train(*TPE[:-1], "optimizer.lr=1e-3,1e30", "score.objective=performance",
+    done = mtl_train(*TPE[:-2], "optimizer.lr=1e-3,1e30", "score.objective=performance",
                      "hydra/sweeper/sampler=grid", "hydra.sweeper.sampler.seed=null",
-                     "hydra.sweeper.n_trials=3", "hydra.sweeper.max_failure_rate=1",
+                     "hydra.sweeper.reference=false", "hydra.sweeper.max_failure_rate=1",
                      "optimizer.clip=null", "scheduler=none", "split=2")  # fmt: skip
     assert done.code == 0, done.err
-    assert states() == ["COMPLETE", "COMPLETE", "FAIL"]
-    assert "found nan" in study().trials[2].user_attrs["reason"]
+    assert states() == ["COMPLETE", "FAIL"]
+    assert "found nan" in study().trials[1].user_attrs["reason"]
 
 
 def test_too_many_failures_end_the_sweep(mtl_train, monkeypatch):
     def run_job(config, folder, hooks):
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr(trial_module, "run_job", run_job)
+    monkeypatch.setattr(trial_job, "run_job", run_job)
     done = mtl_train(*GRID, "score.objective=performance", "hydra.sweeper.reference=false")
     assert done.code == 2
     assert "max_failure_rate" in done.err and "a higher rate" in done.err
@@ -130,11 +153,26 @@ def test_a_reference_that_fails_ends_a_sweep_that_needs_it(mtl_train, monkeypatc
     def run_job(config, folder, hooks):
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr(trial_module, "run_job", run_job)
+    monkeypatch.setattr(trial_job, "run_job", run_job)
     done = mtl_train(*GRID, *KEEP)
     assert done.code == 2
     assert "reference" in done.err
     assert states() == ["FAIL"]
+
+
+def test_a_reference_that_fails_ends_no_sweep_that_can_do_without(mtl_train, monkeypatch):
+    real = trial_job.run_job
+
+    def run_job(config, folder, hooks):
+        if config.sharing.name == "individual":
+            raise RuntimeError("broken on purpose")
+        return real(config, folder, hooks)
+
+    monkeypatch.setattr(trial_job, "run_job", run_job)
+    done = mtl_train(*TPE, "score.objective=performance", "hydra.sweeper.n_trials=2",
+                     "hydra.sweeper.max_failure_rate=0.5")  # fmt: skip
+    assert done.code == 0, done.err
+    assert states() == ["FAIL", "COMPLETE"]
 
 
 def test_the_pruner_ends_trials_at_an_evaluation(mtl_train):
@@ -152,45 +190,35 @@ def test_the_pruner_ends_trials_at_an_evaluation(mtl_train):
     assert len(study().trials[0].intermediate_values) == 4
 
 
-@pytest.mark.usefixtures("pictures")
+@pytest.mark.usefixtures("only_the_sweeps_picture")
 def test_several_objectives_are_pruned_by_performance(mtl_train):
     """Beyond the sampler's first random trials, which it learns from."""
     done = mtl_train(*TPE, "hydra.sweeper.objectives=[performance,memory,time]",
                      "score.clock=flops", "hydra/sweeper/pruner=threshold",
-                     "hydra.sweeper.pruner.lower=0.99", "hydra.sweeper.n_trials=8",
+                     "hydra.sweeper.pruner.lower=0.99", "hydra.sweeper.n_trials=5",
                      "hydra.sweeper.sampler.n_startup_trials=2")  # fmt: skip
     assert done.code == 0, done.err
-    found = study()
-    names = [direction.name for direction in found.directions]
+    names = [direction.name for direction in study().directions]
     assert names == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
-    assert found.trials[0].values[1:] == [1.0, 1.0]
+    assert study().trials[0].values[1:] == [1.0, 1.0]
     assert {"COMPLETE", "PRUNED"} == set(states())
-    assert all(trial.intermediate_values for trial in found.trials)
+    assert all(trial.intermediate_values for trial in study().trials)
 
 
 def test_the_best_of_a_cost_is_the_lowest(mtl_train):
-    done = mtl_train(*GRID, "hydra.sweeper.objectives=[memory]", "score.clock=flops")
+    words = [word for word in GRID if "depths" not in word]
+    done = mtl_train(*words, "split=3,1", "hydra.sweeper.objectives=[memory]", "score.clock=flops",
+                     "hydra.sweeper.reference=false")  # fmt: skip
     assert done.code == 0, done.err
+    assert states() == ["COMPLETE", "COMPLETE"]
     assert "best      S3" in done.out
     assert "split: 3" in (FOLDER / "best.yaml").read_text()
 
 
-@pytest.mark.usefixtures("pictures")
-def test_a_trial_over_seeds_is_their_mean(mtl_train):
-    words = (*GRID, "hydra.sweeper.seeds=[5,3]", "score.objective=performance",
-             "hydra.sweeper.n_trials=3")  # fmt: skip
-    assert mtl_train(*words).code == 0
-    third = FOLDER / "2"
-    found = [json.loads((third / f"seed_{s}" / "result.json").read_text()) for s in (5, 3)]
-    assert [each["seed"] for each in found] == [5, 3]
-    each = [result["performance"] for result in found]
-    assert study().trials[2].value == pytest.approx(sum(each) / 2)
-    assert study().trials[2].intermediate_values == {1: each[0], 2: each[1]}
-
-
-def test_wilcoxon_prunes_over_seeds(mtl_train, monkeypatch):
+@pytest.mark.usefixtures("only_the_sweeps_picture")
+def test_a_trial_over_seeds_is_their_mean_and_wilcoxon_ends_a_worse_one(mtl_train, monkeypatch):
     """A regime that is worse with every seed ends before the last of them."""
-    real = trial_module.run_job
+    real = trial_job.run_job
 
     def run_job(config, folder, hooks):
         result = real(config, folder, hooks)
@@ -198,14 +226,19 @@ def test_wilcoxon_prunes_over_seeds(mtl_train, monkeypatch):
         (folder / "result.json").write_text(json.dumps(result))
         return result
 
-    monkeypatch.setattr(trial_module, "run_job", run_job)
-    done = mtl_train(*GRID, "hydra.sweeper.seeds=[1,2,3,4,5]", "hydra/sweeper/pruner=wilcoxon",
-                     "hydra.sweeper.n_trials=2", "score.objective=performance",
-                     "hydra.sweeper.reference=false")  # fmt: skip
+    monkeypatch.setattr(trial_job, "run_job", run_job)
+    done = mtl_train(*GRID, "hydra.sweeper.seeds=[5,3,1]", "hydra/sweeper/pruner=wilcoxon",
+                     "hydra.sweeper.pruner.p_threshold=0.3", "hydra.sweeper.n_trials=2",
+                     "score.objective=performance", "hydra.sweeper.reference=false")  # fmt: skip
     assert done.code == 0, done.err
     assert states() == ["COMPLETE", "PRUNED"]
-    assert len(study().trials[0].intermediate_values) == 5
-    assert 2 <= len(study().trials[1].intermediate_values) < 5
+    seeds = [FOLDER / "0" / f"seed_{seed}" / "result.json" for seed in (5, 3, 1)]
+    assert [json.loads(path.read_text())["seed"] for path in seeds] == [5, 3, 1]
+    first, second = study().trials
+    assert first.intermediate_values == pytest.approx({1: 0.95, 2: 0.93, 3: 0.91})
+    assert first.value == pytest.approx(0.93)
+    # Two seeds are the fewest that can show it: p = 0.25.
+    assert second.intermediate_values == pytest.approx({1: 0.75, 2: 0.73})
 
 
 def test_costs_that_nobody_could_measure_are_a_failed_trial(mtl_train, monkeypatch):

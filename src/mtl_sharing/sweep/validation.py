@@ -9,7 +9,7 @@ from mtl_sharing.score.reference import SEPARATE
 from mtl_sharing.sweep.settings import KeepConfig, SweeperConfig
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.spec import SweepSpec
-from mtl_sharing.sweep.study.study import is_grid, make_pruner, make_sampler
+from mtl_sharing.sweep.study.components import is_grid, make_pruner, make_sampler
 
 # Pruners with steps in percent of a training; over seeds each step is a whole training instead.
 _BY_PERCENT = ("SuccessiveHalvingPruner", "HyperbandPruner", "MedianPruner", "PercentilePruner")

@@ -15,7 +15,8 @@ from mtl_sharing.config import Config
 from mtl_sharing.job.measurement import measure
 from mtl_sharing.sweep.jobs.input_cache import load_cached
 from mtl_sharing.sweep.jobs.launcher import JobPool
-from mtl_sharing.sweep.study.study import OVERRIDES, SweepStudy
+from mtl_sharing.sweep.study.attributes import OVERRIDES
+from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ Measurement = dict[str, Any]
 def measure_best(jobs: JobPool, study: SweepStudy, best: FrozenTrial) -> Measurement | None:
     """Times separate models and the best trial side by side; None where that fails."""
     # Of two sweeps that end together, the second reads what the first has measured.
-    with study.exclusive("measuring."):
+    with folder_lock(study.folder, "measuring."):
         return read_measurement(study.folder, best.number) or _measure(jobs, study.folder, best)
 
 

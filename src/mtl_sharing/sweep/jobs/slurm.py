@@ -22,15 +22,6 @@ class QueueWatcher(SlurmInfoWatcher):
 
     accounting: bool | None = None
 
-    def __init__(self, delay_s: int = _POLL_S) -> None:
-        super().__init__(delay_s)
-        self._jobs: set[str] = set()
-
-    def register_job(self, job_id: str) -> None:
-        """Watches a job from now on; submitit calls this once for each."""
-        self._jobs.add(job_id)
-        super().register_job(job_id)
-
     def update(self) -> None:
         """Queries SLURM; submitit calls this at intervals."""
         if self.accounting is None:
@@ -55,7 +46,7 @@ class QueueWatcher(SlurmInfoWatcher):
         for line in text.splitlines():
             job, state, nodes = line.split("|")
             states["_".join(read_job_id(job)[0])] = {"State": state, "NodeList": nodes}
-        for job in self._jobs - states.keys():
+        for job in self._registered - states.keys():
             states[job] = {"State": _FORGOTTEN}
         return states
 
@@ -69,4 +60,4 @@ def _succeeds(command: list[str]) -> bool:
 def watch_queue() -> None:
     """Makes submitit watch its jobs by a :class:`QueueWatcher`."""
     logging.getLogger("submitit").setLevel(logging.ERROR)  # its log repeats the jobs' own
-    SlurmJob.watcher = QueueWatcher()
+    SlurmJob.watcher = QueueWatcher(delay_s=_POLL_S)

@@ -1,7 +1,7 @@
 """The next trial: the reference first, then a grid's points in order or a sampler's draws."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,41 +11,20 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import UserError
+from mtl_sharing.sweep.loop.running_trial import RunningTrial
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.space import Point
 from mtl_sharing.sweep.space.spec import SweepSpec
-from mtl_sharing.sweep.study.study import (
-    IDENTITY,
-    OVERRIDES,
-    REGIME,
-    SAME_AS,
-    SECONDS,
-    SweepStudy,
-    is_grid,
-    is_reference,
-    trained,
-)
-from mtl_sharing.sweep.study.views import REFERENCE
+from mtl_sharing.sweep.study import attributes
+from mtl_sharing.sweep.study.attributes import is_reference, trained
+from mtl_sharing.sweep.study.components import is_grid
+from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
+from mtl_sharing.sweep.study.trial_result import TrialResult
 
 # The sweep ends after so many duplicates in a row.
 _DUPLICATES_END = 50
 # In a finite space, the first unvisited point is taken after so many duplicates in a row.
 _DUPLICATES_SKIP = 3
-
-
-@dataclass(frozen=True)
-class ProposedTrial:
-    """A new trial.
-
-    Attributes:
-        reason: why its settings do not fit, if they do not.
-        same_as: the earlier trial that it duplicates.
-    """
-
-    number: int
-    overrides: list[str]
-    reason: str | None = None
-    same_as: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +39,7 @@ class TrialProposer:
     spec: SweepSpec
     deadline: float | None = None
 
-    def next(self) -> ProposedTrial | None:
+    def next(self) -> RunningTrial | None:
         """Adds the next trial; None where budget or space are exhausted.
 
         Raises:
@@ -68,24 +47,30 @@ class TrialProposer:
         """
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return None
-        with self.study.exclusive():
+        with folder_lock(self.study.folder):
             trials = self.study.trials()
             if self._exhausted(trials):
                 return None
-            reference = self.spec.options.reference and not trials
-            point = distributions = None
-            if not reference and (is_grid(self.spec.options) or self._repeats(trials)):
-                point = self._first_unvisited(trials)
-                if point is None:
+            if self.spec.options.reference and not trials:
+                number = self.study.add_trial({attributes.REFERENCE: True})
+            elif is_grid(self.spec.options) or self._repeats(trials):
+                known = known_points(trials)
+                unvisited = (p for p in self.spec.space.points() if _key(p) not in known)
+                if (point := next(unvisited, None)) is None:
                     return None
-                distributions = self._distributions(point)
-            attributes = {REFERENCE: True} if reference else {}
-            number = self.study.add_trial(attributes, point, distributions)
-            return self._propose(number, reference, trials)
+                number = self.study.add_trial({}, point, self._distributions(point))
+            else:
+                number = self.study.add_trial({})
+            return self._compose(self.study.trial(number), trials)
 
-    def resume(self, lost: FrozenTrial) -> ProposedTrial:
-        """Completes a trial that was lost before its overrides were saved."""
-        return self._propose(lost.number, is_reference(lost), self.study.trials()[: lost.number])
+    def resume(self, lost: FrozenTrial) -> RunningTrial:
+        """A lost trial as it was left."""
+        if attributes.OVERRIDES not in lost.user_attrs:
+            return self._compose(lost, self.study.trials()[: lost.number])
+        same_as = lost.user_attrs.get(attributes.SAME_AS)
+        trial = self._running(lost.number, lost.user_attrs[attributes.OVERRIDES], same_as=same_as)
+        trial.before_s = lost.user_attrs.get(attributes.SECONDS) or 0.0
+        return trial
 
     def _exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
         most, points = self.spec.options.n_trials, self.spec.points
@@ -102,10 +87,6 @@ class TrialProposer:
         duplicates = len(latest) == _DUPLICATES_SKIP and not trained(latest)
         return duplicates and self.spec.points is not None
 
-    def _first_unvisited(self, trials: Sequence[FrozenTrial]) -> Point | None:
-        known = known_points(trials)
-        return next((p for p in self.spec.space.points() if as_key(p) not in known), None)
-
     def _distributions(self, point: Point) -> dict[str, BaseDistribution]:
         distributions: dict[str, BaseDistribution] = {}
 
@@ -116,41 +97,55 @@ class TrialProposer:
         self.spec.space.draw(suggest)
         return distributions
 
-    def _propose(
-        self, number: int, reference: bool, earlier: Sequence[FrozenTrial]
-    ) -> ProposedTrial:
-        if reference:
+    def _compose(self, trial: FrozenTrial, earlier: Sequence[FrozenTrial]) -> RunningTrial:
+        """Draws the trial's parameters, and saves what follows from them."""
+        number, options = trial.number, self.spec.options
+        if is_reference(trial):
             overrides = self.spec.reference_overrides
         else:
-            point = self.study.draw(number, self.spec.options, self.spec.space.draw)
-            overrides = self.spec.overrides(point)
+            overrides = self.spec.overrides(self.study.draw(number, options, self.spec.space.draw))
         try:
-            trial = self.spec.composer.compose_trial(overrides)
+            composed = self.spec.composer.compose_trial(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
-            self.study.set_attrs(number, **{OVERRIDES: overrides})
-            return ProposedTrial(number, overrides, reason=" ".join(str(error).split()))
-        same_as = find_duplicate(earlier, trial.identity)
-        attributes: dict[str, Any] = {REGIME: trial.regime, IDENTITY: trial.identity}
-        attributes |= {} if same_as is None else {SAME_AS: same_as}
+            self.study.set_attrs(number, **{attributes.OVERRIDES: overrides})
+            reason = " ".join(str(error).split())
+            return self._running(number, overrides, TrialResult(TrialState.FAIL, {}, reason))
+        facts: dict[str, Any] = {
+            attributes.REGIME: composed.regime,
+            attributes.IDENTITY: composed.identity,
+        }
+        same_as = find_duplicate(earlier, composed.identity)
+        if same_as is not None:
+            facts[attributes.SAME_AS] = same_as
         # The overrides are last: a trial that has them is complete.
-        self.study.set_attrs(number, **attributes, **{OVERRIDES: overrides})
-        return ProposedTrial(number, overrides, same_as=same_as)
+        self.study.set_attrs(number, **facts, **{attributes.OVERRIDES: overrides})
+        return self._running(number, overrides, same_as=same_as)
+
+    def _running(
+        self,
+        number: int,
+        overrides: list[str],
+        result: TrialResult | None = None,
+        same_as: int | None = None,
+    ) -> RunningTrial:
+        folder, seeds = self.study.folder / str(number), list(self.spec.options.seeds)
+        return RunningTrial(number, overrides, folder, seeds, same_as=same_as, result=result)
 
 
-def as_key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """A point's values, whatever their order."""
-    return tuple(sorted(point.items()))
+def _key(point: Point) -> frozenset[tuple[str, Any]]:
+    return frozenset(point.items())
 
 
-def known_points(trials: Sequence[FrozenTrial]) -> set[tuple[tuple[str, Any], ...]]:
+def known_points(trials: Sequence[FrozenTrial]) -> set[frozenset[tuple[str, Any]]]:
     """The points of the trials; one that was lost before its parameters were drawn has none."""
-    return {as_key(t.params) for t in trials if t.params and not is_reference(t)}
+    return {_key(trial.params) for trial in trials if trial.params and not is_reference(trial)}
 
 
 def find_duplicate(trials: Sequence[FrozenTrial], identity: str) -> int | None:
     """The earliest trial that trains the same and has not failed."""
     for trial in trained(trials):
-        if trial.user_attrs.get(IDENTITY) == identity and trial.state != TrialState.FAIL:
+        equal = trial.user_attrs.get(attributes.IDENTITY) == identity
+        if equal and trial.state != TrialState.FAIL:
             return trial.number
     return None
 
@@ -159,5 +154,5 @@ def hours_left_s(options: SweeperConfig, trials: Sequence[FrozenTrial]) -> float
     """Seconds left of ``hydra.sweeper.hours``; None where they are not limited."""
     if options.hours is None:
         return None
-    used = sum(trial.user_attrs.get(SECONDS) or 0.0 for trial in trials)
+    used = sum(trial.user_attrs.get(attributes.SECONDS) or 0.0 for trial in trials)
     return max(0.0, options.hours * 3600 - used / options.n_jobs)

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mtl_sharing.sweep.study.study import METRICS, REASON, REGIME, SECONDS, is_reference
+from mtl_sharing.sweep.study.attributes import METRICS, REASON, REGIME, SECONDS, is_reference
 from mtl_sharing.utils.progress import set_training_caption
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """A running trial: its runs, one or one for each seed."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtl_sharing.sweep.study.trial_result import TrialResult
@@ -31,7 +31,7 @@ class RunningTrial:
     same_as: int | None = None
     result: TrialResult | None = None
     run: int = 0
-    begun: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
     ended: float | None = None
     before_s: float = 0.0
     metrics_saved: bool = False

@@ -9,12 +9,13 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.sweep.jobs.launcher import JobOutcome, JobPool
-from mtl_sharing.sweep.loop.ask import ProposedTrial, TrialProposer
+from mtl_sharing.sweep.loop.ask import TrialProposer
 from mtl_sharing.sweep.loop.running_trial import RunningTrial
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.study.attributes import ALIVE, ATTEMPTS, SECONDS, is_reference
+from mtl_sharing.sweep.study.components import make_pruner
 from mtl_sharing.sweep.study.heartbeat import (
-    ALIVE,
     HeartbeatThread,
     StaleTrialDetector,
     heartbeat,
@@ -23,15 +24,7 @@ from mtl_sharing.sweep.study.heartbeat import (
 from mtl_sharing.sweep.study.pruning import should_prune
 from mtl_sharing.sweep.study.records import write_table
 from mtl_sharing.sweep.study.storage import LATER_S, back_since, patience
-from mtl_sharing.sweep.study.study import (
-    ATTEMPTS,
-    OVERRIDES,
-    SAME_AS,
-    SECONDS,
-    SweepStudy,
-    is_reference,
-    make_pruner,
-)
+from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.sweep.study.trial_result import TrialResult, read_trial_result
 
 log = logging.getLogger(__name__)
@@ -96,25 +89,16 @@ class Supervisor:
 
     def _fill(self) -> None:
         while sum(trial.busy for trial in self.running.values()) < self.jobs.slots:
-            proposed = self.proposer.next()
-            if proposed is None:
+            trial = self.proposer.next()
+            if trial is None:
                 return
-            self._begin(proposed)
+            self._begin(trial)
             self._settle()
 
-    def _begin(self, proposed: ProposedTrial) -> None:
-        trial = self._add(proposed.number, proposed.overrides)
-        trial.same_as = proposed.same_as
-        if proposed.reason is not None:
-            trial.result = TrialResult(TrialState.FAIL, {}, proposed.reason)
-        elif proposed.same_as is None:
+    def _begin(self, trial: RunningTrial) -> None:
+        self.running[trial.number] = trial
+        if trial.busy and self._read([trial.folders[0]]) is None:
             self._start(trial)
-
-    def _add(self, number: int, overrides: Sequence[str]) -> RunningTrial:
-        folder, seeds = self.study.folder / str(number), list(self.options.seeds)
-        trial = RunningTrial(number, list(overrides), folder, seeds, begun=time.monotonic())
-        self.running[number] = trial
-        return trial
 
     def _start(self, trial: RunningTrial) -> None:
         self._stale.forget(trial.number)
@@ -133,11 +117,13 @@ class Supervisor:
         for trial in self.study.trials():
             others = trial.state == TrialState.RUNNING and trial.number not in self.running
             if others and self._is_lost(trial) and self._claim(trial):
-                self._resume(trial)
+                # An interrupted sweep does not count against the trial's retries.
+                log.info("trial %d: taken up again", trial.number)
+                self._begin(self.proposer.resume(trial))
 
     def _claim(self, trial: FrozenTrial) -> bool:
         """Makes this start responsible for a lost trial; False where another start was faster."""
-        with self.study.exclusive():
+        with folder_lock(self.study.folder):
             now = self.study.trial(trial.number)
             same = now.user_attrs.get(ALIVE) == trial.user_attrs.get(ALIVE)
             alive = {ALIVE: heartbeat(0, job=False)}
@@ -147,21 +133,6 @@ class Supervisor:
         beat = trial.user_attrs.get(ALIVE)
         lost = self._stale.is_lost(trial.number, beat)
         return lost or (beat == idle_heartbeat() and self._stale.age(trial.number) > _IDLE_S)
-
-    def _resume(self, lost: FrozenTrial) -> None:
-        if OVERRIDES not in lost.user_attrs:
-            self._begin(self.proposer.resume(lost))
-            return
-        trial = self._add(lost.number, lost.user_attrs[OVERRIDES])
-        trial.same_as = lost.user_attrs.get(SAME_AS)
-        trial.before_s = lost.user_attrs.get(SECONDS) or 0.0
-        if trial.same_as is None and self._has_not_ended(trial.folders[0]):
-            # An interrupted sweep does not count against the trial's retries.
-            log.info("trial %d: taken up again", trial.number)
-            self._start(trial)
-
-    def _has_not_ended(self, folder: Path) -> bool:
-        return self._read([folder]) is None
 
     def _read(self, folders: Sequence[Path]) -> TrialResult | None:
         return read_trial_result(folders, self.reporter.spec.config.score)
@@ -193,6 +164,7 @@ class Supervisor:
             del self.running[number]
         if ended:
             write_table(self.study, self.reporter.spec.objectives)
+        self.reporter.check_failures()
 
     def _has_ended(self, trial: RunningTrial) -> bool:
         if trial.same_as is not None:
@@ -232,7 +204,7 @@ class Supervisor:
             reason = f"behind after {trial.run + 1} of {len(trial.seeds)} seeds"
             return TrialResult(TrialState.PRUNED, result.metrics, reason)
         trial.run += 1
-        if self._has_not_ended(trial.folders[trial.run]):  # in an earlier start of the sweep
+        if self._read([trial.folders[trial.run]]) is None:  # not done by an earlier start
             self._start(trial)
         return None
 

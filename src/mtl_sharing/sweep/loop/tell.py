@@ -11,15 +11,9 @@ from mtl_sharing.score.objectives import Metrics, missing_metrics, objective_val
 from mtl_sharing.sweep.loop.console import SweepConsole
 from mtl_sharing.sweep.loop.running_trial import RunningTrial
 from mtl_sharing.sweep.space.spec import SweepSpec
+from mtl_sharing.sweep.study.attributes import METRICS, REASON, SECONDS, is_reference, trained
 from mtl_sharing.sweep.study.records import best_trial
-from mtl_sharing.sweep.study.study import (
-    METRICS,
-    REASON,
-    SECONDS,
-    SweepStudy,
-    is_reference,
-    trained,
-)
+from mtl_sharing.sweep.study.study import SweepStudy
 from mtl_sharing.sweep.study.trial_result import TrialResult
 
 
@@ -46,18 +40,9 @@ class StudyReporter:
     console: SweepConsole
 
     def reference(self) -> float | None:
-        """Performance of separate models on the split that selects; None until it is known.
-
-        Raises:
-            UserError: their training failed.
-        """
+        """Performance of separate models on the split that selects; None until it is known."""
         if self.known.selecting is not None or not self.spec.options.reference:
             return self.known.selecting
-        trials = self.study.trials()
-        if trials and trials[0].state == TrialState.FAIL:
-            found = f"trial 0 failed: {trials[0].user_attrs.get(REASON)}"
-            allowed = "separate models that train; begin anew with hydra.sweeper.study_name=NAME"
-            raise UserError("the sweep's reference", found, allowed)
         metrics = self._reference_metrics()
         return None if metrics is None else float(metrics["performance"])
 
@@ -65,24 +50,13 @@ class StudyReporter:
         first = self.study.trials()[:1]
         return first[0].user_attrs.get(METRICS) if first and is_reference(first[0]) else None
 
-    def selecting_reference(self) -> float | None:
-        """The value of :meth:`reference`; None also where the reference failed."""
-        try:
-            return self.reference()
-        except UserError:
-            return None
-
     def dev_reference(self) -> float | None:
         """Performance of separate models on dev, for reporting; None until it is known."""
         metrics = self._reference_metrics()
         return self.known.dev if metrics is None else float(metrics["dev_performance"])
 
     def tell(self, trial: RunningTrial, result: TrialResult) -> bool:
-        """Ends a trial; False where its value still needs the reference.
-
-        Raises:
-            UserError: too many trials have failed, or the reference has.
-        """
+        """Ends a trial; False where its value still needs the reference."""
         objectives, values = self.spec.objectives, None
         if result.state == TrialState.COMPLETE:
             missing = missing_metrics(objectives, result.metrics)
@@ -104,7 +78,6 @@ class StudyReporter:
         best = best_trial(self.study)
         better = best is not None and best.number == trial.number
         self.console.ended(self.study.trial(trial.number), self.dev_reference(), better)
-        self.check_failures()
         return True
 
     def copy_result(self, trial: RunningTrial, earlier: FrozenTrial) -> bool:
@@ -122,14 +95,15 @@ class StudyReporter:
 
     def check_failures(self) -> None:
         """Raises UserError once too many trials have failed, or a reference that is needed."""
-        if "keep" in self.spec.objectives:
-            self.reference()
         trials = trained(self.study.trials())
         failed = [trial for trial in trials if trial.state == TrialState.FAIL]
-        total = self.console.total or max(len(trials), 10)
-        allowed_rate = self.spec.options.max_failure_rate
-        if failed and len(failed) > allowed_rate * total:
+        if "keep" in self.spec.objectives and failed and is_reference(failed[0]):
+            found = f"trial 0 failed: {failed[0].user_attrs.get(REASON)}"
+            allowed = "separate models that train; begin anew with hydra.sweeper.study_name=NAME"
+            raise UserError("the sweep's reference", found, allowed)
+        total, rate = self.console.total or max(len(trials), 10), self.spec.options.max_failure_rate
+        if failed and len(failed) > rate * total:
             last = f"the last, trial {failed[-1].number}: {failed[-1].user_attrs.get(REASON)}"
             found = f"{len(failed)} failed trials ({last})"
-            allowed = f"{allowed_rate:.0%} of {total}; with a higher rate the same command goes on"
+            allowed = f"{rate:.0%} of {total}; with a higher rate the same command goes on"
             raise UserError("hydra.sweeper.max_failure_rate", found, allowed)

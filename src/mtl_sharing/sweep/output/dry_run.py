@@ -15,7 +15,7 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Space
 from mtl_sharing.sweep.space.spec import SweepSpec
-from mtl_sharing.sweep.study.study import trained
+from mtl_sharing.sweep.study.attributes import trained
 from mtl_sharing.utils.files import short_path
 from mtl_sharing.utils.logging import log_level
 

@@ -13,15 +13,9 @@ from mtl_sharing.plotting.sweep import draw_sweep
 from mtl_sharing.sweep.jobs.launcher import JobPool
 from mtl_sharing.sweep.jobs.measure_best import Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
+from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
 from mtl_sharing.sweep.study.records import best_trial, rank, rows, write_best, write_table
-from mtl_sharing.sweep.study.study import (
-    METRICS,
-    OVERRIDES,
-    REGIME,
-    SweepStudy,
-    is_reference,
-    trained,
-)
+from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import short_path
 
 log = logging.getLogger(__name__)
@@ -53,9 +47,9 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
         "kept": _kept(best, reference),
     }
     content = spec.standalone_config(best.user_attrs[OVERRIDES], reference)
-    with study.exclusive():  # another sweep on this study may end at the same moment
+    with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_best(study, content, facts)
-        selecting, table = reporter.selecting_reference(), rows(study, objectives)
+        selecting, table = reporter.reference(), rows(study, objectives)
         draw_sweep(study.folder, table, objectives, selecting, study.copy())
     _print_summary(study, objectives, best, reference, measured)
 
@@ -99,7 +93,7 @@ def _best_trials(study: SweepStudy, objectives: Sequence[str]) -> list[FrozenTri
         direction = study.directions[0]
         best = sorted(complete, key=lambda t: rank(t, direction), reverse=True)[:_SHOWN]
     else:
-        front = {trial.number for trial in study.pareto_front()}
+        front = {trial.number for trial in study.copy().best_trials}
         best = [trial for trial in complete if trial.number in front]
         best.sort(key=lambda trial: float(trial.user_attrs[METRICS]["performance"]), reverse=True)
     return [*best, *(trial for trial in complete if is_reference(trial) and trial not in best)]

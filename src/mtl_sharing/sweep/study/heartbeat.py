@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-ALIVE = "alive"
 BEAT_S = 5.0
 
 

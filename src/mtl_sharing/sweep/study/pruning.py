@@ -10,7 +10,8 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import check_range
-from mtl_sharing.sweep.study.study import MADE_FOR, SAVED, SweepStudy, is_reference
+from mtl_sharing.sweep.study.attributes import MADE_FOR, SAVED, is_reference
+from mtl_sharing.sweep.study.study import SweepStudy
 from mtl_sharing.sweep.study.views import performance_study
 
 # Relative rounding error of the costs of equal plans.

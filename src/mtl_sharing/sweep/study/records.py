@@ -9,15 +9,8 @@ from omegaconf import OmegaConf
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from mtl_sharing.sweep.study.study import (
-    METRICS,
-    REASON,
-    REGIME,
-    SAME_AS,
-    SECONDS,
-    SweepStudy,
-    trained,
-)
+from mtl_sharing.sweep.study.attributes import METRICS, REASON, REGIME, SAME_AS, SECONDS, trained
+from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import replace_text
 
 TABLE, BEST = "sweep.csv", "best.yaml"
@@ -45,7 +38,7 @@ def _row(trial: FrozenTrial, objectives: Sequence[str], folder: Path) -> Row:
 
 def write_table(study: SweepStudy, objectives: Sequence[str]) -> None:
     """Replaces sweep.csv."""
-    with study.exclusive():  # another sweep on this study writes the same file
+    with folder_lock(study.folder):  # another sweep on this study writes the same file
         table = pd.DataFrame(rows(study, objectives))
         for name in ("trial", "same_as", "evaluations", "parameters"):
             if name in table:
@@ -60,7 +53,7 @@ def best_trial(study: SweepStudy) -> FrozenTrial | None:
         return None
     if len(study.directions) == 1:
         return max(complete, key=lambda trial: rank(trial, study.directions[0]))
-    front = {trial.number for trial in study.pareto_front()}
+    front = {trial.number for trial in study.copy().best_trials}
     return max(
         (trial for trial in complete if trial.number in front),
         key=lambda trial: trial.user_attrs[METRICS]["performance"],

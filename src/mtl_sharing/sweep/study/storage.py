@@ -13,17 +13,8 @@ from typing import Any, TypeVar, cast
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from sqlalchemy import create_engine, exc, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    NoSuchModuleError,
-    OperationalError,
-    SQLAlchemyError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mtl_sharing.errors import UserError
 
@@ -38,7 +29,10 @@ CONNECT_S, SILENT_S = 5, 10
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _ALLOWED = "the URL of a database that runs and lets this user in, or null for SQLite"
 _FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-_TRANSIENT = (OperationalError, InterfaceError, InternalError, IntegrityError, PoolTimeout)
+_TRANSIENT = (
+    exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.IntegrityError,
+    exc.TimeoutError,
+)  # fmt: skip
 _window: ContextVar[float] = ContextVar("window", default=LATER_S)
 _retrying: ContextVar[bool] = ContextVar("retrying", default=False)
 Result = TypeVar("Result")
@@ -55,7 +49,7 @@ class DatabaseGone(UserError):
     """The database did not respond within the retry window."""
 
 
-DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, DatabaseGone)
+DATABASE_ERRORS = (exc.SQLAlchemyError, StorageInternalError, DatabaseGone)
 
 
 @contextmanager
@@ -80,7 +74,11 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     Raises:
         UserError: it cannot be reached within some seconds. The message never shows its URL.
     """
-    return _open(url or f"sqlite:///{folder.resolve() / STUDY_FILE}")
+    return _open(_url(url, folder))
+
+
+def _url(url: str | None, folder: Path) -> str:
+    return url or f"sqlite:///{folder.resolve() / STUDY_FILE}"
 
 
 @lru_cache(maxsize=4)
@@ -88,11 +86,11 @@ def _open(url: str) -> BaseStorage:
     location = location_of(url)
     # Optuna's log would show the URL's host, and repeat each trial's number.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    connect = partial(RDBStorage, url, engine_kwargs=engine_arguments(url))
+    connect = partial(RDBStorage, url, engine_kwargs=_engine_arguments(url))
     try:
         # Every error is retried: of two sweeps that create the tables at once one fails.
         storage = patiently(connect, location, FIRST_S, lambda error: True)
-    except (ImportError, NoSuchModuleError) as error:
+    except (ImportError, exc.NoSuchModuleError) as error:
         found = f"{location}, without a driver for it ({error})"
         raise UserError(WHERE, found, "pip install 'mtl-sharing[postgres]'") from None
     except RuntimeError as error:
@@ -102,7 +100,26 @@ def _open(url: str) -> BaseStorage:
     return get_storage(storage)  # caches finished trials, which are read often
 
 
-def engine_arguments(url: str | URL) -> dict[str, Any]:
+def has_studies(url: str | None, folder: Path) -> bool:
+    """Whether the database has Optuna's tables; opening a storage would create them."""
+    location, parsed = location_of(url), make_url(_url(url, folder))
+    if parsed.drivername.startswith("sqlite") and not Path(parsed.database or "").is_file():
+        return False  # a connection would create the file
+
+    def look() -> bool:
+        engine = create_engine(parsed, **_engine_arguments(parsed))
+        try:
+            return inspect(engine).has_table("studies")
+        finally:
+            engine.dispose()
+
+    try:
+        return patiently(look, location)
+    except (ImportError, exc.NoSuchModuleError):
+        return True  # opening it names the missing package
+
+
+def _engine_arguments(url: str | URL) -> dict[str, Any]:
     """SQLAlchemy's arguments: timeouts of SQLite's lock, or of an unresponsive host."""
     driver = make_url(url).drivername
     if driver.startswith("sqlite"):
@@ -129,7 +146,7 @@ def location_of(url: str | URL | None) -> str:
         return STUDY_FILE
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):
+    except (exc.ArgumentError, ValueError):
         # The error's own message would quote the URL.
         raise UserError(WHERE, "no URL of a database", _FORMS) from None
     if "@" in (parsed.host or ""):
@@ -170,7 +187,7 @@ def patiently(
     while True:
         try:
             result = _attempt(work)
-        except (SQLAlchemyError, StorageInternalError) as error:
+        except (exc.SQLAlchemyError, StorageInternalError) as error:
             if not retries(error):
                 raise
             # Counts pauses too, so that a test may skip them.

@@ -1,148 +1,53 @@
-"""The study of a sweep: its trials, the settings it was made for, and sharing it among sweeps."""
+"""The study of a sweep: opening it, its trials, and sharing it among several sweeps."""
 
 import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.utils import instantiate
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
-from sqlalchemy import create_engine, inspect
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import NoSuchModuleError
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.settings import PRUNERS, SAMPLERS, SweeperConfig
+from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.space import Point, Suggest
-from mtl_sharing.sweep.study.heartbeat import ALIVE, heartbeat
+from mtl_sharing.sweep.study.attributes import ALIVE, MADE_FOR
+from mtl_sharing.sweep.study.components import make_sampler
+from mtl_sharing.sweep.study.heartbeat import heartbeat
 from mtl_sharing.sweep.study.storage import (
-    STUDY_FILE,
-    engine_arguments,
+    has_studies,
     location_of,
     open_storage,
     patient,
     patiently,
 )
-from mtl_sharing.sweep.study.views import REFERENCE, sampler_study
+from mtl_sharing.sweep.study.views import sampler_study
 from mtl_sharing.utils.locks import exclusive
 from mtl_sharing.utils.nested import flatten
 
 log = logging.getLogger(__name__)
 
-# Attributes of studies and trials as databases hold them: never rename the strings.
-MADE_FOR = "made for"
-SAME_AS, IDENTITY, REASON = "same as", "identity", "reason"
-OVERRIDES, REGIME, ATTEMPTS = "overrides", "regime", "attempts"
-METRICS, SECONDS = "figures", "seconds"
-SAVED = "saved"
-"""The cost that the regime saves by the score's ratios, where it is known before training."""
 
+@contextmanager
+def folder_lock(folder: Path, purpose: str = "") -> Iterator[None]:
+    """Keeps other sweeps in the folder from adding or claiming trials within the block.
 
-def known_trials(
-    options: SweeperConfig, folder: Path, made_for: Mapping[str, Any]
-) -> list[FrozenTrial]:
-    """Reads the trials of a study, none where there is no study, and writes nothing.
-
-    Raises:
-        UserError: the study was made for another sweep, or cannot be reached.
+    Args:
+        purpose: another thing that only one sweep may do at a time.
     """
-    if options.storage is None and not (folder / STUDY_FILE).is_file():
-        return []
-    if options.storage is not None and not _has_studies(options.storage):
-        return []
-    storage, name = open_storage(options.storage, folder), str(options.study_name)
-
-    def read() -> list[FrozenTrial]:
-        if name not in optuna.get_all_study_names(storage=storage):
-            return []
-        study = optuna.load_study(study_name=name, storage=storage)
-        if MADE_FOR in study.user_attrs:
-            check_made_for(name, study.user_attrs[MADE_FOR], made_for)
-        return study.get_trials(deepcopy=False)
-
-    return patiently(read, location_of(options.storage))
-
-
-def _has_studies(url: str) -> bool:
-    """Whether a database has Optuna's tables, which opening a storage would create."""
-
-    def look() -> bool:
-        parsed = make_url(url)
-        if parsed.drivername.startswith("sqlite") and not Path(parsed.database or "").is_file():
-            return False  # looking for tables would create the file
-        engine = create_engine(parsed, **engine_arguments(parsed))
+    with ExitStack() as stack:
         try:
-            return inspect(engine).has_table("studies")
-        finally:
-            engine.dispose()
-
-    location = location_of(url)
-    try:
-        return patiently(look, location)
-    except (ImportError, NoSuchModuleError):
-        return True  # opening it names the missing package
-
-
-def make_pruner(options: SweeperConfig) -> BasePruner:
-    """The config's pruner.
-
-    Raises:
-        UserError: an argument that the pruner does not take.
-    """
-    pruner: BasePruner = _instantiate("hydra.sweeper.pruner", options.pruner, PRUNERS, {})
-    return pruner
-
-
-def make_sampler(options: SweeperConfig, number: int) -> BaseSampler:
-    """The config's sampler for the trial ``number``.
-
-    A seeded sampler is made anew for each trial, so that a resumed sweep draws what an
-    uninterrupted one would have drawn.
-
-    Raises:
-        UserError: an argument that the sampler does not take.
-    """
-    if is_grid(options):
-        return RandomSampler(seed=0)  # never used: a grid's trials start with all their values
-    target, seed = str(options.sampler["_target_"]), options.sampler.get("seed")
-    # A quasi-random sequence needs one seed throughout.
-    seeded = {} if seed is None or target.endswith("QMCSampler") else {"seed": seed + number}
-    sampler: BaseSampler = _instantiate("hydra.sweeper.sampler", options.sampler, SAMPLERS, seeded)
-    return sampler
-
-
-def is_grid(options: SweeperConfig) -> bool:
-    """Whether the sweep visits every point, in order."""
-    return str(options.sampler.get("_target_", "")).endswith(("GridSampler", "BruteForceSampler"))
-
-
-def _instantiate(where: str, config: Any, allowed: tuple[str, ...], extra: dict[str, Any]) -> Any:
-    # An argument that is null keeps Optuna's own default.
-    arguments = {name: value for name, value in config.items() if value is not None} | extra
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optuna's, of experimental features
-            return instantiate(arguments, _execution_whitelist_=allowed)
-    except Exception as error:
-        message = str(error.__cause__ or error).splitlines()[0]
-        found = f"{config.get('_target_')}: {message}"
-        raise UserError(where, found, "what optuna takes") from None
+            stack.enter_context(exclusive(folder / f".{purpose}lock"))
+        except OSError:
+            log.debug("this file system has no locks")
+        yield
 
 
 @dataclass(frozen=True)
@@ -190,11 +95,6 @@ class SweepStudy:
         return self.storage.get_trial(self._id(number))
 
     @patient
-    def pareto_front(self) -> list[FrozenTrial]:
-        """The complete trials that no other dominates."""
-        return self.study.best_trials
-
-    @patient
     def copy(self) -> optuna.Study:
         """A copy in memory, to read without the database."""
         copy = optuna.create_study(study_name=self.name, directions=self.directions)
@@ -203,22 +103,12 @@ class SweepStudy:
         copy.add_trials(self.trials())
         return copy
 
-    @contextmanager
-    def exclusive(self, purpose: str = "") -> Iterator[None]:
-        """Keeps other sweeps in this folder from adding or claiming trials within the block.
-
-        Args:
-            purpose: another thing that only one sweep may do at a time.
-        """
-        with _exclusive(self.folder, purpose):
-            yield
-
     @patient
     def add_trial(
         self,
         attributes: Mapping[str, Any],
         point: Point | None = None,
-        distributions: Mapping[str, BaseDistribution] | None = None,
+        distributions: dict[str, BaseDistribution] | None = None,
     ) -> int:
         """Adds a running trial with its first heartbeat, and returns its number.
 
@@ -229,11 +119,12 @@ class SweepStudy:
             point: its parameters, where no sampler draws them.
             distributions: of the parameters in ``point``.
         """
+        attributes = {ALIVE: heartbeat(0, job=False), **attributes}
         trial = create_trial(
             state=TrialState.RUNNING,
             params=point,
-            distributions=None if distributions is None else dict(distributions),
-            user_attrs={ALIVE: heartbeat(0, job=False), **attributes},
+            distributions=distributions,
+            user_attrs=attributes,
         )
         return self.storage.get_trial(self.storage.create_new_trial(self._study_id, trial)).number
 
@@ -250,12 +141,11 @@ class SweepStudy:
     @patient
     def set_attrs(self, number: int, **attributes: Any) -> bool:
         """Sets attributes of a running trial; False where the trial has ended."""
-        try:
+        with suppress(UpdateFinishedTrialError):
             for name, value in attributes.items():
                 self.storage.set_trial_user_attr(self._id(number), name, value)
-        except UpdateFinishedTrialError:
-            return False
-        return True
+            return True
+        return False
 
     @patient
     def set_system_attrs(self, number: int, attributes: Mapping[str, Any]) -> None:
@@ -266,28 +156,23 @@ class SweepStudy:
     @patient
     def report(self, number: int, step: int, value: float) -> bool:
         """Adds an intermediate value for pruners; False where the trial has ended."""
-        try:
+        with suppress(UpdateFinishedTrialError):
             self.storage.set_trial_intermediate_value(self._id(number), step, value)
-        except UpdateFinishedTrialError:
-            return False
-        return True
+            return True
+        return False
 
     @patient
     def tell(self, number: int, state: TrialState, values: list[float] | None) -> None:
         """Ends a trial, unless another process has done so."""
-        try:
+        with suppress(UpdateFinishedTrialError):  # after tell looked whether it has ended
             self.study.tell(number, values, state, skip_if_finished=True)
-        except UpdateFinishedTrialError:
-            log.debug("trial %d was ended by another process meanwhile", number)
 
 
-def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+def _suggest(trial: Trial, name: str, distribution: Any) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return trial.suggest_categorical(name, distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    suggest: Any = trial.suggest_float
-    if isinstance(distribution, IntDistribution):
-        suggest = trial.suggest_int
+    is_int = isinstance(distribution, IntDistribution)
+    suggest: Any = trial.suggest_int if is_int else trial.suggest_float
     bounds = distribution.low, distribution.high
     return suggest(name, *bounds, step=distribution.step, log=distribution.log)
 
@@ -304,7 +189,7 @@ def open_study(
     folder.mkdir(parents=True, exist_ok=True)
     storage, name = open_storage(options.storage, folder), str(options.study_name)
 
-    def make() -> optuna.Study:
+    def create() -> None:
         study = optuna.create_study(
             storage=storage, study_name=name, directions=directions, load_if_exists=True  # type: ignore[arg-type]
         )  # fmt: skip
@@ -313,28 +198,41 @@ def open_study(
         else:
             _check_unused(name, study, folder)
             study.set_user_attr(MADE_FOR, made_for)
-        return study
 
-    location = location_of(options.storage)
-    with _exclusive(folder):  # of two first starts the second finds the first's study
-        return SweepStudy(patiently(make, location), storage, folder, location)
+    with folder_lock(folder):  # of two first starts the second finds the first's study
+        patiently(create, location_of(options.storage))
+    return load_study(options, folder)
 
 
 def load_study(options: SweeperConfig, folder: Path) -> SweepStudy:
-    """Loads the study of the sweep in ``folder``, which exists."""
+    """Loads the study of the sweep in ``folder``.
+
+    Raises:
+        KeyError: there is none.
+    """
     storage, location = open_storage(options.storage, folder), location_of(options.storage)
     load = partial(optuna.load_study, study_name=str(options.study_name), storage=storage)
     return SweepStudy(patiently(load, location), storage, folder, location)
 
 
-@contextmanager
-def _exclusive(folder: Path, purpose: str = "") -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive(folder / f".{purpose}lock"))
-        except OSError:
-            log.debug("this file system has no locks")
-        yield
+def known_trials(
+    options: SweeperConfig, folder: Path, made_for: Mapping[str, Any]
+) -> list[FrozenTrial]:
+    """Reads the trials of a study, none where there is no study, and writes nothing.
+
+    Raises:
+        UserError: the study was made for another sweep, or cannot be reached.
+    """
+    if not has_studies(options.storage, folder):
+        return []
+    try:
+        study = load_study(options, folder)
+    except KeyError:
+        return []
+    attributes = patiently(lambda: study.study.user_attrs, study.location)
+    if MADE_FOR in attributes:
+        check_made_for(study.name, attributes[MADE_FOR], made_for)
+    return study.trials()
 
 
 def _check_unused(name: str, study: optuna.Study, folder: Path) -> None:
@@ -346,16 +244,6 @@ def _check_unused(name: str, study: optuna.Study, folder: Path) -> None:
     if used:
         found = f"{folder}, with trials that are not in this study ({used[0]})"
         raise UserError("hydra.sweep.dir", found, "the folder of this study, or a new one")
-
-
-def is_reference(trial: FrozenTrial) -> bool:
-    """Whether it is the trial of separate models."""
-    return REFERENCE in trial.user_attrs
-
-
-def trained(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that are trained themselves, without duplicates of earlier ones."""
-    return [trial for trial in trials if SAME_AS not in trial.user_attrs]
 
 
 def check_made_for(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-REFERENCE = "reference"
+from mtl_sharing.sweep.study.attributes import is_reference
 
 
 def performance_study(name: str, trials: Iterable[FrozenTrial]) -> optuna.Study:
@@ -62,7 +62,7 @@ class _SamplerView:
         trials = self._storage.get_all_trials(study_id, deepcopy, states)
         several = len(self._storage.get_study_directions(study_id)) > 1
         hidden = {TrialState.PRUNED} if several else set()
-        return [t for t in trials if REFERENCE not in t.user_attrs and t.state not in hidden]
+        return [t for t in trials if not is_reference(t) and t.state not in hidden]
 
 
 def sampler_study(name: str, storage: BaseStorage, sampler: BaseSampler) -> optuna.Study:
