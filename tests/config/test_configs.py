@@ -104,7 +104,7 @@ def narrowed(config: Config) -> Config:
     }
     encoder = replace(
         config.encoder, checkpoint=None, family="bert", tokenizer=None, layers=6, hidden=12,
-        embedding=12, heads=3, intermediate=20, vocabulary=700, positions=128, position_offset=0,
+        embedding=12, heads=3, intermediate=20, vocabulary=700, positions=512, position_offset=0,
         token_types=2, activation="gelu", epsilon=1e-12, pooler=True, dropout=0.1,
         attention_dropout=0.1,
     )  # fmt: skip
