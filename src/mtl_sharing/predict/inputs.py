@@ -11,9 +11,8 @@ from mtl_sharing.data.tables.tables import (
     FORMATS,
     PARQUET,
     Record,
+    TableFile,
     open_parquet,
-    read_table,
-    table_columns,
 )
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.predict.writers import JSONL, format_of
@@ -42,7 +41,7 @@ class InputTable:
 
     def records(self) -> Iterator[Record]:
         """The rows, with values unchanged."""
-        return read_table(self.path, delimiter=self.delimiter, raw=True)
+        return TableFile(self.path, self.delimiter, raw=True).records()
 
     def chunks(self, rows: int = CHUNK) -> Iterator[list[Record]]:
         """The rows, at most ``rows`` at a time."""
@@ -84,7 +83,7 @@ def open_input(path: Path, delimiter: str | None) -> InputTable:
     if delimiter is None and path.is_file() and path.suffix.lower() not in FORMATS:
         allowed = f"a file that ends in {one_of(FORMATS)}, or its --delimiter"
         raise UserError(str(path), f"the extension {path.suffix!r}", allowed)
-    names = table_columns(path, delimiter=delimiter, raw=True)
+    names = TableFile(path, delimiter, raw=True).columns()
     table = InputTable(path, delimiter, tuple(filter(None, names)))
     if next(table.records(), None) is None:
         raise UserError(str(path), "no row", "a table with a row or more")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_sharing.data.tables.hub import is_hub_name, parse_hub_name, read_hub
-from mtl_sharing.data.tables.tables import Record, read_table, table_columns
+from mtl_sharing.data.tables.tables import Record, TableFile
 from mtl_sharing.data.tasks.sources import Source
 from mtl_sharing.errors import UserError
 
@@ -57,5 +57,5 @@ def _open(where: str, source: Source, name: str, folder: Path | None) -> Table:
         prefix = f"{Path(hub_name.source).name}:{hub_name.split}"
         return Table(name, prefix, *read_hub(where, hub_name, folder))
     path = (folder or Path()) / Path(name).expanduser()
-    options = vars(source.format)
-    return Table(str(path), path.name, table_columns(path, **options), read_table(path, **options))
+    table = TableFile(path, **vars(source.format))
+    return Table(str(path), path.name, table.columns(), table.records())

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
@@ -41,15 +41,9 @@ class Record:
     problem: str | None = None
 
 
-def read_table(
-    path: Path,
-    *,
-    delimiter: str | None = None,
-    quoting: bool = True,
-    header: bool = True,
-    raw: bool = False,
-) -> Iterator[Record]:
-    """Rows of a table file in order, read lazily.
+@dataclass(frozen=True)
+class TableFile:
+    """A table file.
 
     Args:
         path: a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file, UTF-8 with or without a BOM;
@@ -57,67 +51,110 @@ def read_table(
         delimiter: one character that replaces the extension's own (text tables only).
         quoting: whether ``"`` quotes a field; if not, quotes are text.
         header: whether the first line names the columns; if not, they are "0", "1", ...
-        raw: keep every value as JSON lines or Parquet have it, to write the row again.
-
-    Returns:
-        One ``Record`` for each row, none for a blank line. Unless ``raw``, nested values (lists,
-        objects, bytes) are left out, as if their column were missing.
-
-    Raises:
-        UserError: at once for a missing file, an unknown format or two columns of one name;
-            while reading, with ``file:line``, for text that is not UTF-8 and a bad JSON line.
+        raw: keep every value as JSON lines or Parquet have it, to write the row again. Otherwise
+            nested values (lists, objects, bytes) are left out, as if their column were missing.
     """
-    kind = _format_of(path, delimiter)
-    if kind in JSON_LINES:
-        return _json_records(path, raw)
-    columns = table_columns(path, delimiter=delimiter, quoting=quoting, header=header)
-    if kind == PARQUET:
-        return _parquet_records(path, raw)
-    rows = _text_rows(path, kind, quoting)
-    if header:
-        next(rows, None)
-    return (_text_record(path, columns, line, row, header) for line, row in rows)
 
+    path: Path
+    delimiter: str | None = None
+    quoting: bool = True
+    header: bool = True
+    raw: bool = False
 
-def table_columns(
-    path: Path,
-    *,
-    delimiter: str | None = None,
-    quoting: bool = True,
-    header: bool = True,
-    raw: bool = False,
-) -> tuple[str, ...]:
-    """Column names of a table file, in order.
+    def columns(self) -> tuple[str, ...]:
+        """Column names in order.
 
-    Arguments and errors are those of ``read_table``. A text column without a name is called ""
-    here and left out of the records. For JSON lines, the keys of all lines count: the first line
-    may lack some.
-    """
-    kind = _format_of(path, delimiter)
-    if kind == PARQUET:
-        return _unique(path, open_parquet(path).schema_arrow.names)
-    if kind in JSON_LINES:
-        records = _json_records(path, raw)
-        return tuple(dict.fromkeys(key for record in records for key in record.fields))
-    _, first = next(_text_rows(path, kind, quoting), (1, []))
-    if not header:
-        return tuple(str(position) for position in range(len(first)))
-    return _unique(path, [name.strip() for name in first])
+        A text column without a name is called "" here and left out of the records. For JSON
+        lines, the keys of all lines count: the first line may lack some.
 
+        Raises:
+            UserError: as ``records``.
+        """
+        kind = self._kind()
+        if kind == PARQUET:
+            return _unique(self.path, open_parquet(self.path).schema_arrow.names)
+        if kind in JSON_LINES:
+            return tuple(dict.fromkeys(key for record in self.records() for key in record.fields))
+        _, first = next(self._text_rows(), (1, []))
+        if not self.header:
+            return tuple(map(str, range(len(first))))
+        return _unique(self.path, [name.strip() for name in first])
 
-def _format_of(path: Path, delimiter: str | None) -> str:
-    """The delimiter of a text table, or the extension of another kind of table."""
-    if not path.is_file():
-        raise _no_file(path)
-    extension = path.suffix.lower()
-    if extension in JSON_LINES or extension == PARQUET:
-        return extension
-    if delimiter is not None:
-        return delimiter
-    if extension not in DELIMITERS:
-        allowed = f"a file that ends in {one_of(FORMATS)}, or a format.delimiter for this task"
-        raise UserError(str(path), f"the extension {extension!r}", allowed)
-    return DELIMITERS[extension]
+    def records(self) -> Iterator[Record]:
+        """Rows in order, read lazily; a blank line gives none.
+
+        Raises:
+            UserError: at once for a missing file, an unknown format or two columns of one name;
+                while reading, with ``file:line``, for text that is not UTF-8 and a bad JSON line.
+        """
+        kind = self._kind()
+        if kind in JSON_LINES:
+            return self._json_records()
+        columns = self.columns()
+        if kind == PARQUET:
+            return self._parquet_records()
+        rows = islice(self._text_rows(), int(self.header), None)
+        return (self._text_record(columns, line, row) for line, row in rows)
+
+    def _kind(self) -> str:
+        """The delimiter of a text table, or the extension of another kind of table."""
+        if not self.path.is_file():
+            raise _no_file(self.path)
+        extension = self.path.suffix.lower()
+        if extension in JSON_LINES or extension == PARQUET:
+            return extension
+        if self.delimiter is not None:
+            return self.delimiter
+        if extension not in DELIMITERS:
+            allowed = f"a file that ends in {one_of(FORMATS)}, or a format.delimiter for this task"
+            raise UserError(str(self.path), f"the extension {extension!r}", allowed)
+        return DELIMITERS[extension]
+
+    def _text_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Each row that is not blank, with the line on which it starts."""
+        csv.field_size_limit(LARGEST_FIELD)
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quoting else csv.QUOTE_NONE
+        with self.path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, delimiter=self._kind(), quoting=quoting)
+            start = 1
+            try:
+                for row in reader:
+                    if row:
+                        yield start, row
+                    start = reader.line_num + 1
+            except UnicodeDecodeError:
+                raise _not_utf8(self.path) from None
+            except csv.Error as error:
+                raise UserError(
+                    f"{self.path}:{start}", str(error), "a row of delimited text"
+                ) from None
+
+    def _text_record(self, columns: tuple[str, ...], line: int, row: list[str]) -> Record:
+        width = len(columns)
+        padded = [*row, *[None] * (width - len(row))]
+        fields = {name: value for name, value in zip(columns, padded, strict=False) if name}
+        # Empty surplus fields at the end of a row shift no column.
+        if not any(value.strip() for value in row[width:]):
+            return Record(line, fields)
+        first = "the header" if self.header else "the first row"
+        return Record(line, fields, f"{len(row)} fields where {first} has {width}")
+
+    def _json_records(self) -> Iterator[Record]:
+        with self.path.open(encoding="utf-8-sig") as lines:
+            try:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        row = _json_object(self.path, number, line)
+                        yield Record(number, row if self.raw else flat(row))
+            except UnicodeDecodeError:
+                raise _not_utf8(self.path) from None
+
+    def _parquet_records(self) -> Iterator[Record]:
+        try:
+            batches = open_parquet(self.path).iter_batches(batch_size=_PARQUET_ROWS)
+            yield from arrow_records(batches, self.raw)
+        except (ValueError, OSError) as error:
+            raise _broken(self.path, error) from None
 
 
 def _no_file(path: Path) -> UserError:
@@ -142,41 +179,6 @@ def _unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
     return columns
 
 
-def _text_rows(path: Path, delimiter: str, quoting: bool) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the line on which it starts."""
-    csv.field_size_limit(LARGEST_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(
-            lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
-        )
-        start = 1
-        try:
-            for row in reader:
-                if row:
-                    yield start, row
-                start = reader.line_num + 1
-        except UnicodeDecodeError:
-            raise _not_utf8(path) from None
-        except csv.Error as error:
-            raise UserError(f"{path}:{start}", str(error), "a row of delimited text") from None
-
-
-def _text_record(
-    path: Path, columns: tuple[str, ...], line: int, row: list[str], header: bool
-) -> Record:
-    width = len(columns)
-    fields: dict[str, Value] = {
-        name: row[position] if position < len(row) else None
-        for position, name in enumerate(columns)
-        if name
-    }
-    # Empty surplus fields at the end of a row shift no column.
-    if not any(value.strip() for value in row[width:]):
-        return Record(line, fields)
-    first = "the header" if header else "the first row"
-    return Record(line, fields, f"{len(row)} fields where {first} has {width}")
-
-
 def _not_utf8(path: Path) -> UserError:
     """The error that names the line of the first byte that is not UTF-8."""
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
@@ -187,17 +189,6 @@ def _not_utf8(path: Path) -> UserError:
         found = f"the byte 0x{data[error.start]:02x}, which is not UTF-8"
         return UserError(f"{path}:{line}", found, "UTF-8 text")
     return UserError(str(path), "text that is not UTF-8", "UTF-8 text")
-
-
-def _json_records(path: Path, raw: bool) -> Iterator[Record]:
-    with path.open(encoding="utf-8-sig") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    row = _json_object(path, number, line)
-                    yield Record(number, row if raw else flat(row))
-        except UnicodeDecodeError:
-            raise _not_utf8(path) from None
 
 
 def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -238,16 +229,9 @@ def open_parquet(path: Path) -> Any:
 
 
 def arrow_records(batches: Iterable[Any], raw: bool = False) -> Iterator[Record]:
-    """Rows of pyarrow tables or record batches, numbered from 1; ``raw`` as in ``read_table``."""
+    """Rows of pyarrow tables or record batches, numbered from 1; ``raw`` as in ``TableFile``."""
     rows = chain.from_iterable(batch.to_pylist() for batch in batches)
     return (Record(number, row if raw else flat(row)) for number, row in enumerate(rows, start=1))
-
-
-def _parquet_records(path: Path, raw: bool) -> Iterator[Record]:
-    try:
-        yield from arrow_records(open_parquet(path).iter_batches(batch_size=_PARQUET_ROWS), raw)
-    except (ValueError, OSError) as error:
-        raise _broken(path, error) from None
 
 
 def _broken(path: Path, error: Exception) -> UserError:

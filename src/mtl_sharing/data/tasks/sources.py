@@ -27,7 +27,7 @@ class ColumnsConfig:
 
 @dataclass
 class FormatConfig:
-    """Format of a text table; see ``tables.read_table``."""
+    """Format of a text table; see ``tables.TableFile``."""
 
     delimiter: str | None = None
     quoting: bool = True
