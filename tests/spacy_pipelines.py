@@ -1,4 +1,4 @@
-"""Small spaCy pipelines of rules alone, since none can be counted on to be installed."""
+"""Small rule-based spaCy pipelines, because no trained one may be installed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,13 +25,13 @@ def make_pipeline(
             for phrase, label in entities.items()
         ]
         nlp.add_pipe("entity_ruler").add_patterns(patterns)
-    known = {"POS": pos, "LEMMA": lemmas or {}}
-    if any(known.values()):
+    attributes = {"POS": pos, "LEMMA": lemmas or {}}
+    if any(attributes.values()):
         nlp.add_pipe("attribute_ruler").add_patterns(
             [
                 {"patterns": [_lower([word])], "attrs": {name: value}}
-                for name, words in known.items()
-                for word, value in words.items()
+                for name, values in attributes.items()
+                for word, value in values.items()
             ]
         )
     nlp.to_disk(folder)

@@ -124,7 +124,7 @@ class TaskSpec:
 
 
 def task_spec(name: str, config: TaskConfig) -> TaskSpec:
-    """Checks ``config``.
+    """Checks ``config`` and makes the task of it.
 
     Raises:
         UserError: naming the field ``task.<name>.<field>``, its value and the allowed values.
