@@ -143,5 +143,5 @@ def test_a_database_may_go_away_for_a_while(sweeping: Sweeping):
     sweeping.ends(sweep, 900)
     check_left(sweeping, 8, steps)
     assert all(trial.state == TrialState.COMPLETE for trial in sweeping.trials())
-    assert "answers again" in sweeping.said()
+    assert "responds again" in sweeping.said()
     assert all(len(begins(sweeping.place / str(number))) == 1 for number in range(8))

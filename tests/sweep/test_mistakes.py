@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mtl_sharing.sweep.study.storage import _open as open_once
+from mtl_sharing.sweep.study.storage import open_url
 from sweep_runs import FOLDER, GRID, SMALL
 
 BAD = {
@@ -86,7 +86,7 @@ def test_a_new_study_in_a_used_folder_is_refused(mtl_train):
     assert other.code == 2
     assert "hydra.sweep.dir" in other.err
     Path("one/study.db").unlink()
-    open_once.cache_clear()  # as in another process
+    open_url.cache_clear()  # as in another process
     assert mtl_train(*words, "hydra.sweep.dir=one").code == 2
 
 

@@ -1,14 +1,20 @@
 """The pruner for score.objective=keep, on studies made by hand; Optuna's own through ours."""
 
+from pathlib import Path
+from random import Random
+from statistics import fmean
+
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.study.pruning import KeepPruner
-from mtl_sharing.sweep.study.study import MADE_FOR, SAVED
-from mtl_sharing.sweep.study.views import REFERENCE, performance_study
+from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.study.attributes import MADE_FOR, REFERENCE, SAVED
+from mtl_sharing.sweep.study.components import make_pruner
+from mtl_sharing.sweep.study.pruning import KeepPruner, should_prune
+from mtl_sharing.sweep.study.study import SweepStudy
 
 CURVE = {1: 0.4, 2: 0.6, 3: 0.7, 4: 0.75, 5: 0.8}
 
@@ -91,26 +97,60 @@ PRUNERS = [
 ]
 
 
-@pytest.mark.parametrize("pruner", PRUNERS, ids=lambda each: type(each).__name__)
+def sweep_study(directions) -> SweepStudy:
+    storage = optuna.storages.InMemoryStorage()
+    made = optuna.create_study(storage=storage, directions=directions, study_name="a")
+    return SweepStudy(made, storage, Path(), "memory")
+
+
+@pytest.mark.parametrize("pruner", PRUNERS, ids=lambda pruner: type(pruner).__name__)
 @pytest.mark.parametrize("directions", [["maximize"], ["minimize", "minimize"]])
 def test_optunas_pruners_see_performances_whatever_the_objectives(pruner, directions):
     """The last of many is ended if it is the worst, and goes on if it is the best."""
-    storage = optuna.storages.InMemoryStorage()
-    study = optuna.create_study(storage=storage, directions=directions, study_name="a")
-    seen = performance_study("a", storage)
+    study = sweep_study(directions)
 
     def ends(value: float) -> bool:
-        asked = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-        found = False
+        number = study.add_trial({})
+        pruned = False
         for step in range(1, 6):
-            storage.set_trial_intermediate_value(asked._trial_id, step, value)
-            if pruner.prune(seen, storage.get_trial(asked._trial_id)):
-                found = True
+            study.report(number, step, value)
+            if should_prune(pruner, study, number):
+                pruned = True
                 break
-        study.tell(asked, [value] * len(directions))
-        return found
+        study.tell(number, TrialState.COMPLETE, [value] * len(directions))
+        return pruned
 
     for number in range(12):
         ends(0.3 + 0.01 * number)
     assert [ends(0.01) for _ in range(4)].count(True) >= 3  # Hyperband spares a bracket
     assert not ends(0.99)
+
+
+WILCOXON = {"_target_": "optuna.pruners.WilcoxonPruner", "p_threshold": 0.2}
+
+
+@pytest.mark.parametrize("pruner", [*PRUNERS, make_pruner(SweeperConfig(pruner=WILCOXON))],
+                         ids=lambda pruner: type(pruner).__name__)  # fmt: skip
+def test_decisions_are_those_of_optuna_over_a_study_of_performances(pruner):
+    """Where the objective is the mean performance, Optuna can also prune in the study itself."""
+    random, ours = Random(3), sweep_study(["maximize"])
+    direct = optuna.create_study(direction="maximize", study_name="a", pruner=pruner)
+    decisions = []
+    for _ in range(30):
+        level, curve = random.random(), []
+        trial, number = direct.ask(), ours.add_trial({})
+        for step in range(1, 6):
+            curve.append(level + 0.3 * random.random())
+            trial.report(curve[-1], step)
+            ours.report(number, step, curve[-1])
+            decisions.append((trial.should_prune(), should_prune(pruner, ours, number)))
+            if decisions[-1][0]:
+                break
+        state = TrialState.PRUNED if decisions[-1][0] else TrialState.COMPLETE
+        values = None if decisions[-1][0] else [fmean(curve)]
+        direct.tell(trial, values, state)
+        ours.tell(number, state, values)
+    assert all(theirs == same for theirs, same in decisions)
+    assert len(set(decisions)) == 2  # some go on, some end
+    rungs = [trial.system_attrs for trial in ours.trials()]
+    assert rungs == [trial.system_attrs for trial in direct.trials]

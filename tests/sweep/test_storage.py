@@ -6,18 +6,24 @@ import time
 
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState
 from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.study import storage as places
+from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.study import storage
 from mtl_sharing.sweep.study.storage import (
     DatabaseGone,
     back_since,
+    location_of,
     open_storage,
     patience,
-    place_of,
+    patiently,
 )
+from mtl_sharing.sweep.study.study import open_study
 from support import QUICK
 
 SECRET = "h0rse%2Fstaple"
@@ -34,14 +40,14 @@ def silent_port():
 @pytest.fixture
 def no_pauses(monkeypatch):
     """Pauses pass at once; how long they were is in the list."""
-    found: list[float] = []
-    monkeypatch.setattr(places.time, "sleep", found.append)
-    return found
+    pauses: list[float] = []
+    monkeypatch.setattr(storage.time, "sleep", pauses.append)
+    return pauses
 
 
-def test_a_place_has_no_user_no_password_and_no_options():
+def test_a_location_has_no_user_no_password_and_no_options():
     url = f"postgresql+psycopg://ann:{SECRET}@db.example:5433/study?sslkey=mine"
-    assert place_of(url) == "postgresql+psycopg://db.example:5433/study"
+    assert location_of(url) == "postgresql+psycopg://db.example:5433/study"
 
 
 @pytest.mark.parametrize("url", [
@@ -49,7 +55,7 @@ def test_a_place_has_no_user_no_password_and_no_options():
 ])  # fmt: skip
 def test_what_is_no_url_is_not_quoted(url):
     with pytest.raises(UserError) as raised:
-        place_of(url)
+        location_of(url)
     assert "hydra.sweeper.storage" in str(raised.value)
     assert SECRET not in str(raised.value) and "port" not in str(raised.value).split("allowed")[0]
 
@@ -61,7 +67,7 @@ def test_a_database_that_nobody_runs(mtl_train, silent_port, no_pauses, caplog):
     assert done.code == 2
     assert f"postgresql+psycopg://127.0.0.1:{silent_port}/study" in done.err
     assert "runs and lets this user in" in done.err
-    assert sum(no_pauses) == pytest.approx(places.FIRST_S)
+    assert sum(no_pauses) == pytest.approx(storage.FIRST_S)
     for words in (done.out, done.err, caplog.text):
         assert SECRET not in words and "ann" not in words.replace("cannot", "")
     written = [path for path in done.cwd.rglob("*") if path.is_file()]
@@ -71,8 +77,8 @@ def test_a_database_that_nobody_runs(mtl_train, silent_port, no_pauses, caplog):
 def test_a_host_that_says_nothing_is_not_waited_for(monkeypatch, tmp_path):
     """It takes connections and never answers, as behind some firewalls."""
     pytest.importorskip("psycopg")
-    monkeypatch.setattr(places, "FIRST_S", 1.0)
-    monkeypatch.setattr(places, "_CONNECT_S", 2)
+    monkeypatch.setattr(storage, "FIRST_S", 1.0)
+    monkeypatch.setattr(storage, "CONNECT_S", 2)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen(16)
@@ -88,13 +94,16 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path):
 
 
 @pytest.fixture
-def failing(tmp_path):
-    """A study over a database, and a function that has its next statements fail."""
-    storage = open_storage(None, tmp_path)
-    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+def study(tmp_path):
+    options = SweeperConfig(study_name="s", sampler={"_target_": "optuna.samplers.RandomSampler"})
+    return open_study(options, tmp_path, ["maximize"], {})
+
+
+@pytest.fixture
+def fails():
+    """Makes the next statements of a database fail."""
     left: list[Exception] = []
 
-    @event.listens_for(storage._backend.engine, "before_cursor_execute")
     def fail(*_: object) -> None:
         if left:
             raise left.pop()
@@ -102,47 +111,85 @@ def failing(tmp_path):
     def fails(times: int, kind: type = OperationalError) -> None:
         left[:] = [kind("select", {}, Exception("the server is gone")) for _ in range(times)]
 
-    return storage._backend, study, fails  # without what optuna remembers
+    event.listen(Engine, "before_cursor_execute", fail)
+    yield fails
+    event.remove(Engine, "before_cursor_execute", fail)
 
 
-def test_nothing_is_lost_or_done_twice_by_a_database_that_comes_back(failing, no_pauses, caplog):
-    _, study, fails = failing
+def test_nothing_is_lost_or_done_twice_by_a_database_that_comes_back(
+    study, fails, no_pauses, caplog
+):
     before = back_since()
+    options = SweeperConfig(sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 1})
+    splits = IntDistribution(0, 12)
     for number in range(5):
         fails(number)
-        trial = study.ask()
+        assert study.add_trial({"a": number}) == number
         fails(number)
-        trial.suggest_int("split", 0, 12)
+        point = study.draw(number, options, lambda suggest: {"split": suggest("split", splits)})
         fails(number)
-        trial.report(0.5 * number, 1)
+        assert study.set_attrs(number, b=number)
         fails(number)
-        study.tell(trial, float(number))
-    found = study.trials
-    assert [trial.number for trial in found] == [0, 1, 2, 3, 4]
-    assert [trial.value for trial in found] == [0, 1, 2, 3, 4]
-    assert [trial.intermediate_values for trial in found] == [{1: 0.5 * n} for n in range(5)]
+        assert study.report(number, 1, 0.5 * number)
+        fails(number)
+        assert study.trial(number).params == point
+        fails(number)
+        study.tell(number, TrialState.COMPLETE, [float(number)])
+    trials = study.trials()
+    assert [trial.number for trial in trials] == [0, 1, 2, 3, 4]
+    assert [trial.value for trial in trials] == [0, 1, 2, 3, 4]
+    assert [trial.intermediate_values for trial in trials] == [{1: 0.5 * n} for n in range(5)]
+    assert [(t.user_attrs["a"], t.user_attrs["b"]) for t in trials] == [(n, n) for n in range(5)]
     assert len(no_pauses) > 5 and back_since() > before
-    assert "the server is gone; waiting for it" in caplog.text and "answers again" in caplog.text
+    assert "the server is gone; waiting for it" in caplog.text and "responds again" in caplog.text
 
 
-def test_patience_ends(failing, no_pauses):
-    storage, study, fails = failing
+def test_a_trial_that_has_ended_stays_as_it_is(study):
+    study.add_trial({"a": 1})
+    study.tell(0, TrialState.COMPLETE, [1.0])
+    assert not study.set_attrs(0, a=2)
+    assert not study.report(0, 1, 0.5)
+    study.tell(0, TrialState.FAIL, None)
+    trial = study.trial(0)
+    assert (trial.state, trial.user_attrs["a"]) == (TrialState.COMPLETE, 1)
+    assert trial.intermediate_values == {}
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_only_the_outermost_call_is_repeated():
+    """A nested one that fails starts the whole transaction again."""
+    done = []
+
+    def inner() -> str:
+        done.append("inner")
+        if done.count("inner") < 3:
+            raise OperationalError("select", {}, Exception("the server is gone"))
+        return "result"
+
+    def outer() -> str:
+        done.append("outer")
+        return patiently(inner, "a database")
+
+    assert patiently(outer, "a database") == "result"
+    assert done == ["outer", "inner"] * 3
+
+
+def test_patience_ends(study, fails, no_pauses):
     fails(1000)
     with patience(60), pytest.raises(DatabaseGone) as raised:
-        storage.get_all_trials(study._study_id)
+        study.trials()
     assert "the server is gone" in str(raised.value)
     assert sum(no_pauses) == pytest.approx(60)
     no_pauses.clear()
     with patience(0), pytest.raises(DatabaseGone):
-        storage.get_all_trials(study._study_id)
+        study.trials()
     assert no_pauses == []
 
 
-def test_an_error_that_stays_is_not_waited_for(failing, no_pauses):
-    storage, study, fails = failing
+def test_an_error_that_stays_is_not_waited_for(study, fails, no_pauses):
     fails(1, ProgrammingError)
     with pytest.raises(optuna.exceptions.StorageInternalError):
-        storage.get_all_trials(study._study_id)
+        study.trials()
     assert no_pauses == []
 
 

@@ -74,7 +74,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     Raises:
         UserError: it cannot be reached within some seconds. The message never shows its URL.
     """
-    return _open(_url(url, folder))
+    return open_url(_url(url, folder))
 
 
 def _url(url: str | None, folder: Path) -> str:
@@ -82,7 +82,8 @@ def _url(url: str | None, folder: Path) -> str:
 
 
 @lru_cache(maxsize=4)
-def _open(url: str) -> BaseStorage:
+def open_url(url: str) -> BaseStorage:
+    """Opens the storage at a URL, or returns the one that is open."""
     location = location_of(url)
     # Optuna's log would show the URL's host, and repeat each trial's number.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
