@@ -1,7 +1,7 @@
-"""Operations of the matrix products in each part of a network, over given texts. No torch.
+"""Operations of the matrix products in each part of a network. No torch.
 
-Everywhere ``trains`` says whether the part's own weights take a gradient, and ``below`` whether the
-rows that enter it do; in prediction neither.
+In all functions ``trains`` is whether the part's own weights take a gradient, and ``entering``
+whether the rows that enter it do. Both are false in prediction.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from mtl_sharing.model.specs import PalShape
 
 @dataclass(frozen=True)
 class TextSize:
-    """All of some texts' lengths that their products depend on.
+    """The sums over texts that the number of operations depends on.
 
     Attributes:
-        sequences: how many, B; a pair encoded separately is two, a joined one is one.
-        tokens: their lengths' sum, N.
-        squares: the sum of their squared lengths.
+        sequences: number of sequences, B; a pair encoded separately is two, a joined one is one.
+        tokens: sum of their lengths, N.
+        squares: sum of their squared lengths.
     """
 
     sequences: int
@@ -33,12 +33,12 @@ class TextSize:
 
 
 def stage_flops(
-    shape: EncoderShape, name: str, text: TextSize, first_only: bool, trains: bool, below: bool
+    shape: EncoderShape, name: str, text: TextSize, first_only: bool, trains: bool, entering: bool
 ) -> int:
-    """One copy of ``embeddings``, ``layer.<i>`` or ``pooler`` over one text.
+    """Operations of one copy of ``embeddings``, ``layer.<i>`` or ``pooler`` over one text.
 
     Args:
-        first_only: a layer gives the states of first tokens alone.
+        first_only: a layer computes the states of first tokens alone.
     """
     hidden = shape.hidden
     if name == "embeddings":
@@ -46,57 +46,64 @@ def stage_flops(
         # The tables below the projection train whenever it does.
         return 2 * text.tokens * shape.embedding * hidden * (1 + 2 * trains) if narrow else 0
     if name == "pooler":
-        return 2 * text.sequences * hidden**2 * (1 + trains + below)
-    return _layer(shape, text, first_only, trains, below)
+        return 2 * text.sequences * hidden**2 * (1 + trains + entering)
+    return _layer(shape, text, first_only, trains, entering)
 
 
-def _layer(shape: EncoderShape, text: TextSize, first_only: bool, trains: bool, below: bool) -> int:
-    asked, pairs = (text.sequences, text.tokens) if first_only else (text.tokens, text.squares)
-    entering = 2 * (asked + 2 * text.tokens) * shape.hidden**2
-    above = 2 * asked * (shape.hidden**2 + 2 * shape.hidden * shape.intermediate)
-    # Gradients pass what lies above a weight of this layer whether or not they go further down.
-    passed = trains or below
-    attention = _attention(pairs, shape.hidden) * (1 + 2 * passed)
-    return entering * (1 + trains + below) + above * (1 + trains + passed) + attention
+def _layer(
+    shape: EncoderShape, text: TextSize, first_only: bool, trains: bool, entering: bool
+) -> int:
+    queries, pairs = (text.sequences, text.tokens) if first_only else (text.tokens, text.squares)
+    projections = 2 * (queries + 2 * text.tokens) * shape.hidden**2
+    above = 2 * queries * (shape.hidden**2 + 2 * shape.hidden * shape.intermediate)
+    # Above this layer's first weight gradients flow even if none leaves the layer.
+    inner = trains or entering
+    attention = _attention(pairs, shape.hidden) * (1 + 2 * inner)
+    return projections * (1 + trains + entering) + above * (1 + trains + inner) + attention
 
 
 def _attention(pairs: int, width: int) -> int:
-    """Scores and weighted values of so many pairs of tokens, all heads together, forward."""
+    """Forward operations of scores and weighted values, all heads together.
+
+    Args:
+        pairs: number of pairs of a query and a key.
+    """
     return 2 * 2 * pairs * width
 
 
-def pal_flops(pals: PalShape, hidden: int, text: TextSize, trains: bool, below: bool) -> int:
-    """One task's projected attention beside one layer."""
+def pal_flops(pals: PalShape, hidden: int, text: TextSize, trains: bool, entering: bool) -> int:
+    """Operations of one task's projected attention beside one layer."""
     projection, inner = 2 * text.tokens * pals.size * hidden, 0
     if pals.kind == "attention":
         inner = 2 * text.tokens * 3 * pals.size**2 + _attention(text.squares, pals.size)
-    return projection * (1 + trains + below) + (inner + projection) * (1 + 2 * trains)
+    return projection * (1 + trains + entering) + (inner + projection) * (1 + 2 * trains)
 
 
 def head_flops(
-    a: Architecture, task: str, sequences: int, trains: bool, below: Sequence[bool]
+    a: Architecture, task: str, sequences: int, trains: bool, entering: Sequence[bool]
 ) -> int:
-    """The head of ``task`` over the vectors of some sequences.
+    """Operations of the head of ``task`` over the vectors of some sequences.
 
     Args:
-        trains: whether it learns here, as far as the plan lets it.
-        below: of each hidden layer, and of the output layer.
+        trains: whether the head's weights train on this text, unless the plan freezes them.
+        entering: one value for each hidden layer, and one for the output layer.
     """
     head, width = a.head_of(task), a.head_input(task)
     rows = sequences // 2 if head.joins_first else sequences
-    found = _fusion(a, task, rows, trains, below[0])
+    count = _fusion(a, task, rows, trains, entering[0])
     hidden = [stage for stage in a.stages() if stage.name.startswith("head.")]
-    for stage, enters in zip(hidden, below, strict=False):
-        found += 2 * rows * width * a.head.width * (1 + (trains and stage.trains) + enters)
+    for stage, gradient in zip(hidden, entering, strict=False):
+        count += 2 * rows * width * a.head.width * (1 + (trains and stage.trains) + gradient)
         width = a.head.width
     if head.cosine:
-        return found
+        return count
     examples = sequences // 2 if head.pair else sequences
-    return found + 2 * examples * a.output_input(task) * head.outputs * (1 + trains + below[-1])
+    output = 2 * examples * a.output_input(task) * head.outputs
+    return count + output * (1 + trains + entering[-1])
 
 
-def _fusion(a: Architecture, task: str, rows: int, trains: bool, below: bool) -> int:
-    """How a head attends to upstream outputs; joining them end to end takes no product."""
+def _fusion(a: Architecture, task: str, rows: int, trains: bool, entering: bool) -> int:
+    """Operations of a head's attention to upstream outputs; concatenation has none."""
     lanes = a.lane_widths(task)
     if a.lanes is None or a.lanes.fusion != "attention" or not lanes:
         return 0
@@ -105,4 +112,4 @@ def _fusion(a: Architecture, task: str, rows: int, trains: bool, below: bool) ->
     if len(lanes) > 1:
         linear += 2 * rows * (own + sum(lanes)) * inner
     scores = 2 * rows * len(lanes) * inner if len(lanes) > 1 else 0
-    return linear * (1 + trains + below) + scores * (1 + 2 * below)
+    return linear * (1 + trains + entering) + scores * (1 + 2 * entering)

@@ -1,4 +1,4 @@
-"""The weighted performance score, and the objective that stands beside it."""
+"""The weighted performance score and the ``keep`` objective."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Multipliers:
-    """What the baseline (nothing shared) costs over what the regime costs; above 1 is saved."""
+    """Cost of the baseline (nothing shared) divided by the regime's cost; above 1 is a saving."""
 
     memory: float
     time: float
 
 
 def check_score(config: ScoreConfig) -> None:
-    """Raises UserError for a setting outside its choices."""
+    """Raises UserError for a setting outside its choices or range."""
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             raise UserError(f"score.{name}", getattr(config, name), one_of(choices))
@@ -54,12 +54,13 @@ def weighted_score(
 
 
 def keep_objective(kept: float, keep: float, saved: float) -> float:
-    """Higher for the cheaper of two regimes that keep enough performance.
+    """The savings of a regime that keeps enough performance; otherwise its shortfall.
 
-    A regime that keeps less than ``keep`` of it gets what it lacks, a negative number, and so
-    stands behind every one that keeps enough.
+    The shortfall is negative, so such a regime ranks below every one that keeps enough.
 
     Args:
-        saved: the score's two ratios, multiplied.
+        kept: share of separate models' performance.
+        keep: the share that is enough.
+        saved: product of the score's two ratios.
     """
     return saved if kept >= keep else kept - keep
