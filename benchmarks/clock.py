@@ -9,10 +9,10 @@ import torch
 def timed(device: torch.device, work: Callable[[], object]) -> float:
     """Seconds of ``work``, from an idle device to an idle device."""
     _wait(device)
-    began = time.perf_counter()
+    start = time.perf_counter()
     work()
     _wait(device)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def _wait(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The command behind ``python -m benchmarks``: runs workloads, keeps and shows what they gave."""
+"""The command ``python -m benchmarks``: runs workloads, stores and shows their results."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.contest import ContestError, Say, run_workload
 from benchmarks.machine import describe_machine, describe_software
+from benchmarks.runner import Log, WorkerError, run_workload
 from benchmarks.scaling import run_scaling
 from benchmarks.summary import summarise
 from benchmarks.tables import (
-    FIGURE_HEADER,
+    METRIC_HEADER,
     RATIO_HEADER,
+    SCHEMA,
     Row,
-    figure_rows,
-    machine_words,
-    rate_words,
+    format_machine,
+    format_rates,
+    metric_rows,
     ratio_rows,
 )
-from benchmarks.workloads import QUICK, WORKLOADS, Workload, data_words, named, quick, width
+from benchmarks.workloads import QUICK, WORKLOADS, Workload, data_overrides, named, shortened, width
 from mtl_sharing.utils.device import set_threads
 from mtl_sharing.utils.files import replace_json
 
-SCHEMA = 1
 RESULTS = "results.json"
 SCALING = "scaling"
 _ROUNDS = 3
@@ -36,25 +36,25 @@ _FILE_WIDTH = 160
 _ABOUT = "This project beside plain training loops. Run it from the checkout."
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Runs what the command line asks for; 1 where a workload failed."""
-    options = _parser().parse_args(words)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the chosen workloads; returns 1 where one failed."""
+    options = _parser().parse_args(arguments)
     set_threads(None)
     console = _console()
-    say: Say = print if console.is_terminal else lambda line: None
+    log: Log = print if console.is_terminal else lambda line: None
     folder = Path(options.out) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True)
-    data = data_words(options.data_dir)
-    results = _start(options)
+    data = data_overrides(options.data_dir)
+    results = _new_results(options)
     here = tuple(w.name for w in WORKLOADS if results["machine"]["gpu"] or not w.gpu)
     names = tuple(options.only or (QUICK if options.quick else (*here, SCALING)))
     for chosen in named(names):
-        workload = quick(chosen) if options.quick else chosen
-        results["workloads"].append(_one(workload, data, results["rounds"], say))
-        console.print(escape(_outcome(results["workloads"][-1])), highlight=False)
+        workload = shortened(chosen) if options.quick else chosen
+        results["workloads"].append(_run(workload, data, results["rounds"], log))
+        console.print(escape(_summary(results["workloads"][-1])), highlight=False)
         replace_json(folder / RESULTS, results)
     if results["workloads"]:
-        _show(console, results)
+        show(console, results)
     if SCALING in names:
         run_scaling(folder, print)
     console.print(f"results: {folder}", highlight=False)
@@ -73,13 +73,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    """A number of at least 1."""
+    """Parses a number of at least 1."""
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: at least 1")
     return int(text)
 
 
-def _start(options: argparse.Namespace) -> dict[str, Any]:
+def _new_results(options: argparse.Namespace) -> dict[str, Any]:
     if options.data_dir is None:
         print("no course data (--data-dir): the bundled suite is used")
     return {
@@ -93,8 +93,8 @@ def _start(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _one(workload: Workload, data: tuple[str, ...], rounds: int, say: Say) -> dict[str, Any]:
-    """A workload's entry in the results; a failure is one, too."""
+def _run(workload: Workload, data: tuple[str, ...], rounds: int, log: Log) -> dict[str, Any]:
+    """Runs a workload and returns its entry in the results, also for a failure."""
     entry: dict[str, Any] = {
         "name": workload.name,
         "title": workload.title,
@@ -103,27 +103,27 @@ def _one(workload: Workload, data: tuple[str, ...], rounds: int, say: Say) -> di
         "failed": None,
     }
     try:
-        told = run_workload(workload, data, rounds, width(workload), say)
-    except ContestError as error:
+        measured = run_workload(workload, data, rounds, width(workload), log)
+    except WorkerError as error:
         return entry | {"failed": str(error)}
-    for contender in told["contenders"].values():
-        contender["rounds"] = [asdict(turn) for turn in contender["rounds"]]
-    return entry | told | summarise(workload, told)
+    for variant in measured["variants"].values():
+        variant["rounds"] = [asdict(one) for one in variant["rounds"]]
+    return entry | measured | summarise(workload, measured)
 
 
-def _outcome(entry: dict[str, Any]) -> str:
+def _summary(entry: dict[str, Any]) -> str:
     if entry["failed"] is not None:
         return f"{entry['name']} failed: {entry['failed']}"
-    speeds = [r for r in entry["ratios"] if r["figure"] == "speed"]
-    words = ", ".join(f"{r['median']:.2f} x the speed of {r['over']}" for r in speeds)
-    return f"{entry['name']}: {words or 'measured'}"
+    speeds = [r for r in entry["ratios"] if r["metric"] == "speed"]
+    ratios = ", ".join(f"{r['median']:.2f} x the speed of {r['over']}" for r in speeds)
+    return f"{entry['name']}: {ratios or 'measured'}"
 
 
-def _show(console: Console, results: dict[str, Any]) -> None:
-    _table(console, "Figures", FIGURE_HEADER, figure_rows(results))
+def show(console: Console, results: dict[str, Any]) -> None:
+    _table(console, "Metrics", METRIC_HEADER, metric_rows(results))
     _table(console, "Ratios", RATIO_HEADER, ratio_rows(results))
-    console.print(rate_words(results), highlight=False)
-    console.print(machine_words(results), highlight=False)
+    console.print(format_rates(results), highlight=False)
+    console.print(format_machine(results), highlight=False)
 
 
 def _table(console: Console, title: str, header: Row, rows: list[Row]) -> None:
@@ -134,6 +134,6 @@ def _table(console: Console, title: str, header: Row, rows: list[Row]) -> None:
 
 
 def _console() -> Console:
-    """A terminal as wide as it is; a file has no width to keep to."""
+    """A console as wide as the terminal; a file gets a fixed width."""
     console = Console()
     return console if console.is_terminal else Console(width=_FILE_WIDTH)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables import (
-    FIGURE_HEADER,
+    METRIC_HEADER,
     RATIO_HEADER,
+    SCHEMA,
     Row,
-    figure_rows,
-    machine_words,
-    rate_words,
+    format_machine,
+    format_rates,
+    metric_rows,
     ratio_rows,
 )
 
@@ -23,14 +24,14 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Rewrites the page from results folders."""
-    folders = [Path(word) for word in words]
+    folders = [Path(argument) for argument in arguments]
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), folders), encoding="utf-8")
 
 
 def rewritten(text: str, folders: Sequence[Path]) -> str:
-    """The page with what lies between its markers replaced by the tables of results folders.
+    """The page with the tables of results folders between its markers.
 
     Raises:
         ValueError: the page does not hold each marker once, in order.
@@ -44,10 +45,13 @@ def rewritten(text: str, folders: Sequence[Path]) -> str:
 
 def _measured(folder: Path) -> str:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    if results["schema"] != SCHEMA:
+        found = results["schema"]
+        raise ValueError(f"{folder}: found schema {found}; allowed: {SCHEMA} (measure again)")
     parts = [
-        f"Measured {machine_words(results)}. {rate_words(results)}.",
+        f"Measured {format_machine(results)}. {format_rates(results)}.",
         "\n".join(_table(RATIO_HEADER, ratio_rows(results))),
-        "\n".join(_table(FIGURE_HEADER, figure_rows(results))),
+        "\n".join(_table(METRIC_HEADER, metric_rows(results))),
     ]
     scaling = folder / "scaling.json"
     if scaling.is_file():
@@ -60,8 +64,8 @@ def _table(header: Row, rows: Iterable[Row]) -> list[str]:
     return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines]
 
 
-def _scaling(found: Mapping[str, Any]) -> str:
-    return "Scaling:\n\n" + "\n".join(f"- {line}" for line in found["found"])
+def _scaling(record: Mapping[str, Any]) -> str:
+    return "Scaling:\n\n" + "\n".join(f"- {line}" for line in record["found"])
 
 
 if __name__ == "__main__":

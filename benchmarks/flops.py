@@ -1,4 +1,4 @@
-"""How many floating-point operations a step's matrix products nominally need."""
+"""Counts the nominal floating-point operations of a step's matrix products."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,17 +10,16 @@ from mtl_sharing.score.layer_flops import TextSize
 def count_training(architecture: Architecture, lengths: Mapping[str, Sequence[int]]) -> int:
     """Operations of one training step.
 
-    The count is nominal: every layer is counted for every token, also where a program computes
-    the last layer for first tokens only or reads frozen layers from a cache. So it says the same
-    of every loop.
+    The count is nominal, and so the same for every loop: every layer for every token, also where
+    a loop computes the last layer for first tokens only or reads frozen layers from a cache.
 
     Args:
-        lengths: real tokens of each sequence, of each task.
+        lengths: real tokens of each task's sequences.
     """
-    texts = {task: TextSize.of(own) for task, own in lengths.items()}
+    texts = {task: TextSize.of(sizes) for task, sizes in lengths.items()}
     return sum(training_flops(architecture, texts, every_token=True).values())
 
 
 def count_prediction(architecture: Architecture, lengths: Sequence[int]) -> int:
-    """Operations of all tasks' predictions on the same text, as nominal as those of a step."""
+    """Nominal operations of all tasks' predictions on the same text."""
     return prediction_flops(architecture, TextSize.of(lengths), every_token=True)

@@ -1,4 +1,4 @@
-"""Where a benchmark ran, and with which versions."""
+"""Describes the machine and the software versions."""
 
 import os
 import platform
@@ -27,14 +27,14 @@ def describe_machine() -> dict[str, Any]:
 
 
 def describe_software() -> dict[str, Any]:
-    """``versions`` of the packages that matter here, and ``git``, the state of this checkout."""
-    found = versions()
+    """``versions`` of packages, and ``git``, the state of this checkout."""
+    packages = versions()
     for name in _MORE_PACKAGES:
         try:
-            found[name] = version(name)
+            packages[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {"versions": found, "git": git_state(Path.cwd())}
+    return {"versions": packages, "git": git_state(Path.cwd())}
 
 
 def _processor() -> str:

@@ -1,8 +1,8 @@
-"""The two loops that the project is compared with.
+"""The two plain loops that the project is compared with.
 
-The reports' recipe: fp32, random batches padded to their longest text, AdamW as it comes. The best
-plain loop: batches of similar length, fused AdamW, and of bf16 or fp32 and the attention functions
-of ``transformers`` whichever takes the least time here.
+``recipe`` is the loop of the reports: fp32, random batches padded to their longest text, AdamW with
+its defaults. ``best`` has batches of similar length, fused AdamW, and the fastest combination of
+precision (bf16 or fp32) and attention function of ``transformers``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.clock import timed
-from benchmarks.plain import DEFAULT_ATTENTION, PaddedText, PlainNetwork, pad
-from benchmarks.project import grouped_batches, load_of, prediction_load, timed_text
-from benchmarks.records import Load
+from benchmarks.plain_network import DEFAULT_ATTENTION, PaddedText, PlainNetwork, pad
+from benchmarks.project import grouped_batches, prediction_work, step_work, timed_text
+from benchmarks.records import StepWork
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.utils.device import autocast
 
-Way = tuple[str, str]
-"""Precision, and attention function of ``transformers``."""
+Mode = tuple[str, str]
+"""Precision and attention function of ``transformers``."""
 
-DEFAULT_WAY: Way = ("fp32", DEFAULT_ATTENTION)
-_WAYS: tuple[Way, ...] = tuple(product(("fp32", "bf16"), ("sdpa", "eager")))
-# Rounds of trials, the first untimed; a way that takes this much longer than the best is dropped.
+DEFAULT_MODE: Mode = ("fp32", DEFAULT_ATTENTION)
+_MODES: tuple[Mode, ...] = tuple(product(("fp32", "bf16"), ("sdpa", "eager")))
+# Rounds of trials, the first untimed. A mode this many times slower than the best is dropped.
 _TRIALS, _HOPELESS = 4, 1.5
 _PREDICTED_TOGETHER = 32
 
@@ -45,7 +45,7 @@ class Batches(Protocol):
 
 @dataclass
 class RandomBatches:
-    """Batches of one task in random order, whatever their lengths; anew in every epoch."""
+    """Batches of one task in random order, drawn again in every epoch."""
 
     task: str
     data: EncodedTask
@@ -58,59 +58,55 @@ class RandomBatches:
         return -(-len(self.data) // self.size)
 
     def __getitem__(self, number: int) -> LabelledBatch:
-        epoch, place = divmod(number, len(self))
+        epoch, batch = divmod(number, len(self))
         if epoch != self._epoch:
             random = np.random.default_rng([self.seed, crc32(self.task.encode()), epoch])
             self._epoch, self._order = epoch, random.permutation(len(self.data))
-        return self.data.collate(self._order[place * self.size : (place + 1) * self.size])
+        return self.data.collate(self._order[batch * self.size : (batch + 1) * self.size])
 
 
 class _PlainLoop:
-    """What both kinds of work have: the network, and the way in which it multiplies."""
+    """A plain network and its mode."""
 
-    def __init__(self, run_spec: RunSpec, inputs: RunInputs, way: Way) -> None:
+    def __init__(self, run_spec: RunSpec, inputs: RunInputs, mode: Mode) -> None:
         self.device, self.architecture = run_spec.runtime.device, run_spec.architecture
         network = run_spec.network(run_spec.architecture, inputs.tower)
         self.network = PlainNetwork(network).to(self.device)
-        self.use(way)
+        self.use(mode)
 
-    def use(self, way: Way) -> None:
-        """Goes on in this way."""
-        self.precision, self.network.config._attn_implementation = way
+    def use(self, mode: Mode) -> None:
+        """Changes the mode."""
+        # Private to transformers: its public setter belongs to models, and these are layers.
+        self.precision, self.network.config._attn_implementation = mode
 
     @property
     def how(self) -> str:
-        """Precision and attention."""
+        """Precision and attention function."""
         return f"{self.precision}, {self.network.config._attn_implementation}"
 
 
 class PlainTraining(_PlainLoop):
-    """A training loop: a batch of each task one after the other, the mean loss, one update.
+    """A training loop: a batch of each task in turn, the mean loss, one update.
 
     Args:
-        batches: of each task.
-        best: fused AdamW and the project's clipping and decay, else AdamW as it comes.
+        batches: batches of each task.
+        best: fused AdamW with the project's clipping and decay, else AdamW with its defaults.
     """
 
     def __init__(
         self,
         run_spec: RunSpec,
         inputs: RunInputs,
-        way: Way,
+        mode: Mode,
         batches: Mapping[str, Batches],
         best: bool,
     ) -> None:
-        super().__init__(run_spec, inputs, way)
+        super().__init__(run_spec, inputs, mode)
         self.batches, self.measures = batches, run_spec.measures
         self.weights = [weight for weight in self.network.parameters() if weight.requires_grad]
         options = run_spec.config.optimizer
-        self.optimizer = (
-            torch.optim.AdamW(
-                self.weights, lr=options.lr, weight_decay=options.weight_decay, fused=True
-            )
-            if best
-            else torch.optim.AdamW(self.weights, lr=options.lr)
-        )
+        best_options = {"weight_decay": options.weight_decay, "fused": True} if best else {}
+        self.optimizer = torch.optim.AdamW(self.weights, lr=options.lr, **best_options)
         self.clip = options.clip if best else None
 
     def step(self, number: int) -> None:
@@ -124,7 +120,7 @@ class PlainTraining(_PlainLoop):
     def gradients(self, number: int) -> Tensor:
         """Adds the gradient of the tasks' mean loss, and returns the loss."""
         self.network.train()
-        batches = {task: each[number] for task, each in self.batches.items()}
+        batches = _at(self.batches, number)
         texts = {task: pad(batch.text).to(self.device) for task, batch in batches.items()}
         with autocast(self.precision, self.device):
             raw = self.network(texts)
@@ -136,13 +132,12 @@ class PlainTraining(_PlainLoop):
         loss.backward()
         return loss.detach()
 
-    def load(self, number: int) -> Load:
-        """What step ``number`` amounts to."""
-        batches = {task: each[number] for task, each in self.batches.items()}
-        return load_of(batches, self.architecture)
+    def work(self, number: int) -> StepWork:
+        """The work of a step."""
+        return step_work(_at(self.batches, number), self.architecture)
 
     def trial(self) -> None:
-        """What is timed to choose a way; no weight changes."""
+        """A step without an update, to time a mode."""
         self.gradients(0)
         self.optimizer.zero_grad()
 
@@ -150,11 +145,11 @@ class PlainTraining(_PlainLoop):
 class PlainPrediction(_PlainLoop):
     """Every task's prediction on the same text, in padded batches of similar length."""
 
-    def __init__(self, run_spec: RunSpec, inputs: RunInputs, way: Way) -> None:
-        super().__init__(run_spec, inputs, way)
+    def __init__(self, run_spec: RunSpec, inputs: RunInputs, mode: Mode) -> None:
+        super().__init__(run_spec, inputs, mode)
         self.network.eval()
-        self.whole = timed_text(inputs.dev)
-        self.texts = [text.to(self.device) for text in _padded(self.whole)]
+        self.text = timed_text(inputs.dev)
+        self.texts = [text.to(self.device) for text in _padded(self.text)]
 
     def step(self, number: int) -> None:
         """One pass over the text."""
@@ -162,47 +157,50 @@ class PlainPrediction(_PlainLoop):
             for text in self.texts:
                 self.network.predict_all(text)
 
-    def load(self, number: int) -> Load:
-        """What a pass amounts to."""
-        return prediction_load(self.whole, self.architecture)
+    def work(self, number: int) -> StepWork:
+        """The work of a pass."""
+        return prediction_work(self.text, self.architecture)
 
     def trial(self) -> None:
-        """What is timed to choose a way."""
+        """A pass, to time a mode."""
         self.step(0)
 
 
 def make_plain(
-    run_spec: RunSpec, inputs: RunInputs, kind: str, work: str, way: Way | None = None
+    run_spec: RunSpec, inputs: RunInputs, kind: str, work: str, mode: Mode | None = None
 ) -> PlainTraining | PlainPrediction:
     """The plain loop of a kind, ``recipe`` or ``best``.
 
-    The best one takes the project's own batches, so that both meet equal text step by step.
-
     Args:
-        way: None takes fp32 and the library's own attention.
+        mode: None takes fp32 and the default attention of ``transformers``.
     """
-    way = DEFAULT_WAY if way is None else way
+    mode = DEFAULT_MODE if mode is None else mode
     if work == "predict":
-        return PlainPrediction(run_spec, inputs, way)
+        return PlainPrediction(run_spec, inputs, mode)
     if kind == "best":
-        own = grouped_batches(run_spec, inputs)
-        return PlainTraining(run_spec, inputs, way, own, best=True)
+        # The project's batches, so that both have equal text in each step.
+        batches = grouped_batches(run_spec, inputs)
+        return PlainTraining(run_spec, inputs, mode, batches, best=True)
     size, seed = run_spec.config.trainer.batch_size, run_spec.config.seed
     random = {name: RandomBatches(name, data, size, seed) for name, data in inputs.train.items()}
-    return PlainTraining(run_spec, inputs, way, random, best=False)
+    return PlainTraining(run_spec, inputs, mode, random, best=False)
 
 
-def fastest_way(loop: PlainTraining | PlainPrediction) -> Way:
-    """The precision and attention in which the loop's trial takes the least time."""
-    seconds: dict[Way, list[float]] = {way: [] for way in _WAYS}
+def fastest_mode(loop: PlainTraining | PlainPrediction) -> Mode:
+    """The mode in which the loop's trial takes the least time."""
+    seconds: dict[Mode, list[float]] = {mode: [] for mode in _MODES}
     for number in range(_TRIALS):
-        for way, taken in seconds.items():
-            loop.use(way)
+        for mode, taken in seconds.items():
+            loop.use(mode)
             taken.append(timed(loop.device, loop.trial))
         if number:
             limit = _HOPELESS * min(taken[-1] for taken in seconds.values())
-            seconds = {way: taken for way, taken in seconds.items() if taken[-1] <= limit}
-    return min(seconds, key=lambda way: min(seconds[way][1:]))
+            seconds = {mode: taken for mode, taken in seconds.items() if taken[-1] <= limit}
+    return min(seconds, key=lambda mode: min(seconds[mode][1:]))
+
+
+def _at(batches: Mapping[str, Batches], number: int) -> dict[str, LabelledBatch]:
+    return {task: own[number] for task, own in batches.items()}
 
 
 def _padded(text: PackedBatch) -> Sequence[PaddedText]:

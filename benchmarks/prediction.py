@@ -1,9 +1,9 @@
-"""All tasks predicted for the same pairs of sentences: layers shared against separate models.
+"""Times predictions of all tasks for the same pairs: shared layers against separate models.
 
     python -m benchmarks.prediction [--data-dir FOLDER] [--rounds N] [OVERRIDE ...]
 
-Through ``LoadedRun.predict``, so with tokenising. The contenders take turns (A B C A B C): the
-hybrid regime; separate models in one call, which tokenise once; separate models one by one.
+Times ``LoadedRun.predict`` with its tokenising. The variants take turns (A B C A B C): the hybrid
+regime, separate models in one call, which tokenise once, and separate models one by one.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.clock import timed
 from benchmarks.project import compose_config
-from benchmarks.workloads import data_words
+from benchmarks.workloads import FOLDER, data_overrides
 from mtl_sharing.data.tokens.tokenizing import load_tokenizer
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.spec import resolve_spec, start_on_machine
@@ -24,11 +24,12 @@ from mtl_sharing.utils.memory import keep_freed_memory
 UNTIMED = 2
 HYBRID, TOGETHER, APART = "hybrid", "separate models, one call", "separate models, one by one"
 Pairs = tuple[list[str], list[str]]
+Works = dict[str, Callable[[], object]]
 
 
-def untrained(words: Sequence[str]) -> tuple[LoadedRun, Pairs]:
+def untrained(overrides: Sequence[str]) -> tuple[LoadedRun, Pairs]:
     """A run with its starting weights, and the dev pairs of its tasks of pairs."""
-    run_spec = start_on_machine(resolve_spec(compose_config(words)))
+    run_spec = start_on_machine(resolve_spec(compose_config(overrides)))
     with TemporaryDirectory() as folder:
         inputs = load_inputs(run_spec, Path(folder))
         tokenizer = load_tokenizer(Path(folder))
@@ -39,10 +40,10 @@ def untrained(words: Sequence[str]) -> tuple[LoadedRun, Pairs]:
     return run, ([first for first, _ in pairs], [second for _, second in pairs])
 
 
-def contenders(words: Sequence[str]) -> tuple[dict[str, Callable[[], object]], LoadedRun, int]:
-    """What each does in a turn, one of the runs, and the number of pairs."""
-    half, pairs = untrained([*words, "sharing=hybrid", "split=1/2"])
-    apart, _ = untrained([*words, "sharing=individual"])
+def make_variants(overrides: Sequence[str]) -> tuple[Works, LoadedRun, int]:
+    """The function of each variant, the hybrid run, and the number of pairs."""
+    half, pairs = untrained([*overrides, "sharing=hybrid", "split=1/2"])
+    apart, _ = untrained([*overrides, "sharing=individual"])
 
     def one_by_one() -> None:
         for task in apart.tasks:
@@ -57,39 +58,39 @@ def contenders(words: Sequence[str]) -> tuple[dict[str, Callable[[], object]], L
     return works, half, len(pairs[0])
 
 
-def race(works: dict[str, Callable[[], object]], rounds: int, run: LoadedRun) -> list[list[float]]:
-    """Seconds of each contender, round by round; the first rounds warm up and are left out."""
+def measure(works: Works, rounds: int, run: LoadedRun) -> list[list[float]]:
+    """Seconds of each variant, round by round, without the rounds that warm up."""
     device = run.run_spec.runtime.device
-    found = [[timed(device, work) for work in works.values()] for _ in range(UNTIMED + rounds)]
-    return found[UNTIMED:]
+    seconds = [[timed(device, work) for work in works.values()] for _ in range(UNTIMED + rounds)]
+    return seconds[UNTIMED:]
 
 
-def lines(names: Sequence[str], seconds: Sequence[Sequence[float]], pairs: int) -> list[str]:
-    """For each contender its median time, and how many times as long as the first it took."""
-    told = []
+def format_lines(names: Sequence[str], seconds: Sequence[Sequence[float]], pairs: int) -> list[str]:
+    """A line for each variant: its median time, and the ratio to the first variant's."""
+    lines = []
     for number, name in enumerate(names):
-        ratios = [turn[number] / turn[0] for turn in seconds]
-        middle = median(turn[number] for turn in seconds)
+        ratios = [one[number] / one[0] for one in seconds]
+        middle = median(one[number] for one in seconds)
         spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        told.append(f"{name:<28}{middle:7.3f} s {pairs / middle:9,.0f} pairs/s  {spread}")
-    return told
+        lines.append(f"{name:<28}{middle:7.3f} s {pairs / middle:9,.0f} pairs/s  {spread}")
+    return lines
 
 
 def main() -> None:
-    """Prints a line for each contender; the last figure is its time over the hybrid's."""
+    """Prints a line for each variant. Its last number is the ratio to the hybrid's time."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction")
     parser.add_argument("--data-dir", help="folder of the course data; else the bundled suite")
     parser.add_argument("--rounds", type=int, default=7, help="%(default)s")
-    parser.add_argument("words", nargs="*", metavar="OVERRIDE", help="of mtl-train")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of mtl-train")
     options = parser.parse_args()
     keep_freed_memory()
-    words = ["encoder=minilm_l6", *data_words(options.data_dir), "suite.max_train_rows=100"]
+    overrides = ["encoder=minilm_l6", *data_overrides(options.data_dir), "suite.max_train_rows=100"]
     with TemporaryDirectory() as folder:
-        given = [word.replace("{folder}", folder) for word in (*words, *options.words)]
-        works, run, pairs = contenders(given)
-        seconds = race(works, options.rounds, run)
+        overrides = [text.replace(FOLDER, folder) for text in (*overrides, *options.overrides)]
+        works, run, pairs = make_variants(overrides)
+        seconds = measure(works, options.rounds, run)
     print(f"{pairs} pairs, {run.run_spec.plan} against I, {run.run_spec.runtime.precision}")
-    print("\n".join(lines(list(works), seconds, pairs)))
+    print("\n".join(format_lines(list(works), seconds, pairs)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""This project's contestants: a training step, and prediction of every task."""
+"""This project's loops: training steps, and prediction of every task."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hydra import compose, initialize_config_module
 
 from benchmarks.flops import count_prediction, count_training
-from benchmarks.records import Load
+from benchmarks.records import StepWork
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.data.tokens.batches import TrainingBatches
@@ -23,50 +23,50 @@ TOTAL_STEPS = 10_000
 _TEXTS_OF_A_TASK = 32
 
 
-def compose_config(words: Iterable[str]) -> Config:
-    """The config that these overrides make."""
+def compose_config(overrides: Iterable[str]) -> Config:
+    """The config of these overrides."""
     register()
     with initialize_config_module("mtl_sharing.conf"):
-        return to_config(compose("train", overrides=list(words)))
+        return to_config(compose("train", overrides=list(overrides)))
 
 
-def prepare(words: Iterable[str]) -> tuple[RunSpec, RunInputs]:
-    """The checked config of these overrides, and the data and weights that it names."""
-    run_spec = start_on_machine(resolve_spec(compose_config(words)))
+def prepare(overrides: Iterable[str]) -> tuple[RunSpec, RunInputs]:
+    """The spec of these overrides, and its data and weights."""
+    run_spec = start_on_machine(resolve_spec(compose_config(overrides)))
     with TemporaryDirectory() as folder:
         return run_spec, load_inputs(run_spec, Path(folder))
 
 
-def assemble_learner(words: str) -> Learner:
-    """A fresh learner of the config that these overrides make."""
-    run_spec, inputs = prepare(words.split())
+def assemble_learner(overrides: str) -> Learner:
+    """A new learner of these overrides."""
+    run_spec, inputs = prepare(overrides.split())
     return make_learner(run_spec, inputs, run_spec.architecture)
 
 
 def grouped_batches(run_spec: RunSpec, inputs: RunInputs) -> dict[str, TrainingBatches]:
-    """The batches that the project's learner takes, of every task by number."""
+    """The training batches of every task, as the project's learner takes them."""
     size, seed = run_spec.config.trainer.batch_size, run_spec.config.seed
     return {name: TrainingBatches(name, data, size, seed) for name, data in inputs.train.items()}
 
 
-def load_of(batches: Mapping[str, LabelledBatch], architecture: Architecture) -> Load:
-    """What one training step on these batches amounts to."""
+def step_work(batches: Mapping[str, LabelledBatch], architecture: Architecture) -> StepWork:
+    """The work of a training step on these batches."""
     lengths = {task: batch.text.lengths for task, batch in batches.items()}
-    return Load(
+    return StepWork(
         examples=sum(len(batch.labels) for batch in batches.values()),
         tokens=sum(map(sum, lengths.values())),
         flops=count_training(architecture, lengths),
     )
 
 
-def prediction_load(text: PackedBatch, architecture: Architecture) -> Load:
-    """What every task's prediction on the same text amounts to."""
+def prediction_work(text: PackedBatch, architecture: Architecture) -> StepWork:
+    """The work of every task's prediction on the same text."""
     flops = count_prediction(architecture, text.lengths)
-    return Load(text.sequences, sum(text.lengths), flops)
+    return StepWork(text.sequences, sum(text.lengths), flops)
 
 
 def _check_states(run_spec: RunSpec, inputs: RunInputs) -> None:
-    """Raises RuntimeError where a cache that a workload asks for has not been filled."""
+    """Raises RuntimeError for a workload with a cache that is not filled."""
     if run_spec.config.cache.prefix and run_spec.architecture.frozen_layers:
         missing = [name for name, data in inputs.train.items() if data.first.states is None]
         if missing:
@@ -77,9 +77,9 @@ class ProjectTraining:
     """Training steps as ``mtl-train`` takes them, frozen states from the cache included."""
 
     def __init__(self, run_spec: RunSpec, inputs: RunInputs) -> None:
-        known = with_frozen_states(run_spec, inputs)
-        _check_states(run_spec, known)
-        self.learner = make_learner(run_spec, known, run_spec.architecture)
+        cached = with_frozen_states(run_spec, inputs)
+        _check_states(run_spec, cached)
+        self.learner = make_learner(run_spec, cached, run_spec.architecture)
         self.batches = grouped_batches(run_spec, inputs)
         self.architecture = run_spec.architecture
         self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
@@ -88,15 +88,14 @@ class ProjectTraining:
         """One update of the weights."""
         self.learner.update(number, TOTAL_STEPS)
 
-    def load(self, number: int) -> Load:
-        """What step ``number`` amounts to."""
-        return load_of(
-            {task: each[number] for task, each in self.batches.items()}, self.architecture
-        )
+    def work(self, number: int) -> StepWork:
+        """The work of a step."""
+        batches = {task: own[number] for task, own in self.batches.items()}
+        return step_work(batches, self.architecture)
 
 
 class ProjectPrediction:
-    """Every task's prediction on the same text, through what fills ``time.predict_all_s``."""
+    """Every task's prediction on the same text, as measured for ``time.predict_all_s``."""
 
     def __init__(self, run_spec: RunSpec, inputs: RunInputs) -> None:
         self.learner = make_learner(run_spec, inputs, run_spec.architecture)
@@ -108,6 +107,6 @@ class ProjectPrediction:
         """One pass over the text."""
         predict_all(self.learner, self.text)
 
-    def load(self, number: int) -> Load:
-        """What a pass amounts to."""
-        return prediction_load(self.text, self.architecture)
+    def work(self, number: int) -> StepWork:
+        """The work of a pass."""
+        return prediction_work(self.text, self.architecture)

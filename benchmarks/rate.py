@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices, at the shape of an encoder's feed-forward layer."""
+"""Rate of matrix products, at the shape of an encoder's feed-forward layer."""
 
 from functools import partial
 from multiprocessing.connection import Connection
@@ -6,13 +6,13 @@ from multiprocessing.connection import Connection
 import torch
 import torch.nn.functional as F
 
-from benchmarks.answers import answer
 from benchmarks.clock import timed
+from benchmarks.worker_pipe import serve
 from mtl_sharing.utils.device import choose_device
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _ROWS = {"cpu": 2048, "cuda": 16384}
-# Several products in a timing, so that a GPU's start-up of each is hidden.
+# Several products in a timing, to hide the launch time of a GPU's kernels.
 _PRODUCTS, _TIMINGS = 4, 5
 
 
@@ -36,18 +36,18 @@ class ProductRate:
         }
 
     def measure(self) -> dict[str, float]:
-        """Operations a second in each precision, the best of some products."""
-        found = {}
+        """Operations a second in each precision, the best of several timings."""
+        rates = {}
         for name, pair in self.pairs.items():
             work = partial(_multiply, *pair)
             seconds = [timed(self.device, work) for _ in range(1 + _TIMINGS)]
-            found[name] = _PRODUCTS * self.flops / min(seconds[1:])
-        return found
+            rates[name] = _PRODUCTS * self.flops / min(seconds[1:])
+        return rates
 
 
 def measure_products(connection: Connection, hidden: int) -> None:
-    """Answers each message with the rate of matrix products at width ``hidden``."""
-    answer(connection, lambda: _measure_products(connection, hidden))
+    """Sends the rate of matrix products at width ``hidden`` for each message."""
+    serve(connection, lambda: _measure_products(connection, hidden))
 
 
 def _measure_products(connection: Connection, hidden: int) -> None:

@@ -1,15 +1,15 @@
-"""What contestants tell of their steps. No torch."""
+"""Messages of a worker process. No torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Load:
-    """What a step amounts to, however it is done.
+class StepWork:
+    """The work of a step, independent of the implementation.
 
     Attributes:
-        tokens: real ones, without padding.
-        flops: of matrix products over the real tokens (see :mod:`benchmarks.flops`).
+        tokens: real tokens, without padding.
+        flops: operations of matrix products over the real tokens (see :mod:`benchmarks.flops`).
     """
 
     examples: int
@@ -18,26 +18,26 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """Some steps of one contestant in a row.
+class Round:
+    """Consecutive steps of one worker.
 
     Attributes:
-        seconds, loads: of each step.
+        seconds, work: for each step.
         peak_bytes: peak memory of its process (of the allocator on a GPU) since set-up.
     """
 
     seconds: tuple[float, ...]
-    loads: tuple[Load, ...]
+    work: tuple[StepWork, ...]
     peak_bytes: int
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A contestant has set itself up.
+    """A worker has finished its set-up.
 
     Attributes:
-        how: what it chose: precision, and for a plain loop attention.
-        seconds: of set-up, untimed steps included.
+        how: chosen precision, and for a plain loop the attention function.
+        seconds: duration of the set-up with its untimed steps.
         resting_bytes: memory of its process just before its first step (0 on a GPU).
     """
 
@@ -47,7 +47,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """Why a contestant could not go on, in one line."""
+class Failure:
+    """The error of a worker, in one line."""
 
     reason: str

@@ -1,7 +1,7 @@
-"""How time and memory of a training step grow with batch size, length, tasks and layers.
+"""Measures how a training step's time and memory grow with batch size, length, tasks and layers.
 
-A small encoder with random weights learns random tokens, so that a text has just the length asked
-for. Only the project is measured.
+A small encoder with random weights trains on random tokens, so that texts have an exact length.
+Only the project is measured.
 """
 
 import gc
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.clock import timed
-from benchmarks.contestant import resting_memory
 from benchmarks.project import compose_config
+from benchmarks.worker import resting_memory
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.data.tokens.tokenizing import TokenRows
 from mtl_sharing.job.inputs import RunInputs
@@ -41,10 +41,10 @@ class Point:
     """One measured setting.
 
     Attributes:
-        panel: what varies: ``batch size``, ``length``, ``tasks`` or ``layers``.
+        panel: the varied setting: ``batch size``, ``length``, ``tasks`` or ``layers``.
         batch: examples of each task.
         length: tokens of each text.
-        sharing: of the ``sharing`` group: ``shared`` (one trunk) or ``individual``.
+        sharing: config group ``sharing``: ``shared`` (one trunk) or ``individual``.
     """
 
     panel: str
@@ -56,19 +56,19 @@ class Point:
 
     @property
     def value(self) -> int:
-        """What the panel varies."""
+        """The value of the varied setting."""
         fields = {"batch size": "batch"}
         return int(getattr(self, fields.get(self.panel, self.panel)))
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training step at a point costs.
+    """Cost of a training step at a point.
 
     Attributes:
         step_s: median seconds.
-        tokens: real ones in a step.
-        peak_bytes: above what the process held before the network was built.
+        tokens: real tokens in a step.
+        peak_bytes: peak memory above that of the process before the network was built.
     """
 
     point: Point
@@ -91,27 +91,27 @@ POINTS = (
 
 
 def run_scaling(
-    folder: Path, say: Callable[[str], None], points: tuple[Point, ...] = POINTS
+    folder: Path, log: Callable[[str], None], points: tuple[Point, ...] = POINTS
 ) -> None:
-    """Measures, says the table, and writes ``scaling.json`` and ``scaling.png`` into a folder."""
+    """Measures all points, and writes ``scaling.json`` and ``scaling.png`` into a folder."""
     from benchmarks.scaling_plot import draw
 
     costs: list[Cost] = []
-    # Twice over, so that a slow moment of the machine spoils no point.
+    # Two passes, so that a slow moment of the machine does not affect a point's best time.
     for number, point in enumerate(points * PASSES):
         costs.append(measure(point))
-        say(f"scaling {number + 1} of {len(points) * PASSES}: {describe(costs[-1])}")
+        log(f"scaling {number + 1} of {len(points) * PASSES}: {describe(costs[-1])}")
     costs = fastest(costs)
     replace_json(folder / "scaling.json", record(costs))
     draw(costs, folder / "scaling.png")
     for line in conclusions(costs):
-        say(line)
+        log(line)
 
 
 def measure(point: Point) -> Cost:
     """Builds a learner for the point and times its steps."""
-    run_spec = start_on_machine(resolve_spec(compose_config(_words(point))))
-    inputs, device = _random_material(run_spec, point), run_spec.runtime.device
+    run_spec = start_on_machine(resolve_spec(compose_config(_overrides(point))))
+    inputs, device = _random_inputs(run_spec, point), run_spec.runtime.device
     gc.collect()
     reset_peak_memory(device)
     resting = resting_memory(device)
@@ -124,60 +124,62 @@ def measure(point: Point) -> Cost:
 
 
 def fastest(costs: Iterable[Cost]) -> list[Cost]:
-    """One cost for each point: the one that took the least time."""
+    """The cost with the least time for each point."""
     best: dict[Point, Cost] = {}
     for cost in costs:
-        known = best.setdefault(cost.point, cost)
-        best[cost.point] = min(known, cost, key=lambda one: one.step_s)
+        previous = best.setdefault(cost.point, cost)
+        best[cost.point] = min(previous, cost, key=lambda one: one.step_s)
     return list(best.values())
 
 
 def fitted_exponent(costs: Sequence[Cost]) -> float:
-    """The power of real tokens that step time grows with: a least-squares line on log scales."""
+    """The exponent of step time in real tokens, from a least-squares line on log scales."""
     tokens = np.log([cost.tokens for cost in costs])
     seconds = np.log([cost.step_s for cost in costs])
     return float(np.polyfit(tokens, seconds, 1)[0])
 
 
 def panels(costs: Sequence[Cost]) -> dict[str, dict[str, list[Cost]]]:
-    """Costs by panel as they come, then by sharing, in the order of what varies."""
-    found: dict[str, dict[str, list[Cost]]] = {cost.point.panel: {} for cost in costs}
+    """Costs by panel, then by sharing, in the order of the varied value."""
+    by_panel: dict[str, dict[str, list[Cost]]] = {cost.point.panel: {} for cost in costs}
     for cost in sorted(costs, key=lambda one: one.point.value):
-        found[cost.point.panel].setdefault(cost.point.sharing, []).append(cost)
-    return found
+        by_panel[cost.point.panel].setdefault(cost.point.sharing, []).append(cost)
+    return by_panel
 
 
 def record(costs: Sequence[Cost]) -> dict[str, Any]:
-    """What ``scaling.json`` holds."""
+    """The content of ``scaling.json``."""
     return {"schema": 1, "costs": [asdict(cost) for cost in costs], "found": conclusions(costs)}
 
 
 def conclusions(costs: Sequence[Cost]) -> list[str]:
-    """How step time grows, in sentences."""
-    found, lines = panels(costs), []
+    """Sentences about the growth of step time."""
+    by_panel, lines = panels(costs), []
     for panel in ("batch size", "length"):
-        for own in found.get(panel, {}).values():
-            if len(own) > 1:
-                power = fitted_exponent(own)
+        for line in by_panel.get(panel, {}).values():
+            if len(line) > 1:
+                power = fitted_exponent(line)
                 lines.append(f"{panel}: step time grows with real tokens to the power {power:.2f}")
-    lines += _sharing_lines(found.get("tasks", {}))
+    lines += _sharing_lines(by_panel.get("tasks", {}))
     return lines
 
 
 def _sharing_lines(lines: Mapping[str, Sequence[Cost]]) -> list[str]:
     models = {cost.point.tasks: cost for cost in lines.get("individual", ())}
-    said = []
+    sentences = []
     for trunk in lines.get("shared", ()):
         apart = models.get(trunk.point.tasks)
         if apart is not None and trunk.point.tasks > 1:
             time, memory = trunk.step_s / apart.step_s, trunk.peak_bytes / apart.peak_bytes
-            words = f"{time:.2f} of the time and {memory:.2f} of the memory"
-            said.append(f"tasks: {trunk.point.tasks} on a shared trunk take {words} of models")
-    return said
+            shares = f"{time:.2f} of the time and {memory:.2f} of the memory"
+            sentences.append(
+                f"tasks: {trunk.point.tasks} on a shared trunk take {shares} of models"
+            )
+    return sentences
 
 
 def describe(cost: Cost) -> str:
-    """One measured point in words."""
+    """A line about one measured point."""
     point = cost.point
     rate = (
         f"{cost.examples / cost.step_s:,.0f} examples/s, {cost.tokens / cost.step_s:,.0f} tokens/s"
@@ -188,7 +190,7 @@ def describe(cost: Cost) -> str:
     )
 
 
-def _words(point: Point) -> list[str]:
+def _overrides(point: Point) -> list[str]:
     names = [f"t{number}" for number in range(point.tasks)]
     return [
         *_ENCODER,
@@ -200,7 +202,7 @@ def _words(point: Point) -> list[str]:
     ]
 
 
-def _random_material(run_spec: RunSpec, point: Point) -> RunInputs:
+def _random_inputs(run_spec: RunSpec, point: Point) -> RunInputs:
     data = {
         name: _random_task(point, run_spec.shape.vocabulary, seed)
         for seed, name in enumerate(run_spec.specs)

@@ -1,4 +1,4 @@
-"""The picture of :mod:`benchmarks.scaling`: a column for each panel, rate above memory."""
+"""The figure of :mod:`benchmarks.scaling`: a column for each panel, rate above memory."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,19 +24,19 @@ Line = tuple[str, list[int], list[float]]
 
 
 def lines(costs: Sequence[Cost]) -> dict[tuple[str, str], list[Line]]:
-    """What is drawn: (panel, y label) to lines of (label, x values, y values)."""
+    """The plotted data: (panel, y label) to lines of (label, x values, y values)."""
     return {
         (panel, label): [
-            (_LABELS[sharing], [one.point.value for one in own], [figure(one) for one in own])
-            for sharing, own in by_sharing.items()
+            (_LABELS[sharing], [one.point.value for one in line], [value(one) for one in line])
+            for sharing, line in by_sharing.items()
         ]
         for panel, by_sharing in panels(costs).items()
-        for label, figure in _ROWS
+        for label, value in _ROWS
     }
 
 
 def draw(costs: Sequence[Cost], path: Path) -> None:
-    """Replaces the picture at ``path``."""
+    """Replaces the figure at ``path``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -48,7 +48,7 @@ def draw(costs: Sequence[Cost], path: Path) -> None:
     for row, (label, _) in enumerate(_ROWS):
         for column, panel in enumerate(names):
             _draw_panel(grid[row][column], panel, label, data[panel, label])
-    replace_file(path, lambda place: figure.savefig(place, format="png", dpi=120))
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
 
 
 def _draw_panel(axes: Any, panel: str, label: str, drawn: Sequence[Line]) -> None:

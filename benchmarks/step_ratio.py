@@ -1,8 +1,8 @@
-"""Seconds of a training step of several configs, taken in turn (A B A B), as ratios to the first.
+"""Times training steps of several configs in turn (A B A B), as ratios to the first config.
 
     python -m benchmarks.step_ratio 20 "sharing=shared" "sharing=pals" "sharing=soft"
 
-Each argument after the number of steps holds one config's overrides.
+Each argument after the number of steps has one config's overrides.
 """
 
 import sys
@@ -16,17 +16,17 @@ UNTIMED = 2
 
 
 def main(steps: int, configs: list[str]) -> None:
-    """Prints median milliseconds, and the median ratio with its range, of each config."""
-    learners = [assemble_learner(words) for words in configs]
+    """Prints each config's median milliseconds, and its median ratio with the range."""
+    learners = [assemble_learner(overrides) for overrides in configs]
     seconds: list[list[float]] = [[] for _ in learners]
     for step in range(steps + UNTIMED):
         for learner, taken in zip(learners, seconds, strict=True):
             work = partial(learner.update, step, steps + UNTIMED)
             taken.append(timed(learner.runtime.device, work))
-    for words, taken in zip(configs, seconds, strict=True):
-        ratios = [own / first for own, first in zip(taken, seconds[0], strict=True)][UNTIMED:]
+    for overrides, taken in zip(configs, seconds, strict=True):
+        ratios = [one / first for one, first in zip(taken, seconds[0], strict=True)][UNTIMED:]
         spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"{median(taken[UNTIMED:]) * 1e3:8.1f} ms  {spread}  {words}")
+        print(f"{median(taken[UNTIMED:]) * 1e3:8.1f} ms  {spread}  {overrides}")
 
 
 if __name__ == "__main__":

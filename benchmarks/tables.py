@@ -1,81 +1,85 @@
-"""Results as rows of text, for the terminal and for the documentation. No torch."""
+"""Results as rows of text, for the terminal and the documentation. No torch."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+SCHEMA = 2
+"""Version of results.json."""
+
 Row = tuple[str, ...]
 RATIO_HEADER = ("workload", "ratio", "median (range)", "target", "reached")
-FIGURE_HEADER = (
+METRIC_HEADER = (
     "workload", "loop", "in", "examples/s", "tokens/s", "of product rate", "peak memory"
 )  # fmt: skip
-_FIGURES = {"speed": "speed", "memory": "peak memory", "share": "rate"}
+_METRICS = {"speed": "speed", "memory": "peak memory", "share": "rate"}
 
 
 def ratio_rows(results: Mapping[str, Any]) -> list[Row]:
-    """A row for each ratio of two contenders."""
+    """A row for each ratio of two variants."""
     return [row for workload in results["workloads"] for row in _ratios(workload)]
 
 
-def figure_rows(results: Mapping[str, Any]) -> list[Row]:
-    """A row for each contender, and one for a workload that failed."""
-    return [row for workload in results["workloads"] for row in _figures(workload)]
+def metric_rows(results: Mapping[str, Any]) -> list[Row]:
+    """A row for each variant, and one for a workload that failed."""
+    return [row for workload in results["workloads"] for row in _metrics(workload)]
 
 
 def _ratios(workload: Mapping[str, Any]) -> Iterator[Row]:
     for ratio in workload.get("ratios", ()):
-        words = f"{_FIGURES[ratio['figure']]}, {ratio['of']} to {ratio['over']}"
-        found = f"{ratio['median']:.2f}"
+        label = f"{_METRICS[ratio['metric']]}, {ratio['of']} to {ratio['over']}"
+        spread = f"{ratio['median']:.2f}"
         if ratio["low"] != ratio["high"]:
-            found += f" ({ratio['low']:.2f} to {ratio['high']:.2f})"
-        yield (workload["title"], words, found, *_target(ratio))
+            spread += f" ({ratio['low']:.2f} to {ratio['high']:.2f})"
+        yield (workload["title"], label, spread, *_target(ratio))
 
 
 def _target(ratio: Mapping[str, Any]) -> tuple[str, str]:
     if ratio["target"] is None:
         return "", ""
-    bound = "at most" if ratio["figure"] == "memory" else "at least"
+    bound = "at most" if ratio["metric"] == "memory" else "at least"
     return f"{bound} {ratio['target']:g}", "yes" if ratio["met"] else "no"
 
 
-def _figures(workload: Mapping[str, Any]) -> Iterator[Row]:
+def _metrics(workload: Mapping[str, Any]) -> Iterator[Row]:
     if workload["failed"] is not None:
         yield (workload["title"], f"failed: {workload['failed']}", "", "", "", "", "")
         return
-    for name, figures in workload["figures"].items():
+    for name, metrics in workload["metrics"].items():
         yield (
             workload["title"],
             name,
-            figures["how"],
-            f"{figures['examples_per_s']:,.1f}",
-            f"{figures['tokens_per_s']:,.0f}",
-            _share(figures["share_of_product_rate"]),
-            f"{figures['peak_bytes'] / 1e9:.2f} GB",
+            metrics["how"],
+            f"{metrics['examples_per_s']:,.1f}",
+            f"{metrics['tokens_per_s']:,.0f}",
+            format_share(metrics["share_of_product_rate"]),
+            f"{metrics['peak_bytes'] / 1e9:.2f} GB",
         )
 
 
-def _share(share: float) -> str:
-    # Steps that take frozen states from a cache skip most of what is counted.
+def format_share(share: float) -> str:
+    """The share as a percentage."""
+    # Steps that take frozen states from a cache skip most of the counted operations.
     return f"{share:.0%}" if share <= 1 else "over 100%"
 
 
-def rate_words(results: Mapping[str, Any]) -> str:
-    """The measured rates of matrix products, in words."""
-    found: dict[int, list[Mapping[str, float]]] = {}
+def format_rates(results: Mapping[str, Any]) -> str:
+    """One line with the measured rates of matrix products."""
+    by_width: dict[int, list[Mapping[str, float]]] = {}
     for workload in results["workloads"]:
         if workload["failed"] is None:
-            found.setdefault(workload["hidden"], []).extend(workload["product_rate"])
+            by_width.setdefault(workload["hidden"], []).extend(workload["product_rate"])
     parts = []
-    for hidden, rates in sorted(found.items()):
+    for hidden, rates in sorted(by_width.items()):
         best = {name: max(rate[name] for rate in rates) for name in rates[0]}
-        each = ", ".join(f"{name} {value / 1e9:,.0f}" for name, value in best.items())
-        parts.append(f"{each} at width {hidden}")
+        rates_text = ", ".join(f"{name} {value / 1e9:,.0f}" for name, value in best.items())
+        parts.append(f"{rates_text} at width {hidden}")
     return "GFLOP/s of matrix products: " + "; ".join(parts) if parts else "no rate measured"
 
 
-def machine_words(results: Mapping[str, Any]) -> str:
-    """Date, machine, versions, commit, data and rounds."""
+def format_machine(results: Mapping[str, Any]) -> str:
+    """One line with date, machine, versions, commit, data and rounds."""
     machine, versions, git = results["machine"], results["versions"], results["git"]
-    words = [
+    parts = [
         results["date"],
         machine["processor"] if machine["gpu"] is None else machine["gpu"],
         _counted(machine["cores"], "core"),
@@ -84,10 +88,10 @@ def machine_words(results: Mapping[str, Any]) -> str:
         *(f"{name} {versions[name]}" for name in ("python", "torch", "transformers")),
     ]
     if git is not None:
-        words.append(f"commit {git['commit'][:9]}{' with changes' if git['changed'] else ''}")
-    words.append(f"data: {results['data']}")
-    words.append(_counted(results["rounds"], "round"))
-    return ", ".join(words)
+        parts.append(f"commit {git['commit'][:9]}{' with changes' if git['changed'] else ''}")
+    parts.append(f"data: {results['data']}")
+    parts.append(_counted(results["rounds"], "round"))
+    return ", ".join(parts)
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""The tie's penalty and gradient against a loop over tensors, on three copies of MiniLM's weights.
+"""Times the tie's penalty and gradient against a loop over tensors, on three copies of MiniLM.
 
 python -m benchmarks.tie
 """
@@ -28,7 +28,7 @@ def pairs(copies: Copies) -> Tensor:
 
 def trace_norm(copies: Copies) -> Tensor:
     """Trace norm of the stacked copies, tensor by tensor."""
-    stacked = [torch.stack([w.flatten() for w in each]) for each in zip(*copies, strict=True)]
+    stacked = [torch.stack([w.flatten() for w in tied]) for tied in zip(*copies, strict=True)]
     return torch.stack([torch.linalg.matrix_norm(x, ord="nuc") for x in stacked]).sum()
 
 
@@ -36,9 +36,9 @@ def seconds(copies: Copies, work: Callable[[], object]) -> float:
     """Wall time of ``work``, the gradients cleared before."""
     for weight in (weight for copy in copies for weight in copy):
         weight.grad = None
-    began = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:

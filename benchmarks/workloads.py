@@ -1,4 +1,4 @@
-"""What is measured: each workload with its contenders and the figures it should reach. No torch."""
+"""The workloads, each with its variants and targets. No torch."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ CACHED, UNCACHED = "cache", "no cache"
 PRODUCTS = "matrix products"
 
 FOLDER = "{folder}"
-"""In an override: an empty folder that lives as long as the contender."""
+"""Placeholder in an override for an empty folder of the variant's process."""
 
 _MINILM = ("encoder=minilm_l6", "pairing=joined")
 # The bert-base shape with random weights; the tokenizer has the same vocabulary.
@@ -23,12 +23,12 @@ _NO_CACHE = ("cache.prefix=false",)
 
 
 @dataclass(frozen=True)
-class Contender:
-    """One process in a workload's race.
+class Variant:
+    """One of the implementations or configs that a workload compares.
 
     Attributes:
-        kind: ``project``, or of the two plain loops ``recipe`` or ``best``.
-        overrides: beside the workload's.
+        kind: ``project``, or the plain loop ``recipe`` or ``best``.
+        overrides: overrides after those of the workload.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Contender:
 
 @dataclass(frozen=True)
 class Target:
-    """What a ratio of two contenders should reach.
+    """Target for the ratio of two variants.
 
     Attributes:
-        figure: ``speed`` (at least ``value`` times as fast), ``memory`` (at most ``value``
+        metric: ``speed`` (at least ``value`` times as fast), ``memory`` (at most ``value``
             times the peak) or ``share`` (at least ``value`` of the rate of matrix products).
     """
 
-    figure: str
+    metric: str
     of: str
     over: str
     value: float
@@ -53,34 +53,34 @@ class Target:
 
 @dataclass(frozen=True)
 class Workload:
-    """What every contender does, turn by turn.
+    """One measured task for all variants.
 
     Attributes:
-        overrides: of ``mtl-train``, apart from the data.
+        overrides: overrides of ``mtl-train`` without those of the data.
         work: ``train`` or ``predict`` (every task on the same text).
-        steps: in one turn.
-        gpu: whether it runs only where there is a GPU, unless it is asked for by name.
+        steps: steps in one round.
+        gpu: whether it needs a GPU to run unless chosen by name.
     """
 
     name: str
     title: str
     overrides: tuple[str, ...]
-    contenders: tuple[Contender, ...]
+    variants: tuple[Variant, ...]
     targets: tuple[Target, ...] = ()
     work: str = "train"
     steps: int = 6
     gpu: bool = False
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The contenders to compare: the first with each of the others."""
-        first, *others = (contender.name for contender in self.contenders)
+        """The variants to compare: the first with each of the others."""
+        first, *others = (variant.name for variant in self.variants)
         return tuple((first, other) for other in others)
 
 
-_LOOPS = (Contender(PROJECT, "project"), Contender(RECIPE, "recipe"), Contender(BEST, "best"))
+_LOOPS = (Variant(PROJECT, "project"), Variant(RECIPE, "recipe"), Variant(BEST, "best"))
 _CACHE = (
-    Contender(CACHED, "project", ("cache.prefix=true",)),
-    Contender(UNCACHED, "project", _NO_CACHE),
+    Variant(CACHED, "project", ("cache.prefix=true",)),
+    Variant(UNCACHED, "project", _NO_CACHE),
 )
 
 
@@ -141,7 +141,7 @@ WORKLOADS = (
         "pals",
         "all-MiniLM-L6, S6 with PALs, batch 16 x 3",
         (*_MINILM, "sharing=pals", *_size(16)),
-        (Contender(PROJECT, "project"),),
+        (Variant(PROJECT, "project"),),
     ),
     Workload(
         "fsi",
@@ -154,9 +154,9 @@ WORKLOADS = (
         "all-MiniLM-L6, every task on 96 texts",
         (*_MINILM, *_size(16, rows=200)),
         (
-            Contender(HALF, "project", _SPLIT_3),
-            Contender(APART, "project", ("sharing=individual",)),
-            Contender(BEST, "best", _SPLIT_3),
+            Variant(HALF, "project", _SPLIT_3),
+            Variant(APART, "project", ("sharing=individual",)),
+            Variant(BEST, "best", _SPLIT_3),
         ),
         (Target("speed", HALF, APART, 1.4),),
         work="predict",
@@ -179,7 +179,7 @@ WORKLOADS = (
     ),
 )
 QUICK = ("hybrid_16", "predict")
-"""Names of the quick form's workloads."""
+"""Workloads of ``--quick``."""
 
 
 def named(names: Collection[str]) -> tuple[Workload, ...]:
@@ -187,23 +187,21 @@ def named(names: Collection[str]) -> tuple[Workload, ...]:
     return tuple(workload for workload in WORKLOADS if workload.name in names)
 
 
-def quick(workload: Workload) -> Workload:
-    """Half the steps, and of prediction the project alone."""
-    kept = workload.contenders
+def shortened(workload: Workload) -> Workload:
+    """The workload with half the steps, and in prediction without plain loops."""
+    variants = workload.variants
     if workload.work == "predict":
-        kept = tuple(contender for contender in kept if contender.kind == "project")
-    return replace(workload, contenders=kept, steps=max(1, workload.steps // 2))
+        variants = tuple(variant for variant in variants if variant.kind == "project")
+    return replace(workload, variants=variants, steps=max(1, workload.steps // 2))
 
 
-def data_words(data_dir: str | None) -> tuple[str, ...]:
-    """Overrides that choose the course data in a folder, or without one the bundled suite.
-
-    Every contender has a cache of its own, so that none finds what another left.
-    """
-    words = ("suite.max_dev_rows=200", f"cache.folder={FOLDER}")
+def data_overrides(data_dir: str | None) -> tuple[str, ...]:
+    """Overrides for the course data in a folder, or without one for the bundled suite."""
+    # Every variant has a cache of its own, so that none reads another's entries.
+    shared = ("suite.max_dev_rows=200", f"cache.folder={FOLDER}")
     if data_dir is None:
-        return ("suite=bundled", *words)
-    return ("suite=cs224n", f"data_dir={data_dir}", *words)
+        return ("suite=bundled", *shared)
+    return ("suite=cs224n", f"data_dir={data_dir}", *shared)
 
 
 def width(workload: Workload) -> int:

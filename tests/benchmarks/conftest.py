@@ -1,13 +1,14 @@
-"""A small config to race on, and what contestants might have told."""
+"""A small config for workers, and a result with round numbers."""
 
 from dataclasses import asdict
 
 import pytest
 
 from benchmarks.project import prepare
-from benchmarks.records import Load, Turn
+from benchmarks.records import Round, StepWork
 from benchmarks.summary import summarise
-from benchmarks.workloads import BEST, PROJECT, RECIPE, Contender, Target, Workload
+from benchmarks.tables import SCHEMA
+from benchmarks.workloads import BEST, PROJECT, RECIPE, Target, Variant, Workload
 
 SMALL = (
     "suite=bundled", "suite.max_train_rows=40", "suite.max_dev_rows=30", "pairing=joined",
@@ -26,26 +27,26 @@ def small_words():
 
 @pytest.fixture(scope="session")
 def made():
-    """RunSpec and inputs of a plan, each made once."""
-    known = {}
+    """Spec and inputs of a plan, each made once."""
+    cache = {}
 
     def make(plan="S1-I2", *words):
         key = (plan, *words)
-        if key not in known:
-            known[key] = prepare((*SMALL, "sharing=plan", f"sharing.plan={plan}", *words))
-        return known[key]
+        if key not in cache:
+            cache[key] = prepare((*SMALL, "sharing=plan", f"sharing.plan={plan}", *words))
+        return cache[key]
 
     return make
 
 
 @pytest.fixture
-def race_workload():
-    """A workload whose contenders are told of in ``told``."""
+def small_workload():
+    """The workload of ``measured``."""
     return Workload(
         "small",
-        "a small race",
+        "a small workload",
         (),
-        (Contender(PROJECT, "project"), Contender(RECIPE, "recipe"), Contender(BEST, "best")),
+        (Variant(PROJECT, "project"), Variant(RECIPE, "recipe"), Variant(BEST, "best")),
         (
             Target("speed", PROJECT, RECIPE, 4.0),
             Target("speed", PROJECT, BEST, 2.5),
@@ -54,34 +55,34 @@ def race_workload():
     )
 
 
-def contender(seconds, tokens, peak):
+def variant(seconds, tokens, peak):
     """Rounds of two steps; ``seconds`` of each step, round by round."""
-    load = Load(examples=10, tokens=tokens, flops=tokens * 1000)
-    turns = [asdict(Turn((s, s), (load, load), peak)) for s in seconds]
-    return {"how": "fp32", "setup_s": 1.0, "resting_bytes": 7, "peak_bytes": peak, "rounds": turns}
+    work = StepWork(examples=10, tokens=tokens, flops=tokens * 1000)
+    rounds = [asdict(Round((s, s), (work, work), peak)) for s in seconds]
+    return {"how": "fp32", "setup_s": 1.0, "resting_bytes": 7, "peak_bytes": peak, "rounds": rounds}
 
 
 @pytest.fixture
-def told():
+def measured():
     """Three rounds: the project takes 1, 1, 2 s, the recipe 5 s, the best plain loop 2 s."""
     return {
-        "contenders": {
-            PROJECT: contender([1.0, 1.0, 2.0], 100, 600),
-            RECIPE: contender([5.0, 5.0, 5.0], 100, 2000),
+        "variants": {
+            PROJECT: variant([1.0, 1.0, 2.0], 100, 600),
+            RECIPE: variant([5.0, 5.0, 5.0], 100, 2000),
             # More text in a step, in proportion to its time as fast as at 100 tokens in 2 s.
-            BEST: contender([3.0, 3.0, 3.0], 150, 1000),
+            BEST: variant([3.0, 3.0, 3.0], 150, 1000),
         },
         "product_rate": [{"fp32": 400_000.0, "bf16": 200_000.0}] * 3,
     }
 
 
 @pytest.fixture
-def results(race_workload, told):
-    """What results.json holds of two workloads, of which one failed."""
-    entry = {"name": "small", "title": "a small race", "hidden": 384, "failed": None}
-    failed = {"name": "other", "title": "another race", "hidden": 768, "failed": "recipe: died"}
+def results(small_workload, measured):
+    """The content of results.json for two workloads, one of them failed."""
+    entry = {"name": "small", "title": "a small workload", "hidden": 384, "failed": None}
+    failed = {"name": "other", "title": "another workload", "hidden": 768, "failed": "recipe: died"}
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "date": "2026-01-31 12:00",
         "data": "bundled suite",
         "rounds": 3,
@@ -91,5 +92,5 @@ def results(race_workload, told):
         },
         "versions": {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0"},
         "git": {"commit": "0123456789abcdef", "changed": True},
-        "workloads": [entry | told | summarise(race_workload, told), failed],
+        "workloads": [entry | measured | summarise(small_workload, measured), failed],
     }  # fmt: skip

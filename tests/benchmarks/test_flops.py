@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.flops import count_prediction, count_training
-from benchmarks.plain import PlainNetwork, pad
+from benchmarks.plain_network import PlainNetwork, pad
 from mtl_sharing.batch import PackedBatch
 
 # Of each task equally long, so that the plain network has no padding to multiply.

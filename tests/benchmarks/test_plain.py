@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks import plain_loops
-from benchmarks.plain import PlainNetwork, pad
-from benchmarks.plain_loops import RandomBatches, fastest_way, make_plain
+from benchmarks.plain_loops import RandomBatches, fastest_mode, make_plain
+from benchmarks.plain_network import PlainNetwork, pad
 from benchmarks.project import ProjectTraining, grouped_batches, timed_text
 from mtl_sharing.batch import PackedBatch
 from support import perturb
@@ -80,7 +80,7 @@ def test_prediction_sees_every_text_once_by_length(made):
     loop = make_plain(run_spec, inputs, "best", "predict")
     lengths = [n for text in loop.texts for n in text.mask.sum(dim=1).tolist()]
     assert lengths == sorted(timed_text(inputs.dev).lengths)
-    assert loop.load(0).examples == len(lengths) == 96
+    assert loop.work(0).examples == len(lengths) == 96
 
 
 def test_random_batches_hold_each_example_once_an_epoch(made):
@@ -104,7 +104,7 @@ def test_a_loop_learns(made, kind):
     loop = make_plain(run_spec, inputs, kind, "train")
     first = float(loop.gradients(0))
     loop.optimizer.zero_grad()
-    for _ in range(30):
+    for _ in range(15):
         loop.step(0)
     assert float(loop.gradients(0)) < 0.9 * first
 
@@ -113,10 +113,10 @@ def test_the_best_loop_meets_the_projects_text_step_by_step(made):
     run_spec, inputs = made("S1-I2")
     ours = ProjectTraining(run_spec, inputs)
     theirs = make_plain(run_spec, inputs, "best", "train")
-    loads = [ours.load(number) for number in range(5)]
-    assert loads == [theirs.load(number) for number in range(5)]
-    assert len({load.tokens for load in loads}) > 1
-    assert loads != [make_plain(run_spec, inputs, "recipe", "train").load(n) for n in range(5)]
+    work = [ours.work(number) for number in range(5)]
+    assert work == [theirs.work(number) for number in range(5)]
+    assert len({load.tokens for load in work}) > 1
+    assert work != [make_plain(run_spec, inputs, "recipe", "train").work(n) for n in range(5)]
 
 
 def test_the_projects_load_is_what_its_learner_takes(made):
@@ -126,10 +126,10 @@ def test_the_projects_load_is_what_its_learner_takes(made):
     for number in range(3):
         ours.step(number)
     tokens = [sum(len(text.tokens) for text in texts.values()) for texts in seen]
-    assert tokens == [ours.load(number).tokens for number in range(3)]
+    assert tokens == [ours.work(number).tokens for number in range(3)]
 
 
-def test_the_fastest_way_is_taken(monkeypatch):
+def test_the_fastest_mode_is_chosen(monkeypatch):
     seconds = {
         ("fp32", "sdpa"): 3,
         ("fp32", "eager"): 2,
@@ -141,17 +141,17 @@ def test_the_fastest_way_is_taken(monkeypatch):
     class Loop:
         device, trial = torch.device("cpu"), None
 
-        def use(self, way):
-            self.way = way
+        def use(self, mode):
+            self.mode = mode
 
     def timed(device, work):
-        tried.append(loop.way)
+        tried.append(loop.mode)
         # The first of all is slow for everyone, as first steps are.
-        return 50 if len(tried) <= 4 else seconds[loop.way]
+        return 50 if len(tried) <= 4 else seconds[loop.mode]
 
     loop = Loop()
     monkeypatch.setattr(plain_loops, "timed", timed)
-    assert fastest_way(loop) == ("bf16", "sdpa")
+    assert fastest_mode(loop) == ("bf16", "sdpa")
     assert tried.count(("bf16", "eager")) < tried.count(("fp32", "eager"))
 
 
@@ -159,7 +159,7 @@ def test_a_trial_changes_no_weight(made):
     run_spec, inputs = made("S1-I2")
     loop = make_plain(run_spec, inputs, "best", "train")
     before = [weight.clone() for weight in loop.weights]
-    fastest_way(loop)
+    fastest_mode(loop)
     assert all(map(torch.equal, before, loop.weights))
     assert all(weight.grad is None for weight in loop.weights)
     assert np.isfinite(float(loop.gradients(0)))

@@ -1,4 +1,4 @@
-"""From what contestants told to tables on the terminal and in the documentation."""
+"""Metrics, ratios and tables from measured rounds."""
 
 import json
 from dataclasses import replace
@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from benchmarks import command, document
-from benchmarks.contest import ContestError
 from benchmarks.document import BEGIN, END, rewritten
-from benchmarks.records import Load, Turn
+from benchmarks.records import Round, StepWork
+from benchmarks.runner import WorkerError
 from benchmarks.summary import summarise
-from benchmarks.tables import _share, figure_rows, ratio_rows
+from benchmarks.tables import format_share, metric_rows, ratio_rows
 from benchmarks.workloads import PRODUCTS, Target
 
 
@@ -21,13 +21,13 @@ def folder(tmp_path, results):
     return tmp_path
 
 
-def ratio(summary, figure, over):
-    (found,) = [r for r in summary["ratios"] if (r["figure"], r["over"]) == (figure, over)]
-    return {name: found[name] for name in ("median", "low", "high", "target", "met")}
+def ratio(summary, metric, over):
+    (row,) = [r for r in summary["ratios"] if (r["metric"], r["over"]) == (metric, over)]
+    return {name: row[name] for name in ("median", "low", "high", "target", "met")}
 
 
-def test_speeds_are_compared_round_by_round_in_tokens(race_workload, told):
-    summary = summarise(race_workload, told)
+def test_speeds_are_compared_round_by_round_in_tokens(small_workload, measured):
+    summary = summarise(small_workload, measured)
     assert ratio(summary, "speed", "recipe") == {
         "median": 5.0, "low": 2.5, "high": 5.0, "target": 4.0, "met": True
     }  # fmt: skip
@@ -36,42 +36,42 @@ def test_speeds_are_compared_round_by_round_in_tokens(race_workload, told):
     }  # fmt: skip
 
 
-def test_memory_is_to_be_small(race_workload, told):
-    summary = summarise(race_workload, told)
+def test_memory_is_to_be_small(small_workload, measured):
+    summary = summarise(small_workload, measured)
     assert ratio(summary, "memory", "best plain")["median"] == 0.6
     assert ratio(summary, "memory", "best plain")["met"] is True
     assert ratio(summary, "memory", "recipe")["met"] is None
-    told["contenders"]["project"]["peak_bytes"] = 900
-    assert ratio(summarise(race_workload, told), "memory", "best plain")["met"] is False
+    measured["variants"]["project"]["peak_bytes"] = 900
+    assert ratio(summarise(small_workload, measured), "memory", "best plain")["met"] is False
 
 
-def test_a_share_of_the_product_rate_may_be_a_target(race_workload, told):
-    wanted = replace(race_workload, targets=(Target("share", "project", PRODUCTS, 0.3),))
-    assert ratio(summarise(wanted, told), "share", PRODUCTS) == {
+def test_a_share_of_the_product_rate_may_be_a_target(small_workload, measured):
+    workload = replace(small_workload, targets=(Target("share", "project", PRODUCTS, 0.3),))
+    assert ratio(summarise(workload, measured), "share", PRODUCTS) == {
         "median": 0.25, "low": 0.125, "high": 0.25, "target": 0.3, "met": False
     }  # fmt: skip
-    assert all(r["figure"] != "share" for r in summarise(race_workload, told)["ratios"])
+    assert all(r["metric"] != "share" for r in summarise(small_workload, measured)["ratios"])
 
 
-def test_figures_of_a_contender(race_workload, told):
-    figures = summarise(race_workload, told)["figures"]["project"]
-    assert figures["examples_per_s"] == 10 and figures["tokens_per_s"] == 100
-    assert figures["step_s"] == 1 and figures["peak_bytes"] == 600
+def test_metrics_of_a_contender(small_workload, measured):
+    metrics = summarise(small_workload, measured)["metrics"]["project"]
+    assert metrics["examples_per_s"] == 10 and metrics["tokens_per_s"] == 100
+    assert metrics["step_s"] == 1 and metrics["peak_bytes"] == 600
     # 100,000 operations a second of the faster precision's 400,000.
-    assert figures["share_of_product_rate"] == 0.25
+    assert metrics["share_of_product_rate"] == 0.25
 
 
 def test_rows(results):
     assert ratio_rows(results)[0] == (
-        "a small race", "speed, project to recipe", "5.00 (2.50 to 5.00)", "at least 4", "yes"
+        "a small workload", "speed, project to recipe", "5.00 (2.50 to 5.00)", "at least 4", "yes"
     )  # fmt: skip
     assert ratio_rows(results)[3][1:] == (
         "peak memory, project to best plain", "0.60", "at most 0.8", "yes"
     )  # fmt: skip
-    rows = figure_rows(results)
-    assert rows[0] == ("a small race", "project", "fp32", "10.0", "100", "25%", "0.00 GB")
-    assert _share(0.31) == "31%" and _share(2.5) == "over 100%"
-    assert rows[-1][:2] == ("another race", "failed: recipe: died")
+    rows = metric_rows(results)
+    assert rows[0] == ("a small workload", "project", "fp32", "10.0", "100", "25%", "0.00 GB")
+    assert format_share(0.31) == "31%" and format_share(2.5) == "over 100%"
+    assert rows[-1][:2] == ("another workload", "failed: recipe: died")
     assert {len(row) for row in rows} == {7}
 
 
@@ -84,7 +84,7 @@ def test_the_page_is_rewritten_between_its_markers(folder, tmp_path, monkeypatch
     assert text.startswith("# Title\n\n") and text.endswith(f"{END}\n\nafter\n")
     assert "old" not in text
     assert (
-        "| a small race | speed, project to recipe | 5.00 (2.50 to 5.00) | at least 4 | yes |"
+        "| a small workload | speed, project to recipe | 5.00 (2.50 to 5.00) | at least 4 | yes |"
         in text
     )
     for fact in ("2026-01-31 12:00", "Some Processor", "2 cores", "torch 2.13.0",
@@ -96,7 +96,7 @@ def test_the_page_is_rewritten_between_its_markers(folder, tmp_path, monkeypatch
     assert page.read_text().count("Measured 2026-01-31") == 2
 
 
-def test_scaling_is_told_where_it_was_measured(folder):
+def test_scaling_is_measured_where_it_was_measured(folder):
     (folder / "scaling.json").write_text(json.dumps({"found": ["it grows"]}))
     assert "- it grows\n" in rewritten(f"{BEGIN}{END}", [folder])
 
@@ -112,14 +112,14 @@ def test_the_projects_own_page_has_its_markers(folder):
 
 
 def test_a_workload_that_fails_stops_no_other(monkeypatch, tmp_path, capsys):
-    turn = Turn((0.5,), (Load(48, 100, 10**9),), 10**9)
+    one = Round((0.5,), (StepWork(48, 100, 10**9),), 10**9)
 
-    def run(workload, data, rounds, hidden, say):
+    def run(workload, data, rounds, hidden, log):
         if workload.name == "hybrid_16":
-            raise ContestError("recipe: [Errno 12] no memory")
+            raise WorkerError("recipe: [Errno 12] no memory")
         facts = {"how": "fp32", "setup_s": 1.0, "resting_bytes": 1, "peak_bytes": 10**9}
-        contenders = {c.name: facts | {"rounds": [turn] * rounds} for c in workload.contenders}
-        return {"contenders": contenders, "product_rate": [{"fp32": 1e10}] * rounds}
+        variants = {c.name: facts | {"rounds": [one] * rounds} for c in workload.variants}
+        return {"variants": variants, "product_rate": [{"fp32": 1e10}] * rounds}
 
     monkeypatch.setattr(command, "run_workload", run)
     assert command.main(["--quick", "--out", str(tmp_path), "--rounds", "2"]) == 1
@@ -127,13 +127,19 @@ def test_a_workload_that_fails_stops_no_other(monkeypatch, tmp_path, capsys):
     results = json.loads((folder / "results.json").read_text())
     assert [w["failed"] for w in results["workloads"]] == ["recipe: [Errno 12] no memory", None]
     assert results["workloads"][1]["ratios"][0]["median"] == 1
-    assert len(results["workloads"][1]["contenders"]["hybrid"]["rounds"]) == 2
+    assert len(results["workloads"][1]["variants"]["hybrid"]["rounds"]) == 2
     printed = capsys.readouterr().out
     assert "hybrid_16 failed: recipe: [Errno 12] no memory" in printed
     assert "at least 1.4" in printed and "bundled suite" in printed
     assert command.main(["--only", "shared", "--out", str(tmp_path / "more")]) == 0
 
 
-def test_results_are_told_in_lines_that_are_not_cut(results, capsys):
-    command._show(Console(width=160), results)
+def test_results_are_measured_in_lines_that_are_not_cut(results, capsys):
+    command.show(Console(width=160), results)
     assert "speed, project to best plain" in capsys.readouterr().out
+
+
+def test_results_of_another_schema_are_refused(folder, results):
+    (folder / "results.json").write_text(json.dumps(results | {"schema": 1}))
+    with pytest.raises(ValueError, match="found schema 1; allowed: 2"):
+        rewritten(f"{BEGIN}{END}", [folder])

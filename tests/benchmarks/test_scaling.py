@@ -1,4 +1,4 @@
-"""Scaling: what is measured, what is concluded, and what is drawn."""
+"""Scaling: measurement, conclusions and figure."""
 
 import json
 from dataclasses import replace
@@ -75,20 +75,20 @@ def test_every_panel_has_the_values_asked_for():
 
 def test_a_point_is_measured_as_it_says():
     point = Point("tasks", batch=2, length=7, tasks=5, layers=1, sharing="individual")
-    found = measure(point)
-    assert (found.examples, found.tokens) == (10, 70)
-    assert 0 < found.step_s < 60
+    result = measure(point)
+    assert (result.examples, result.tokens) == (10, 70)
+    assert 0 < result.step_s < 60
     shared = measure(replace(point, sharing="shared"))
     # Five towers of a layer of 0.8 M weights and 0.5 M of embeddings, with gradient and moments.
-    assert found.peak_bytes - shared.peak_bytes > 30e6
+    assert result.peak_bytes - shared.peak_bytes > 30e6
 
 
 def test_a_run_leaves_its_figures_and_the_picture(tmp_path):
     points = tuple(Point("length", batch=2, length=n, tasks=1, layers=1) for n in (4, 8))
-    said = []
-    run_scaling(tmp_path, said.append, points)
+    logged = []
+    run_scaling(tmp_path, logged.append, points)
     record = json.loads((tmp_path / "scaling.json").read_text())
     assert [one["point"]["length"] for one in record["costs"]] == [4, 8]
     assert [one["tokens"] for one in record["costs"]] == [8, 16]
-    assert record["found"] == said[4:]
+    assert record["found"] == logged[4:]
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""The table of workloads: every entry composes, and its targets name its contenders."""
+"""The table of workloads: every entry composes, and its targets name its variants."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from benchmarks.workloads import (
     PRODUCTS,
     QUICK,
     WORKLOADS,
-    data_words,
+    data_overrides,
     named,
-    quick,
+    shortened,
     width,
 )
 from mtl_sharing.job.spec import resolve_spec
 
-ENTRIES = [(w, c) for w in WORKLOADS for c in w.contenders]
+ENTRIES = [(w, c) for w in WORKLOADS for c in w.variants]
 PLANS = {
     "hybrid_16": "S3-I3", "hybrid_32": "S3-I3", "bert_base": "S6-I6", "bert_base_64": "S6-I6",
     "individual": "I6", "shared": "S6", "pals": "S6", "fsi": "F2-S2-I2",
@@ -26,11 +26,11 @@ BATCHES = {"hybrid_32": 32, "bert_base_64": 64}
 
 
 @pytest.mark.parametrize(
-    ("workload", "contender"), ENTRIES, ids=[f"{w.name}-{c.name}" for w, c in ENTRIES]
+    ("workload", "variant"), ENTRIES, ids=[f"{w.name}-{c.name}" for w, c in ENTRIES]
 )
-def test_every_contender_composes(workload, contender):
-    words = [*data_words(None), *workload.overrides, *contender.overrides, "dry_run=true"]
-    cached = contender.name == CACHED or workload.name not in ("fsi", "frozen_half", "frozen_all")
+def test_every_contender_composes(workload, variant):
+    words = [*data_overrides(None), *workload.overrides, *variant.overrides, "dry_run=true"]
+    cached = variant.name == CACHED or workload.name not in ("fsi", "frozen_half", "frozen_all")
     config = compose_config(word.replace(FOLDER, "/nowhere") for word in words)
     run_spec = resolve_spec(config)
     assert run_spec.shape.hidden == width(workload)
@@ -43,7 +43,7 @@ def test_every_contender_composes(workload, contender):
 
 def test_targets_and_pairs_name_contenders():
     for workload in WORKLOADS:
-        names = [contender.name for contender in workload.contenders]
+        names = [variant.name for variant in workload.variants]
         assert len(set(names)) == len(names)
         pairs = workload.pairs()
         assert len(pairs) == len(names) - 1
@@ -52,7 +52,7 @@ def test_targets_and_pairs_name_contenders():
 
 
 def test_the_figures_asked_for_are_there():
-    found = {(w.name, t.figure, t.over): t.value for w in WORKLOADS for t in w.targets}
+    found = {(w.name, t.metric, t.over): t.value for w in WORKLOADS for t in w.targets}
     assert found == {
         ("hybrid_16", "speed", "recipe"): 4.0,
         ("hybrid_16", "speed", "best plain"): 1.6,
@@ -73,12 +73,12 @@ def test_names_choose_workloads_in_the_tables_order():
 
 
 def test_the_quick_form_is_short_and_the_projects_own_in_prediction():
-    training, prediction = (quick(workload) for workload in named(QUICK))
-    assert [c.name for c in training.contenders] == ["project", "recipe", "best plain"]
-    assert [c.name for c in prediction.contenders] == ["hybrid", "individual"]
+    training, prediction = (shortened(workload) for workload in named(QUICK))
+    assert [c.name for c in training.variants] == ["project", "recipe", "best plain"]
+    assert [c.name for c in prediction.variants] == ["hybrid", "individual"]
     assert (training.steps, prediction.steps) == (4, 3)
 
 
 def test_data_words():
-    assert data_words(None)[0] == "suite=bundled"
-    assert data_words("there")[:2] == ("suite=cs224n", "data_dir=there")
+    assert data_overrides(None)[0] == "suite=bundled"
+    assert data_overrides("there")[:2] == ("suite=cs224n", "data_dir=there")

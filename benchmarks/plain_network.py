@@ -1,4 +1,4 @@
-"""A multi-task encoder as it is commonly written with ``transformers``, on padded batches."""
+"""A multi-task encoder in the usual style, with layers of ``transformers`` on padded batches."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -14,29 +14,15 @@ from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, Be
 
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.shape import EncoderShape
+from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
+from mtl_sharing.model.encoder.shape import EncoderShape, checkpoint_config
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.routing import StageCopies
 
 DEFAULT_ATTENTION = "sdpa"
-"""What ``transformers`` takes when nobody asks."""
+"""The default of ``transformers``."""
 
 Weights = Mapping[str, Tensor]
-
-_TABLES = {
-    "word": "word_embeddings",
-    "position": "position_embeddings",
-    "token_type": "token_type_embeddings",
-    "norm": "LayerNorm",
-}
-_LAYER = {
-    "attention_output": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "up": "intermediate.dense",
-    "down": "output.dense",
-    "output_norm": "output.LayerNorm",
-}
-_QKV = tuple(f"attention.self.{name}" for name in ("query", "key", "value"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +48,7 @@ def pad(text: PackedBatch) -> PaddedText:
 
 
 class TaskModel(nn.Module):
-    """One task's encoder and head; what tasks share is the same module in each of theirs."""
+    """One task's encoder and head. Shared stages are one module object in several task models."""
 
     def __init__(
         self,
@@ -76,28 +62,28 @@ class TaskModel(nn.Module):
         self.config, self.embeddings, self.layers = config, embeddings, nn.ModuleList(layers)
         self.pooler, self.head = pooler, head
 
-    def forward(self, text: PaddedText, known: dict[int, Tensor] | None = None) -> Tensor:
+    def forward(self, text: PaddedText, cache: dict[int, Tensor] | None = None) -> Tensor:
         """Raw outputs (B, K) in float32.
 
         Args:
-            known: keeps what each layer gives, so that other tasks on the same text take it from
-                there. Only for models whose shared layers are the lowest.
+            cache: output of each module, for other tasks on the same text. Only for models whose
+                shared layers are the lowest.
         """
-        state = _once(known, self.embeddings, lambda: self.embeddings(text.ids, text.types))
+        state = _cached(cache, self.embeddings, lambda: self.embeddings(text.ids, text.types))
         mask = create_bidirectional_mask(self.config, state, text.mask)
         for layer in self.layers:
-            state = _once(known, layer, partial(layer, state, mask))
-        vectors = _once(known, self.pooler, lambda: self.pooler(state))
+            state = _cached(cache, layer, partial(layer, state, mask))
+        vectors = _cached(cache, self.pooler, lambda: self.pooler(state))
         output: Tensor = self.head(vectors)
         return output.float()
 
 
-def _once(known: dict[int, Tensor] | None, stage: nn.Module, run: Callable[[], Tensor]) -> Tensor:
-    if known is None:
+def _cached(cache: dict[int, Tensor] | None, stage: nn.Module, run: Callable[[], Tensor]) -> Tensor:
+    if cache is None:
         return run()
-    if id(stage) not in known:
-        known[id(stage)] = run()
-    return known[id(stage)]
+    if id(stage) not in cache:
+        cache[id(stage)] = run()
+    return cache[id(stage)]
 
 
 class PlainNetwork(nn.Module):
@@ -108,7 +94,7 @@ class PlainNetwork(nn.Module):
         attention: which of the attention functions of ``transformers``.
 
     Raises:
-        ValueError: a network that is not commonly written this way.
+        ValueError: a network without a plain counterpart.
     """
 
     def __init__(self, network: Network, attention: str = DEFAULT_ATTENTION) -> None:
@@ -128,7 +114,7 @@ class PlainNetwork(nn.Module):
             self.tasks[task] = TaskModel(self.config, embeddings, layers, pooler, own)
 
     def train(self, mode: bool = True) -> "PlainNetwork":
-        """As in torch, except that frozen modules stay without dropout."""
+        """Sets the mode as in torch, except that frozen modules stay in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, (BertEmbeddings, BertLayer, BertPooler)):
@@ -136,30 +122,18 @@ class PlainNetwork(nn.Module):
         return self
 
     def forward(self, texts: Mapping[str, PaddedText]) -> dict[str, Tensor]:
-        """Raw outputs of each task on its own text, one task after the other."""
+        """Raw outputs of each task on its own text, task by task."""
         return {task: self.tasks[task](text) for task, text in texts.items()}
 
     def predict_all(self, text: PaddedText) -> dict[str, Tensor]:
-        """Raw outputs of every task on the same text; layers that tasks share run once."""
-        known: dict[int, Tensor] = {}
-        return {task: model(text, known) for task, model in self.tasks.items()}
+        """Raw outputs of every task on the same text; shared layers run once."""
+        cache: dict[int, Tensor] = {}
+        return {task: model(text, cache) for task, model in self.tasks.items()}
 
 
 def bert_config(shape: EncoderShape, attention: str) -> BertConfig:
-    """The project's shape in the words of ``transformers``."""
-    config = BertConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.intermediate,
-        max_position_embeddings=shape.positions,
-        type_vocab_size=shape.token_types,
-        hidden_act=shape.activation,
-        layer_norm_eps=shape.epsilon,
-        hidden_dropout_prob=shape.dropout,
-        attention_probs_dropout_prob=shape.attention_dropout,
-    )
+    """The project's shape as a config of ``transformers``."""
+    config = BertConfig(**checkpoint_config(shape, padding=0))
     config._attn_implementation = attention
     return config
 
@@ -172,29 +146,21 @@ def _check(a: Architecture) -> None:
 
 
 def _copies(stage: StageCopies, config: BertConfig) -> dict[str, nn.Module]:
-    """Each task's module of a stage, with the weights of the project's."""
-    found: dict[str, nn.Module] = {}
+    """Each task's module of a stage, with the project's weights."""
+    modules: dict[str, nn.Module] = {}
     for owners, own in zip(stage.owners, stage.copies, strict=True):
         module, weights = _convert(stage.name, own.state_dict(), config)
         module.load_state_dict({name: weight.clone() for name, weight in weights.items()})
         module.requires_grad_(stage.trains)
-        found |= dict.fromkeys(owners, module)
-    return found
+        modules |= dict.fromkeys(owners, module)
+    return modules
 
 
 def _convert(stage: str, state: Weights, config: BertConfig) -> tuple[nn.Module, Weights]:
     """A stage of ``transformers``, and the project's weights under its names."""
-    if stage == "pooler":
-        return BertPooler(config), state
-    if stage == "embeddings":
-        return BertEmbeddings(config), _renamed(state, _TABLES)
-    weights = _renamed(state, _LAYER)
-    for part in ("weight", "bias"):
-        pieces = zip(_QKV, state[f"qkv.{part}"].chunk(3), strict=True)
-        weights |= {f"{name}.{part}": piece for name, piece in pieces}
-    return BertLayer(config), weights
-
-
-def _renamed(state: Weights, names: Mapping[str, str]) -> dict[str, Tensor]:
-    parts = {tuple(name.rsplit(".", 1)): weight for name, weight in state.items()}
-    return {f"{names[m]}.{part}": weight for (m, part), weight in parts.items() if m in names}
+    weights = checkpoint_weights({stage: dict(state)}, "bert")
+    kind, prefix = {
+        "pooler": (BertPooler, "pooler."),
+        "embeddings": (BertEmbeddings, "embeddings."),
+    }.get(stage, (BertLayer, f"encoder.{stage}."))
+    return kind(config), {name.removeprefix(prefix): weight for name, weight in weights.items()}
