@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import cache
 from itertools import count
 
 import pytest
@@ -40,17 +41,26 @@ def texts(describe, tmp_path_factory):
     return found
 
 
+@pytest.fixture(scope="session")
+def specs(describe):
+    """Run specs by their words; composing a config takes longer than many a run here."""
+    return cache(lambda *words: describe(*WORDS, *words))
+
+
 @pytest.fixture
-def prepare(describe, texts, tmp_path):
-    """The run_spec and the inputs of a run with a cache in ``tmp_path``, without states.
+def prepare(specs, texts, tmp_path):
+    """The run spec and the inputs of a run with a cache in ``tmp_path``, without states.
 
     Its weights are large enough for a layer to matter, and depend on ``tower`` alone.
     """
 
     def make(*words, tower=5):
-        run_spec = describe(*WORDS, f"cache.folder={tmp_path / 'cache'}", *words)
+        run_spec = specs(*words)
+        config = run_spec.config
+        settings = replace(config.cache, folder=str(tmp_path / "cache"))
+        run_spec = replace(run_spec, config=replace(config, cache=settings))
         weights = random_tower(run_spec.shape, tower, 0.3)
-        return run_spec, replace(texts[run_spec.config.pairing.mode], tower=weights)
+        return run_spec, replace(texts[config.pairing.mode], tower=weights)
 
     return make
 

@@ -47,10 +47,10 @@ class Lemmatizer:
 
         def compute() -> Entry:
             about = {"texts": len(texts), "pipeline": self._pipeline}
-            return Entry(_to_arrays(self._compute(texts)), about)
+            return Entry(to_arrays(self._compute(texts)), about)
 
         key = digest_texts([self._digest.encode()], texts)
-        return _to_texts(self._store.fetch(KIND, key, compute).arrays)
+        return to_texts(self._store.fetch(KIND, key, compute).arrays)
 
     @cached_property
     def _nlp(self) -> "Language":
@@ -72,14 +72,15 @@ class Lemmatizer:
         return lemmas
 
 
-def _to_arrays(texts: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+def to_arrays(texts: Sequence[str]) -> Mapping[str, NDArray[Any]]:
     """The texts' bytes in one row: text ``i`` has ``offsets[i]:offsets[i + 1]``."""
     raw = [text.encode("utf-8", "surrogatepass") for text in texts]
     offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
     return {"bytes": np.frombuffer(b"".join(raw), dtype=np.uint8), "offsets": offsets}
 
 
-def _to_texts(arrays: Mapping[str, NDArray[Any]]) -> list[str]:
+def to_texts(arrays: Mapping[str, NDArray[Any]]) -> list[str]:
+    """The texts in the arrays of :func:`to_arrays`."""
     row, offsets = arrays["bytes"].tobytes(), arrays["offsets"].tolist()
     parts = (row[start:end] for start, end in pairwise(offsets))
     return [part.decode("utf-8", "surrogatepass") for part in parts]
