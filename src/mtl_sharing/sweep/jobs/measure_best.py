@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from mtl_sharing.config import Config
 from mtl_sharing.job.measurement import measure
+from mtl_sharing.run_folder.layout import MEASURED
 from mtl_sharing.sweep.jobs.input_cache import load_cached
 from mtl_sharing.sweep.jobs.launcher import JobPool
 from mtl_sharing.sweep.study.attributes import OVERRIDES
@@ -21,7 +22,7 @@ from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
 
-FOLDER, FILE = "measured", "measured.json"
+FOLDER = "measured"
 _TIMEOUT_S = 1800.0
 Measurement = dict[str, Any]
 
@@ -51,7 +52,7 @@ def _measure(jobs: JobPool, folder: Path, best: FrozenTrial) -> Measurement | No
 def read_measurement(folder: Path, number: int) -> Measurement | None:
     """The measurement of this trial in the sweep's folder; None if there is none."""
     try:
-        record: Measurement = json.loads((folder / FOLDER / FILE).read_text(encoding="utf-8"))
+        record: Measurement = json.loads((folder / FOLDER / MEASURED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return record if record["trial"] == number else None
@@ -66,4 +67,4 @@ def run_measurement(config: Config, folder: Path, number: int) -> None:
     timings = measure(config, folder, load_cached)
     if timings is not None:
         ratios = {name: timings.ratio(name) for name in ("train", "predict")}
-        replace_json(folder / FILE, {"trial": number, "time": ratios, **timings.record()})
+        replace_json(folder / MEASURED, {"trial": number, "time": ratios, **timings.record()})

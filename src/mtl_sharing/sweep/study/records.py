@@ -9,11 +9,12 @@ from omegaconf import OmegaConf
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from mtl_sharing.run_folder.layout import SWEEP_TABLE
 from mtl_sharing.sweep.study.attributes import METRICS, REASON, REGIME, SAME_AS, SECONDS, trained
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import replace_text
 
-TABLE, BEST = "sweep.csv", "best.yaml"
+BEST = "best.yaml"
 Row = dict[str, Any]
 
 
@@ -43,7 +44,7 @@ def write_table(study: SweepStudy, objectives: Sequence[str]) -> None:
         for name in ("trial", "same_as", "evaluations", "parameters"):
             if name in table:
                 table[name] = table[name].astype("Int64")
-        replace_text(study.folder / TABLE, table.to_csv(index=False))
+        replace_text(study.folder / SWEEP_TABLE, table.to_csv(index=False))
 
 
 def best_trial(study: SweepStudy) -> FrozenTrial | None:

@@ -17,10 +17,10 @@ from sqlalchemy import create_engine, exc, inspect
 from sqlalchemy.engine import URL, make_url
 
 from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import STUDY
 
 log = logging.getLogger(__name__)
 
-STUDY_FILE = "study.db"
 WHERE = "hydra.sweeper.storage"
 # Retry window of the first connection, and of every later operation.
 FIRST_S, LATER_S = 8.0, 300.0
@@ -78,7 +78,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
 
 
 def _url(url: str | None, folder: Path) -> str:
-    return url or f"sqlite:///{folder.resolve() / STUDY_FILE}"
+    return url or f"sqlite:///{folder.resolve() / STUDY}"
 
 
 @lru_cache(maxsize=4)
@@ -144,7 +144,7 @@ def location_of(url: str | URL | None) -> str:
         UserError: it is no URL.
     """
     if url is None:
-        return STUDY_FILE
+        return STUDY
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError):
