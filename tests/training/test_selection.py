@@ -13,32 +13,30 @@ from mtl_sharing.evaluation.evaluate import evaluate
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
-from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.plotting.curve_data import PANELS, read_curves
-from support import QUICK, load_config
 
 HELD = "suite.select_fraction=0.25"
-WORDS = (*QUICK, "trainer.precision=fp32", "trainer.eval_examples=null", "encoder.layers=2",
-         "encoder.dropout=0.1", "sharing.plan=S1-I1", "optimizer.lr=0.01", "trainer.max_steps=12",
-         "trainer.eval_every=1")  # fmt: skip
+SETTINGS = ("trainer.eval_examples=null", "encoder.layers=2", "encoder.dropout=0.1",
+            "sharing.plan=S1-I1", "optimizer.lr=0.01", "trainer.max_steps=8",
+            "trainer.eval_every=1", "suite.max_dev_rows=10")  # fmt: skip
 
 
 @pytest.fixture
-def read(tmp_path):
-    """The run_spec and the inputs of a run, and its folder."""
+def read(describe, tmp_path):
+    """The spec and the inputs of a run, read anew, and its folder."""
 
-    def make(*words, folder="run"):
-        place = tmp_path / folder
-        place.mkdir(exist_ok=True)
-        run_spec = resolve_spec(load_config(*WORDS, *words))
-        return run_spec, load_inputs(run_spec, place), place
+    def make(*settings, phases=(), folder="run"):
+        path = tmp_path / folder
+        path.mkdir(exist_ok=True)
+        run_spec = describe(*SETTINGS, *settings, phases=phases)
+        return run_spec, load_inputs(run_spec, path), path
 
     return make
 
 
-def trainer_of(run_spec, inputs, place):
+def trainer_of(run_spec, inputs, folder):
     torch.manual_seed(run_spec.config.seed)
-    return make_trainer(run_spec, inputs, place)
+    return make_trainer(run_spec, inputs, folder)
 
 
 def poisoned(split):
@@ -49,7 +47,7 @@ def poisoned(split):
     }
 
 
-def outcome(trainer):
+def train(trainer):
     """Rows without times, and the weights that the training leaves."""
     trainer.run()
     rows = [{k: v for k, v in row.items() if k != "train_s"} for row in trainer.history]
@@ -73,30 +71,30 @@ def texts_in(data):
 
 
 def test_weights_and_patience_are_chosen_without_dev(read):
-    run_spec, inputs, place = read(HELD, "trainer.patience=2", "trainer.max_steps=30")
-    plain = outcome(trainer_of(run_spec, inputs, place))
-    assert 3 <= len(plain[0]) < 30  # patience has ended it
+    run_spec, inputs, folder = read(HELD, "trainer.patience=2", "trainer.max_steps=15")
+    plain = train(trainer_of(run_spec, inputs, folder))
+    assert 3 <= len(plain[0]) < 15  # patience has ended it
     wrong = replace(inputs, dev=poisoned(inputs.dev))
-    assert same(plain, outcome(trainer_of(run_spec, wrong, place))) == (True, True)
+    assert same(plain, train(trainer_of(run_spec, wrong, folder))) == (True, True)
     # The test would see a look at dev: the same change to what is held out changes the choice.
     wrong = replace(inputs, select=poisoned(inputs.select))
-    rows, _ = same(plain, outcome(trainer_of(run_spec, wrong, place)))
+    rows, _ = same(plain, train(trainer_of(run_spec, wrong, folder)))
     assert not rows
 
 
 def test_without_a_fraction_dev_chooses(read):
-    run_spec, inputs, place = read()
+    run_spec, inputs, folder = read()
     assert inputs.select == {}
-    plain = outcome(trainer_of(run_spec, inputs, place))
+    plain = train(trainer_of(run_spec, inputs, folder))
     wrong = replace(inputs, dev=poisoned(inputs.dev))
-    rows, _ = same(plain, outcome(trainer_of(run_spec, wrong, place)))
+    rows, _ = same(plain, train(trainer_of(run_spec, wrong, folder)))
     assert not rows
 
 
 def test_the_best_weights_are_the_best_on_what_is_held_out(read):
-    run_spec, inputs, place = read(HELD)
-    trainer = trainer_of(run_spec, inputs, place)
-    rows, _ = outcome(trainer)
+    run_spec, inputs, folder = read(HELD)
+    trainer = trainer_of(run_spec, inputs, folder)
+    rows, _ = train(trainer)
     found = evaluate(trainer.network, inputs.select, trainer.measures, trainer.runtime, "select")
     best = max(rows, key=lambda row: row["performance"])
     assert found.performance == pytest.approx(best["performance"], abs=1e-9) == trainer.best
@@ -107,9 +105,9 @@ def test_the_best_weights_are_the_best_on_what_is_held_out(read):
 
 def test_what_is_held_out_trains_nothing(read):
     """Not the tasks, not masked-LM, not the ranking, not the tokenizer."""
-    words = ("phases=[mlm,ranking]", "suite.max_train_rows=200", "encoder.vocabulary=900")
-    _, whole, _ = read(*words, folder="whole")
-    _, cut, _ = read(*words, HELD, folder="cut")
+    settings = ("suite.max_train_rows=200", "encoder.vocabulary=900")
+    _, whole, _ = read(*settings, phases=["mlm", "ranking"], folder="whole")
+    _, cut, _ = read(*settings, HELD, phases=["mlm", "ranking"], folder="cut")
     assert set(cut.select) == {"sst", "quora", "sts"}
     for name, data in cut.select.items():
         assert (len(cut.train[name]), len(data), len(whole.train[name])) == (150, 50, 200)
@@ -123,12 +121,14 @@ def test_what_is_held_out_trains_nothing(read):
 
 
 def test_seed_sampler_regime_and_cleaning_hold_out_the_same(read):
-    def labels(*words):
-        _, inputs, _ = read(HELD, *words, folder=str(len(words)))
+    def labels(*settings):
+        _, inputs, _ = read(HELD, *settings, folder=str(len(settings)))
         return {name: data.labels.tolist() for name, data in inputs.select.items()}
 
     first = labels()
-    assert first == labels("seed=7", "sampler=proportional", "sharing.plan=I2", "pairing=separate")
+    assert first == labels(
+        "seed=7", "sampler.name=temperature", "sharing.plan=I2", "pairing.mode=separate"
+    )
     assert first == labels("suite.clean=[letters,lower]")
 
 
@@ -138,63 +138,63 @@ def test_columns_and_log_name_the_split(read, caplog):
     trainer.run()
     with (trainer.folder / "metrics.csv").open() as file:
         (*_, last) = rows = list(csv.DictReader(file))
-    assert len(rows) == 12
+    assert len(rows) == 8
     assert {"select/sst/accuracy", "select/sts/pearson", "select/quora/loss"} <= set(last)
     assert not [name for name in last if name.startswith("dev/")]
-    said = [r.message for r in caplog.records if r.message.startswith("step")]
-    assert len(said) == 12 and all("  select sst " in m and "dev" not in m for m in said)
-    found = read_curves(trainer.history)
-    assert [found.title(panel) for panel in PANELS] == ["training loss", "select loss", "select"]
-    assert set(found.metrics) == {"sst", "quora", "sts"}
+    lines = [r.message for r in caplog.records if r.message.startswith("step")]
+    assert len(lines) == 8 and all("  select sst " in m and "dev" not in m for m in lines)
+    curves = read_curves(trainer.history)
+    assert [curves.title(panel) for panel in PANELS] == ["training loss", "select loss", "select"]
+    assert set(curves.metrics) == {"sst", "quora", "sts"}
 
 
 def test_the_sample_while_training_is_one_of_what_is_held_out(read):
-    run_spec, inputs, place = read(HELD, "trainer.eval_examples=7")
-    trainer = trainer_of(run_spec, inputs, place)
+    run_spec, inputs, folder = read(HELD, "trainer.eval_examples=7")
+    trainer = trainer_of(run_spec, inputs, folder)
     assert {len(data) for data in trainer.eval_data.values()} == {7}
     for name, data in trainer.eval_data.items():
         assert texts_in(data) <= texts_in(inputs.select[name])
 
 
-@pytest.mark.parametrize("stop", [1, 7])
-def test_a_stopped_run_goes_on_with_the_same_examples(read, stop):
-    words = (HELD, "trainer.patience=6", "trainer.eval_examples=7")
-    whole = outcome(trainer_of(*read(*words, folder="whole")))
-    halted = trainer_of(*read(*words))
+def test_a_stopped_run_goes_on_with_the_same_examples(read):
+    settings = (HELD, "trainer.patience=6", "trainer.eval_examples=7")
+    whole = train(trainer_of(*read(*settings, folder="whole")))
+    trainer = trainer_of(*read(*settings))
+    for step in (1, 5):
 
-    def halt(*_):
-        if halted.done == stop:
-            halted.signals.receive(signal.SIGTERM)
+        def stop(*_, step=step, halted=trainer):
+            if halted.done == step:
+                halted.signals.receive(signal.SIGTERM)
 
-    halted.on_evaluation = halt
-    with pytest.raises(Stopped):
-        halted.run()
-    resumed = trainer_of(*read(*words))  # reads and cuts anew
-    assert resumed.restore() and resumed.done == stop
-    assert same(whole, outcome(resumed)) == (True, True)
+        trainer.on_evaluation = stop
+        with pytest.raises(Stopped):
+            trainer.run()
+        trainer = trainer_of(*read(*settings))  # reads and cuts anew
+        assert trainer.restore() and trainer.done == step
+    assert same(whole, train(trainer)) == (True, True)
 
 
 def test_states_of_frozen_layers_serve_what_is_held_out(read, tmp_path):
-    """The same figures with and without them, and no entry in common with the uncut train."""
+    """The same metrics with and without them, and no entry in common with the uncut train."""
+    cache = (f"cache.folder={tmp_path / 'cache'}", "sharing.plan=F1-I1", "trainer.max_steps=4")
 
-    def run(*words, folder):
-        run_spec, inputs, place = read("sharing.plan=F1-I1", *words, folder=folder)
-        inputs = with_frozen_states(run_spec, inputs)
-        return outcome(trainer_of(run_spec, inputs, place)), inputs
+    def inputs_of(*settings, folder):
+        run_spec, inputs, path = read(*cache, *settings, folder=folder)
+        return run_spec, with_frozen_states(run_spec, inputs), path
 
     def entries():
         return {path.name for path in (tmp_path / "cache").glob("states-*")}
 
-    cache = f"cache.folder={tmp_path / 'cache'}"
-    (rows, _), inputs = run(cache, HELD, folder="cut")
+    run_spec, inputs, path = inputs_of(HELD, folder="cut")
+    rows, _ = train(trainer_of(run_spec, inputs, path))
     for data in inputs.select.values():
         assert data.collate([0]).text.states is not None
-    (plain, _), _ = run("cache.prefix=false", HELD, folder="plain")
-    assert len(rows) == len(plain) == 12
-    for ours, theirs in zip(rows, plain, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+    plain, _ = train(trainer_of(*inputs_of(HELD, "cache.prefix=false", folder="plain")))
+    assert len(rows) == len(plain) == 4
+    for row, expected in zip(rows, plain, strict=True):
+        assert row == pytest.approx(expected, rel=1e-3, abs=1e-3)
     cut = entries()
-    run(cache, folder="whole")
+    inputs_of(folder="whole")
     # As many lists of texts as before, and each anew.
     assert len(entries()) == 2 * len(cut) > 0
     assert not [data for data in inputs.dev.values() if data.collate([0]).text.states is not None]

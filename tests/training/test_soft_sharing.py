@@ -82,12 +82,13 @@ def update(learner):
 
 
 def test_without_strength_a_tied_run_is_one_of_separate_models(train):
-    words = ("seed=3", "encoder.dropout=0.1", "trainer.max_steps=2")
-    _, found, rows = train(*words, "sharing.plan=T12", "sharing.tie.strength=0")
-    _, wanted, _ = train(*words, "sharing.plan=I12")
-    assert found.keys() == wanted.keys()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-    assert distance(found) > 0.1
+    words = ("seed=3", "encoder.dropout=0.1", "encoder.layers=3", "trainer.max_steps=2",
+             "optimizer.lr=1e-3")  # fmt: skip
+    _, tied, rows = train(*words, "sharing.plan=T3", "sharing.tie.strength=0")
+    _, separate, _ = train(*words, "sharing.plan=I3")
+    assert tied.keys() == separate.keys()
+    assert all(torch.equal(tied[name], separate[name]) for name in separate)
+    assert distance(tied) > 0.1
     assert "train/tie" not in rows[0]
 
 
@@ -163,13 +164,14 @@ def test_the_tie_is_written_down_for_tied_plans_alone(train):
 
 
 def test_only_the_tied_stages_of_a_mixed_plan_are_held(train):
-    words = ("sharing.plan=F4-T4-I4", "optimizer.lr=0.002", "trainer.max_steps=6")
+    words = ("sharing.plan=F2-T2-I2", "encoder.layers=6", "optimizer.lr=0.002",
+             "trainer.max_steps=6")  # fmt: skip
     _, free, _ = train(*words, "sharing.tie.strength=0")
     before, held, _ = train(*words, "sharing.tie.strength=10")
-    frozen = ("encoder.embeddings.", *(f"encoder.layers.{n}." for n in range(4)))
+    frozen = ("encoder.embeddings.", *(f"encoder.layers.{n}." for n in range(2)))
     for name, value in before.items():
         assert torch.equal(held[name], value) == name.startswith(frozen), name
-    for layer in range(4, 12):
+    for layer in range(2, 6):
         prefix = f"encoder.layers.{layer}."
         ratio = distance(free, prefix) / distance(held, prefix)
-        assert ratio > 4 if layer < 8 else 0.5 < ratio < 2
+        assert ratio > 4 if layer < 4 else 0.5 < ratio < 2

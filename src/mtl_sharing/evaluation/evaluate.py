@@ -1,4 +1,4 @@
-"""Predictions of a network over whole splits, and what they are worth."""
+"""Predictions of a network over whole splits, and their metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ from mtl_sharing.utils.device import Runtime, autocast
 
 @dataclass(frozen=True)
 class TaskMeasure:
-    """How one task is trained and judged.
+    """Objective and metric of one task.
 
     Attributes:
-        objective: its loss and how raw outputs are read.
+        objective: its loss, and how raw outputs become predictions.
         kind: ``classes``, ``binary`` or ``regression``.
-        metric: the figure that counts.
+        metric: name of the metric that counts.
         classes: number of classes; 0 for regression.
     """
 
@@ -36,13 +36,13 @@ class TaskMeasure:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a network says of a task's examples.
+    """A network's predictions for a task's examples.
 
     Attributes:
         values: predictions in label units, float64, shape (E,).
-        probability: of the predicted class, float64, shape (E,); None for a regression.
-        error: how far off each is, float64, shape (E,): one minus the probability of the true
-            class, or the distance to the true value; NaN where no label is known.
+        probability: probability of the predicted class, float64, shape (E,); None for regression.
+        error: float64, shape (E,): one minus the probability of the true class, or the distance to
+            the true value; NaN for an unknown label.
     """
 
     values: NDArray[np.float64]
@@ -52,11 +52,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of all tasks: ``tasks[name]`` holds metric, value, floor, examples and the rest.
+    """Metrics of all tasks.
 
     Attributes:
-        split: name of what they were taken on, ``dev`` or ``select``.
-        answers: of each task, what the figures were taken from.
+        tasks: each task's metric, its value and floor, number of examples, loss and other metrics.
+        split: name of the split, ``dev`` or ``select``.
+        answers: each task's predictions.
     """
 
     tasks: Mapping[str, dict[str, Any]]
@@ -65,19 +66,19 @@ class Evaluation:
 
     @property
     def performance(self) -> float:
-        """Mean over tasks, correlations as (r + 1) / 2."""
+        """Mean of the tasks' metrics, correlations as (r + 1) / 2."""
         return float(np.mean([unit(t["metric"], t["value"]) for t in self.tasks.values()]))
 
     @property
     def performance_raw_r(self) -> float:
-        """Mean over tasks, correlations as they are."""
+        """Mean of the tasks' metrics, correlations as they are."""
         return float(np.mean([task["value"] for task in self.tasks.values()]))
 
 
 def predict(
     network: Network, task: str, data: EncodedTask, measure: TaskMeasure, runtime: Runtime
 ) -> tuple[Answers, float]:
-    """What the network says of every example, and the mean loss."""
+    """Predicts every example; returns the predictions and the mean loss."""
     network.eval()
     parts, loss, order = [], 0.0, []
     # One autocast around all batches casts each weight once.
@@ -92,26 +93,26 @@ def predict(
 
 
 def answers_of(objective: Objective, raw: Tensor, labels: NDArray[np.float64]) -> Answers:
-    """Raw outputs (E, K) read by the task's objective; labels (E,) are NaN where unknown."""
+    """Converts raw outputs, shape (E, K), to predictions; unknown labels, shape (E,), are NaN."""
     values = objective.predict(raw).double().cpu().numpy()
-    classes = objective.probabilities(raw.float())
-    if classes is None:
+    probabilities = objective.probabilities(raw.float())
+    if probabilities is None:
         return Answers(values, None, np.abs(values - labels))
-    found, rows = classes.double().cpu().numpy(), np.arange(len(labels))
-    known = ~np.isnan(labels)
+    table, rows = probabilities.double().cpu().numpy(), np.arange(len(labels))
+    labelled = ~np.isnan(labels)
     error = np.full(len(labels), np.nan)
-    error[known] = 1 - found[rows[known], labels[known].astype(int)]
-    return Answers(values, found[rows, values.astype(int)], error)
+    error[labelled] = 1 - table[rows[labelled], labels[labelled].astype(int)]
+    return Answers(values, table[rows, values.astype(int)], error)
 
 
 def _in_order(parts: Sequence[Answers], order: NDArray[np.int64]) -> Answers:
-    """Batches of answers as one, by the examples' own order."""
-    place = np.argsort(order)
+    """Joins the batches' answers, in the order of the examples."""
+    positions = np.argsort(order)
     probabilities = [part.probability for part in parts if part.probability is not None]
     return Answers(
-        np.concatenate([part.values for part in parts])[place],
-        np.concatenate(probabilities)[place] if probabilities else None,
-        np.concatenate([part.error for part in parts])[place],
+        np.concatenate([part.values for part in parts])[positions],
+        np.concatenate(probabilities)[positions] if probabilities else None,
+        np.concatenate([part.error for part in parts])[positions],
     )
 
 
@@ -126,7 +127,10 @@ def evaluate(
 
     Args:
         splits: each task's examples.
-        split: what these are called.
+        split: name of the split.
+
+    Raises:
+        UserError: a loss that is not finite.
     """
     tasks, answers = {}, {}
     for name, data in splits.items():
@@ -134,13 +138,13 @@ def evaluate(
         answers[name], loss = predict(network, name, data, measure, runtime)
         check_finite(f"loss of task {name}", loss, f"on {split}")
         predicted = answers[name].values
-        figures = task_metrics(measure.kind, predicted, data.labels, measure.classes)
+        metrics = task_metrics(measure.kind, predicted, data.labels, measure.classes)
         tasks[name] = {
             "metric": measure.metric,
-            "value": figures[measure.metric],
+            "value": metrics[measure.metric],
             "floor": floor(measure.metric, measure.kind, data.labels, measure.classes),
             "examples": len(data),
             "loss": loss,
-            **figures,
+            **metrics,
         }
     return Evaluation(tasks, split, answers)

@@ -1,4 +1,4 @@
-"""predictions.parquet: what a run's best weights say of every dev example."""
+"""predictions.parquet: the predictions of a run's best weights for every dev example."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,8 +20,8 @@ def write_predictions(
 ) -> None:
     """Replaces the run's predictions.parquet: a row for each example, task after task.
 
-    Columns: task, id, text, text_pair (null for single texts), label, prediction (both in label
-    units), probability (of the predicted class; null for a regression), error (see
+    Columns: task, id, text, text_pair (null for single texts), label and prediction (in label
+    units), probability (of the predicted class; null for regression), error (see
     :class:`Answers`).
     """
     import pyarrow as pa
