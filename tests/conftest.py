@@ -1,31 +1,35 @@
 """Fixtures that many tests need."""
 
 import gc
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from mtl_sharing.cli.train import main
-from support import COURSE_DATA, Outcome
+from mtl_sharing.job.run import run_job
+from mtl_sharing.job.stages import Hooks
+from support import COURSE_DATA, QUICK, Outcome, load_config
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays: a tenth of the tests' time was the collector's walks over it."""
+    """Keeps the garbage collector from walking over imports, a tenth of the tests' time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests(tmp_path_factory) -> Iterator[None]:
-    """The user's own cache is neither read nor written; commands that tests start inherit this."""
+    """A cache for the tests alone, also for the processes that they start."""
     fonts = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "matplotlib"
     with pytest.MonkeyPatch.context() as patch:
-        if "MPLCONFIGDIR" not in os.environ:  # or its list of fonts would be made anew
+        if "MPLCONFIGDIR" not in os.environ:  # keeps the list of fonts
             patch.setenv("MPLCONFIGDIR", str(fonts))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -33,37 +37,85 @@ def _cache_of_the_tests(tmp_path_factory) -> Iterator[None]:
 
 @pytest.fixture
 def pictures() -> None:
-    """For a test of what a run draws, which :func:`mtl_train` leaves out: a quarter of its time."""
+    """For a test of a run's figures. Elsewhere :func:`mtl_train` draws none, to be faster."""
 
 
-@pytest.fixture
-def mtl_train(request, tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Outcome]]:
-    """``mtl-train`` with the given words, in a folder of its own."""
-    if "pictures" not in request.fixturenames:
-        monkeypatch.setattr("mtl_sharing.job.stages.draw_curves", lambda *arguments: None)
-        monkeypatch.setattr("mtl_sharing.sweep.output.summary.draw_sweep", lambda *arguments: None)
-    monkeypatch.chdir(tmp_path)
+@contextmanager
+def _command(cwd: Path, pictures: bool) -> Iterator[Callable[..., Outcome]]:
+    """Within the block, a function that calls ``mtl-train`` in the folder ``cwd``."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    with pytest.MonkeyPatch.context() as patch:
+        if not pictures:
+            patch.setattr("mtl_sharing.job.stages.draw_curves", lambda *arguments: None)
+            patch.setattr("mtl_sharing.sweep.output.summary.draw_sweep", lambda *arguments: None)
+        patch.chdir(cwd)
 
-    def call(*words: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["mtl-train", *map(str, words)])
-        GlobalHydra.instance().clear()
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return Outcome(code, printed.out, printed.err, tmp_path)
+        def call(*arguments: str) -> Outcome:
+            os.chdir(cwd)  # resume=RUN has left it for the folder where the run was started
+            patch.setattr(sys, "argv", ["mtl-train", *map(str, arguments)])
+            GlobalHydra.instance().clear()
+            code, out, err = 0, io.StringIO(), io.StringIO()
+            with redirect_stdout(out), redirect_stderr(err):
+                try:
+                    main()
+                except SystemExit as stop:
+                    code = int(stop.code or 0)
+            return Outcome(code, out.getvalue(), err.getvalue(), cwd)
 
-    yield call
+        yield call
     for handler in root.handlers[:]:
         if handler not in handlers:
             root.removeHandler(handler)
             handler.close()
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def command_in() -> Callable[[Path], AbstractContextManager[Callable[..., Outcome]]]:
+    """For a fixture of a module or session: ``with command_in(folder) as mtl_train``."""
+    return lambda cwd: _command(cwd, pictures=False)
+
+
+@pytest.fixture
+def mtl_train(request, tmp_path) -> Iterator[Callable[..., Outcome]]:
+    """``mtl-train`` with the given arguments, in a folder of its own."""
+    with _command(tmp_path, "pictures" in request.fixturenames) as call:
+        yield call
+
+
+def _finished(folder: Path, *overrides: str) -> Outcome:
+    with _command(folder, pictures=True) as call:
+        outcome = call(*QUICK, "score.pairs=1", *overrides)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def hybrid_run(tmp_path_factory) -> Outcome:
+    """A finished ``mtl-train`` of a hybrid plan. Tests change copies of its folder only."""
+    return _finished(tmp_path_factory.mktemp("hybrid"), "sharing=hybrid", "split=6")
+
+
+@pytest.fixture(scope="session")
+def separate_run(tmp_path_factory) -> Outcome:
+    """A finished ``mtl-train`` of separate models. Tests change copies of its folder only."""
+    return _finished(tmp_path_factory.mktemp("separate"), "sharing=individual")
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory) -> Callable[..., Path]:
+    """The folder of a finished run with overrides beside ``QUICK``; equal ones train once."""
+    folders: dict[tuple[str, ...], Path] = {}
+
+    def train(*overrides: str) -> Path:
+        if overrides not in folders:
+            folders[overrides] = tmp_path_factory.mktemp("run")
+            config = load_config(*QUICK, *overrides, "dry_run=false")
+            run_job(config, folders[overrides], Hooks(curves=False))
+        return folders[overrides]
+
+    return train
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A run's folder as a network again, and what is said of folders that hold none."""
+"""Loads a run from three files, and names the reason where a folder holds none."""
 
 import json
 
@@ -11,18 +11,20 @@ from mtl_sharing.predict.loading import load_run
 from spacy_pipelines import make_pipeline
 from support import QUICK
 
+SMALL = ("encoder.layers=2", "sharing.plan=S1-I1")
+
 
 @pytest.fixture
 def folder(moved):
     """A run's three files, and no other, in another place."""
-    return moved()
+    return moved(*SMALL)
 
 
 def test_three_files_are_enough(folder):
     run = load_run(str(folder), device="cpu")
     assert run.tasks == ("sst", "quora", "sts")
     assert run.folder == folder
-    assert str(run.run_spec.plan) == "S6-I6"
+    assert str(run.run_spec.plan) == "S1-I1"
     assert not run.network.training
     assert run.tokenizer.encode("the film").tokens[0] == "[CLS]"
     weights = load_file(folder / "model.safetensors")
@@ -86,9 +88,9 @@ def test_damage_is_named(folder):
 
 def test_weights_that_do_not_fit_are_named(folder):
     path = folder / "config.json"
-    change(path, lambda record: record["settings"]["sharing"].update(plan="S12"))
+    change(path, lambda record: record["settings"]["sharing"].update(plan="S2"))
     assert "weights that the network has no place for: encoder" in message(folder)
-    change(path, lambda record: record["settings"]["sharing"].update(plan="I12"))
+    change(path, lambda record: record["settings"]["sharing"].update(plan="I2"))
     assert "no weights for the network: encoder" in message(folder)
     change(path, lambda record: record["settings"]["sharing"].update(plan=None))
     change(path, lambda record: record["encoder"].update(intermediate=21))
@@ -137,14 +139,13 @@ def test_a_run_that_still_trains_has_its_best_weights_so_far(folder):
     assert load_run(folder, device="cpu").tasks == ("sst", "quora", "sts")
 
 
-def test_another_pipeline_of_tags_is_told(train, moved, tmp_path, caplog):
+def test_another_pipeline_of_tags_is_told(quick_run, moved, tmp_path, caplog):
     pipeline = make_pipeline(tmp_path / "pipeline")
-    words = ("encoder.layers=2", "sharing.plan=S2", f"suite.tags.pipeline={pipeline}")
-    place = moved(*words)
-    load_run(place, device="cpu")
+    run = moved(*SMALL, f"suite.tags.pipeline={pipeline}")
+    load_run(run, device="cpu")
     assert "tags may differ" not in caplog.text
-    change(place / "config.json", lambda record: record["parts"]["tags"].update(digest="other"))
-    load_run(place, device="cpu")
+    change(run / "config.json", lambda record: record["parts"]["tags"].update(digest="other"))
+    load_run(run, device="cpu")
     assert f"{pipeline} is not the pipeline that the run was trained with" in caplog.text
 
 

@@ -46,8 +46,8 @@ def write(path, rows):
 
 
 @pytest.mark.slow
-def test_memory_is_flat_in_the_files_length(train, tmp_path):
-    run = train("encoder.layers=2", "sharing.plan=S1-I1")
+def test_memory_is_flat_in_the_files_length(quick_run, tmp_path):
+    run = quick_run("encoder.layers=2", "sharing.plan=S1-I1")
     kinds = ("csv", "jsonl", "parquet")
     files = [write(tmp_path / f"short.{kind}", SHORT) for kind in kinds]
     files += files  # at first packages are loaded

@@ -56,22 +56,22 @@ def compare(found, task, rows):
 
 
 @pytest.mark.parametrize("words", KINDS.values(), ids=KINDS)
-def test_a_loaded_run_says_what_its_run_said(train, words):
-    check_against_its_run(train(*SMALL, *words))
+def test_a_loaded_run_says_what_its_run_said(quick_run, words):
+    check_against_its_run(quick_run(*SMALL, *words))
 
 
-def test_tags_are_read_as_in_training(train, tmp_path_factory):
+def test_tags_are_read_as_in_training(quick_run, tmp_path_factory):
     pipeline = make_pipeline(tmp_path_factory.mktemp("spacy") / "pipeline")
-    check_against_its_run(train(*SMALL, "sharing.plan=S2", f"suite.tags.pipeline={pipeline}"))
+    check_against_its_run(quick_run(*SMALL, "sharing.plan=S2", f"suite.tags.pipeline={pipeline}"))
 
 
 NAMED = ("sharing.plan=S1-I1", "task.sst.labels=[awful,bad,fair,good,great]",
          "task.sst.classes=null")  # fmt: skip
 
 
-@pytest.fixture
-def run(moved):
-    return load_run(moved(*SMALL, "sharing.plan=S1-I1"), device="cpu")
+@pytest.fixture(scope="module")
+def run(quick_run):
+    return load_run(quick_run(*SMALL, "sharing.plan=S1-I1"), device="cpu")
 
 
 def test_texts_without_pairs_go_to_the_tasks_of_single_texts(run):

@@ -16,8 +16,8 @@ RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
 NAMES = ["awful", "bad", "fair", "good", "great"]
 
 
-def test_dev_is_worth_what_the_run_said(mtl_predict, train, tmp_path):
-    folder = train(*RUN)
+def test_dev_is_worth_what_the_run_said(mtl_predict, quick_run, tmp_path):
+    folder = quick_run(*RUN)
     done = mtl_predict(folder, "--split", "dev", "--out", tmp_path / "o")
     assert done.code == 0, done.err
     result = json.loads((folder / "result.json").read_text())
@@ -39,9 +39,9 @@ def test_dev_is_worth_what_the_run_said(mtl_predict, train, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "tsv"])
-def test_other_formats_and_splits(mtl_predict, train, tmp_path, kind):
+def test_other_formats_and_splits(mtl_predict, quick_run, tmp_path, kind):
     words = ("--split", "test", "--tasks", "sts", "--format", kind, "--out", tmp_path)
-    done = mtl_predict(train(*RUN), *words)
+    done = mtl_predict(quick_run(*RUN), *words)
     assert done.code == 0, done.err
     path = tmp_path / f"sts-test.{kind}"
     readers = {"jsonl": lambda p: pd.read_json(p, lines=True), "parquet": pd.read_parquet,
@@ -59,7 +59,7 @@ FILES = ("suite.tasks=[sst,quora]", "encoder.layers=2", "sharing.plan=S2",
          "task.quora.train=[quora.csv]", "task.quora.dev=[quora.csv]")  # fmt: skip
 
 
-def test_no_task_is_written_before_all_are_predicted(mtl_predict, train, tmp_path, monkeypatch):
+def test_no_task_is_written_before_all_are_predicted(mtl_predict, quick_run, tmp_path, monkeypatch):
     plain = Predictor.predict
 
     def predict(self, texts, pairs, tasks, size):
@@ -68,7 +68,7 @@ def test_no_task_is_written_before_all_are_predicted(mtl_predict, train, tmp_pat
         return plain(self, texts, pairs, tasks, size)
 
     monkeypatch.setattr(Predictor, "predict", predict)
-    done = mtl_predict(train(*RUN), "--split", "dev", "--out", tmp_path / "o")
+    done = mtl_predict(quick_run(*RUN), "--split", "dev", "--out", tmp_path / "o")
     assert done.code == 2 and not list((tmp_path / "o").iterdir())
 
 
@@ -119,10 +119,10 @@ def test_what_a_split_cannot_have_is_told(mtl_predict, folder, tmp_path):
     assert done.code == 2 and "o/sst-test.csv: found a folder" in done.err
 
 
-def test_the_courses_layout(mtl_predict, train, tmp_path):
+def test_the_courses_layout(mtl_predict, quick_run, tmp_path):
     words = ("--split", "dev", "--format", "cs224n", "--out", tmp_path / "predictions")
-    assert mtl_predict(train(*RUN), *words).code == 0
-    said = pd.read_parquet(train(*RUN) / "predictions.parquet").groupby("task")
+    assert mtl_predict(quick_run(*RUN), *words).code == 0
+    said = pd.read_parquet(quick_run(*RUN) / "predictions.parquet").groupby("task")
     heads = {"sst": "id \t Predicted_Sentiment ", "para": "id \t Predicted_Is_Paraphrase ",
              "sts": "id \t Predicted_Similiary "}  # fmt: skip
     for name, head in heads.items():
@@ -143,9 +143,9 @@ def test_the_courses_layout(mtl_predict, train, tmp_path):
             assert found == pytest.approx(values, abs=1e-5)
 
 
-def test_tasks_that_the_course_has_not_are_told(mtl_predict, train, tmp_path):
+def test_tasks_that_the_course_has_not_are_told(mtl_predict, quick_run, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(train("encoder.layers=2", "sharing.plan=S2"), folder)
+    shutil.copytree(quick_run("encoder.layers=2", "sharing.plan=S2"), folder)
     record = json.loads((folder / "config.json").read_text())
     task = record["settings"]["task"]
     task["film"] = task.pop("sts")
@@ -169,9 +169,9 @@ def usable_ids(path):
 
 @pytest.mark.data
 @pytest.mark.parametrize("tasks", ["sst,sts", pytest.param(None, marks=pytest.mark.slow)])
-def test_the_courses_own_files(mtl_predict, train, course_data, tmp_path, tasks):
+def test_the_courses_own_files(mtl_predict, quick_run, course_data, tmp_path, tasks):
     data = ("suite=cs224n", f"data_dir={course_data}", "encoder.layers=2", "sharing.plan=S1-I1")
-    folder, out = train(*data), tmp_path / "predictions"
+    folder, out = quick_run(*data), tmp_path / "predictions"
     words = ("--format", "cs224n", "--out", out, *(["--tasks", tasks] if tasks else []))
     assert mtl_predict(folder, "--split", "dev", *words).code == 0
     tested = mtl_predict(folder, "--split", "test", *words)

@@ -23,8 +23,8 @@ ADDED = ["sst", "sst_probability", "quora", "quora_probability", "sts"]
 
 
 @pytest.fixture
-def folder(train):
-    return train(*RUN)
+def folder(quick_run):
+    return quick_run(*RUN)
 
 
 @pytest.fixture(autouse=True)
@@ -57,24 +57,28 @@ ROWS = [{"id": f"r{n}", "text": a, "text_pair": b, "number": n}
         for n, (a, b) in enumerate(zip(TEXTS, PAIRS, strict=True))]  # fmt: skip
 
 
-@pytest.mark.parametrize("given", ["csv", "tsv", "jsonl", "parquet"])
-@pytest.mark.parametrize("wanted", ["csv", "tsv", "jsonl", "parquet"])
-def test_every_format_in_and_out(mtl_predict, folder, tmp_path, given, wanted):
-    path = write(tmp_path / f"in.{given}", ROWS)
-    done = mtl_predict(folder, "--input", path, "--out", tmp_path / "out", "--format", wanted)
+@pytest.fixture(scope="module")
+def expected(quick_run):
+    return load_run(quick_run(*RUN), device="cpu").predict(TEXTS, PAIRS)
+
+
+@pytest.mark.parametrize("source", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("target", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_format_in_and_out(mtl_predict, folder, expected, tmp_path, source, target):
+    path = write(tmp_path / f"in.{source}", ROWS)
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path / "out", "--format", target)
     assert done.code == 0, done.err
-    found = read(tmp_path / "out" / f"predictions.{wanted}")
+    found = read(tmp_path / "out" / f"predictions.{target}")
     assert list(found.columns) == ["id", "text", "text_pair", "number", *ADDED]
     assert found["id"].tolist() == [row["id"] for row in ROWS]
     assert found["text_pair"].tolist() == PAIRS
     assert found["number"].astype(int).tolist() == list(range(11))
-    said = load_run(folder, device="cpu").predict(TEXTS, PAIRS)
-    assert found["sst"].tolist() == said["sst"].tolist()
-    assert found["quora"].tolist() == said["quora"].tolist()
+    assert found["sst"].tolist() == expected["sst"].tolist()
+    assert found["quora"].tolist() == expected["quora"].tolist()
     for name in ("sst_probability", "quora_probability", "sts"):
-        assert found[name].tolist() == pytest.approx(said[name].tolist(), abs=1e-5)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"predictions.{wanted}"]
-    assert "rows   11 in" in done.out and f"out/predictions.{wanted}" in done.out
+        assert found[name].tolist() == pytest.approx(expected[name].tolist(), abs=1e-5)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"predictions.{target}"]
+    assert "rows   11 in" in done.out and f"out/predictions.{target}" in done.out
 
 
 def test_the_format_is_the_inputs_by_default(mtl_predict, folder, tmp_path):
