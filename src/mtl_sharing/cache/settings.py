@@ -9,15 +9,16 @@ from mtl_sharing.errors import UserError, check_above
 
 @dataclass
 class CacheConfig:
-    """The ``cache`` config group: what one run leaves on disk for others, outside its folder.
+    """The ``cache`` config group: files that runs share, outside their folders.
 
-    A cache changes how long a run takes, never what it finds, rounding aside.
+    The cache changes the time of a run and no result, rounding aside.
 
     Attributes:
-        folder: where it lies; null is ``mtl-sharing`` in $XDG_CACHE_HOME, else in ``~/.cache``.
-        max_gb: most that lies there, in 10^9 bytes; what was used longest ago goes first.
+        folder: null is ``mtl-sharing`` in $XDG_CACHE_HOME, else in ``~/.cache``.
+        max_gb: bound on its size, in 10^9 bytes; the least recently used entries are removed
+            first. Baselines have a bound of the same size of their own.
         tokens: keep tokenised text, its tags and its lemmas.
-        prefix: keep the hidden states that frozen lower stages give each text.
+        prefix: keep the hidden states of texts above the frozen lower stages.
     """
 
     folder: str | None = None
@@ -27,7 +28,7 @@ class CacheConfig:
 
 
 def check_cache(config: CacheConfig) -> None:
-    """Raises UserError for a folder that is none, or a bound that lets nothing in."""
+    """Raises UserError for a folder that cannot exist, or a bound of 0."""
     check_above("cache.max_gb", config.max_gb, 0)
     if config.folder is not None:
         allowed = "a folder, or null for the user's own cache"
@@ -47,7 +48,6 @@ def cache_folder(config: CacheConfig) -> Path:
     """
     if config.folder is not None:
         return Path(config.folder).expanduser()
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    # A relative one is to be ignored (XDG Base Directory Specification 0.8).
-    place = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
-    return place / "mtl-sharing"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative path must be ignored (XDG Base Directory Specification 0.8).
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "mtl-sharing"

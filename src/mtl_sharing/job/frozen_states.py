@@ -1,4 +1,4 @@
-"""Which texts' frozen states a run takes from the cache, and which it has computed first."""
+"""Chooses the texts whose frozen states a run takes from the cache or computes before training."""
 
 import logging
 from collections import Counter
@@ -19,10 +19,10 @@ from mtl_sharing.utils.progress import Progress
 
 log = logging.getLogger(__name__)
 
-# The sampler's course over a whole training is read off about this many of its steps.
-_LOOKED_AT = 1000
-# Of the cache that one run fills: tokens need room too, and what is driven out by a run's own
-# states would be made anew by every run.
+# The sampler's choices over a whole training are estimated from about so many of its steps.
+_SAMPLED_STEPS = 1000
+# Share of the cache that the states of one run may fill. Tokens need room too, and entries that a
+# run's own states evict would be made anew by every run.
 _SHARE = 0.9
 
 
@@ -31,8 +31,8 @@ class _Texts:
     """The texts of one split of one task.
 
     Attributes:
-        passes: how often the run will read each of them.
-        bytes: that their states take in the cache.
+        passes: number of times that the run reads each text.
+        bytes: size of their states in the cache.
     """
 
     task: str
@@ -48,36 +48,37 @@ def with_frozen_states(
 ) -> RunInputs:
     """The inputs with states for every text whose frozen layers need not run.
 
-    States that the cache has are taken. Others are computed where the run reads them more than
-    once, as far as they fit; what is left runs through the frozen layers in every step.
+    States in the cache are used. Others are computed where the run reads them more than once, as
+    far as they fit. All other texts run through the frozen layers in every step.
 
     Args:
-        settings: of all phases; None makes them from the spec.
+        settings: settings of all phases; None makes them from the spec.
     """
     settings = make_phase_settings(run_spec, inputs) if settings is None else settings
     config, layers = run_spec.config.cache, run_spec.architecture.frozen_layers
-    # SMART disturbs embeddings, so that every step runs through all layers.
-    disturbed = run_spec.config.regularizer.name == "smart"
-    store = make_store(config) if config.prefix and layers and not disturbed else None
+    # SMART perturbs embeddings, so every step runs through all layers.
+    perturbed = run_spec.config.regularizer.name == "smart"
+    store = make_store(config) if config.prefix and layers and not perturbed else None
     if store is None:
         return inputs
     cache = StateCache(store, _frozen_layers(run_spec, inputs))
     lists = sorted(_lists(run_spec, inputs, settings, cache), key=lambda texts: -texts.passes)
     filled = _within(lists, int(config.max_gb * 1e9 * _SHARE))
     splits = {split: dict(getattr(inputs, split)) for split in ("train", "dev", "select")}
-    found = []
+    with_states = []
     total = sum(len(rows.lengths) for texts in filled for rows in _parts(texts.data))
     with Progress(f"states of {layers} frozen layers", total, "texts") as progress:
         for texts in lists:
             advance = progress.advance if texts in filled else None
             states = [cache.states(rows, texts.read, advance) for rows in _parts(texts.data)]
-            known = [each for each in states if each is not None]
-            # The texts of a pair go through the encoder together: one without the other is no use.
-            if len(known) == len(states):
-                splits[texts.split][texts.task] = _with_states(texts.data, known)
-                found.append(texts)
-    words = "states of %d frozen layers from the cache: %d of %d lists of texts, %.1f MB"
-    log.info(words, layers, len(found), len(lists), sum(texts.bytes for texts in found) / 1e6)
+            stored = [part for part in states if part is not None]
+            # The texts of a pair run through the encoder together, so both need states.
+            if len(stored) == len(states):
+                splits[texts.split][texts.task] = _with_states(texts.data, stored)
+                with_states.append(texts)
+    message = "states of %d frozen layers from the cache: %d of %d lists of texts, %.1f MB"
+    size = sum(texts.bytes for texts in with_states)
+    log.info(message, layers, len(with_states), len(lists), size / 1e6)
     return replace(inputs, train=splits["train"], dev=splits["dev"], select=splits["select"])
 
 
@@ -102,7 +103,7 @@ def _lists(
     settings: Sequence[PhaseSettings],
     cache: StateCache,
 ) -> Iterator[_Texts]:
-    """Every list of texts that the run reads."""
+    """All lists of texts that the run reads."""
     architecture = run_spec.architecture
     for split, passes in read_passes(run_spec, inputs, settings).items():
         for task, data in getattr(inputs, split).items():
@@ -116,51 +117,51 @@ def _lists(
 def read_passes(
     run_spec: RunSpec, inputs: RunInputs, settings: Sequence[PhaseSettings]
 ) -> dict[str, dict[str, float]]:
-    """How often the run reads each example of each task, for all splits."""
+    """Number of times that the run reads an example, by split and task."""
     split, examples = inputs.eval_split
     train = dict.fromkeys(inputs.train, 0.0)
-    # At the end of the run all of what is not trained on, once.
+    # The final evaluation reads each of these once.
     others = {"dev": dict.fromkeys(inputs.dev, 1.0), split: dict.fromkeys(examples, 1.0)}
-    most = run_spec.config.trainer.eval_examples
+    limit = run_spec.config.trainer.eval_examples
     # Phases of other kinds read tokens.
     for phase in (phase for phase in settings if phase.options.kind == "tasks"):
         for name, passes in _train_passes(phase.schedule, inputs).items():
             train[name] += passes
         for name, data in examples.items():
-            share = min(1.0, (len(data) if most is None else most) / len(data))
+            share = min(1.0, (len(data) if limit is None else limit) / len(data))
             others[split][name] += _evaluations(phase) * share
     return {"train": train, **others}
 
 
 def _evaluations(phase: PhaseSettings) -> int:
-    """How often a phase evaluates; the main training without any step evaluates once."""
+    """Number of evaluations in a phase; the main training evaluates at least once."""
     if phase.name == MAIN:
         return max(1, phase.schedule.evaluations)
     return phase.schedule.evaluations if phase.is_late else 0
 
 
 def _train_passes(schedule: TrainingSchedule, inputs: RunInputs) -> dict[str, float]:
-    """How often one training reads each example of each task."""
-    drawn = schedule.epochs.draws
-    looked_at = _looked_at(drawn, len(schedule.sizes))
-    counts = Counter(task for draw in looked_at for task in schedule.sampler.tasks(draw))
-    each = drawn / max(1, len(looked_at))
+    """Number of times that one training reads an example of each task."""
+    draws = schedule.epochs.draws
+    sampled = _sampled_draws(draws, len(schedule.sizes))
+    counts = Counter(task for draw in sampled for task in schedule.sampler.tasks(draw))
+    scale = draws / max(1, len(sampled))
     return {
-        name: counts[name] * each / -(-len(data) // schedule.batch_sizes[name])
+        name: counts[name] * scale / -(-len(data) // schedule.batch_sizes[name])
         for name, data in inputs.train.items()
     }
 
 
-def _looked_at(drawn: int, tasks: int) -> Sequence[int]:
-    """Steps all over a training of ``drawn``: runs of as many as tasks take turns."""
-    if drawn <= _LOOKED_AT:
-        return range(drawn)
-    starts = range(0, drawn - tasks + 1, max(tasks, drawn * tasks // _LOOKED_AT))
+def _sampled_draws(draws: int, tasks: int) -> Sequence[int]:
+    """Draws spread over a training, in runs of ``tasks`` so that tasks in turn count alike."""
+    if draws <= _SAMPLED_STEPS:
+        return range(draws)
+    starts = range(0, draws - tasks + 1, max(tasks, draws * tasks // _SAMPLED_STEPS))
     return [start + turn for start in starts for turn in range(tasks)]
 
 
 def _within(lists: Sequence[_Texts], room: int) -> list[_Texts]:
-    """The lists to fill: read more than once, the most read first, as far as they fit."""
+    """The lists to compute: read more than once, the most read first, as far as they fit."""
     chosen = []
     for texts in lists:
         if texts.passes > 1 and texts.bytes <= room:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def digest_tensors(weights: Mapping[str, Tensor]) -> str:
-    """A digest of named weights, whatever device they are on."""
+    """A digest of named weights on any device."""
     digest = sha256()
     for name, weight in weights.items():
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
@@ -30,11 +30,11 @@ def digest_arrays(parts: Iterable[tuple[str, Iterable[np.ndarray[Any, Any]]]]) -
 
 
 def digest_texts(heads: Iterable[bytes], texts: Sequence[str] | Sequence[tuple[str, str]]) -> str:
-    """A digest of ``heads`` and of all texts in their order, in hexadecimal."""
+    """A digest of ``heads`` and all texts, in their order."""
     parts = (part for text in texts for part in ((text,) if isinstance(text, str) else text))
     raw = [part.encode("utf-8", "surrogatepass") for part in parts]
     digest = sha256()
-    # Lengths before content, so that no two lists of texts run into the same bytes.
+    # Lengths before content, so that no two lists of texts give the same bytes.
     for block in heads:
         digest.update(len(block).to_bytes(8, "little") + block)
     digest.update(np.array([len(part) for part in raw], dtype="<i8").tobytes())
