@@ -52,15 +52,16 @@ def _command(cwd: Path, pictures: bool) -> Iterator[Callable[..., Outcome]]:
         patch.chdir(cwd)
 
         def call(*arguments: str) -> Outcome:
-            os.chdir(cwd)  # resume=RUN has left it for the folder where the run was started
             patch.setattr(sys, "argv", ["mtl-train", *map(str, arguments)])
             GlobalHydra.instance().clear()
-            code, out, err = 0, io.StringIO(), io.StringIO()
+            here, code, out, err = Path.cwd(), 0, io.StringIO(), io.StringIO()
             with redirect_stdout(out), redirect_stderr(err):
                 try:
                     main()
                 except SystemExit as stop:
                     code = int(stop.code or 0)
+                finally:
+                    os.chdir(here)  # resume=RUN changes to where the run was started
             return Outcome(code, out.getvalue(), err.getvalue(), cwd)
 
         yield call
