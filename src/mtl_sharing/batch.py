@@ -1,12 +1,13 @@
-"""The vocabulary that the data and the model share: one batch of packed text.
+"""Batches of packed text, as the data makes them and the model reads them.
 
 Shapes are written with these letters everywhere in the project:
 ``N`` real tokens of a batch, ``B`` sequences, ``E`` examples (``B`` for single texts and joined
-pairs, ``B / 2`` for pairs encoded separately), ``P`` tokens that are to be predicted, ``H`` the
+pairs, ``B / 2`` for pairs encoded separately), ``P`` tokens to predict, ``H`` the
 hidden width, ``L`` encoder layers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,20 +17,19 @@ from torch import Tensor
 class PackedBatch:
     """Sequences laid end to end without padding.
 
-    Two tasks that are given the *same object* read the same text, and every stage they share
-    runs over it once.
+    Tasks that receive the *same object* read the same text: stages that they share run over it
+    once.
 
     Attributes:
         tokens: token ids, int64, shape (N,).
         token_types: 0 for the first text of a joined pair, 1 for the second, int64, shape (N,).
         lengths: tokens of each sequence; they add up to N.
-        states: what the frozen lower layers make of the text, where that is known already: of
-            every token, shape (N, H), or, if no layer follows them, one vector for each sequence
-            as the task's head reads it, shape (B, H).
-        noise: what is added to the embedding of every token, shape (N, H).
-        picked: the tokens that are to be predicted, by their place in the batch, int64, shape (P,).
-        tags: part of speech and entity type of the word that each token is of, 0 for none, int64,
-            shape (N, 2).
+        states: precomputed output of the frozen lower layers for every token, shape (N, H). If no
+            other layer follows, one vector for each sequence, pooled as the task's head reads it,
+            shape (B, H).
+        noise: added to the embedding of every token, shape (N, H).
+        picked: positions of the tokens to predict, int64, shape (P,).
+        tags: part of speech and entity type of each token's word, 0 for none, int64, shape (N, 2).
     """
 
     tokens: Tensor
@@ -47,20 +47,19 @@ class PackedBatch:
 
     def to(self, device: torch.device) -> "PackedBatch":
         """The same batch with its tensors on ``device``."""
-        tokens = self.tokens.to(device, non_blocking=True)
-        types = self.token_types.to(device, non_blocking=True)
-        states = None if self.states is None else self.states.to(device, non_blocking=True)
-        noise = None if self.noise is None else self.noise.to(device, non_blocking=True)
-        picked = None if self.picked is None else self.picked.to(device, non_blocking=True)
-        tags = None if self.tags is None else self.tags.to(device, non_blocking=True)
-        return PackedBatch(tokens, types, self.lengths, states, noise, picked, tags)
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledBatch:
     """One task's examples: packed text with its labels, float32 or int64, shape (E,).
 
-    Where the text has ``picked`` tokens, the labels are the ids that stood there, shape (P,).
+    If the text has ``picked`` tokens, the labels are their original ids, shape (P,).
     """
 
     text: PackedBatch
@@ -68,7 +67,7 @@ class LabelledBatch:
 
     @property
     def examples(self) -> int:
-        """Number of examples, E; of texts, where labels are those of single tokens."""
+        """Number of examples, E; with labels of single tokens the number of texts."""
         return len(self.labels) if self.text.picked is None else self.text.sequences
 
     def to(self, device: torch.device) -> "LabelledBatch":

@@ -1,4 +1,4 @@
-"""The two ways a run ends early that are no bugs: a mistake of the user's, and their wish."""
+"""Exceptions that end a run without being bugs, and checks that raise UserError."""
 
 import math
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake that the user can mend, told in one message and without a traceback.
+    """A mistake that the user can correct; shown as one message without a traceback.
 
     Args:
-        where: the config field, or ``file:line``, that holds the mistake.
-        found: what stands there.
-        allowed: what may stand there, or what to do instead.
+        where: the config field, or ``file:line``, of the mistake.
+        found: the value found there.
+        allowed: the values allowed, or what to do instead.
     """
 
     def __init__(self, where: str, found: object, allowed: str) -> None:
@@ -21,21 +21,20 @@ class UserError(Exception):
         self.allowed = allowed
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
-        # As it is, an exception is made anew from its message alone, as when a job of another
-        # process hands it over.
+        # Unpickled in another process, an exception is made from its message alone by default.
         return type(self), (self.where, str(self.found), self.allowed)
 
 
 class FolderInUse(UserError):
-    """Another process works in the run's folder."""
+    """Another process uses the run's folder."""
 
 
 class Pruned(Exception):
-    """A trial ends early, since others do better.
+    """A trial ended early because others perform better.
 
     Args:
-        percent: of its training that is done.
-        performance: found there; None before the training.
+        percent: finished share of its training.
+        performance: its performance there; None before the training.
     """
 
     def __init__(self, percent: int, performance: float | None, reason: str) -> None:
@@ -46,21 +45,20 @@ class Pruned(Exception):
 
 
 class SweepStopped(KeyboardInterrupt):
-    """A sweep was asked to stop; its trials in flight have saved their state or will do so."""
+    """A sweep was interrupted; its running trials save their state."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was asked to stop (Ctrl-C, SIGTERM) and has saved its state; holds its folder.
+    """The run in the given folder was interrupted (Ctrl-C, SIGTERM) and has saved its state.
 
-    No ``Exception``: a sweep must not take it for one failed job among others.
+    Not an ``Exception``, so that a sweep does not count it as a failed job.
     """
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Whether an error is an interrupt, or what somebody's clearing up has made of one.
+    """Whether an error is an interrupt, or was raised while one was handled.
 
-    Hydra closes a config file in a ``finally`` that an interrupt can reach before the file is
-    open; what comes out is an UnboundLocalError in the interrupt's place.
+    An interrupt while Hydra opens a config file becomes an UnboundLocalError in its ``finally``.
     """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
@@ -87,10 +85,10 @@ def check_rate(where: str, rate: float) -> None:
 
 
 def check_known(where: str, name: str, names: Iterable[str]) -> None:
-    """Raises UserError unless ``name`` is one of ``names``; the message has the nearest."""
-    known = list(names)
-    if name not in known:
-        raise UserError(where, name + did_you_mean(name, known), one_of(known))
+    """Raises UserError unless ``name`` is one of ``names``; the message suggests the nearest."""
+    allowed = list(names)
+    if name not in allowed:
+        raise UserError(where, name + did_you_mean(name, allowed), one_of(allowed))
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -98,14 +96,14 @@ def one_of(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` (nearest: x)`` for the known name that looks most like ``name``, else nothing."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.4)
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The hint `` (nearest: x)`` if one of ``names`` resembles ``name``, else an empty text."""
+    near = get_close_matches(name, list(names), n=1, cutoff=0.4)
     return f" (nearest: {near[0]})" if near else ""
 
 
 def check_finite(what: str, value: float, when: str) -> None:
-    """Raises UserError where a loss or penalty has become NaN or infinite."""
+    """Raises UserError for a loss or penalty that is NaN or infinite."""
     if not math.isfinite(value):
         allowed = "a finite number: try a lower optimizer.lr, optimizer.clip=1 or precision fp32"
         raise UserError(what, f"{value} {when}", allowed)

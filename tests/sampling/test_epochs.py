@@ -2,14 +2,14 @@
 
 import pytest
 
-from mtl_sharing.sampling.epochs import Epochs, quotas
+from mtl_sharing.sampling.epochs import Epochs, epoch_quotas
 
 
 def test_epochs_are_equally_long_but_for_a_fraction_at_the_end():
     epochs = Epochs(draws=25, number=2.5)
     assert epochs.count == 3 and epochs.lengths == [10, 10, 5]
     assert [epochs.of(draw) for draw in range(25)] == [0] * 10 + [1] * 10 + [2] * 5
-    assert [epochs.place(draw) for draw in range(25)] == [*range(10), *range(10), *range(5)]
+    assert [epochs.position(draw) for draw in range(25)] == [*range(10), *range(10), *range(5)]
 
 
 @pytest.mark.parametrize(
@@ -17,15 +17,15 @@ def test_epochs_are_equally_long_but_for_a_fraction_at_the_end():
 )
 def test_a_training_cut_short_still_runs_through_its_epochs(draws, number):
     epochs = Epochs(draws, number)
-    found = [epochs.of(draw) for draw in range(draws)]
-    assert found == sorted(found) and found[0] == 0 and found[-1] < epochs.count
-    assert [found.count(epoch) for epoch in range(epochs.count)] == epochs.lengths
-    assert all(0 <= epochs.place(d) < epochs.lengths[epochs.of(d)] for d in range(draws))
+    drawn = [epochs.of(draw) for draw in range(draws)]
+    assert drawn == sorted(drawn) and drawn[0] == 0 and drawn[-1] < epochs.count
+    assert [drawn.count(epoch) for epoch in range(epochs.count)] == epochs.lengths
+    assert all(0 <= epochs.position(d) < epochs.lengths[epochs.of(d)] for d in range(draws))
 
 
 def test_nothing_fails_after_the_end_or_without_draws():
     assert Epochs(10, 2.0).of(99) == 1
-    assert Epochs(0, 3.0).of(0) == 0 and Epochs(0, 3.0).place(0) == 0
+    assert Epochs(0, 3.0).of(0) == 0 and Epochs(0, 3.0).position(0) == 0
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_nothing_fails_after_the_end_or_without_draws():
 )
 def test_quotas_add_up_and_go_with_the_batches(lengths):
     batches = {"a": 11, "b": 5, "c": 2}
-    found = quotas(batches, lengths)
+    found = epoch_quotas(batches, lengths)
     assert [sum(counts.values()) for counts in found] == lengths
     assert all(list(counts) == list(batches) for counts in found)
     assert min(count for counts in found for count in counts.values()) >= 0
@@ -50,6 +50,6 @@ def test_quotas_add_up_and_go_with_the_batches(lengths):
 def test_short_trainings_leave_no_task_out(epochs):
     """Twenty steps of a report's ten epochs, with tasks of very different size."""
     batches = {"sst": 961, "quora": 6981, "sts": 680}
-    found = quotas(batches, Epochs(20, float(epochs)).lengths)
+    found = epoch_quotas(batches, Epochs(20, float(epochs)).lengths)
     for task in batches:
         assert sum(counts[task] for counts in found) >= 1

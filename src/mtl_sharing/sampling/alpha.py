@@ -1,4 +1,4 @@
-"""How the exponent of the sizes moves over the epochs."""
+"""Schedules for the exponent of size-proportional sampling."""
 
 import math
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ SHAPES = ("linear", "cosine", "step")
 
 @dataclass(frozen=True)
 class AlphaSchedule:
-    """From ``start`` in the first epoch to ``end`` in the last.
+    """An exponent that moves from ``start`` in the first epoch to ``end`` in the last.
 
     Linear from 1 to 0.2 is the schedule of Stickland and Murray 2019:
     ``alpha = 1 - 0.8 (e - 1) / (E - 1)`` in epoch ``e`` of ``E``.
 
     Attributes:
-        shape: ``linear``; ``cosine``, half a wave; ``step``, at once in the middle.
+        shape: ``linear``, ``cosine`` (half a wave) or ``step`` (at once in the middle).
     """
 
     start: float
@@ -25,7 +25,7 @@ class AlphaSchedule:
     shape: str = "linear"
 
     def alpha(self, epoch: int, epochs: int) -> float:
-        """The exponent in epoch ``epoch``, from 0, of ``epochs``; ``start`` where there is one."""
+        """The exponent in epoch ``epoch``, from 0, of ``epochs``; a single epoch has ``start``."""
         progress = epoch / (epochs - 1) if epochs > 1 else 0.0
         if self.shape == "cosine":
             progress = (1 - math.cos(math.pi * progress)) / 2
@@ -35,7 +35,7 @@ class AlphaSchedule:
 
 
 def make_schedule(config: SamplerConfig) -> AlphaSchedule:
-    """The schedule of a sampler that draws by size; that of ``temperature`` stands still.
+    """Makes the schedule of a sampler that draws by size; ``temperature`` has a constant one.
 
     Raises:
         UserError: an exponent outside 0 to 1, or an unknown shape.

@@ -1,4 +1,4 @@
-"""How a training falls into epochs."""
+"""Division of a training into epochs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Epochs:
-    """A training of some draws (steps, or micro-batches where steps accumulate several).
+    """The epochs of a training, in draws (micro-batches of all its steps).
 
-    Epochs are equally long, apart from a fraction at the end. A training that is cut short by
-    ``trainer.max_steps`` has as many epochs, each shorter: schedules still run their whole course.
+    Epochs are equally long, apart from a fraction at the end. A training shortened by
+    ``trainer.max_steps`` keeps its number of epochs, so that schedules are completed.
 
     Attributes:
-        draws: of the whole training.
-        number: of epochs; 2.5 is two and a half.
+        draws: draws of the whole training.
+        number: number of epochs; 2.5 is two and a half.
     """
 
     draws: int
@@ -22,15 +22,15 @@ class Epochs:
 
     @property
     def count(self) -> int:
-        """Epochs, one begun at the end counted whole."""
+        """Number of epochs, a fraction at the end counted as one."""
         return max(1, math.ceil(self.number))
 
     def of(self, draw: int) -> int:
-        """The epoch, from 0, that draw number ``draw``, from 0, lies in."""
+        """The epoch of a draw, both counted from 0."""
         return min(self.count - 1, int(draw * self.number / max(1, self.draws)))
 
     def start(self, epoch: int) -> int:
-        """The first draw of an epoch; for the one after the last, how many draws there are."""
+        """The first draw of an epoch; after the last epoch the number of draws."""
         return min(self.draws, math.ceil(epoch * self.draws / self.number))
 
     @property
@@ -38,26 +38,29 @@ class Epochs:
         """Draws of each epoch."""
         return [self.start(epoch + 1) - self.start(epoch) for epoch in range(self.count)]
 
-    def place(self, draw: int) -> int:
-        """Which draw of its epoch it is, from 0."""
+    def position(self, draw: int) -> int:
+        """The draw's position in its epoch, from 0."""
         return draw - self.start(self.of(draw))
 
 
-def quotas(batches: Mapping[str, int], lengths: Sequence[int]) -> list[dict[str, int]]:
-    """How many of each epoch's draws every task has, in proportion to its batches.
+def epoch_quotas(batches: Mapping[str, int], lengths: Sequence[int]) -> list[dict[str, int]]:
+    """Distributes each epoch's draws over the tasks, in proportion to their batches.
 
-    Exactly its batches where these add up to an epoch. What rounding takes from a task in one epoch
-    it has in the next, so that a short training leaves none out.
+    An epoch as long as all batches together gives each task exactly its own. A remainder lost to
+    rounding is carried to the next epoch, so that a short training leaves no task out.
+
+    Returns:
+        For each epoch the number of draws of each task.
     """
     total = sum(batches.values())
-    owed, found = dict.fromkeys(batches, 0), []  # in parts of a draw, total of which are one
+    owed, quotas = dict.fromkeys(batches, 0), []  # owed in fractions of 1 / total
     for length in lengths:
         owed = {task: rest + batches[task] * length for task, rest in owed.items()}
         counts = {task: max(0, rest // total - 1) for task, rest in owed.items()}
         owed = {task: rest - counts[task] * total for task, rest in owed.items()}
         for _ in range(length - sum(counts.values())):
-            most = max(owed, key=lambda task: (owed[task], -counts[task]))
-            counts[most] += 1
-            owed[most] -= total
-        found.append(counts)
-    return found
+            largest = max(owed, key=lambda task: (owed[task], -counts[task]))
+            counts[largest] += 1
+            owed[largest] -= total
+        quotas.append(counts)
+    return quotas

@@ -1,8 +1,7 @@
-"""Which tasks a training step takes.
+"""Samplers: the tasks of each training step.
 
-A sampler is a pure function of the draw's number, so that a resumed run draws what the
-uninterrupted one would have drawn, without any state of its own. A draw is a step, or a
-micro-batch where steps accumulate several.
+A sampler is a pure function of the draw's number and has no state, so that a resumed run draws the
+same tasks as an uninterrupted one. A draw is one micro-batch of a step.
 """
 
 from collections.abc import Mapping
@@ -14,15 +13,15 @@ import numpy as np
 
 from mtl_sharing.errors import check_known
 from mtl_sharing.sampling.alpha import AlphaSchedule, make_schedule
-from mtl_sharing.sampling.epochs import Epochs, quotas
+from mtl_sharing.sampling.epochs import Epochs, epoch_quotas
 from mtl_sharing.sampling.settings import SamplerConfig
 
 
 class Sampler(Protocol):
-    """Names the tasks of each draw."""
+    """Chooses the tasks of each draw."""
 
     def tasks(self, draw: int) -> tuple[str, ...]:
-        """Tasks of draw ``draw``, counted from 0."""
+        """The tasks of draw ``draw``, counted from 0."""
         ...
 
 
@@ -39,7 +38,7 @@ class Unified:
 
 @dataclass(frozen=True)
 class RoundRobin:
-    """One task in each step, in turn, each beginning again when it has run out."""
+    """One task in each step, in turn; a task that has run out of examples begins again."""
 
     names: tuple[str, ...]
 
@@ -50,11 +49,11 @@ class RoundRobin:
 
 @dataclass(frozen=True)
 class Ordered:
-    """Every epoch takes each task's batches once, in the same order.
+    """Every epoch takes each task's batches once, in a fixed order.
 
     Attributes:
-        batches: of each task in an epoch.
-        in_turn: a batch of each task that has some left, or all of one task after the other.
+        batches: batches of each task in an epoch.
+        in_turn: true for a batch of each task in turn, false for one task after the other.
     """
 
     batches: Mapping[str, int]
@@ -62,13 +61,13 @@ class Ordered:
     in_turn: bool
 
     def tasks(self, draw: int) -> tuple[str, ...]:
-        """The task at this place of the epoch."""
+        """The task at this position of the epoch."""
         order = self._orders[self.epochs.of(draw)]
-        return (order[min(self.epochs.place(draw), len(order) - 1)],)
+        return (order[min(self.epochs.position(draw), len(order) - 1)],)
 
     @cached_property
     def _orders(self) -> list[tuple[str, ...]]:
-        return [self._order(counts) for counts in quotas(self.batches, self.epochs.lengths)]
+        return [self._order(counts) for counts in epoch_quotas(self.batches, self.epochs.lengths)]
 
     def _order(self, counts: Mapping[str, int]) -> tuple[str, ...]:
         turns = [(turn, name) for name, count in counts.items() for turn in range(count)]
@@ -91,11 +90,11 @@ class Drawn:
         return self.schedule.alpha(self.epochs.of(draw), self.epochs.count)
 
     def probabilities(self, draw: int) -> np.ndarray:
-        """The chance of each task at this draw, in the order of ``sizes``."""
+        """The probability of each task at this draw, in the order of ``sizes``."""
         sizes = np.array(list(self.sizes.values()), dtype=float)
         powers = (sizes / sizes.max()) ** self.alpha(draw)
-        found: np.ndarray = powers / powers.sum()
-        return found
+        probabilities: np.ndarray = powers / powers.sum()
+        return probabilities
 
     def tasks(self, draw: int) -> tuple[str, ...]:
         """The task drawn."""
@@ -108,7 +107,7 @@ EXHAUSTED = ("recycle", "stop")
 
 
 def check_sampler(config: SamplerConfig) -> None:
-    """Raises UserError for an unknown name, rule or shape, or an exponent outside 0 to 1."""
+    """Raises UserError for an unknown name, ``exhausted`` or shape, or a bad exponent."""
     check_known("sampler.name", config.name, SAMPLERS)
     check_known("sampler.exhausted", config.exhausted, EXHAUSTED)
     make_schedule(config)
@@ -121,11 +120,11 @@ def make_sampler(
     epochs: Epochs,
     seed: int,
 ) -> Sampler:
-    """The sampler that the config asks for.
+    """Makes the sampler of the config.
 
     Args:
         sizes: training examples of each task.
-        batches: batches that these make.
+        batches: batches of each task in an epoch.
 
     Raises:
         UserError: as :func:`check_sampler`.
@@ -142,10 +141,9 @@ def make_sampler(
 
 
 def epoch_draws(name: str, sizes: Mapping[str, int], batch_sizes: Mapping[str, int]) -> int:
-    """Draws after which as many examples were taken as the training sets hold together.
+    """Draws of an epoch, which takes as many examples as the training sets hold together.
 
-    For samplers that take one task a draw, each task's batches are counted by themselves, so
-    tasks with batch sizes of their own weigh in by their number of batches.
+    Samplers of one task per draw need the batches of all tasks, also where batch sizes differ.
     """
     if name == "unified":
         return max(1, round(sum(sizes.values()) / sum(batch_sizes.values())))
@@ -153,5 +151,5 @@ def epoch_draws(name: str, sizes: Mapping[str, int], batch_sizes: Mapping[str, i
 
 
 def batches_of(sizes: Mapping[str, int], batch_sizes: Mapping[str, int]) -> dict[str, int]:
-    """Batches of each task, the last one perhaps not full."""
+    """Batches of each task; the last may be smaller."""
     return {task: -(-size // batch_sizes[task]) for task, size in sizes.items()}
