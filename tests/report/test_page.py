@@ -27,7 +27,7 @@ def page_of(*sections: Section, title: str = "Title") -> Page:
 
 def nasty_page() -> Page:
     frame = pd.DataFrame({"text": [NASTY] * 3, "error": [1.0, 2.0, 3.0]})
-    table = table_view(frame.astype(str), NASTY, "examples", ["error"], ["text"], [], frame, 3)
+    table = table_view(frame, NASTY, "examples")
     matrix = TableView(NASTY, (Cell("label"), Cell(NASTY)), ((Cell(NASTY), Cell("3", shade=1)),), 1)
     figure = FigureView("one", {"svg": b"<svg/>"}, NASTY, NASTY)
     blocks = (table, Grid((matrix,), NASTY), figure, Sentences((NASTY,)))
@@ -57,22 +57,21 @@ def test_the_page_loads_nothing_and_its_policy_knows_its_own_script_alone():
 
 
 def test_a_long_table_is_cut_and_says_so():
-    frame = pd.DataFrame({"run": [f"run {n}" for n in range(5)]})
-    view = table_view(frame, "Runs.", "runs", [], [], [], frame, 1234)
+    frame = pd.DataFrame({"run": [f"run {n}" for n in range(1234)]})
+    view = table_view(frame, "Runs.", "runs", 5)
     assert view.cut == 1229
     text = " ".join(" ".join(Reader(render(page_of(Section("s", "S", (view,))))).texts).split())
     assert "The first 5 of 1,234 rows; the csv file has all." in text
     alone = render(Page("Title", (), (Section("s", "S", (view,)),)))
     assert "The first 5 of 1,234 rows.</strong>" in alone
-    whole = table_view(frame, "Runs.", "runs", [], [], [], frame, 5)
+    whole = table_view(frame.head(5), "Runs.", "runs", 5)
     assert "The first" not in render(page_of(Section("s", "S", (whole,))))
 
 
 def test_a_label_is_said_once_for_rows_below_each_other():
     frame = pd.DataFrame({"group": ["a", "a", "b", "b"], "task": ["x", "x", "x", "y"],
                           "value": [1.5, 0.25, float("nan"), 4.0]})  # fmt: skip
-    texts = frame.map(str)
-    view = table_view(texts, "", "t", ["value"], [], ["group", "task"], frame, 4)
+    view = table_view(frame, "", "t")
     assert [[cell.same for cell in row] for row in view.rows] == [
         [False, False, False], [True, True, False], [False, False, False], [True, False, False]
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The page of a report: sections of tables, figures and texts as one HTML file on its own."""
+"""The page of a report: tables, figures and texts in one self-contained HTML file."""
 
 import base64
 import hashlib
@@ -8,13 +8,17 @@ from importlib import resources
 from numbers import Real
 from typing import TYPE_CHECKING
 
+from mtl_sharing.report.page.table_files import shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
-# More rows than these are in the table's file alone.
 MOST_ROWS = 100
-# Longer texts are cut on the page; files have them whole.
+"""Further rows are only in the table's file."""
 MOST_LETTERS = 700
+"""Longer texts are cut on the page, but not in files."""
+_WIDE = ("text", "text_pair", "note", "why", "what")
+_LABELS = ("group", "against", "task")
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,10 @@ class Cell:
 
     Attributes:
         number: aligned to the right.
-        order: what sorts it; empty for its text.
-        shade: 0 to 1, how strong the cell's background is.
-        strong: a row's or table's outstanding value.
-        same: the cell above says the same, so it is hidden as long as the rows are in this order.
+        order: sort key; empty for the text itself.
+        shade: strength of the background, 0 to 1.
+        strong: printed in bold.
+        same: a repeated label, hidden unless the reader sorts the rows.
     """
 
     text: str
@@ -39,14 +43,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableView:
-    """A table as the page shows it.
+    """A table on the page.
 
     Attributes:
-        rows: those that are shown, of ``count``.
-        file: its file beside the page, without the ending; empty where there is none.
-        wide: columns whose texts are long and wrap.
-        labels: columns with labels of groups.
-        row_heads: the first cell of a row names it.
+        rows: the shown rows, of ``count``.
+        file: name of its files beside the page, without ending; empty if there are none.
+        wide: columns with long texts, which wrap.
+        labels: columns with labels of groups or tasks.
+        row_heads: whether the first cell of a row is its heading.
     """
 
     caption: str
@@ -61,19 +65,19 @@ class TableView:
 
     @property
     def cut(self) -> int:
-        """Rows that are left out on the page."""
+        """Number of rows that the page leaves out."""
         return self.count - len(self.rows)
 
 
 @dataclass(frozen=True)
 class FigureView:
-    """A figure as the page shows it.
+    """A figure on the page.
 
     Attributes:
         name: its files beside the page are ``figures/<name>.<kind>``.
-        files: its content by kind; ``svg`` is what the page shows.
-        alt: what it shows, for those who do not see it.
-        caption: how many runs, and what marks and bars mean.
+        files: content by file format; the page shows ``svg``.
+        alt: alternative text.
+        caption: number of runs, and the meaning of marks and bars.
     """
 
     name: str
@@ -84,7 +88,7 @@ class FigureView:
 
     @property
     def source(self) -> str:
-        """The picture as a data URI."""
+        """The figure as a data URI."""
         return f"data:image/svg+xml;base64,{base64.b64encode(self.files['svg']).decode('ascii')}"
 
 
@@ -114,7 +118,7 @@ class Section:
 
     Attributes:
         name: its anchor.
-        intro: a sentence or two on how to read it.
+        intro: one or two sentences below the heading.
     """
 
     name: str
@@ -125,10 +129,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the page shows.
+    """The content of the page.
 
     Attributes:
-        facts: label and text of what was read and when.
+        facts: labels and texts below the title.
+        files: file formats of the tables.
     """
 
     title: str
@@ -138,9 +143,9 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as HTML: it loads nothing, and its policy forbids all scripts but its own few lines.
+    """The page as HTML. It loads nothing, and its policy allows only its own script.
 
-    All texts are escaped: what stands in a data set is shown, never interpreted.
+    All texts are escaped, so text from a data set is never interpreted.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
@@ -160,46 +165,34 @@ def _template(name: str) -> str:
     return (resources.files("mtl_sharing.report.page.template") / name).read_text(encoding="utf-8")
 
 
-def table_view(
-    texts: "pd.DataFrame",
-    caption: str,
-    file: str,
-    numbers: Sequence[str],
-    wide: Sequence[str],
-    labels: Sequence[str],
-    values: "pd.DataFrame",
-    count: int,
-) -> TableView:
-    """A table of texts as the page shows it.
+def table_view(frame: "pd.DataFrame", caption: str, file: str, most: int = MOST_ROWS) -> TableView:
+    """The first rows of a table as the page shows them, sorted by value.
 
     Args:
-        texts: a text for each cell.
-        numbers: columns that are aligned to the right.
-        wide: columns whose texts wrap.
-        labels: columns of labels, said once where rows below each other have the same.
-        values: what the texts were made from, which sorts the rows.
-        count: rows of the whole table.
+        most: number of rows shown.
     """
-    names = [str(name) for name in texts.columns]
-    right, wrapped, named = (_places(names, some) for some in (numbers, wide, labels))
+    head = frame.head(most)
+    texts = shown(head)
+    names = [str(name) for name in texts]
+    numbers = _columns(names, [name for name in names if head[name].dtype.kind in "iuf"])
+    wide, labels = _columns(names, _WIDE), _columns(names, _LABELS)
+    values = head[names].itertuples(index=False, name=None)
     rows: list[tuple[Cell, ...]] = []
-    above: tuple[str, ...] = ("",) * len(names)
-    for row, line in enumerate(texts.itertuples(index=False, name=None)):
-        same = [place in named and line[: place + 1] == above[: place + 1]
-                for place in range(len(line))]  # fmt: skip
+    above = ("",) * len(names)
+    for line, sources in zip(texts.itertuples(index=False, name=None), values, strict=True):
         rows.append(tuple(
-            Cell(cut(text), place in right, _order(values.iat[row, place]), same=same[place])
-            for place, text in enumerate(line)
+            Cell(cut(text), k in numbers, _order(source),
+                 same=k in labels and line[: k + 1] == above[: k + 1])
+            for k, (text, source) in enumerate(zip(line, sources, strict=True))
         ))  # fmt: skip
         above = line
-    columns = tuple(Cell(name, place in right) for place, name in enumerate(names))
-    return TableView(
-        caption, columns, tuple(rows), count, file, wrapped, named, row_heads=0 not in wrapped
-    )
+    heads = tuple(Cell(name, k in numbers) for k, name in enumerate(names))
+    count = len(frame)
+    return TableView(caption, heads, tuple(rows), count, file, wide, labels, 0 not in wide)
 
 
-def _places(names: Sequence[str], some: Sequence[str]) -> frozenset[int]:
-    return frozenset(place for place, name in enumerate(names) if name in set(some))
+def _columns(names: Sequence[str], chosen: Sequence[str]) -> frozenset[int]:
+    return frozenset(index for index, name in enumerate(names) if name in chosen)
 
 
 def _order(value: object) -> str:
@@ -207,6 +200,6 @@ def _order(value: object) -> str:
 
 
 def cut(text: str, most: int = MOST_LETTERS) -> str:
-    """A text of at most ``most`` letters, which says how many it lost."""
+    """A text of at most ``most`` characters, with the number of those left out."""
     lost = len(text) - most
     return text if lost <= 0 else f"{text[:most]} … ({lost:,} more characters)"

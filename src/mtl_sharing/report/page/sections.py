@@ -19,7 +19,6 @@ from mtl_sharing.report.page.page import (
     TableView,
     table_view,
 )
-from mtl_sharing.report.page.table_files import shown
 from mtl_sharing.run_folder.layout import Status
 from mtl_sharing.score.reference import METRICS
 
@@ -31,8 +30,6 @@ MOST_CONFUSIONS = 4
 MOST_PAGE_EXAMPLES = 10
 # For tables with several rows for each group.
 MOST_LONG_ROWS = 60
-_WIDE = ("text", "text_pair", "note", "why", "what")
-_LABELS = ("group", "against", "task")
 _WHY_ABSENT = {
     "split": "no two regimes that differ in the number of shared lower layers alone",
     "sampling": "no run drew its tasks by their size",
@@ -86,7 +83,7 @@ def _classes(contents: ReportContents) -> tuple[TableView, ...]:
     name = "precision_recall_f1"
     if name not in contents.tables:
         return ()
-    scores = _view(_by_task(contents.tables[name]), NOTES[name], name)
+    scores = table_view(_by_task(contents.tables[name]), NOTES[name], name)
     return (scores, *_table(contents, "classes", MOST_LONG_ROWS))
 
 
@@ -116,7 +113,7 @@ def _left_out(
         if isinstance(view, TableView) and view.cut
     ]
     frame = contents.left_out()
-    blocks: list[Block] = [_view(frame, NOTES["left_out"], "left_out")] if len(frame) else []
+    blocks: list[Block] = [table_view(frame, NOTES["left_out"], "left_out")] if len(frame) else []
     if lines or not blocks:
         blocks.insert(0, Sentences(tuple(lines or ["Nothing."])))
     return Section("left_out", "Left out", tuple(blocks))
@@ -132,7 +129,7 @@ def status_counts(runs: Sequence[Run]) -> str:
 def _table(contents: ReportContents, name: str, most: int = MOST_ROWS) -> tuple[TableView, ...]:
     """The table of this name; none if it has no row."""
     frame = contents.tables.get(name)
-    return () if frame is None else (_view(frame, NOTES[name], name, most),)
+    return () if frame is None else (table_view(frame, NOTES[name], name, most),)
 
 
 def _tests(contents: ReportContents) -> tuple[TableView, ...]:
@@ -142,15 +139,7 @@ def _tests(contents: ReportContents) -> tuple[TableView, ...]:
         return ()
     frame = table.drop_duplicates(["group", "against", "figure"])
     more = " Tests of single seeds are in the file." * (len(frame) < len(table))
-    return (_view(frame, NOTES["tests"] + more, "tests", MOST_LONG_ROWS),)
-
-
-def _view(frame: "pd.DataFrame", caption: str, file: str = "", most: int = MOST_ROWS) -> TableView:
-    head = frame.head(most)
-    texts = shown(head)
-    numbers = [str(name) for name in texts if head[name].dtype.kind in "iuf"]
-    values = head[list(texts.columns)]
-    return table_view(texts, caption, file, numbers, _WIDE, _LABELS, values, len(frame))
+    return (table_view(frame, NOTES["tests"] + more, "tests", MOST_LONG_ROWS),)
 
 
 def _by_task(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -222,7 +211,7 @@ def _examples(contents: ReportContents) -> Iterator[Block]:
         for task, rows in chosen.groupby("task", sort=False):
             columns = rows.drop(columns=["group", "task", "id"]).dropna(axis="columns", how="all")
             head = _whole_classes(columns.head(MOST_PAGE_EXAMPLES))
-            yield _view(head, f"{task}. {caption}", name)
+            yield table_view(head, f"{task}. {caption}", name)
 
 
 def _whole_classes(frame: "pd.DataFrame") -> "pd.DataFrame":
