@@ -1,10 +1,8 @@
-"""A sweep's command line, opened as the sweeper does it, without a study."""
+"""A sweep's command line, resolved as the sweeper does it, without a study."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 
 from hydra import initialize_config_module
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
@@ -16,17 +14,18 @@ from mtl_sharing.sweep.settings import sweeper_of
 from mtl_sharing.sweep.space.spec import SweepSpec, resolve_sweep
 
 
-@contextmanager
-def opened(*words: str) -> Iterator[SweepSpec]:
-    """The sweep of a command line, ``-m`` left out."""
+@cache
+def sweep_spec(*arguments: str) -> SweepSpec:
+    """The spec of a command line, ``-m`` left out; composed once for all tests."""
     register()
     register_sweeper()
     state = Singleton.get_state()
     with initialize_config_module("mtl_sharing.conf"):
         loader = GlobalHydra.instance().config_loader()
-        composed = loader.load_configuration("train", list(words), RunMode.MULTIRUN)
+        composed = loader.load_configuration("train", list(arguments), RunMode.MULTIRUN)
         HydraConfig.instance().set_config(composed)
         options = sweeper_of(composed.hydra)
         assert options is not None
-        yield resolve_sweep(options, composed, HydraContext(loader, Callbacks()), words)
+        spec = resolve_sweep(options, composed, HydraContext(loader, callbacks=None), arguments)
     Singleton.set_state(state)
+    return spec

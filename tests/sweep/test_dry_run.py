@@ -1,4 +1,4 @@
-"""A sweep's dry run: its figures are those of the trials, and it leaves nothing behind."""
+"""A sweep's dry run: its numbers are those of the trials, and it leaves nothing behind."""
 
 import csv
 import os
@@ -18,37 +18,40 @@ from mtl_sharing.sweep.space.space import Space
 from mtl_sharing.sweep.study.attributes import REFERENCE, SAME_AS
 from mtl_sharing.sweep.study.study import known_trials
 from support import QUICK
-from sweep_spaces import opened
+from sweep_spaces import sweep_spec
 
-FOUND = Forecast("I12", steps=400, step_s=0.5, evaluations=5, evaluation_s=2.0, train_s=240.0,
+FORECAST = Forecast("I12", steps=400, step_s=0.5, evaluations=5, evaluation_s=2.0, train_s=240.0,
                  peak_bytes=3_000_000_000, weight_bytes=100_000_000,
                  checkpoint_bytes=300_000_000)  # fmt: skip
-HERE = 8_000_000_000
+MEMORY = 8_000_000_000
 TINY = (*(word for word in QUICK if "score" not in word), "score.pairs=1")
 
 
-def plan(points=13, trials=(), **given) -> Plan:
-    options = SweeperConfig(**{"study_name": "mine", "n_trials": None, **given})
-    wanted = [n for n in (options.n_trials, points and points + options.reference) if n]
-    search = SimpleNamespace(options=options, objectives=("keep",), folder=Path("/none/mine"),
-                             space=Space({}), points=points,
-                             total_trials=min(wanted, default=None))  # fmt: skip
-    return Plan(search, trials)
+def plan(points=13, trials=(), **changes) -> Plan:
+    options = SweeperConfig(**{"study_name": "mine", "n_trials": None, **changes})
+    bounds = [n for n in (options.n_trials, points and points + options.reference) if n]
+    spec = SimpleNamespace(options=options, objectives=("keep",), folder=Path("/none/mine"),
+                           space=Space({}), points=points,
+                           total_trials=min(bounds, default=None))  # fmt: skip
+    return Plan(spec, trials)
 
 
 def ended(number, point, **attributes):
-    made = {name: optuna.distributions.IntDistribution(0, 12) for name in point}
+    distributions = {name: optuna.distributions.IntDistribution(0, 12) for name in point}
     return optuna.trial.create_trial(
-        params=point, distributions=made, value=0.0, user_attrs={"seconds": 60.0, **attributes}
+        params=point,
+        distributions=distributions,
+        value=0.0,
+        user_attrs={"seconds": 60.0, **attributes},
     )
 
 
-def cost(made, **changes):
-    return dict(cost_lines(made, replace(FOUND, **changes), HERE))
+def cost(ahead, **changes):
+    return dict(cost_lines(ahead, replace(FORECAST, **changes), MEMORY))
 
 
 @pytest.mark.parametrize(
-    ("given", "time"),
+    ("changes", "time"),
     [
         ({}, "56 min for 14 trials, none pruned"),
         ({"reference": False}, "52 min for 13 trials, none pruned"),
@@ -61,16 +64,16 @@ def cost(made, **changes):
         ({"points": None, "hours": 3.0}, "3 h 0 min, as hydra.sweeper.hours says"),
     ],
 )
-def test_time_is_that_of_the_trials_to_go(given, time):
-    assert cost(plan(**given))["time"].startswith(time)
+def test_time_is_that_of_the_trials_to_go(changes, time):
+    assert cost(plan(**changes))["time"].startswith(time)
 
 
 def test_what_has_ended_takes_no_more_time():
     trials = [ended(0, {}, **{REFERENCE: True}), ended(1, {"split": 0}, **{SAME_AS: 0}),
               ended(2, {"split": 1})]  # fmt: skip
-    made = plan(trials=trials)
-    assert made.left == 11  # of 13 points two are known
-    assert dict(trial_lines(made))["trials"].endswith("3 ended, 11 to go")
+    ahead = plan(trials=trials)
+    assert ahead.left == 11  # of 13 points two are known
+    assert dict(trial_lines(ahead))["trials"].endswith("3 ended, 11 to go")
     assert plan(trials=trials, n_trials=10).left == 8  # the answered one is not counted
     assert cost(plan(trials=trials, hours=1.0))["time"].startswith("44 min for 11 trials")
     assert cost(plan(trials=trials, hours=0.5))["time"].startswith("27 min, as")
@@ -106,89 +109,88 @@ def test_values_in_words(param, words):
     assert format_values(space.distributions["seed"]) == words
 
 
-SETTINGS = ("suite.max_train_rows=100", "suite.max_dev_rows=40", "trainer.max_steps=5",
+SETTINGS = ("suite.max_train_rows=40", "suite.max_dev_rows=20", "trainer.max_steps=5",
             "trainer.eval_every=2", "encoder.checkpoint=null", "encoder.layers=2",
             "score.pairs=0")  # fmt: skip
 
 
-def test_a_forecast_has_the_figures_of_the_run(mtl_train):
+def test_a_forecast_has_the_numbers_of_the_run(mtl_train):
     words = ("split=1", *SETTINGS)
-    with opened("hydra/sweeper=optuna", "seed=0,1", *words) as sweep:
-        found = forecast(sweep.compose_trial({}))
+    cost = forecast(sweep_spec("hydra/sweeper=optuna", "seed=0,1", *words).compose_trial({}))
     done = mtl_train(*words)
     assert done.code == 0, done.err
     with (done.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert (found.steps, found.evaluations) == (int(rows[-1]["step"]), len(rows)) == (5, 3)
+    assert (cost.steps, cost.evaluations) == (int(rows[-1]["step"]), len(rows)) == (5, 3)
     weights = (done.folder / "model.safetensors").stat().st_size
     checkpoint = (done.folder / "checkpoint" / "last.pt").stat().st_size
-    assert found.weight_bytes == pytest.approx(weights, rel=0.05)
-    assert found.checkpoint_bytes == pytest.approx(checkpoint, rel=0.1)
-    assert found.regime == done.result["regime"]
-    assert found.train_s > 5 * found.step_s > 0
-    assert found.peak_bytes > found.checkpoint_bytes
+    assert cost.weight_bytes == pytest.approx(weights, rel=0.05)
+    assert cost.checkpoint_bytes == pytest.approx(checkpoint, rel=0.1)
+    assert cost.regime == done.result["regime"]
+    assert cost.train_s > 5 * cost.step_s > 0
+    assert cost.peak_bytes > cost.checkpoint_bytes
 
 
 @pytest.mark.slow
 def test_every_phase_counts(mtl_train):
-    with opened("hydra/sweeper=optuna", "seed=0,1", "phases=mlm", "phases.mlm.steps=3",
-                *SETTINGS) as sweep:  # fmt: skip
-        found = forecast(sweep.compose_trial({}))
-    assert (found.steps, found.evaluations) == (8, 3)
+    sweep = sweep_spec("hydra/sweeper=optuna", "seed=0,1", "phases=mlm", "phases.mlm.steps=3",
+                       *SETTINGS)  # fmt: skip
+    cost = forecast(sweep.compose_trial({}))
+    assert (cost.steps, cost.evaluations) == (8, 3)
 
 
 def test_the_most_costly_regime_trains_most():
-    with opened("+sweep=split_points", "encoder=tiny", "encoder.layers=3") as sweep:
-        regimes = [sweep.compose_trial(point) for point in sweep.space.points()]
-    assert most_costly(regimes).regime == "I3"
+    sweep = sweep_spec("+sweep=split_points", "encoder=tiny", "encoder.layers=3")
+    trials = [sweep.compose_trial(point) for point in sweep.space.points()]
+    assert most_costly(trials).regime == "I3"
 
 
 def test_of_equal_weights_the_fuller_step_is_more_costly():
-    words = ("+sweep=alpha_schedules", "encoder=tiny", "encoder.layers=3", "trainer.max_steps=5")
-    with opened(*words) as sweep:
-        regimes = [sweep.compose_trial({"sampler": name}) for name in ("round_robin", "unified")]
-    assert most_costly(regimes).config.sampler.name == "unified"
+    sweep = sweep_spec("+sweep=alpha_schedules", "encoder=tiny", "encoder.layers=3",
+                       "trainer.max_steps=5")  # fmt: skip
+    trials = [sweep.compose_trial({"sampler": name}) for name in ("round_robin", "unified")]
+    assert most_costly(trials).config.sampler.name == "unified"
 
 
 def everything(*folders):
-    return sorted((path, path.stat().st_mtime) for each in folders for path in each.rglob("*"))
+    return sorted((path, path.stat().st_mtime) for top in folders for path in top.rglob("*"))
 
 
 def test_a_dry_run_leaves_nothing_and_says_what_is_there(mtl_train, tmp_path):
     cache = Path(os.environ["XDG_CACHE_HOME"])
-    words = ("-m", "+sweep=split_points", *TINY, "encoder.layers=2")
+    words = ("-m", "+sweep=split_points", *TINY, "encoder.layers=1", "trainer.max_steps=2")
     before = everything(tmp_path, cache)
     fresh = mtl_train(*words, "dry_run=true")
     assert fresh.code == 0, fresh.err
     assert everything(tmp_path, cache) == before
-    for text in ("split_points in outputs/sweeps/split_points", "3 points", "trials     4, the fir",
-                 "I2, the costliest", "4 steps", "for 4 trials, none pruned"):  # fmt: skip
+    for text in ("split_points in outputs/sweeps/split_points", "2 points", "trials     3, the fir",
+                 "I1, the costliest", "2 steps", "for 3 trials, none pruned"):  # fmt: skip
         assert text in fresh.out
-    assert mtl_train(*words, "hydra.sweeper.n_trials=2").code == 0
+    assert mtl_train(*words, "hydra.sweeper.n_trials=1").code == 0
     before = everything(tmp_path, cache)
     later = mtl_train(*words, "dry_run=true")
     assert later.code == 0, later.err
     assert everything(tmp_path, cache) == before
-    assert "1 to go" in later.out
+    assert "1 ended, 2 to go" in later.out
     other = mtl_train(*words, "dry_run=true", "optimizer.lr=0.5")
     assert other.code == 2
     assert "optimizer.lr" in other.err and "0.5" in other.err
 
 
 def test_an_empty_database_stays_empty(tmp_path):
-    place = tmp_path / "study.db"
-    options = SweeperConfig(storage=f"sqlite:///{place}", study_name="mine")
+    database = tmp_path / "study.db"
+    options = SweeperConfig(storage=f"sqlite:///{database}", study_name="mine")
     assert known_trials(options, tmp_path, {}) == []
-    assert not place.exists()
-    place.touch()
+    assert not database.exists()
+    database.touch()
     assert known_trials(options, tmp_path, {}) == []
-    assert place.stat().st_size == 0
+    assert database.stat().st_size == 0
 
 
 def test_the_trials_of_a_study_are_found(tmp_path):
     study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'study.db'}", study_name="mine")
     study.tell(study.ask(), 1.0)
     study.ask()
-    found = known_trials(SweeperConfig(study_name="mine"), tmp_path, {})
-    assert [trial.state for trial in found] == [TrialState.COMPLETE, TrialState.RUNNING]
+    trials = known_trials(SweeperConfig(study_name="mine"), tmp_path, {})
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.RUNNING]
     assert known_trials(SweeperConfig(study_name="another"), tmp_path, {}) == []

@@ -1,4 +1,4 @@
-"""Every sweep preset composes, means what its report says, and none is forgotten."""
+"""Every sweep preset composes, draws what its report tried, and none is forgotten."""
 
 import csv
 from itertools import product
@@ -9,7 +9,7 @@ from mtl_sharing.config import Config
 from mtl_sharing.score.objectives import check_objectives
 from mtl_sharing.sweep.study.components import is_grid, make_pruner, make_sampler
 from support import QUICK, ROOT
-from sweep_spaces import opened
+from sweep_spaces import sweep_spec
 
 FOLDER = ROOT / "sweeps" / "sweep"
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -33,14 +33,13 @@ EXPECTED = {
     "split_points": (13, None, ["keep"], True),
 }
 OF_REPORTS = [name for name in PRESETS if name.startswith(("mops", "hybrid"))]
-
-
+OTHERS = [name for name in PRESETS if name not in OF_REPORTS]
 FAST = ("split_points", "mops_xyz")
 
 
-def _mostly_slow(*fast: str) -> list:
-    """All presets, of which only these are tested every time."""
-    return [n if n in fast else pytest.param(n, marks=pytest.mark.slow) for n in PRESETS]
+def _mostly_slow(*fast: str, of: list[str] = PRESETS) -> list:
+    """Presets, all but ``fast`` marked slow."""
+    return [n if n in fast else pytest.param(n, marks=pytest.mark.slow) for n in of]
 
 
 def small(name: str) -> list[str]:
@@ -66,42 +65,42 @@ def test_no_preset_is_forgotten():
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_composes(name):
     points, trials, objectives, reference = EXPECTED[name]
-    with opened(*small(name)) as sweep:
-        assert sweep.options.study_name == name
-        assert (sweep.options.n_trials, sweep.options.reference) == (trials, reference)
-        assert list(sweep.objectives) == objectives
-        assert is_grid(sweep.options) == (trials is None)
-        check_objectives(sweep.objectives, sweep.config.score)
-        make_sampler(sweep.options, 0)
-        make_pruner(sweep.options)
-        assert sweep.points == points
-        if points is not None:
-            found = {tuple(sorted(point.items())) for point in sweep.space.points()}
-            assert len(found) == points
+    spec = sweep_spec(*small(name))
+    assert spec.options.study_name == name
+    assert (spec.options.n_trials, spec.options.reference) == (trials, reference)
+    assert list(spec.objectives) == objectives
+    assert is_grid(spec.options) == (trials is None)
+    check_objectives(spec.objectives, spec.config.score)
+    make_sampler(spec.options, 0)
+    make_pruner(spec.options)
+    assert spec.points == points
+    if points is not None:
+        different = {tuple(sorted(point.items())) for point in spec.space.points()}
+        assert len(different) == points
 
 
 @pytest.mark.parametrize("name", _mostly_slow(*FAST, "regimes", "alpha_schedules"))
-def test_corners_make_regimes(name):
-    with opened(*small(name)) as sweep:
-        corners = [sweep.compose_trial(point) for point in sweep.space.corners()]
-        assert len(corners) >= 2
-        if sweep.options.reference:
-            assert sweep.reference.is_baseline
+def test_corners_compose(name):
+    spec = sweep_spec(*small(name))
+    corners = [spec.compose_trial(point) for point in spec.space.corners()]
+    assert len(corners) >= 2
+    if spec.options.reference:
+        assert spec.reference.is_baseline
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name not in OF_REPORTS])
+# The presets of reports are composed on their reports' encoder below.
+@pytest.mark.parametrize("name", _mostly_slow("fsi", "regimes", "split_alpha", of=OTHERS))
 def test_a_corner_fits_another_encoder(name):
-    """Those of reports are composed on their reports' encoder below."""
-    with opened(f"+sweep={name}", "encoder=minilm_l6") as sweep:
-        *_, last = sweep.space.corners()
-        assert sweep.compose_trial(last).run_spec.plan.depth == 6
+    spec = sweep_spec(f"+sweep={name}", "encoder=minilm_l6")
+    *_, last = spec.space.corners()
+    assert spec.compose_trial(last).run_spec.plan.depth == 6
 
 
 def configs(name: str) -> list[tuple[str, Config]]:
     """Plan and config of each of a preset's points, on its report's encoder."""
-    with opened(f"+sweep={name}") as sweep:
-        found = [sweep.compose_trial(point) for point in sweep.space.points()]
-    return [(str(regime.run_spec.plan), regime.config) for regime in found]
+    spec = sweep_spec(f"+sweep={name}")
+    trials = [spec.compose_trial(point) for point in spec.space.points()]
+    return [(str(trial.run_spec.plan), trial.config) for trial in trials]
 
 
 def with_heads(letter: str, heads: str) -> str:
@@ -110,45 +109,50 @@ def with_heads(letter: str, heads: str) -> str:
 
 
 def test_mops_xyz_is_all_head_stacks_in_both_contexts():
-    found = [(plan, config.optimizer.lr) for plan, config in configs("mops_xyz")]
+    tried = [(plan, config.optimizer.lr) for plan, config in configs("mops_xyz")]
     stacks = ["-".join(letters) for letters in product("SI", repeat=3)]
     contexts = (("S", 1e-5), ("F", 1e-3))
-    assert sorted(found) == sorted((with_heads(c, s), lr) for c, lr in contexts for s in stacks)
+    assert sorted(tried) == sorted((with_heads(c, s), lr) for c, lr in contexts for s in stacks)
 
 
 def test_mops_subset_is_every_pair_in_the_regimes_of_two_shared_layers():
-    found = [(plan, config.optimizer.lr) for plan, config in configs("mops_subset")]
+    tried = [(plan, config.optimizer.lr) for plan, config in configs("mops_subset")]
     pairs, stacks = ("quora+sst", "sst+sts", "quora+sts"), ("I-G-G", "G-I-G", "G-G-I")
-    wanted = [f"S12/{stack}".replace("G", f"G:{pair}") for stack in stacks for pair in pairs]
-    assert sorted(found) == sorted((plan, 1e-5) for plan in wanted)
+    plans = [f"S12/{stack}".replace("G", f"G:{pair}") for stack in stacks for pair in pairs]
+    assert sorted(tried) == sorted((plan, 1e-5) for plan in plans)
 
 
 def test_mops_subset_with_the_frozen_context_too():
-    words = "hydra.sweeper.params.context='choice(tuned,frozen)'"
-    with opened("+sweep=mops_subset", words) as sweep:
-        found = [sweep.compose_trial(point).config for point in sweep.space.points()]
-    assert sorted(config.optimizer.lr for config in found) == [1e-5] * 9 + [1e-3] * 9
+    spec = sweep_spec("+sweep=mops_subset", "hydra.sweeper.params.context='choice(tuned,frozen)'")
+    tuned, frozen = (
+        [point for point in spec.space.points() if point["context"] == context]
+        for context in ("tuned", "frozen")
+    )
+    assert (len(tuned), len(frozen)) == (9, 9)
+    # Context and heads are independent, so that one composition of each context will do.
+    assert spec.compose_trial(tuned[0]).config.optimizer.lr == 1e-5
+    assert spec.compose_trial(frozen[0]).config.optimizer.lr == 1e-3
+    assert all("optimizer.lr=1e-3" in spec.overrides(point) for point in frozen)
 
 
 def test_mops_weight_search_is_the_reports_weightings():
-    found = [tuple(config.loss.weights[task] for task in ("sst", "quora", "sts"))
+    tried = [tuple(config.loss.weights[task] for task in ("sst", "quora", "sts"))
              for _, config in configs("mops_weight_search")]  # fmt: skip
-    assert sorted(found) == sorted([
+    assert sorted(tried) == sorted([
         (0.4, 0.4, 0.2), (0.4, 0.2, 0.4), (0.2, 0.4, 0.4),
         (0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5),
     ])  # fmt: skip
 
 
 def test_mops_lr_search_is_log_uniform():
-    with opened("+sweep=mops_lr_search") as sweep:
-        (lr,) = sweep.space.distributions.values()
+    (lr,) = sweep_spec(*small("mops_lr_search")).space.distributions.values()
     assert (lr.low, lr.high, lr.log) == (1e-7, 1e-1, True)
 
 
 def test_hybrid_schedules_are_the_reports():
-    found = [(config.scheduler.name, config.optimizer.weight_decay)
+    tried = [(config.scheduler.name, config.optimizer.weight_decay)
              for _, config in configs("hybrid_schedules")]  # fmt: skip
-    assert sorted(found) == sorted([
+    assert sorted(tried) == sorted([
         ("onecycle", 0), ("cosine", 0), ("cosine", 0.001),
         ("none", 0), ("none", 0.0001), ("none", 0.001), ("none", 0.01),
     ])  # fmt: skip
@@ -160,28 +164,27 @@ def test_hybrid_splits_are_all_numbers_of_shared_layers():
 
 
 def test_hybrid_encoders_are_the_reports_three_with_half_shared():
-    found = [(config.encoder.name, plan) for plan, config in configs("hybrid_encoders")]
-    assert found == [("bert_base", "S6-I6"), ("roberta_base", "S6-I6"), ("distilbert", "S3-I3")]
+    tried = [(config.encoder.name, plan) for plan, config in configs("hybrid_encoders")]
+    assert tried == [("bert_base", "S6-I6"), ("roberta_base", "S6-I6"), ("distilbert", "S3-I3")]
 
 
-def test_widths_of_pals_are_multiples_of_the_heads():
-    for encoder in ("bert_base", "tiny"):
-        with opened("+sweep=pals_size", f"encoder={encoder}") as sweep:
-            found = [sweep.compose_trial(point).run_spec.architecture for point in sweep.space.points()]
-        sizes = [each.pals.size for each in found if each.pals is not None]
-        assert found[0].pals is None
-        assert len(sizes) == len(set(sizes)) == 6
-        assert all(size % found[0].encoder.heads == 0 for size in sizes)
-        assert encoder != "bert_base" or sizes == [48, 96, 144, 204, 324, 384]
+@pytest.mark.parametrize("encoder", ["tiny", pytest.param("bert_base", marks=pytest.mark.slow)])
+def test_widths_of_pals_are_multiples_of_the_heads(encoder):
+    spec = sweep_spec("+sweep=pals_size", f"encoder={encoder}")
+    trials = [spec.compose_trial(point).run_spec.architecture for point in spec.space.points()]
+    sizes = [trial.pals.size for trial in trials if trial.pals is not None]
+    assert trials[0].pals is None
+    assert len(sizes) == len(set(sizes)) == 6
+    assert all(size % trials[0].encoder.heads == 0 for size in sizes)
+    assert encoder != "bert_base" or sizes == [48, 96, 144, 204, 324, 384]
 
 
 def test_fsi_fills_the_encoder():
-    with opened(*small("fsi")) as sweep:
-        points = list(sweep.space.points())
-        plans = {str(sweep.compose_trial(point).run_spec.plan) for point in points[::30]}
-        sums = [sum(point.values()) for point in points]
+    spec = sweep_spec(*small("fsi"))
+    points = list(spec.space.points())
+    plans = {str(spec.compose_trial(point).run_spec.plan) for point in points[::30]}
     assert len(plans) == 4
-    assert set(sums) == set(range(13))
+    assert {sum(point.values()) for point in points} == set(range(13))
 
 
 TINY = (*(word for word in QUICK if "score" not in word and "train_rows" not in word),
