@@ -1,7 +1,6 @@
 """Predicts masked tokens from an encoder's states (Devlin et al. 2019, section 3.1)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -24,49 +23,23 @@ from mtl_sharing.model.network import Network
 
 HeadState = dict[str, Tensor]
 _NAME = "mlm_head"
-
-
-@dataclass(frozen=True)
-class _Names:
-    """A family's names: modules, the output bias (several where files differ), the decoder."""
-
-    dense: str
-    norm: str
-    bias: tuple[str, ...]
-    decoder: str
-
-    @property
-    def modules(self) -> dict[str, str]:
-        """The parameters of both modules, by their names here."""
-        pairs = (("dense", self.dense), ("norm", self.norm))
-        return {f"{ours}.{part}": f"{name}.{part}" for ours, name in pairs for part in PARTS}
-
-
-_FAMILIES = {
-    "bert": _Names(
+# Names of the dense layer, the layer norm, the module of the output bias, and the decoder. Some
+# files have the bias in the decoder instead.
+_NAMES = {
+    "bert": (
         "cls.predictions.transform.dense",
         "cls.predictions.transform.LayerNorm",
-        ("cls.predictions.bias", "cls.predictions.decoder.bias"),
-        "cls.predictions.decoder.weight",
+        "cls.predictions",
+        "cls.predictions.decoder",
     ),
-    "roberta": _Names(
-        "lm_head.dense",
-        "lm_head.layer_norm",
-        ("lm_head.bias", "lm_head.decoder.bias"),
-        "lm_head.decoder.weight",
-    ),
-    "electra": _Names(  # a generator's; a discriminator has none
+    "roberta": ("lm_head.dense", "lm_head.layer_norm", "lm_head", "lm_head.decoder"),
+    "electra": (  # a generator's; a discriminator has none
         "generator_predictions.dense",
         "generator_predictions.LayerNorm",
-        ("generator_lm_head.bias",),
-        "generator_lm_head.weight",
+        "generator_lm_head",
+        "generator_lm_head",
     ),
-    "distilbert": _Names(
-        "vocab_transform",
-        "vocab_layer_norm",
-        ("vocab_projector.bias",),
-        "vocab_projector.weight",
-    ),
+    "distilbert": ("vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_projector"),
 }
 # The heads of these families use gelu with any activation of the layers.
 _GELU_FAMILIES = ("roberta", "electra")
@@ -154,15 +127,14 @@ def load_mlm_head(path: Path, shape: EncoderShape) -> HeadState | None:
     Raises:
         UserError: a damaged file, or a head with weights that are missing or of another size.
     """
-    theirs, names = standard_names(read_weights(path), shape.family), _FAMILIES[shape.family]
-    sources = {ours: (name,) for ours, name in names.modules.items()} | {"bias": names.bias}
-    state = {}
-    for ours, candidates in sources.items():
-        tensors = [theirs[name] for name in candidates if name in theirs]
-        if tensors:
-            state[ours] = tensors[0].float()
+    theirs = standard_names(read_weights(path), shape.family)
+    decoder_name = _NAMES[shape.family][3]
+    sources = _parameters(shape.family)
+    if sources["bias"] not in theirs:
+        sources["bias"] = f"{decoder_name}.bias"
+    state = {ours: theirs[name].float() for ours, name in sources.items() if name in theirs}
     table = theirs.get("embeddings.word_embeddings.weight")
-    decoder = theirs.get(names.decoder, table)
+    decoder = theirs.get(f"{decoder_name}.weight", table)
     untied = table is not None and decoder is not None and not torch.equal(table, decoder)
     if not state or untied:
         return None
@@ -175,6 +147,13 @@ def load_mlm_head(path: Path, shape: EncoderShape) -> HeadState | None:
 
 def checkpoint_head(head: MaskedLanguageHead, family: str) -> dict[str, Tensor]:
     """The head's weights by their names in ``transformers``; inverse of :func:`load_mlm_head`."""
-    names, state = _FAMILIES[family], head.state_dict()
-    weights = {theirs: state[ours] for ours, theirs in names.modules.items()}
-    return weights | {names.bias[0]: state["bias"]}
+    state = head.state_dict()
+    return {theirs: state[ours] for ours, theirs in _parameters(family).items()}
+
+
+def _parameters(family: str) -> dict[str, str]:
+    """The head's parameters with their names in ``transformers``."""
+    dense, norm, bias, _ = _NAMES[family]
+    modules = {"dense": dense, "norm": norm}
+    names = {f"{ours}.{part}": f"{name}.{part}" for ours, name in modules.items() for part in PARTS}
+    return names | {"bias": f"{bias}.bias"}
