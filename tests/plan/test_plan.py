@@ -213,12 +213,16 @@ def test_one_task_knows_only_frozen_and_individual():
     assert str(SharingPlan.parse(text, ["sst"])) == "EI-F1-I9"
 
 
+def letters_of(plan):
+    return {own.letter for own in (plan.embeddings, *plan.layers, plan.pooler, *plan.head)}
+
+
 @pytest.mark.parametrize("text", ["T2", "I1-T1", "ET-I2", "I2-PT", "I2/I-T"])
 def test_one_task_has_nothing_to_be_tied_to(text):
     message = "sharing.plan: found T with one task (sst); allowed: two tasks or more for tied"
     with pytest.raises(UserError, match=re.escape(message)):
         SharingPlan.parse(text, ["sst"])
-    assert "T" in SharingPlan.parse(text, ["sst", "sts"]).letters
+    assert "T" in letters_of(SharingPlan.parse(text, ["sst", "sts"]))
 
 
 def test_a_plan_made_by_hand_is_canonical():
@@ -241,22 +245,11 @@ def test_stages_without_a_pooler():
     assert names == ["embeddings", "layer.0"]
 
 
-def test_counts_and_letters():
+def test_every_part_has_its_letter():
     plan = SharingPlan.parse("EF-S3-I2-S7-PT/G:sst+sts", MOPS)
     assert plan.depth == 12
-    assert plan.counts() == {"S": 10, "I": 2}
-    assert plan.letters == {"F", "S", "I", "T", "G"}
-
-
-@pytest.mark.parametrize(("shared", "text"), [(12, "S12"), (0, "I12"), (6, "S6-I6")])
-def test_split(shared, text):
-    assert str(SharingPlan.split(shared, MOPS, 12)) == text
-
-
-@pytest.mark.parametrize("shared", [-1, 13, True, 6.0, "6"])
-def test_split_out_of_range(shared):
-    with pytest.raises(UserError, match=f"split: found {shared}; .* 0 to 12"):
-        SharingPlan.split(shared, MOPS, 12)
+    assert "".join(own.letter for own in plan.layers) == "SSSIISSSSSSS"
+    assert letters_of(plan) == {"F", "S", "I", "T", "G"}
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ class RunSpec:
     @property
     def baseline(self) -> Architecture:
         """Separate models: nothing shared and nothing added, same encoder, tasks and heads."""
-        plan = SharingPlan.split(0, self.plan.tasks, self.shape.layers)
+        plan = SharingPlan.parse(f"I{self.shape.layers}", self.plan.tasks)
         return replace(self.architecture, plan=plan, pals=None, lanes=None)
 
     def network(self, architecture: Architecture, tower: Tower) -> Network:

@@ -1,4 +1,4 @@
-"""Sharing plans: one notation for which tasks own which layer.
+"""Sharing plans: a notation for the tasks that own each layer.
 
     plan   = ["E" own "-"] block {"-" block} ["-P" own] ["/" own {"-" own}]
     block  = letter depth [":" groups]         own = letter [":" groups]

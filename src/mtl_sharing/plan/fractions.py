@@ -1,6 +1,6 @@
-"""Depths and widths that are numbers, or shares of the encoder's, like ``4/12`` or ``204/768``.
+"""Depths and widths as numbers, or as fractions of the encoder's, like ``4/12`` or ``204/768``.
 
-So one file says what a report did with BERT base, and fits every encoder.
+With fractions one config reproduces a setting for BERT base and fits every encoder.
 """
 
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def layer_count(where: str, value: int | str, layers: int) -> Fraction:
-    """A number of layers as it stands, or a share of ``layers``."""
+    """Parses a number of layers, or a fraction of ``layers``."""
     text = str(value).strip()
     if re.fullmatch("[0-9]{1,6}(/0*[1-9][0-9]{0,5})?", text):
         exact = Fraction(text) * (layers if "/" in text else 1)
@@ -23,19 +23,19 @@ def layer_count(where: str, value: int | str, layers: int) -> Fraction:
 
 
 def round_half_up(exact: Fraction) -> int:
-    """The nearest whole number; of two the larger."""
+    """The nearest whole number; halves go up."""
     return int(exact + Fraction(1, 2))
 
 
-def log_fraction(where: str, value: int | str, whole: int, taken: int) -> None:
-    """Logs where a share was written for an encoder of another size."""
-    if "/" in str(value) and str(value).partition("/")[2].strip() != str(whole):
-        level = logging.INFO if taken else logging.WARNING
-        log.log(level, "%s=%s is %d of this encoder's %d", where, value, taken, whole)
+def log_fraction(where: str, value: int | str, size: int, result: int) -> None:
+    """Logs the result of a fraction whose denominator is not this encoder's size."""
+    if "/" in str(value) and str(value).partition("/")[2].strip() != str(size):
+        level = logging.INFO if result else logging.WARNING
+        log.log(level, "%s=%s is %d of this encoder's %d", where, value, result, size)
 
 
 def scaled_width(where: str, value: int | str, hidden: int, multiple: int = 1) -> int:
-    """A width as it stands, or a share of the encoder's to the nearest multiple of ``multiple``.
+    """Parses a width, or a fraction of ``hidden`` to the nearest multiple of ``multiple``.
 
     Raises:
         UserError: neither of the two, or 0.

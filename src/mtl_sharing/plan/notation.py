@@ -1,4 +1,4 @@
-"""Reads the text of a plan part by part."""
+"""Parser of a plan's notation."""
 
 import re
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.plan.ownership import GROUPED, LETTERS, MEANINGS, Ownership, check_members
 
 _ORDER = "an E part only first, then the blocks, then a P part only last, like EF-S6-I6-PI"
-# Without the number of layers at hand a slip like S99999999 would fill the memory.
+# A typing error like S99999999 would fill the memory where the number of layers is unknown.
 _MOST_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the parts of one text; every error shows the bad part and the whole text."""
+    """Parses the parts of one text; every error shows the bad part and the whole text."""
 
     text: str
     tasks: tuple[str, ...]
     where: str
 
     def parts(self) -> tuple[str | None, list[str], str | None, list[str]]:
-        """The E part, the blocks, the P part and the head stack, still as text."""
+        """Splits the text into the E part, the blocks, the P part and the head stack."""
         if not self.text:
             raise self._error("", "a plan like S6-I6")
         if self.text.count("/") > 1:
@@ -32,7 +32,7 @@ class Reader:
         return first, blocks, last, stack.split("-") if slash else []
 
     def block(self, part: str) -> tuple[Ownership, int]:
-        """The ownership and the depth of one block."""
+        """Parses the ownership and the depth of one block."""
         if part.startswith(("E", "P")):
             raise self._error(part, _ORDER)
         name, colon, groups = part.partition(":")
@@ -45,7 +45,7 @@ class Reader:
         return own, int(digits)
 
     def own(self, part: str, text: str) -> Ownership:
-        """The ownership in ``text``, a letter with its groups; ``part`` is shown in errors."""
+        """Parses the ownership in ``text``, a letter with its groups; errors show ``part``."""
         letter, colon, groups = text.partition(":")
         if letter not in MEANINGS:
             extra = ", without a depth" if letter[:1] in MEANINGS else ""
@@ -57,21 +57,18 @@ class Reader:
         return Ownership(letter, named)
 
     def check_depth(self, depth: int, layers: int | None) -> None:
-        """Raise UserError unless there are layers, and as many as asked for."""
+        """Raises UserError for a depth of 0, or other than ``layers``."""
         if layers is not None and depth != layers:
-            raise UserError(
-                self.where,
-                f'"{self.text}" ({depth} layers)',
-                f"depths that add up to {layers} layers",
-            )
+            found = f'"{self.text}" ({depth} layers)'
+            raise UserError(self.where, found, f"depths that add up to {layers} layers")
         if depth == 0:
             raise UserError(self.where, f'"{self.text}" (0 layers)', "at least one encoder layer")
 
-    def check_head(self, found: int, head_layers: int | None) -> None:
-        """Raise UserError if the text has a head stack of another length than asked for."""
-        if head_layers is not None and found not in (0, head_layers):
-            shown = f'"{self.text}" ({found} head layers)'
-            raise UserError(self.where, shown, head_rule(head_layers))
+    def check_head(self, depth: int, head_layers: int | None) -> None:
+        """Raises UserError for a head stack of another length than ``head_layers``."""
+        if head_layers is not None and depth not in (0, head_layers):
+            found = f'"{self.text}" ({depth} head layers)'
+            raise UserError(self.where, found, head_rule(head_layers))
 
     def _error(self, part: str, allowed: str) -> UserError:
         shown = f'"{part}"' if part else "an empty part"
@@ -80,6 +77,6 @@ class Reader:
 
 
 def head_rule(head_layers: int) -> str:
-    """What a head stack may be, for the ``allowed`` part of an error."""
+    """The ``allowed`` part of an error for a bad head stack."""
     count = f"as many letters as head.depth has layers ({head_layers})"
     return f"no head stack, or one of {count}"

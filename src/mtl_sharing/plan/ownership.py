@@ -1,4 +1,4 @@
-"""Who owns one stage: a letter and, for G, groups of tasks."""
+"""Ownership of one stage: a letter and, for G, groups of tasks."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
 MEANINGS = {"F": "frozen", "S": "shared", "I": "individual", "T": "tied", "G": "grouped"}
-"""The five letters of the notation and what each is called."""
+"""The five letters of the notation and their names."""
 
 Groups = tuple[tuple[str, ...], ...]
 """Groups of task names, each name at most once."""
@@ -19,11 +19,11 @@ GROUPED = "groups of tasks after G and after no other letter, like G6:a+b.c+d"
 
 @dataclass(frozen=True)
 class Ownership:
-    """Who owns the weights of one stage, apart from the names of all tasks.
+    """Ownership of the weights of one stage, for any list of tasks.
 
     Args:
         letter: F, S, I, T or G (see ``MEANINGS``).
-        groups: only for G, the groups of tasks that own one copy together; kept sorted.
+        groups: for G alone, the groups of tasks that share one copy each; kept sorted.
 
     Raises:
         UserError: unknown letter, G without groups, or groups with another letter.
@@ -41,19 +41,19 @@ class Ownership:
 
     @property
     def trains(self) -> bool:
-        """Whether the weights are updated: all but F."""
+        """Whether the weights are updated (all but F)."""
         return self.letter != "F"
 
     @property
     def tied(self) -> bool:
-        """Whether a penalty pulls the copies together: only T."""
+        """Whether a penalty pulls the copies together (only T)."""
         return self.letter == "T"
 
     def owners(self, tasks: Iterable[str]) -> Groups:
-        """The tasks parted into the groups that own one copy each, in the order of ``tasks``.
+        """The groups of tasks that own one copy each, in the order of ``tasks``.
 
         Raises:
-            UserError: a group names a task that is not in ``tasks``, or names a task twice.
+            UserError: a group has a task that is not in ``tasks``, or has a task twice.
         """
         names = tuple(tasks)
         check_members(self.groups, names, FIELD, str(self))
@@ -67,12 +67,12 @@ class Ownership:
         )
 
     def canonical(self, tasks: Iterable[str]) -> "Ownership":
-        """The one Ownership that stands for every way to say the same about ``tasks``.
+        """The canonical form, which all ownerships with the same effect on ``tasks`` share.
 
         G over all tasks is S, G of single tasks is I, S of one task is I.
 
         Raises:
-            UserError: as ``owners``, or T with one task, which has nothing to be tied to.
+            UserError: bad groups, or T with one task, which has nothing to be tied to.
         """
         owners = self.owners(tasks)
         if self.letter == "T" and len(owners) == 1:
@@ -99,7 +99,7 @@ class Ownership:
 
 
 def check_members(groups: Groups, tasks: tuple[str, ...], where: str, text: str) -> None:
-    """Raise UserError for a group member that is no task or that stands there twice."""
+    """Raises UserError for a group member that is no task, or that occurs twice."""
     members = [task for group in groups for task in group]
     for i, task in enumerate(members):
         if task not in tasks:
@@ -112,7 +112,7 @@ def check_members(groups: Groups, tasks: tuple[str, ...], where: str, text: str)
 
 def checked_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
     """The task names as a tuple; raises UserError if empty, repeated or of other characters."""
-    # A bare string would fall apart into its letters.
+    # A plain string would be split into its letters.
     names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
     if not names:
         raise UserError("task", "no tasks", "at least one task name")

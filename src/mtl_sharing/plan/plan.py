@@ -1,7 +1,6 @@
-"""The plan itself: who owns every stage of the model."""
+"""Sharing plans: the owners of every stage of the model."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,12 +12,12 @@ from mtl_sharing.plan.ownership import FIELD, Groups, Ownership, checked_tasks
 
 @dataclass(frozen=True)
 class Stage:
-    """One depth position of the model and who owns its weights.
+    """One depth position of the model, and the owners of its weights.
 
     Args:
         name: ``embeddings``, ``layer.0`` and so on, ``pooler``, ``head.0`` and so on.
-        ownership: the letter and groups.
-        owners: the tasks parted into the groups that own one copy each.
+        ownership: letter and groups.
+        owners: groups of tasks, each with its own copy of the weights.
     """
 
     name: str
@@ -27,7 +26,7 @@ class Stage:
 
     @property
     def copies(self) -> int:
-        """How many copies of the weights there are."""
+        """Number of copies of the weights."""
         return len(self.owners)
 
     @property
@@ -38,16 +37,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class SharingPlan:
-    """Who owns every stage of the model; equal plans mean the same sharing.
-
-    However it is made, a plan holds the canonical form of what it was given.
+    """Ownership of every stage of the model, in canonical form: equal plans share alike.
 
     Args:
         tasks: the task names, in the order that all partitions follow.
-        embeddings: owner of the embeddings.
-        layers: owner of each encoder layer, at least one.
-        pooler: owner of the pooler.
-        head: owner of each hidden head layer; empty means all individual, however many.
+        embeddings: ownership of the embeddings.
+        layers: ownership of each encoder layer, at least one.
+        pooler: ownership of the pooler.
+        head: ownership of each hidden head layer; empty means any number of individual layers.
 
     Raises:
         UserError: bad task names, no layers, or groups of unknown or repeated tasks.
@@ -83,19 +80,19 @@ class SharingPlan:
         head_layers: int | None = None,
         where: str = FIELD,
     ) -> "SharingPlan":
-        """Read a plan from its notation.
+        """Parses a plan from its notation.
 
         Args:
             text: the plan, like ``S6-I6``.
             tasks: the names of all tasks.
             layers: the number of encoder layers that the depths must add up to, if known.
             head_layers: the number of hidden head layers that a head stack must have, if known.
-            where: the config field to name in errors.
+            where: the config field named in errors.
 
         Raises:
             UserError: the text or the task names break a rule of the notation.
         """
-        # A YAML value like ``12`` arrives as a number; it then fails like any other bad text.
+        # str: a YAML value like ``12`` arrives as a number, and fails like any other bad text.
         reader = Reader(str(text), checked_tasks(tasks), where)
         first, blocks, last, stack = reader.parts()
         runs = [reader.block(part) for part in blocks]
@@ -107,35 +104,10 @@ class SharingPlan:
         reader.check_head(len(head), head_layers)
         return cls(reader.tasks, embeddings, encoder, pooler, head)
 
-    @classmethod
-    def split(
-        cls, shared: int, tasks: Iterable[str], layers: int, where: str = "split"
-    ) -> "SharingPlan":
-        """The plan whose first ``shared`` layers are shared and the others individual.
-
-        Raises:
-            UserError: ``shared`` is not a whole number from 0 to ``layers``, or bad task names.
-        """
-        # bool is an int to Python, but ``split: true`` is a slip.
-        whole = isinstance(shared, int) and not isinstance(shared, bool)
-        if not whole or not 0 <= shared <= layers:
-            raise UserError(where, shared, f"a whole number, 0 to {layers}")
-        return cls.parse(f"S{shared}-I{layers - shared}", tasks, layers, where=where)
-
     @property
     def depth(self) -> int:
-        """The number of encoder layers."""
+        """Number of encoder layers."""
         return len(self.layers)
-
-    @property
-    def letters(self) -> frozenset[str]:
-        """All letters that the plan uses; the unnamed individual head layers do not count."""
-        owns = (self.embeddings, *self.layers, self.pooler, *self.head)
-        return frozenset(own.letter for own in owns)
-
-    def counts(self) -> dict[str, int]:
-        """The number of encoder layers for each letter, in the order of first use."""
-        return dict(Counter(own.letter for own in self.layers))
 
     def stages(
         self, head_layers: int = 0, pooler: bool = True, read: Mapping[str, int] | None = None
@@ -143,10 +115,10 @@ class SharingPlan:
         """Every stage from the embeddings up.
 
         Args:
-            head_layers: the number of hidden head layers of the model.
+            head_layers: number of hidden head layers of the model.
             pooler: whether the model has a pooler.
-            read: for a task whose head reads the states of a layer below the last, that layer's
-                number. Copies that no task needs are left out.
+            read: number of the layer whose states a task's head reads, for heads that do not read
+                the last. Copies that no task needs are left out.
 
         Raises:
             UserError: the plan has a head stack of another length.
@@ -166,7 +138,7 @@ class SharingPlan:
         return Stage(name, self._own(name), tuple(groups))
 
     def owners(self, stage_name: str) -> Groups:
-        """The tasks parted into the groups that own one copy each of the named stage.
+        """The groups of tasks that own one copy each of the named stage.
 
         Raises:
             UserError: the plan has no such stage.

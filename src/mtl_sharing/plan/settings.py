@@ -30,14 +30,14 @@ class PalsConfig:
 
 @dataclass
 class LanesConfig:
-    """``sharing.lanes``: heads that also read what other heads say of the same text.
+    """``sharing.lanes``: heads that also read the outputs of other heads for the same text.
 
     Attributes:
         fusion: ``concatenation`` or ``attention``; null has no lanes.
-        upstream: for each task the heads that it reads; a task that is not named reads none. Empty
-            lets each read all before it in the suite's order, a head of one text none of two.
-        upstream_rate: share of the gradient that upstream heads take from other tasks' losses:
-            0 freezes them there, 1 trains them fully.
+        upstream: the heads that each task reads; a task left out reads none. If empty, each task
+            reads all tasks before it in the suite, but tasks of single texts read none of pairs.
+        upstream_rate: share of the gradient of other tasks' losses that reaches upstream heads:
+            0 stops it, 1 passes all of it.
         task_dropout: rate at which the whole output of an upstream head is dropped in training.
     """
 
@@ -48,20 +48,20 @@ class LanesConfig:
 
 
 DEFAULT_SPLIT = "6/12"
-"""Of the top-level key ``split``."""
+"""Default of the top-level key ``split``."""
 
 
 @dataclass
 class TieConfig:
-    """``sharing.tie``: the penalty over tied stages (T), which holds the tasks' copies together.
+    """``sharing.tie``: a penalty over tied stages (T), which pulls the tasks' copies together.
 
-    Its gradient is added to the loss's before ``optimizer.clip`` looks at both.
+    Its gradient is added to that of the loss before ``optimizer.clip`` applies.
 
     Attributes:
-        kind: ``pairs`` (squared distance of each pair of copies), ``mean`` (of each copy to their
-            mean) or ``trace_norm`` (of the copies of each weight, stacked).
-        strength: what the penalty is multiplied by before it is added to the loss.
-        average: divide it by the number of weights of one task's tied stages.
+        kind: ``pairs`` (squared distances of all pairs of copies), ``mean`` (squared distances to
+            their mean) or ``trace_norm`` (of the copies of each weight, stacked).
+        strength: factor of the penalty in the loss.
+        average: divide the penalty by the number of weights of one task's tied stages.
     """
 
     kind: str = "pairs"
@@ -71,18 +71,18 @@ class TieConfig:
 
 @dataclass
 class SharingConfig:
-    """The ``sharing`` config group: a plan with some numbers left open, and parts added to it.
+    """The ``sharing`` config group: a template of a plan, and parts added to the plan.
 
     Attributes:
-        template: a plan in which ``{split}`` stands for the top-level key, ``{layers}`` for the
-            encoder's depth, ``{groups}`` for ``groups``, any other name for an entry of
-            ``depths``, and ``{rest}`` for the layers that the others leave over.
-        depths: numbers of layers that the template names, or shares of the encoder's, like 4/12.
+        template: a plan with placeholders: ``{split}`` is the top-level key, ``{layers}`` the
+            encoder's depth, ``{groups}`` the setting ``groups``, ``{rest}`` the remaining layers,
+            and any other name an entry of ``depths``.
+        depths: numbers of layers for the template, or fractions of the encoder's, like 4/12.
         groups: groups of tasks, as after a G of the notation.
-        plan: a plan in full; replaces the template.
+        plan: a complete plan, in place of the template.
         tie: the penalty over tied stages.
         pals: projected attention layers beside the encoder's.
-        lanes: heads that read other heads.
+        lanes: heads that read the outputs of other heads.
     """
 
     name: str = ""

@@ -1,4 +1,4 @@
-"""Fills a sharing regime's template with numbers, which gives a plan."""
+"""Makes a plan from a sharing regime's template."""
 
 import logging
 import re
@@ -23,10 +23,10 @@ def make_plan(
     layers: int,
     head_layers: int = 0,
 ) -> SharingPlan:
-    """The plan that ``sharing`` and ``split`` describe for an encoder with ``layers`` layers.
+    """Makes the plan of ``sharing`` and ``split`` for an encoder with ``layers`` layers.
 
     Args:
-        head_layers: hidden layers of each head.
+        head_layers: number of hidden layers of each head.
 
     Raises:
         UserError: a depth outside 0..layers, or a plan that breaks a rule of the notation.
@@ -44,18 +44,18 @@ def make_plan(
 
 
 def _fill(sharing: SharingConfig, split: int | str, layers: int) -> str:
-    """The regime's template with its numbers."""
-    known: dict[str, int | str] = {"split": split, "layers": layers, **sharing.depths}
+    """Fills the numbers into the template."""
+    values: dict[str, int | str] = {"split": split, "layers": layers, **sharing.depths}
     named = _names(sharing.template)
     names = [name for name in named if name not in _NOT_DEPTHS]
     for name in names:
-        check_known("sharing.template", name, known)
+        check_known("sharing.template", name, values)
     for name in sharing.depths:
         check_known("sharing.depths", name, names)
-    depths = _depths({name: known[name] for name in names}, layers)
+    depths = _depths({name: values[name] for name in names}, layers)
     rest = layers - sum(depths[name] for name in names)
     if rest < 0 or (rest > 0 and "rest" not in named):
-        used = one_of(f"{name}={known[name]}" for name in names)
+        used = one_of(f"{name}={values[name]}" for name in names)
         rule = f"depths that add up to {'at most ' if 'rest' in named else ''}{layers} layers"
         raise UserError("sharing.depths", used, rule)
     if "groups" in named and not sharing.groups:
@@ -64,7 +64,7 @@ def _fill(sharing: SharingConfig, split: int | str, layers: int) -> str:
 
 
 def _names(template: str) -> list[str]:
-    """The names in braces, in order."""
+    """The names in braces, in their order."""
     try:
         fields = [field for field in Formatter().parse(template) if field[1] is not None]
     except ValueError as error:
@@ -76,10 +76,11 @@ def _names(template: str) -> list[str]:
     return [str(name) for _, name, _, _ in fields]
 
 
-def _depths(wanted: Mapping[str, int | str], layers: int) -> dict[str, int]:
-    """Whole numbers of layers. Bounds between blocks are rounded, so that shares of 1 fill up."""
+def _depths(values: Mapping[str, int | str], layers: int) -> dict[str, int]:
+    """Rounds the depths to whole layers."""
+    # The bounds between blocks are rounded, so that fractions that add up to 1 fill all layers.
     depths, bound = {}, Fraction(0)
-    for name, value in wanted.items():
+    for name, value in values.items():
         where = "split" if name == "split" else f"sharing.depths.{name}"
         exact = layer_count(where, value, layers)
         depths[name] = round_half_up(bound + exact) - round_half_up(bound)
