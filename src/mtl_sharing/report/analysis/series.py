@@ -3,13 +3,17 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from mtl_sharing.errors import UserError
-from mtl_sharing.plotting.curve_data import PERFORMANCE, Line, read_curves
+from mtl_sharing.plotting.curve_data import METRIC, PERFORMANCE, TRAINING, read_curves
+from mtl_sharing.plotting.curve_data import Line as CurveLine
+from mtl_sharing.plotting.lines import Line, Panel
 from mtl_sharing.plotting.trade_off import TradeOff
-from mtl_sharing.report.analysis.statistics import Summary, summarize
+from mtl_sharing.report.analysis.statistics import summarize
 from mtl_sharing.report.analysis.tables import number, summary_of, values_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
@@ -43,29 +47,11 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] <= other[0] and one[1] >= other[1] and one != other
 
 
-@dataclass(frozen=True)
-class SplitCurve:
-    """A value over the split point, for regimes that are otherwise alike.
+def split_panels(groups: Sequence[Group]) -> dict[int, list[Panel]]:
+    """Score, performance and each task over the number of shared lower layers, by encoder depth.
 
-    Attributes:
-        family: description of what the regimes have in common; may be empty.
-        quantity: ``score``, ``performance``, or a task.
-        metric: name of a task's metric; else empty.
-        layers: number of encoder layers.
-        points: for each number of shared layers the value of each seed.
-    """
-
-    family: str
-    quantity: str
-    metric: str
-    layers: int
-    points: tuple[tuple[int, tuple[tuple[int, float], ...]], ...]
-
-
-def split_curves(groups: Sequence[Group]) -> list[SplitCurve]:
-    """Score, performance and each task over the number of shared lower layers.
-
-    A family has plans like S6-I6, S12 and I12, at least two of them.
+    A line is a family of regimes that are otherwise alike, with a point for each seed. Its plans
+    are like S6-I6, S12 and I12, at least two of them.
     """
     families: dict[tuple[str, ...], list[tuple[int, Group]]] = defaultdict(list)
     for group in groups:
@@ -74,15 +60,32 @@ def split_curves(groups: Sequence[Group]) -> list[SplitCurve]:
             parts = json.dumps(group.runs[0].parts, sort_keys=True)
             key = (str(split[1]), parts, *(f"{n}={v}" for n, v in group.differs.items()))
             families[key].append((split[0], group))
-    curves: list[SplitCurve] = []
+    depths: dict[int, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
     for key, members in families.items():
         members.sort(key=lambda member: member[0])
-        if len({split for split, _ in members}) > 1:
-            # The label without the plan.
-            first = members[0][1]
-            family = first.label.removeprefix(first.plan).strip(" +")
-            curves += _curves_of(family, int(key[0]), members)
-    return curves
+        for title, line in _split_lines(members):
+            depths[int(key[0])][title].append(line)
+    return {depth: _panels(lines) for depth, lines in depths.items()}
+
+
+def _split_lines(members: Sequence[tuple[int, Group]]) -> Iterator[tuple[str, Line]]:
+    first = members[0][1]
+    family = first.label.removeprefix(first.plan).strip(" +")  # the label without the plan
+    metrics = {task: first.runs[0].result["tasks"][task]["metric"] for task in first.tasks}
+    tasks = {f"{task} {metric}": f"tasks.{task}.value" for task, metric in metrics.items()}
+    for title, path in ({"score": "score", "performance": "performance"} | tasks).items():
+        points = [(split, v) for split, group in members for v in values_of(group, path).values()]
+        if len({split for split, _ in points}) > 1:
+            yield title, _line(family, points)
+
+
+def _line(label: str, points: Iterable[tuple[int, float]]) -> Line:
+    x, y = zip(*points, strict=True)
+    return Line(label, x, y)
+
+
+def _panels(lines: Mapping[str, Sequence[Line]]) -> list[Panel]:
+    return [Panel(title, tuple(of_title)) for title, of_title in lines.items()]
 
 
 def split_of(plan: str) -> tuple[int, int] | None:
@@ -92,21 +95,6 @@ def split_of(plan: str) -> tuple[int, int] | None:
         return None
     shared, separate = (int(digits or 0) for digits in match.groups())
     return shared, shared + separate
-
-
-def _curves_of(
-    family: str, layers: int, members: Sequence[tuple[int, Group]]
-) -> Iterator[SplitCurve]:
-    tasks = {task: f"tasks.{task}.value" for task in members[0][1].tasks}
-    for name, path in ({"score": "score", "performance": "performance"} | tasks).items():
-        points = tuple(
-            (split, tuple(values.items()))
-            for split, group in members
-            if (values := values_of(group, path))
-        )
-        metric = members[0][1].runs[0].result["tasks"][name]["metric"] if name in tasks else ""
-        if len(points) > 1:
-            yield SplitCurve(family, name, metric, layers, points)
 
 
 @dataclass(frozen=True)
@@ -171,7 +159,7 @@ class TrainingCurve:
     label: str
     run: str
     metric: str | None
-    line: Line
+    line: CurveLine
 
 
 def training_curves(runs: Iterable[Run], groups: Iterable[Group]) -> list[TrainingCurve]:
@@ -192,31 +180,53 @@ def _rows(run: Run) -> list[dict[str, object]]:
     return [{str(n): v for n, v in row.items() if v == v} for row in table]
 
 
-@dataclass(frozen=True)
-class CosineProfile:
-    """The cosine of two tasks' gradients on each stage that they share.
+def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> list[Panel]:
+    """A panel for each task, the performance first; a run's phases are joined into one line.
 
-    Attributes:
-        pair: the two tasks, joined by ``+``.
-        stages: from the bottom up, each with its cosine over seeds; a run counts with the mean
-            over its main training.
+    Args:
+        kind: a panel of ``plotting/curve_data.py``.
     """
-
-    label: str
-    pair: str
-    stages: tuple[tuple[str, Summary], ...]
+    points: dict[str, dict[tuple[str, str], list[tuple[int, float]]]] = {}
+    # In the order of the evaluations, which does not depend on the task that trained first.
+    evaluated = [curve.line.task for curve in curves if curve.line.panel != TRAINING]
+    order = {task: index for index, task in enumerate(dict.fromkeys(evaluated))}
+    for curve in curves:
+        if curve.line.panel == kind:
+            metric = curve.metric if kind == METRIC and curve.metric else ""
+            panel = points.setdefault(f"{curve.line.task} {metric}".strip(), {})
+            panel.setdefault((curve.label, curve.run), []).extend(curve.line.points)
+    titles = sorted(points, key=lambda t: (t != PERFORMANCE, order.get(t.split()[0], 0)))
+    return _panels({
+        title: [_line(label, sorted(of_run)) for (label, _), of_run in points[title].items()]
+        for title in titles
+    })  # fmt: skip
 
 
 _COSINE = re.compile(r"cosine/(?P<stage>.+)/(?P<pair>[^/]+)")
 _ALL_STAGES = "network"
 
 
-def cosine_profiles(groups: Iterable[Group]) -> list[CosineProfile]:
-    """The profiles of every group trained with ``loss.cosines=stages``."""
-    return [profile for group in groups for profile in _profiles(group)]
+def cosine_panels(groups: Iterable[Group]) -> tuple[list[Panel], list[str]]:
+    """The cosines of tasks' gradients on each shared stage: a panel for each pair of tasks.
+
+    A point is the mean over seeds; a run counts with the mean over its main training. Runs have
+    cosines if trained with ``loss.cosines=stages``.
+
+    Returns:
+        The panels, and the stages from the bottom up, which x counts.
+    """
+    profiles = [(group.label, pair, s) for group in groups for pair, s in _cosines(group).items()]
+    by_length = sorted(profiles, key=lambda profile: -len(profile[2]))
+    stages = list(dict.fromkeys(stage for _, _, means in by_length for stage in means))
+    lines: dict[str, list[Line]] = defaultdict(list)
+    for label, pair, means in profiles:
+        points = [(stages.index(stage), mean) for stage, mean in means.items()]
+        lines[pair.replace("+", " and ")].append(_line(label, points))
+    return _panels(lines), stages
 
 
-def _profiles(group: Group) -> Iterator[CosineProfile]:
+def _cosines(group: Group) -> dict[str, dict[str, float]]:
+    """The mean cosine by pair of tasks and stage."""
     pairs: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in group.by_seed().values():
         history = run.history
@@ -227,9 +237,10 @@ def _profiles(group: Group) -> Iterator[CosineProfile]:
             values = history[name].dropna()
             if match and match["stage"] != _ALL_STAGES and len(values):
                 pairs[match["pair"]][match["stage"]].append(float(values.mean()))
-    for pair, stages in pairs.items():
-        ordered = sorted(stages, key=_height)
-        yield CosineProfile(group.label, pair, tuple((s, summarize(stages[s])) for s in ordered))
+    return {
+        pair: {stage: float(np.mean(stages[stage])) for stage in sorted(stages, key=_height)}
+        for pair, stages in pairs.items()
+    }
 
 
 def _height(stage: str) -> tuple[int, list[str | int]]:

@@ -1,11 +1,10 @@
 """The figures of a report: its series drawn, each with a caption and alt text."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtl_sharing.plotting.curve_data import LOSS, METRIC, PERFORMANCE, TRAINING
+from mtl_sharing.plotting.curve_data import LOSS, METRIC, TRAINING
 from mtl_sharing.plotting.lines import (
     Line,
     Panel,
@@ -18,12 +17,10 @@ from mtl_sharing.plotting.lines import (
 from mtl_sharing.plotting.style import GroupStyles, choose_styles, drawing, rendered
 from mtl_sharing.plotting.trade_off import TradeOff, draw_trade_off
 from mtl_sharing.report.analysis.series import (
-    CosineProfile,
-    SplitCurve,
-    TrainingCurve,
     alpha_curves,
-    cosine_profiles,
-    split_curves,
+    cosine_panels,
+    curve_panels,
+    split_panels,
     training_curves,
 )
 from mtl_sharing.report.inputs.groups import Group
@@ -71,13 +68,9 @@ class ReportFigures:
 
     def splits(self) -> list[FigureView]:
         """Score, performance and each task over the split point, for each encoder depth."""
-        by_depth: dict[int, list[SplitCurve]] = defaultdict(list)
-        for curve in split_curves(self.groups):
-            by_depth[curve.layers].append(curve)
-        return [self._split(layers, curves) for layers, curves in by_depth.items()]
+        return [self._split(layers, panels) for layers, panels in split_panels(self.groups).items()]
 
-    def _split(self, layers: int, curves: Sequence[SplitCurve]) -> FigureView:
-        panels = split_panels(curves)
+    def _split(self, layers: int, panels: Sequence[Panel]) -> FigureView:
         runs = counted(sum(len(line.x) for line in panels[0].lines), "run")
         caption = (
             f"Regimes that share the lower of {layers} encoder layers, {runs}."
@@ -126,7 +119,7 @@ class ReportFigures:
 
     def cosines(self) -> list[FigureView]:
         """The cosines of tasks' gradients on each stage; none if no run recorded them."""
-        panels, stages = cosine_panels(cosine_profiles(self.groups))
+        panels, stages = cosine_panels(self.groups)
         if not panels:
             return []
         groups = {line.group for panel in panels for line in panel.lines}
@@ -169,53 +162,6 @@ def group_styles(groups: Sequence[Group], points: Sequence[TradeOff]) -> GroupSt
     front = [point.group for point in ranked if point.front]
     first = [*baselines, *front, *(point.group for point in ranked)]
     return choose_styles([group.label for group in groups], first)
-
-
-def split_panels(curves: Iterable[SplitCurve]) -> list[Panel]:
-    """A panel for each quantity, with a line for each family."""
-    lines: dict[str, list[Line]] = defaultdict(list)
-    for curve in curves:
-        pairs = [(split, value) for split, values in curve.points for _, value in values]
-        x, y = zip(*pairs, strict=True)
-        lines[f"{curve.quantity} {curve.metric}".strip()].append(Line(curve.family, x, y))
-    return [Panel(title, tuple(of_title)) for title, of_title in lines.items()]
-
-
-def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> list[Panel]:
-    """A panel for each task, the performance first; a run's phases are joined into one line."""
-    points: dict[str, dict[tuple[str, str], list[tuple[int, float]]]] = {}
-    # In the order of the evaluations, which does not depend on the task that trained first.
-    evaluated = [curve.line.task for curve in curves if curve.line.panel != TRAINING]
-    order = {task: index for index, task in enumerate(dict.fromkeys(evaluated))}
-    for curve in curves:
-        if curve.line.panel == kind:
-            metric = curve.metric if kind == METRIC and curve.metric else ""
-            panel = points.setdefault(f"{curve.line.task} {metric}".strip(), {})
-            panel.setdefault((curve.label, curve.run), []).extend(curve.line.points)
-    titles = sorted(
-        points, key=lambda title: (title != PERFORMANCE, order.get(title.split()[0], 0))
-    )
-    return [
-        Panel(title, tuple(_line(label, of_run) for (label, _), of_run in points[title].items()))
-        for title in titles
-    ]
-
-
-def _line(label: str, points: Iterable[tuple[int, float]]) -> Line:
-    x, y = zip(*sorted(points), strict=True)
-    return Line(label, x, y)
-
-
-def cosine_panels(profiles: Sequence[CosineProfile]) -> tuple[list[Panel], list[str]]:
-    """A panel for each pair of tasks, and the stages that x counts."""
-    by_length = sorted(profiles, key=lambda profile: -len(profile.stages))
-    stages = list(dict.fromkeys(stage for profile in by_length for stage, _ in profile.stages))
-    lines: dict[str, list[Line]] = defaultdict(list)
-    for profile in profiles:
-        x = tuple(stages.index(stage) for stage, _ in profile.stages)
-        y = tuple(summary.mean or 0.0 for _, summary in profile.stages)
-        lines[profile.pair.replace("+", " and ")].append(Line(profile.label, x, y))
-    return [Panel(pair, tuple(of_pair)) for pair, of_pair in lines.items()], stages
 
 
 def counted(number: int, noun: str) -> str:
