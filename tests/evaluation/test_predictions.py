@@ -1,4 +1,4 @@
-"""What a run says of every dev example, in its folder."""
+"""Predictions of every dev example, in a run's folder."""
 
 import json
 
@@ -14,8 +14,11 @@ from mtl_sharing.objectives.losses import make_objective
 from support import QUICK
 
 
-def test_a_run_says_what_it_predicted(mtl_train):
-    done = mtl_train(*QUICK, "suite.clean=[lower]")
+def test_a_run_writes_its_predictions(mtl_train):
+    done = mtl_train(*QUICK, "encoder.layers=2", "split=1", "suite.clean=[lower]", "sharing=pals")
+    settings = json.loads((done.folder / "config.json").read_text())["settings"]
+    assert settings["sharing"]["pals"]["size"] is not None
+    assert settings["encoder"]["hidden"] == 12
     table = pd.read_parquet(done.folder / "predictions.parquet")
     assert list(table.columns) == ["task", "id", "text", "text_pair", "label", "prediction",
                                    "probability", "error"]  # fmt: skip
@@ -48,10 +51,3 @@ def test_errors_are_what_the_true_label_lacks():
     assert found.probability.tolist() == pytest.approx([0.5, 0.7, 0.8])
     assert found.error[:2].tolist() == pytest.approx([0.8, 0.3])
     assert np.isnan(found.error[2])
-
-
-def test_three_files_hold_all_that_the_network_is_made_of(mtl_train):
-    done = mtl_train(*QUICK, "sharing=pals")
-    settings = json.loads((done.folder / "config.json").read_text())["settings"]
-    assert settings["sharing"]["pals"]["size"] is not None
-    assert settings["encoder"]["hidden"] == 12

@@ -18,11 +18,11 @@ def tables_of(network):
 
 def make_dense(learner):
     """The same learner with gradients as torch makes them."""
-    for table in learner.rows.tables:
+    for table in learner.tables:
         table.close()
     for table in tables_of(learner.network):
         table.sparse = False
-    learner.rows.tables = []
+    learner.tables = []
     return learner
 
 
@@ -57,7 +57,7 @@ def test_training_is_the_same_as_with_dense_gradients(learner, words):
 
 def test_only_rows_that_were_read_are_ever_written(learner):
     ours = learner("sharing.plan=S2", "optimizer.weight_decay=0")
-    (table,) = ours.rows.tables
+    (table,) = ours.tables
     start = table.weight.detach().clone()
     for step in range(STEPS):
         ours.update(step, STEPS)
@@ -70,7 +70,7 @@ def test_every_task_with_a_table_of_its_own_has_a_buffer_of_its_own(learner):
     ours = learner("sharing.plan=I2")
     weights = [table.weight for table in tables_of(ours.network)]
     assert len(weights) == 3
-    assert all(a.weight is b for a, b in zip(ours.rows.tables, weights, strict=True))
+    assert all(a.weight is b for a, b in zip(ours.tables, weights, strict=True))
 
 
 def test_a_table_that_no_task_of_a_step_reads_stays_as_it_is(learner):
@@ -85,7 +85,7 @@ def test_a_table_that_no_task_of_a_step_reads_stays_as_it_is(learner):
 @pytest.mark.parametrize("plan", ["T2", "EF-S2"])
 def test_tied_and_frozen_tables_keep_what_torch_does(learner, plan):
     ours = learner(f"sharing.plan={plan}")
-    assert not ours.rows.tables
+    assert not ours.tables
     assert all(not table.sparse for table in tables_of(ours.network))
 
 

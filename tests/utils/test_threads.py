@@ -41,5 +41,5 @@ def test_threads_are_as_wanted(threads, monkeypatch):
 
 
 def test_a_run_says_its_threads(mtl_train, threads):
-    done = mtl_train(*QUICK, "trainer.threads=1")
+    done = mtl_train(*QUICK, "encoder.layers=1", "trainer.max_steps=1", "trainer.threads=1")
     assert done.result["machine"]["threads"] == 1

@@ -1,0 +1,1 @@
+"""Predictions of a network over a split, and their metrics."""

@@ -1,0 +1,1 @@
+"""Samplers: the tasks of each training step."""

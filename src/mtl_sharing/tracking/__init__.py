@@ -1,0 +1,1 @@
+"""Trackers: TensorBoard and MLflow receive the rows of metrics.csv."""

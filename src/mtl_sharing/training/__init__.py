@@ -1,0 +1,1 @@
+"""The training loop: schedule, learner, optimizer, phases, checkpoints and frozen layers."""

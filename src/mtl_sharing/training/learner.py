@@ -19,7 +19,7 @@ from mtl_sharing.objectives.weighting import Weighting
 from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.samplers import Sampler
 from mtl_sharing.training.optimizer import clip_gradients, rate_factor, set_rate
-from mtl_sharing.training.row_gradients import RowGradients
+from mtl_sharing.training.row_gradients import TableGradient, table_gradients
 from mtl_sharing.training.settings import SchedulerConfig
 from mtl_sharing.utils.device import Runtime, autocast
 
@@ -71,18 +71,20 @@ class Learner:
     surgery: GradientAggregator | None = None
     dense: Iterable[Tensor] = ()
     served: dict[str, int] = field(default_factory=dict)
-    rows: RowGradients = field(init=False)
+    tables: list[TableGradient] = field(init=False)
 
     def __post_init__(self) -> None:
-        # A tie's gradient reaches every row. GradientAggregator takes each task's gradient away, so that the
-        # next task's must not be added to the same buffer.
+        # A tie's gradient reaches every row. An aggregator takes each task's gradient away, so that
+        # the next task's must not be added to the same buffer.
         tied = [] if self.tie is None else self.tie.copies
         parted = {} if self.surgery is None else self.surgery.shared
-        self.rows = RowGradients(self.network, itertools.chain(self.dense, *tied, *parted.values()))
+        dense = itertools.chain(self.dense, *tied, *parted.values())
+        self.tables = table_gradients(self.network, dense)
 
     def close(self) -> None:
         """Removes the learner's hooks from the network."""
-        self.rows.close()
+        for table in self.tables:
+            table.close()
 
     def update(self, step: int, total: int) -> Update:
         """Makes update ``step``, counted from 0, of ``total``.
@@ -138,8 +140,8 @@ class Learner:
         """Adds the gradients of one micro-batch; returns the losses and the number of examples."""
         tasks = self.sampler.tasks(draw)
         self.weighting.start_epoch(self.epochs.of(draw))
-        # Tasks that share a stage run through it as one long batch, which is fastest. GradientAggregator needs
-        # each task's gradient apart.
+        # Tasks that share a stage run through it as one long batch, which is fastest. An aggregator
+        # needs each task's gradient apart.
         groups = [tasks] if self.surgery is None else [(task,) for task in tasks]
         losses: dict[str, float] = {}
         examples = 0
@@ -189,5 +191,6 @@ class Learner:
             clip_gradients(self.optimizer, self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.rows.clear()
+        for table in self.tables:
+            table.clear()
         self.regularizer.observe(self.network)

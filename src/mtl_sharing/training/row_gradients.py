@@ -14,29 +14,19 @@ from torch import Tensor, nn
 from mtl_sharing.model.encoder.layers import Embeddings
 
 
-class RowGradients:
-    """The gradients of a network's word tables on a CPU; a GPU writes zeros fast enough.
+def table_gradients(network: nn.Module, dense: Iterable[Tensor] = ()) -> "list[TableGradient]":
+    """Takes over the gradients of a network's word tables on a CPU.
+
+    A GPU writes zeros fast enough.
 
     Args:
         dense: weights to leave out: their gradients reach every row, as a tie's do, or are taken
             away between backward passes.
     """
-
-    def __init__(self, network: nn.Module, dense: Iterable[Tensor] = ()) -> None:
-        excluded = {id(weight) for weight in dense}
-        words = [m.word for m in network.modules() if isinstance(m, Embeddings)]
-        trained = [w for w in words if w.weight.requires_grad and id(w.weight) not in excluded]
-        self.tables = [TableGradient(w) for w in trained if w.weight.device.type == "cpu"]
-
-    def close(self) -> None:
-        """Returns the tables' gradients to torch."""
-        for table in self.tables:
-            table.close()
-
-    def clear(self) -> None:
-        """Prepares the tables for the next update."""
-        for table in self.tables:
-            table.clear()
+    excluded = {id(weight) for weight in dense}
+    words = [m.word for m in network.modules() if isinstance(m, Embeddings)]
+    trained = [w for w in words if w.weight.requires_grad and id(w.weight) not in excluded]
+    return [TableGradient(w) for w in trained if w.weight.device.type == "cpu"]
 
 
 class TableGradient:
@@ -61,14 +51,14 @@ class TableGradient:
         self._rows.append(grad._indices()[0])
 
     def clear(self) -> None:
-        """Clears the rows that were read."""
+        """Clears the rows that were read, for the next update."""
         for rows in self._rows:
             self.buffer.index_fill_(0, rows, 0)
         self._rows.clear()
         self.weight.grad = None
 
     def close(self) -> None:
-        """Removes the hook and the buffer."""
+        """Returns the table's gradients to torch."""
         self.clear()
         self._hook.remove()
         self._words.sparse = False

@@ -1,0 +1,1 @@
+"""Small tools without knowledge of tasks or models: files, locks, logging, devices, progress."""
