@@ -26,7 +26,7 @@ def as_in_another_process(monkeypatch):
 
 
 def test_kill_and_the_same_command_again(mtl_train, tmp_path):
-    words = (*PERFORMANCE, "hydra.sweeper.n_trials=2", "trainer.max_steps=40")
+    words = (*PERFORMANCE, "hydra.sweeper.n_trials=2", "trainer.max_steps=24")
     folder = tmp_path / FOLDER
     process = start(tmp_path, *words)
     wait_for(folder / "2" / "checkpoint" / "last.pt", process)
@@ -48,29 +48,28 @@ class Killed(BaseException):
 
 
 @pytest.mark.usefixtures("as_in_another_process")
-@pytest.mark.parametrize("moment", ["before it draws", "before the overrides are saved"])
-def test_killed_while_it_proposes_a_trial(mtl_train, monkeypatch, moment):
-    """Between adding a trial and saving its overrides, before or after its values are drawn."""
-    draw, set_attrs = SweepStudy.draw, SweepStudy.set_attrs
+def test_killed_while_it_proposes_a_trial(mtl_train, monkeypatch):
+    """Between adding a trial and saving its overrides, before and after its values are drawn."""
+    set_attrs = SweepStudy.set_attrs
 
-    def killed_draw(self, number, *arguments):
-        if moment == "before it draws":
-            raise Killed
-        return draw(self, number, *arguments)
+    def killed(self, *arguments):
+        raise Killed
 
-    def killed_set_attrs(self, number, **attributes):
+    def killed_at_the_overrides(self, number, **attributes):
         if OVERRIDES in attributes and number == 2:
             raise Killed
         return set_attrs(self, number, **attributes)
 
     words = (*TPE, "score.objective=performance", "hydra.sweeper.n_trials=3")
-    with monkeypatch.context() as patch:
-        patch.setattr(SweepStudy, "draw", killed_draw)
-        patch.setattr(SweepStudy, "set_attrs", killed_set_attrs)
-        with pytest.raises(Killed):
-            mtl_train(*words)
-    assert states()[-1] == "RUNNING"
-    assert OVERRIDES not in study().trials[-1].user_attrs
+    deaths = [("draw", killed, [0]), ("set_attrs", killed_at_the_overrides, [2, 2])]
+    for name, death, drawn in deaths:
+        with monkeypatch.context() as patch:
+            patch.setattr(SweepStudy, name, death)
+            with pytest.raises(Killed):
+                mtl_train(*words)
+        last = study().trials[-1]
+        assert last.state.name == "RUNNING" and OVERRIDES not in last.user_attrs
+        assert [len(trial.params) for trial in study().trials[1:]] == drawn
     again = mtl_train(*words)
     assert again.code == 0, again.err
     assert states() == ["COMPLETE"] * 3
@@ -78,7 +77,7 @@ def test_killed_while_it_proposes_a_trial(mtl_train, monkeypatch, moment):
 
 
 def test_two_sweeps_share_a_study(tmp_path):
-    words = (*TPE, "score.objective=performance", "hydra.sweeper.n_trials=4",
+    words = (*TPE, "score.objective=performance", "hydra.sweeper.n_trials=3",
              "hydra.sweeper.sampler.seed=null")  # fmt: skip
     both = [start(tmp_path, *words) for _ in range(2)]
     for process in both:
@@ -86,7 +85,7 @@ def test_two_sweeps_share_a_study(tmp_path):
         assert process.returncode == 0, out
     folder = tmp_path / FOLDER
     own = [trial for trial in study(folder).trials if "same as" not in trial.user_attrs]
-    assert len(own) == 4
+    assert len(own) == 3
     assert {trial.state.name for trial in own} == {"COMPLETE"}
     assert set(results(folder)) == {trial.number for trial in own}
 
@@ -107,7 +106,7 @@ def test_an_interrupt_leaves_a_sweep_that_goes_on(mtl_train):
 
 @pytest.mark.usefixtures("as_in_another_process")
 def test_a_trial_that_is_stopped_again_and_again_is_no_lost_one(mtl_train, monkeypatch):
-    real, stops = trial_job.run_job, iter(range(3))
+    real, stops = trial_job.run_job, iter(range(2))
 
     def run_job(config, folder, hooks):
         if next(stops, None) is not None:
@@ -115,9 +114,9 @@ def test_a_trial_that_is_stopped_again_and_again_is_no_lost_one(mtl_train, monke
         return real(config, folder, hooks)
 
     monkeypatch.setattr(trial_job, "run_job", run_job)
-    words = (*PERFORMANCE, "hydra.sweeper.n_trials=1", "hydra.sweeper.retries=1")
-    codes = [mtl_train(*words).code for _ in range(4)]
-    assert codes == [130, 130, 130, 0]
+    words = (*PERFORMANCE, "hydra.sweeper.n_trials=1", "hydra.sweeper.retries=0")
+    codes = [mtl_train(*words).code for _ in range(3)]
+    assert codes == [130, 130, 0]
     assert states() == ["COMPLETE"]
 
 
@@ -135,24 +134,24 @@ def test_a_sweep_that_was_stopped_draws_what_it_would_have_drawn(mtl_train):
 
 
 @pytest.mark.usefixtures("as_in_another_process")
-@pytest.mark.parametrize(("owner", "name"), [(TrialProposer, "next"), (BasicLauncher, "launch")])
-def test_an_interrupt_while_hydra_composes_a_trial(mtl_train, monkeypatch, owner, name):
-    """Once for the proposal, once for the job."""
+def test_an_interrupt_while_hydra_composes_a_trial(mtl_train, monkeypatch):
+    """Once for the proposal of the second trial, once for its job."""
     words = (*PERFORMANCE, "hydra.sweeper.reference=false", "hydra.sweeper.n_trials=2")
-    work, calls = getattr(owner, name), count()
+    for owner, name, call in [(TrialProposer, "next", 1), (BasicLauncher, "launch", 0)]:
+        work, calls = getattr(owner, name), count()
 
-    def interrupted(self, *arguments, **named):
-        with pytest.MonkeyPatch.context() as patch:
-            if next(calls) == 1:
-                interrupt_reading(patch)
-            return work(self, *arguments, **named)
+        def interrupted(self, *arguments, work=work, calls=calls, call=call, **named):
+            with pytest.MonkeyPatch.context() as patch:
+                if next(calls) == call:
+                    interrupt_reading(patch)
+                return work(self, *arguments, **named)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, interrupted)
-        done = mtl_train(*words)
-    assert done.code == 130, done.err
-    assert done.err.endswith("mtl-train: stopped; the same command goes on with the sweep\n")
-    assert "Traceback" not in done.out + done.err
-    assert states() == ["COMPLETE", "RUNNING"]
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, interrupted)
+            done = mtl_train(*words)
+        assert done.code == 130, done.err
+        assert done.err.endswith("mtl-train: stopped; the same command goes on with the sweep\n")
+        assert "Traceback" not in done.out + done.err
+        assert states() == ["COMPLETE", "RUNNING"]
     assert mtl_train(*words).code == 0
     assert states() == ["COMPLETE", "COMPLETE"]

@@ -25,7 +25,7 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
 from mtl_sharing.sweep.study.components import make_pruner
 from mtl_sharing.sweep.study.heartbeat import HeartbeatThread, heartbeat, idle_heartbeat
-from mtl_sharing.sweep.study.pruning import is_too_costly, should_prune
+from mtl_sharing.sweep.study.pruning import KeepPruner, should_prune
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
 from mtl_sharing.sweep.study.study import SweepStudy, load_study
 from mtl_sharing.sweep.study.trial_result import read_trial_result
@@ -112,7 +112,9 @@ class TrialReporter:
     def _record_saved(self, saved: float) -> bool:
         if not self.study.set_attrs(self.number, **{SAVED: saved}):
             raise UpdateFinishedTrialError
-        return self.pruner is not None and is_too_costly(self.pruner, self.study, self.number)
+        if not isinstance(self.pruner, KeepPruner):
+            return False
+        return self.pruner.is_too_costly(self.study.copy(), self.study.trial(self.number))
 
 
 def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:

@@ -67,10 +67,12 @@ class TrialProposer:
         """A lost trial as it was left."""
         if attributes.OVERRIDES not in lost.user_attrs:
             return self._compose(lost, self.study.trials()[: lost.number])
-        same_as = lost.user_attrs.get(attributes.SAME_AS)
-        trial = self._running(lost.number, lost.user_attrs[attributes.OVERRIDES], same_as=same_as)
-        trial.before_s = lost.user_attrs.get(attributes.SECONDS) or 0.0
-        return trial
+        return self._running(
+            lost.number,
+            lost.user_attrs[attributes.OVERRIDES],
+            same_as=lost.user_attrs.get(attributes.SAME_AS),
+            before_s=lost.user_attrs.get(attributes.SECONDS) or 0.0,
+        )
 
     def _exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
         most, points = self.spec.options.n_trials, self.spec.points
@@ -109,7 +111,8 @@ class TrialProposer:
         except (UserError, HydraException, OmegaConfBaseException) as error:
             self.study.set_attrs(number, **{attributes.OVERRIDES: overrides})
             reason = " ".join(str(error).split())
-            return self._running(number, overrides, TrialResult(TrialState.FAIL, {}, reason))
+            result = TrialResult(TrialState.FAIL, {}, reason)
+            return self._running(number, overrides, result=result)
         facts: dict[str, Any] = {
             attributes.REGIME: composed.regime,
             attributes.IDENTITY: composed.identity,
@@ -121,15 +124,9 @@ class TrialProposer:
         self.study.set_attrs(number, **facts, **{attributes.OVERRIDES: overrides})
         return self._running(number, overrides, same_as=same_as)
 
-    def _running(
-        self,
-        number: int,
-        overrides: list[str],
-        result: TrialResult | None = None,
-        same_as: int | None = None,
-    ) -> RunningTrial:
+    def _running(self, number: int, overrides: list[str], **known: Any) -> RunningTrial:
         folder, seeds = self.study.folder / str(number), list(self.spec.options.seeds)
-        return RunningTrial(number, overrides, folder, seeds, same_as=same_as, result=result)
+        return RunningTrial(number, overrides, folder, seeds, **known)
 
 
 def _key(point: Point) -> frozenset[tuple[str, Any]]:

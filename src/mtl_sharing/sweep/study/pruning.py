@@ -103,10 +103,3 @@ def should_prune(pruner: BasePruner, study: SweepStudy, number: int) -> bool:
     before = trials[number].system_attrs
     study.set_system_attrs(number, {k: v for k, v in after.items() if before.get(k) != v})
     return pruned
-
-
-def is_too_costly(pruner: BasePruner, study: SweepStudy, number: int) -> bool:
-    """Whether the pruner ends a trial before it trains, by its cost alone."""
-    if not isinstance(pruner, KeepPruner):
-        return False
-    return pruner.is_too_costly(study.copy(), study.trial(number))
