@@ -1,4 +1,4 @@
-"""Headless Chromium: what it makes of a page, and what it looks like."""
+"""Runs a page in headless Chromium: probes its content and takes screenshots."""
 
 import json
 import os
@@ -14,14 +14,14 @@ _OPTIONS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--hide-scrollbars", "--enable-logging=stderr", "--v=0",
 )  # fmt: skip
-# Runs in the page, whose policy is taken out of the copy for it; leaves what it found as text.
+# Runs in a copy of the page without its policy, and leaves the result as text.
 _PROBE = """
 <script>
 window.addEventListener("load", () => {
-  const found = (() => { %s })();
+  const result = (() => { %s })();
   const out = document.createElement("pre");
   out.id = "probe";
-  out.textContent = JSON.stringify(found);
+  out.textContent = JSON.stringify(result);
   document.body.append(out);
 });
 </script>
@@ -49,7 +49,7 @@ def run_chromium(page: Path, folder: Path, *options: str, size: str = "1100,900"
 
 
 def probe(page: Path, folder: Path, script: str, size: str = "1100,900") -> tuple[dict, str]:
-    """What a script finds in the page as the browser shows it, and the browser's log.
+    """The result of a script that runs in the page, and the browser's log.
 
     Args:
         script: the body of a function that returns an object.
@@ -61,11 +61,11 @@ def probe(page: Path, folder: Path, script: str, size: str = "1100,900") -> tupl
     copy = folder / "probed.html"
     copy.write_text(bare.replace("</body>", _PROBE % script), encoding="utf-8")
     printed = run_chromium(copy, folder, "--dump-dom", size=size)
-    found = re.search(r'<pre id="probe">(.*?)</pre>', printed, re.DOTALL)
-    assert found, printed[-3000:]
-    return json.loads(unescape(found[1])), printed
+    match = re.search(r'<pre id="probe">(.*?)</pre>', printed, re.DOTALL)
+    assert match, printed[-3000:]
+    return json.loads(unescape(match[1])), printed
 
 
 def screenshot(page: Path, folder: Path, image: Path, *options: str, size: str) -> None:
-    """Saves what the page looks like."""
+    """Saves a screenshot of the page."""
     run_chromium(page, folder, f"--screenshot={image}", *options, size=size)

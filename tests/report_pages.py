@@ -1,4 +1,4 @@
-"""What tests of a report's page share: reading it, and texts that would be more than texts."""
+"""Helpers for tests of a report's page: a parser, and a text that tries to inject markup."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +9,7 @@ NASTY = '<script>alert("1")</script> & <img src=x onerror=alert(2)> مرحبا �
 
 
 def with_nasty_text(folder: Path) -> None:
-    """Puts it before the texts of all of a run's predictions."""
+    """Prefixes the texts of a run's predictions with :data:`NASTY`."""
     path = folder / "predictions.parquet"
     table = pd.read_parquet(path)
     table.assign(text=NASTY + " " + table["text"]).to_parquet(path)

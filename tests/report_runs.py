@@ -1,4 +1,4 @@
-"""Folders of runs for tests of reports: copies of a real one that say otherwise."""
+"""Folders of runs for tests of reports: altered copies of a real one."""
 
 import json
 import shutil
@@ -25,8 +25,8 @@ def set_in(record: dict, path: str, value: Any) -> None:
 def change_json(path: Path, changes: Mapping[str, Any]) -> None:
     """Sets values of a JSON file by their dotted paths."""
     record = json.loads(path.read_text())
-    for place, value in changes.items():
-        set_in(record, place, value)
+    for dotted, value in changes.items():
+        set_in(record, dotted, value)
     path.write_text(json.dumps(record))
 
 
@@ -49,8 +49,8 @@ class Maker:
         """A run in ``top/name``.
 
         Args:
-            result, settings: what else it says, by dotted paths.
-            answers: changes the table of predictions, and with it each task's value.
+            result, settings: other changed values, by dotted paths.
+            answers: changes the table of predictions; each task's value changes with it.
         """
         folder = self.top / name
         folder.mkdir(parents=True)
@@ -70,10 +70,10 @@ class Maker:
 
 
 def _values(table: pd.DataFrame) -> dict[str, float]:
-    """What the predictions are worth, for result.json."""
-    found = {}
+    """The metrics of the predictions, for result.json."""
+    metrics = {}
     for task, rows in table.groupby("task"):
         right = (rows["prediction"] == rows["label"]).mean()
         r = correlation("pearson", rows["prediction"].to_numpy(), rows["label"].to_numpy())
-        found[f"tasks.{task}.value"] = float(r if task == "sts" else right)
-    return found
+        metrics[f"tasks.{task}.value"] = float(r if task == "sts" else right)
+    return metrics

@@ -1,4 +1,4 @@
-"""A few real runs, made once, and copies of them that say otherwise."""
+"""A few real runs, trained once, and altered copies of them."""
 
 import json
 import logging
@@ -15,8 +15,8 @@ from report_pages import NASTY, with_nasty_text
 from report_runs import Maker
 from support import QUICK
 
-# Few layers, since what the copies say of theirs is what counts.
-WORDS = (*QUICK, "trainer.eval_every=2", "encoder.layers=4")
+# Few layers: the altered copies state their own.
+OVERRIDES = (*QUICK, "trainer.eval_every=2", "encoder.layers=4")
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +31,8 @@ def real_runs(tmp_path_factory) -> Path:
     handlers, level = root.handlers[:], root.level
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(top)
-        for words in commands:
-            patch.setattr(sys, "argv", ["mtl-train", *WORDS, *words])
+        for overrides in commands:
+            patch.setattr(sys, "argv", ["mtl-train", *OVERRIDES, *overrides])
             GlobalHydra.instance().clear()
             main()
     for handler in set(root.handlers) - set(handlers):
@@ -52,7 +52,7 @@ def make_run(real_runs, tmp_path) -> Maker:
 def written(real_runs, tmp_path_factory) -> Path:
     """The report over the real runs, a failed one, and a sweep's history.
 
-    Its title is one very long word, and it and all dev texts would be scripts.
+    Its title has a very long word; the title and all dev texts try to inject a script.
     """
     runs = tmp_path_factory.mktemp("written")
     for name in ("single", "several"):

@@ -208,18 +208,18 @@ def runs_table(runs: Iterable[Run], groups: Sequence[Group]) -> "pd.DataFrame":
 
 def omissions(collection: RunCollection, groups: Sequence[Group]) -> list[Omission]:
     """What the report leaves out, and why. Complete only once all files have been read."""
-    found = list(collection.omissions)
-    found += [Omission(run.name, f"{run.status}: {run.reason}".rstrip(": "))
-              for run in collection.runs if not run.finished]  # fmt: skip
-    found += [Omission(run.name, problem) for run in collection.runs for problem in run.problems]
-    found += [Omission(run.name, f"{PREDICTIONS}: none, so no tests and no examples")
-              for run in collection.finished if not run.has_predictions]  # fmt: skip
+    omitted = list(collection.omissions)
+    omitted += [Omission(run.name, f"{run.status}: {run.reason}".rstrip(": "))
+                for run in collection.runs if not run.finished]  # fmt: skip
+    omitted += [Omission(run.name, problem) for run in collection.runs for problem in run.problems]
+    omitted += [Omission(run.name, f"{PREDICTIONS}: none, so no tests and no examples")
+                for run in collection.finished if not run.has_predictions]  # fmt: skip
     for group in groups:
         for seed in group.repeated:
             names = [run.name for run in group.runs if run.result["seed"] == seed]
             why = f"{len(names)} runs of seed {seed} count once: {', '.join(names)}"
-            found.append(Omission(group.label, why))
-    return found
+            omitted.append(Omission(group.label, why))
+    return omitted
 
 
 def left_out_table(collection: RunCollection, groups: Sequence[Group]) -> "pd.DataFrame":

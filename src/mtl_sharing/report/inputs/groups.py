@@ -167,8 +167,8 @@ def _labels(sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None]) -
         rest = f"({runs[0].name})"
         if settings is not None:
             # A group's option is chosen as sampler=NAME, though its key is sampler.name.
-            words = [f"{n.removesuffix('.name')}={settings[n]}" for n in shown if n in settings]
-            rest = " ".join(words)
+            parts = [f"{n.removesuffix('.name')}={settings[n]}" for n in shown if n in settings]
+            rest = " ".join(parts)
         labels.append(f"{runs[0].regime}  {rest}".strip())
     # Two regimes may have the same description, since it omits some parts.
     return [

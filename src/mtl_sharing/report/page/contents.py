@@ -149,5 +149,5 @@ def _joined(frames: "Iterable[tuple[Group, str, pd.DataFrame | None]]") -> "pd.D
     ]
     if not named:
         return pd.DataFrame()
-    whole = pd.concat(named, ignore_index=True)
-    return whole[["group", "task", *whole.columns.drop(["group", "task"])]]
+    table = pd.concat(named, ignore_index=True)
+    return table[["group", "task", *table.columns.drop(["group", "task"])]]

@@ -155,10 +155,10 @@ def _by_task(frame: "pd.DataFrame") -> "pd.DataFrame":
         for name, value in record.items():
             suffix = str(name).removeprefix("value").replace("against", " against")
             row[f"{metric}{suffix}"] = value
-    whole = pd.DataFrame(list(rows.values()))
+    table = pd.DataFrame(list(rows.values()))
     first = ["group", "task", "metric"]
-    last = [name for name in whole if " against" in str(name)]
-    return whole[[*first, *(name for name in whole if name not in (*first, *last)), *last]]
+    last = [name for name in table if " against" in str(name)]
+    return table[[*first, *(name for name in table if name not in (*first, *last)), *last]]
 
 
 def _confusions(contents: ReportContents) -> Iterator[Block]:

@@ -1,5 +1,5 @@
 "use strict";
-// A click on a column's head sorts its table; a second one turns the order.
+// A click on a column's heading sorts the table; a second click reverses the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -18,8 +18,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
         const [x, y] = [number(a), number(b)];
         const known = Number.isNaN(x) - Number.isNaN(y);
         if (known) return known;
-        const found = Number.isNaN(x) ? compare(a, b) : x - y;
-        return up ? found : -found;
+        const result = Number.isNaN(x) ? compare(a, b) : x - y;
+        return up ? result : -result;
       });
       body.append(...rows);
       table.classList.add("sorted");
