@@ -13,8 +13,11 @@ from mtl_sharing.errors import check_above, check_known, check_range
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.settings import RegularizerConfig
 
-Forward = Callable[[Mapping[str, PackedBatch]], Mapping[str, Tensor]]
-"""Text of some tasks to their raw outputs."""
+Batches = Mapping[str, LabelledBatch]
+Texts = Mapping[str, PackedBatch]
+Outputs = Mapping[str, Tensor]
+Forward = Callable[[Texts], Outputs]
+"""Maps the texts of some tasks to their raw outputs."""
 
 
 class Regularizer(nn.Module):
@@ -29,9 +32,7 @@ class Regularizer(nn.Module):
         super().__init__()
         self.objectives, self.weight = dict(objectives), weight
 
-    def penalties(
-        self, forward: Forward, batches: Mapping[str, LabelledBatch], raw: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def penalties(self, forward: Forward, batches: Batches, raw: Outputs) -> dict[str, Tensor]:
         """Summand of each task's loss, a scalar.
 
         Args:
@@ -51,9 +52,7 @@ class RDrop(Regularizer):
     divergence of their outputs.
     """
 
-    def penalties(
-        self, forward: Forward, batches: Mapping[str, LabelledBatch], raw: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def penalties(self, forward: Forward, batches: Batches, raw: Outputs) -> dict[str, Tensor]:
         """Half of the weighted divergence plus half of the difference of the losses."""
         second = forward({task: batch.text for task, batch in batches.items()})
         penalties = {}
@@ -94,9 +93,7 @@ class Smart(Regularizer):
         if config.proximal:
             self.follower = copy.deepcopy(network).eval().requires_grad_(False)
 
-    def penalties(
-        self, forward: Forward, batches: Mapping[str, LabelledBatch], raw: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def penalties(self, forward: Forward, batches: Batches, raw: Outputs) -> dict[str, Tensor]:
         """Weighted divergences from the perturbed and from the momentum network's outputs."""
         texts = {task: batch.text for task, batch in batches.items()}
         perturbed = forward(_with_noise(texts, self._adversarial_noise(forward, texts, raw)))
@@ -115,9 +112,7 @@ class Smart(Regularizer):
             update = get_ema_multi_avg_fn(self.config.decay)
             update(list(self.follower.parameters()), list(network.parameters()), 1)
 
-    def _adversarial_noise(
-        self, forward: Forward, texts: Mapping[str, PackedBatch], raw: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _adversarial_noise(self, forward: Forward, texts: Texts, raw: Outputs) -> dict[str, Tensor]:
         """For each task the perturbation of its embeddings, (N, width)."""
         fixed = {task: output.detach() for task, output in raw.items()}
         noise = {}
@@ -135,15 +130,11 @@ class Smart(Regularizer):
                 noise[task] = step / (largest + self.config.epsilon)
         return noise
 
-    def _divergences(
-        self, one: Mapping[str, Tensor], other: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _divergences(self, one: Outputs, other: Outputs) -> dict[str, Tensor]:
         return {task: self.objectives[task].divergence(one[task], other[task]) for task in one}
 
 
-def _with_noise(
-    texts: Mapping[str, PackedBatch], noise: Mapping[str, Tensor]
-) -> dict[str, PackedBatch]:
+def _with_noise(texts: Texts, noise: Outputs) -> dict[str, PackedBatch]:
     return {task: replace(text, noise=noise[task]) for task, text in texts.items()}
 
 
@@ -153,13 +144,10 @@ REGULARIZERS = ("none", "smart", "r_drop")
 def check_regularizer(config: RegularizerConfig) -> None:
     """Raises UserError for an unknown name or a number out of range."""
     check_known("regularizer.name", config.name, REGULARIZERS)
-    check_range("regularizer.weight", config.weight, 0)
-    check_range("regularizer.steps", config.steps, 0)
-    check_range("regularizer.step_size", config.step_size, 0)
     check_above("regularizer.epsilon", config.epsilon, 0)
-    check_range("regularizer.noise", config.noise, 0)
-    check_range("regularizer.proximal", config.proximal, 0)
     check_range("regularizer.decay", config.decay, 0, 1)
+    for name in ("weight", "steps", "step_size", "noise", "proximal"):
+        check_range(f"regularizer.{name}", getattr(config, name), 0)
 
 
 def make_regularizer(
