@@ -70,7 +70,8 @@ def test_of_two_that_want_the_same_states_one_computes_them(tmp_path, computed, 
 def test_another_process_has_the_same_states(tmp_path, computed, expected):
     process = fill_elsewhere(tmp_path / "cache", COUNT)
     assert process.stdout.readline() == "block\n"
-    assert digest(cache_in(tmp_path / "cache").states(rows_of(COUNT), "all", None)) == expected
+    cache, computes = cache_in(tmp_path / "cache"), lambda _: pytest.fail("computed again")
+    assert digest(cache.states(rows_of(COUNT), "all", computes)) == expected
     *blocks, other = process.communicate(timeout=120)[0].split()
     assert process.returncode == 0
     assert len(blocks) == BLOCKS - 1 and other == expected
