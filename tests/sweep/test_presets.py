@@ -34,7 +34,6 @@ EXPECTED = {
 }
 OF_REPORTS = [name for name in PRESETS if name.startswith(("mops", "hybrid"))]
 OTHERS = [name for name in PRESETS if name not in OF_REPORTS]
-FAST = ("split_points", "mops_xyz")
 
 
 def _mostly_slow(*fast: str, of: list[str] = PRESETS) -> list:
@@ -79,7 +78,7 @@ def test_a_preset_composes(name):
         assert len(different) == points
 
 
-@pytest.mark.parametrize("name", _mostly_slow(*FAST, "regimes", "alpha_schedules"))
+@pytest.mark.parametrize("name", _mostly_slow("split_points", "regimes"))
 def test_corners_compose(name):
     spec = sweep_spec(*small(name))
     corners = [spec.compose_trial(point) for point in spec.space.corners()]
@@ -89,7 +88,7 @@ def test_corners_compose(name):
 
 
 # The presets of reports are composed on their reports' encoder below.
-@pytest.mark.parametrize("name", _mostly_slow("fsi", "regimes", "split_alpha", of=OTHERS))
+@pytest.mark.parametrize("name", _mostly_slow("fsi", "regimes", of=OTHERS))
 def test_a_corner_fits_another_encoder(name):
     spec = sweep_spec(f"+sweep={name}", "encoder=minilm_l6")
     *_, last = spec.space.corners()
@@ -109,17 +108,41 @@ def with_heads(letter: str, heads: str) -> str:
 
 
 def test_mops_xyz_is_all_head_stacks_in_both_contexts():
-    tried = [(plan, config.optimizer.lr) for plan, config in configs("mops_xyz")]
-    stacks = ["-".join(letters) for letters in product("SI", repeat=3)]
-    contexts = (("S", 1e-5), ("F", 1e-3))
-    assert sorted(tried) == sorted((with_heads(c, s), lr) for c, lr in contexts for s in stacks)
+    spec = sweep_spec("+sweep=mops_xyz")
+    tuned, frozen = (
+        [point for point in spec.space.points() if point["context"] == context]
+        for context in ("tuned", "frozen")
+    )
+    # Contexts and heads set different keys: every stack is composed in one of the contexts.
+    contexts = {
+        o for point in tuned + frozen for o in spec.overrides({"context": point["context"]})
+    }
+    stacks = [
+        [[o for o in spec.overrides(p) if o not in contexts] for p in ps] for ps in (tuned, frozen)
+    ]
+    assert stacks[0] == stacks[1]
+    trials = [spec.compose_trial(point) for point in (*tuned, frozen[0], frozen[-1])]
+    tried = [(str(trial.run_spec.plan), trial.config.optimizer.lr) for trial in trials]
+    letters = ["-".join(stack) for stack in product("SI", repeat=3)]
+    expected = [(with_heads("S", stack), 1e-5) for stack in letters]
+    expected += [(with_heads("F", stack), 1e-3) for stack in ("I-I-I", "S-S-S")]
+    assert sorted(tried) == sorted(expected)
 
 
 def test_mops_subset_is_every_pair_in_the_regimes_of_two_shared_layers():
-    tried = [(plan, config.optimizer.lr) for plan, config in configs("mops_subset")]
-    pairs, stacks = ("quora+sst", "sst+sts", "quora+sts"), ("I-G-G", "G-I-G", "G-G-I")
-    plans = [f"S12/{stack}".replace("G", f"G:{pair}") for stack in stacks for pair in pairs]
-    assert sorted(tried) == sorted((plan, 1e-5) for plan in plans)
+    spec = sweep_spec("+sweep=mops_subset")
+    points = list(spec.space.points())
+    pairs, heads = ("quora+sst", "sst+sts", "quora+sts"), ("ISS", "SIS", "SSI")
+    assert [(point["heads"], point["sharing.groups"]) for point in points] == list(
+        product(heads, pairs)
+    )
+    trials = [spec.compose_trial(point) for point in points[::4]]  # each stack, each pair
+    tried = [(str(trial.run_spec.plan), trial.config.optimizer.lr) for trial in trials]
+    stacks = ("I-{0}-{0}", "{0}-I-{0}", "{0}-{0}-I")
+    assert tried == [
+        (f"S12/{stack.format('G:' + pair)}", 1e-5)
+        for stack, pair in zip(stacks, pairs, strict=True)
+    ]
 
 
 def test_mops_subset_with_the_frozen_context_too():
@@ -159,8 +182,10 @@ def test_hybrid_schedules_are_the_reports():
 
 
 def test_hybrid_splits_are_all_numbers_of_shared_layers():
-    plans = [plan for plan, _ in configs("hybrid_splits")]
-    assert plans == ["I12", *(f"S{n}-I{12 - n}" for n in range(1, 12)), "S12"]
+    spec = sweep_spec("+sweep=hybrid_splits")
+    assert list(spec.space.points()) == [{"split": split} for split in range(13)]
+    plans = [str(spec.compose_trial({"split": n}).run_spec.plan) for n in (0, 1, 11, 12)]
+    assert plans == ["I12", "S1-I11", "S11-I1", "S12"]
 
 
 def test_hybrid_encoders_are_the_reports_three_with_half_shared():
@@ -188,10 +213,11 @@ def test_fsi_fills_the_encoder():
 
 
 TINY = (*(word for word in QUICK if "score" not in word and "train_rows" not in word),
-        "suite.max_train_rows=100", "score.pairs=1", "hydra.sweeper.n_trials=2")  # fmt: skip
+        "suite.max_train_rows=100", "score.pairs=1", "hydra.sweeper.n_trials=2",
+        "encoder.layers=4", "trainer.max_steps=2")  # fmt: skip
 
 
-@pytest.mark.parametrize("name", _mostly_slow(*FAST))
+@pytest.mark.parametrize("name", _mostly_slow("split_points"))
 def test_two_trials_of_a_preset(mtl_train, tmp_path, name):
     done = mtl_train("-m", *small(name), *TINY)
     assert done.code == 0, done.err
