@@ -72,7 +72,8 @@ def test_another_process_has_the_same_states(tmp_path, computed, expected):
     assert process.stdout.readline() == "block\n"
     cache, computes = cache_in(tmp_path / "cache"), lambda _: pytest.fail("computed again")
     assert digest(cache.states(rows_of(COUNT), "all", computes)) == expected
-    *blocks, other = process.communicate(timeout=120)[0].split()
+    *blocks, other = process.stdout.read().split()
+    process.communicate(timeout=120)
     assert process.returncode == 0
     assert len(blocks) == BLOCKS - 1 and other == expected
 
