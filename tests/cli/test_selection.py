@@ -5,15 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from support import QUICK
+from mtl_sharing.errors import UserError
+from mtl_sharing.job.spec import resolve_spec
+from support import QUICK, load_config
 
+SMALL = (*QUICK, "encoder.layers=2", "split=1")
 HELD = "suite.select_fraction=0.2"
 SOURCE = "columns: {text: '0', label: '1'}\nformat: {header: false}\ntrain: [more.csv]\n"
 
 
 @pytest.mark.usefixtures("pictures")
 def test_a_run_reports_dev_and_beside_it_what_it_was_chosen_by(mtl_train):
-    done = mtl_train(*QUICK, HELD, "trainer.eval_examples=5", "score.pairs=1")
+    done = mtl_train(*SMALL, HELD, "trainer.eval_examples=5", "score.pairs=1")
     assert done.code == 0, done.err
     result, chosen = done.result, done.result["selection"]
     for name, task in result["tasks"].items():
@@ -32,17 +35,15 @@ def test_a_run_reports_dev_and_beside_it_what_it_was_chosen_by(mtl_train):
     assert (done.folder / "curves.png").is_file()
 
 
-def test_a_run_without_a_fraction_has_no_selection(mtl_train):
-    done = mtl_train(*QUICK)
-    assert done.code == 0, done.err
-    assert done.result["selection"] is None
-    assert {task["select_examples"] for task in done.result["tasks"].values()} == {0}
-    assert "held out" not in done.out
+def test_a_run_without_a_fraction_has_no_selection(hybrid_run):
+    assert hybrid_run.result["selection"] is None
+    assert {task["select_examples"] for task in hybrid_run.result["tasks"].values()} == {0}
+    assert "held out" not in hybrid_run.out
 
 
 def test_every_member_of_a_sweep_holds_out_the_same(mtl_train):
     """Untrained networks of one seed: equal figures on what is held out, for every regime."""
-    words = (*QUICK, HELD, "trainer.max_steps=0", "-m", "split=0,12", "sampler=unified,sqrt")
+    words = (*SMALL, HELD, "trainer.max_steps=0", "-m", "split=0,2", "sampler=unified,sqrt")
     done = mtl_train(*words)
     assert done.code == 0, done.err
     paths = list(done.cwd.glob("outputs/sweeps/*/*/*/result.json"))
@@ -51,10 +52,9 @@ def test_every_member_of_a_sweep_holds_out_the_same(mtl_train):
 
 
 @pytest.mark.parametrize("value", ["1", "-0.1", "nan", "1.5"])
-def test_a_fraction_out_of_range_is_refused(mtl_train, value):
-    done = mtl_train(*QUICK, f"suite.select_fraction={value}", "dry_run=true")
-    assert done.code == 2
-    assert "suite.select_fraction: found" in done.err and "0 up to, not with, 1" in done.err
+def test_a_fraction_out_of_range_is_refused(value):
+    with pytest.raises(UserError, match=r"suite\.select_fraction: found .* 0 up to, not with, 1"):
+        resolve_spec(load_config(*QUICK, f"suite.select_fraction={value}"))
 
 
 def test_a_task_too_small_to_part_is_named(mtl_train):

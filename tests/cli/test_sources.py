@@ -27,7 +27,8 @@ def own_task(folder):
         (folder / "conf" / group).mkdir(parents=True)
         (folder / "conf" / group / "mine.yaml").write_text(text)
     words = ["+task@task.mine=mine", "+source@task.mine.sources.more=mine", "suite.tasks=[mine]"]
-    return [f"--config-dir={folder / 'conf'}", *words, f"data_dir={folder}", *QUICK]
+    small = (*QUICK, "encoder.layers=1")
+    return [f"--config-dir={folder / 'conf'}", *words, f"data_dir={folder}", *small]
 
 
 def test_a_run_reports_by_source(mtl_train, tmp_path):
@@ -59,7 +60,7 @@ def test_the_extra_suite_limits_each_source(mtl_train):
     for name in ("cs224n", "mrpc", "sick"):
         if not (COURSE_DATA.parent / name).is_dir():
             pytest.skip(f"the files of ../shared/data/{name} are not on this machine")
-    done = mtl_train("suite=cs224n_extra", f"data_dir={COURSE_DATA}", *QUICK)
+    done = mtl_train("suite=cs224n_extra", f"data_dir={COURSE_DATA}", *QUICK, "encoder.layers=1")
     assert done.code == 0, done.err
     tasks = done.result["tasks"]
     assert "sources" not in tasks["sst"]
@@ -85,7 +86,7 @@ def test_the_suite_of_the_hub_trains_on_saved_sets(mtl_train, tmp_path):
     for name, rows in sets.items():
         both = {split: datasets.Dataset.from_dict(rows) for split in ("train", "validation")}
         datasets.DatasetDict(both).save_to_disk(tmp_path / "sets" / name)
-    done = mtl_train("suite=hub", "data_dir=sets", *QUICK)
+    done = mtl_train("suite=hub", "data_dir=sets", *QUICK, "encoder.layers=1")
     assert done.code == 0, done.err
     found = {name: entry["train_examples"] for name, entry in done.result["tasks"].items()}
     assert found == {"sst": 40, "quora": 40, "sts": 40}

@@ -25,7 +25,9 @@ def train(mtl_train, tmp_path):
     """A quick run with a cache of its own; fails where the command does."""
 
     def call(*words):
-        done = mtl_train(*QUICK, f"cache.folder={tmp_path / 'cache'}", *words)
+        done = mtl_train(
+            *QUICK, "encoder.layers=2", "split=1", f"cache.folder={tmp_path / 'cache'}", *words
+        )
         assert done.code == 0, done.err
         return done
 
@@ -70,8 +72,8 @@ def test_a_second_run_takes_the_lemmas_of_the_first(train, tmp_path):
     assert len(weights) == 1
 
 
-def test_without_steps_nothing_is_said_of_them(train):
-    result = train().result
+def test_without_steps_nothing_is_said_of_them(hybrid_run):
+    result = hybrid_run.result
     assert not {"clean", "tags"} & {*result["parts"]}
     assert all("uncleaned_texts" not in task for task in result["tasks"].values())
 
@@ -121,7 +123,7 @@ def test_texts_of_which_nothing_is_left_are_counted(mtl_train, tmp_path):
     )
     done = mtl_train(
         f"--config-dir={tmp_path / 'conf'}", "+task@task.mine=mine", "suite.tasks=[mine]",
-        f"data_dir={tmp_path}", *QUICK, "suite.clean=[letters]",
+        f"data_dir={tmp_path}", *QUICK, "encoder.layers=1", "suite.clean=[letters]",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.result["tasks"]["mine"]["uncleaned_texts"] == 4

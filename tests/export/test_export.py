@@ -1,4 +1,4 @@
-"""What is exported says what the run says: states, ids and predictions, by the card's own code."""
+"""An export has the run's hidden states, ids and predictions, by the card's own code."""
 
 import json
 import os
@@ -27,6 +27,7 @@ from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.model.encoder.shape import checkpoint_shape
 from mtl_sharing.model.network import Network
+from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.training.trainer import save_weights
 from mtl_sharing.utils.files import replace_json
@@ -93,15 +94,15 @@ def make_run(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(make_run, tmp_path_factory):
-    """A case's run and what was exported of it, once."""
-    done: dict[str, tuple[Path, Path]] = {}
+    """A case's run, loaded, and the folder of its export; made once."""
+    done: dict[str, tuple[LoadedRun, Path]] = {}
 
-    def make(case: str) -> tuple[Path, Path]:
+    def make(case: str) -> tuple[LoadedRun, Path]:
         if case not in done:
             words, task = CASES[case]
-            out = tmp_path_factory.mktemp("out") / "exported"
-            done[case] = make_run(*words), out
-            export_run(done[case][0], task, out)
+            folder, out = make_run(*words), tmp_path_factory.mktemp("out") / "exported"
+            export_run(folder, task, out)
+            done[case] = load_run(folder, device="cpu"), out
         return done[case]
 
     return make
@@ -131,8 +132,8 @@ def run_code(folder: Path, monkeypatch) -> dict:
 
 @pytest.mark.parametrize("case", CASES)
 def test_hidden_states_are_the_runs_own(case, exported):
-    run_folder, out = exported(case)
-    run, task = load_run(run_folder, device="cpu"), CASES[case][1]
+    run, out = exported(case)
+    task = CASES[case][1]
     head = {h.name: h for h in run.run_spec.architecture.heads}[task]
     pooler = run.run_spec.shape.family in ("bert", "roberta") and head.pooling != "pooler"
     options = {"add_pooling_layer": False} if pooler else {}
@@ -161,10 +162,10 @@ def test_hidden_states_are_the_runs_own(case, exported):
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_cards_code_predicts_what_the_run_predicts(case, exported, monkeypatch, capsys):
-    run_folder, out = exported(case)
+    run, out = exported(case)
     task = CASES[case][1]
     texts, pairs = texts_of(task)
-    ours = load_run(run_folder, device="cpu").predictor.predict(texts, pairs, [task], 4)[task]
+    ours = run.predictor.predict(texts, pairs, [task], 4)[task]
     predict = run_code(out, monkeypatch)["predict"]
     found = predict(texts) if pairs is None else predict(texts, pairs)
     if ours.probability is None:
@@ -182,8 +183,8 @@ TOKENS = ("bert, pooler, joined pairs", "roberta, cls, joined pairs", "distilber
 
 @pytest.mark.parametrize("case", TOKENS)
 def test_ids_and_types_are_the_runs_own(case, exported):
-    run_folder, out = exported(case)
-    run, task = load_run(run_folder, device="cpu"), CASES[case][1]
+    run, out = exported(case)
+    task = CASES[case][1]
     texts, pairs = texts_of(task)
     read = texts if pairs is None else list(zip(texts, pairs, strict=True))
     ours = encode(run.tokenizer, read, run.run_spec.config.suite.max_length)
@@ -204,8 +205,8 @@ def test_ids_and_types_are_the_runs_own(case, exported):
 
 @pytest.mark.parametrize("case", CASES)
 def test_config_says_the_shape(case, exported):
-    run_folder, out = exported(case)
-    shape = load_run(run_folder, device="cpu").run_spec.shape
+    run, out = exported(case)
+    shape = run.run_spec.shape
     found = checkpoint_shape(json.loads((out / "config.json").read_text()))
     same = ("family", "hidden", "heads", "intermediate", "vocabulary", "positions", "token_types",
             "position_offset", "embedding", "activation", "epsilon", "dropout")  # fmt: skip
