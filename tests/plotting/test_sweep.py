@@ -1,4 +1,4 @@
-"""What sweep.png shows, by hand, and that it is drawn whatever became of the trials."""
+"""The data of sweep.png by hand, and that it is drawn whatever the states of the trials."""
 
 import optuna
 import pytest
@@ -71,27 +71,28 @@ def test_the_title_counts_what_was_trained():
 
 def studied(values, *directions):
     """A study whose value depends on ``a`` alone."""
-    made = optuna.create_study(directions=directions or ["maximize"])
+    study = optuna.create_study(directions=directions or ["maximize"])
     ranges = {name: optuna.distributions.IntDistribution(0, 9) for name in "ab"}
     for number, value in enumerate(values):
         drawn = {"a": number % 10, "b": number // 10}
-        ended = {"values": [value] * len(made.directions)}
+        ended = {"values": [value] * len(study.directions)}
         if value is None:
             ended = {"state": TrialState.FAIL}
-        made.add_trial(optuna.trial.create_trial(params=drawn, distributions=ranges, **ended))
-    return made
+        study.add_trial(optuna.trial.create_trial(params=drawn, distributions=ranges, **ended))
+    return study
 
 
 def test_what_mattered_is_what_the_objective_depends_on():
     for directions in (["maximize"], ["maximize", "minimize"]):
-        found = importance_data(studied([n % 10 for n in range(40)], *directions))
-        assert list(found) == ["a", "b"] and found["a"] > 0.8
+        importance = importance_data(studied([n % 10 for n in range(40)], *directions))
+        assert list(importance) == ["a", "b"] and importance["a"] > 0.8
     assert importance_data(studied([1.0])) == {}
 
 
-@pytest.mark.parametrize("rows", [[], ROWS[:1], ROWS[3:5], ROWS], ids=len)
-@pytest.mark.parametrize("reference", [None, 0.7])
-def test_it_is_drawn_whatever_became_of_the_trials(tmp_path, rows, reference):
+@pytest.mark.parametrize(
+    ("rows", "reference"), [([], None), (ROWS[:1], 0.7), (ROWS[3:5], None), (ROWS, 0.7)]
+)
+def test_it_is_drawn_whatever_the_states_of_the_trials(tmp_path, rows, reference):
     values = [row["performance"] for row in rows]
     draw_sweep(tmp_path, rows, ["performance"], reference, studied(values))
     assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")

@@ -38,7 +38,7 @@ def test_a_training_loss_ends_with_its_phase():
     ]
 
 
-def test_dev_figures_run_through():
+def test_lines_of_dev_span_all_phases():
     lines = [line for line in read_curves(HISTORY).lines if line.panel != TRAINING]
     assert sorted(lines, key=lambda line: (line.panel, line.task)) == [
         Line(LOSS, "a", ((12, 0.5), (16, 0.25))),
@@ -59,12 +59,12 @@ def test_a_tasks_place_does_not_depend_on_what_trained_first():
     assert read_curves(HISTORY[:2]).metrics == {"b": None, "a": None}
 
 
-def test_every_figure_of_a_run_is_drawn_once(mtl_train):
-    done = mtl_train(*QUICK, "phases=[mlm,heads_first]", "trainer.eval_every=2")
+def test_every_number_of_a_run_is_drawn_once(mtl_train):
+    done = mtl_train(*QUICK, "encoder.layers=2", "phases=[mlm,heads_first]", "trainer.eval_every=2")
     assert done.code == 0, done.err
     with (done.folder / "metrics.csv").open() as file:
         rows = [{key: text for key, text in row.items() if text} for row in csv.DictReader(file)]
-    wanted = sorted(
+    expected = sorted(
         (int(row["step"]), float(text))
         for row in rows
         for name, text in row.items()
@@ -72,7 +72,7 @@ def test_every_figure_of_a_run_is_drawn_once(mtl_train):
     )
     curves = read_curves([{**row, "step": int(row["step"])} for row in rows])
     drawn = [(step, float(text)) for line in curves.lines for step, text in line.points]
-    assert sorted(drawn) == wanted
+    assert sorted(drawn) == expected
     assert [span.phase for span in curves.spans] == ["mlm", "heads_first", "main"]
     assert curves.metrics == {"sst": "accuracy", "quora": "accuracy", "sts": "pearson"}
 
@@ -94,10 +94,10 @@ def test_a_task_has_one_colour_and_one_place_in_the_legend(tasks, phases):
     named = dict(zip(texts, shown, strict=True))
     assert len(named) == len(set(named.values())) == tasks + 1
     for axes, panel in zip(figure.axes, PANELS, strict=False):
-        wanted = [line.task for line in curves.lines if line.panel == panel]
+        tasks_drawn = [line.task for line in curves.lines if line.panel == panel]
         drawn = [to_hex(line.get_color()) for line in axes.get_lines()]
         name = {t: f"{t} ({metric})" for t, metric in curves.metrics.items()}
-        assert drawn == [named[name.get(task, task)] for task in wanted]
+        assert drawn == [named[name.get(task, task)] for task in tasks_drawn]
 
 
 def extents_above(axes):
@@ -107,7 +107,7 @@ def extents_above(axes):
     ]
 
 
-@pytest.mark.parametrize(("tasks", "phases"), [(1, 0), (3, 2), (11, 3), (41, 15)])
+@pytest.mark.parametrize(("tasks", "phases"), [(1, 0), (11, 3), (41, 15)])
 def test_legend_and_names_of_phases_stand_beside_the_panels(tasks, phases):
     figure = curve_figure(read_curves(long_history(tasks, phases)), "a title")
     figure.canvas.draw()
