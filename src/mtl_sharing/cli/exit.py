@@ -6,7 +6,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -16,10 +15,9 @@ from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 _AT_ONCE = "stopped at once; the last checkpoint stands"
-Result = TypeVar("Result")
 
 
-def run_command(work: Callable[[], None], debug: bool, program: str) -> None:
+def run_command(work: Callable[[], object], debug: bool, program: str) -> None:
     """Calls ``work`` with SIGINT and SIGTERM raising KeyboardInterrupt, so that it can clean up.
 
     Takes and raises what :func:`exit_on_failure` does.
@@ -40,9 +38,9 @@ def _interruptible() -> Iterator[None]:
 
 
 def exit_on_failure(
-    work: Callable[[], Result], debug: bool, program: str = "mtl-train", stopped: str = _AT_ONCE
-) -> Result:
-    """Returns what ``work`` does; a failure that is no bug ends the process with one message.
+    work: Callable[[], object], debug: bool, program: str = "mtl-train", stopped: str = _AT_ONCE
+) -> None:
+    """Calls ``work``; a failure that is no bug ends the process with one message.
 
     Args:
         debug: show the traceback too.
@@ -53,7 +51,8 @@ def exit_on_failure(
         SystemExit: with 2 for a mistake, 130 for an interruption, 141 where stdout was closed.
     """
     try:
-        return work()
+        work()
+        return
     except SweepStopped:
         code, message = INTERRUPTED, "stopped; the same command goes on with the sweep"
     except Stopped as stop:

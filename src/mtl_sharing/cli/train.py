@@ -32,7 +32,8 @@ def _run_composed(values: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     if job.mode != RunMode.MULTIRUN:
-        return exit_on_failure(lambda: run(to_config(values), folder), _debug())
+        exit_on_failure(lambda: run(to_config(values), folder), _debug())
+        return None
     options = sweeper_of(job)
     if options is None:  # Hydra's own sweeper, which needs a failed job's exception
         return run(to_config(values), folder)
