@@ -1,8 +1,9 @@
 """Words of the bundled suite: concepts, their synonyms, and made-up words for each task."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,43 +16,6 @@ BUNDLED_TASKS = ("sst", "quora", "sts")
 MADE_UP_SEED = 7919
 WORDING_STREAM = 104729
 
-# Synonyms are joined by a slash. No word occurs twice.
-_WORDS = {
-    "person": """doctor/physician/medic teacher/tutor/instructor child/kid man/guy woman/lady
-        farmer/grower thief/robber/burglar lawyer/attorney soldier/trooper student/pupil
-        boss/manager/chief friend/buddy/pal cook/chef writer/author driver/chauffeur sailor/seaman
-        singer/vocalist artist/painter cop/officer king/ruler/monarch guest/visitor
-        neighbor/resident buyer/customer/client seller/vendor/dealer""",
-    "action": """buy/purchase sell/trade fix/repair/mend break/smash carry/haul hide/conceal
-        locate/discover build/construct paint/color clean/wash/scrub throw/toss/hurl
-        choose/select/pick watch/observe keep/retain steal/swipe lift/raise/hoist drop/release
-        push/shove pull/drag/tug open/unlock close/shut send/deliver gather/collect
-        test/examine/inspect burn/scorch move/shift copy/duplicate measure/gauge borrow/rent
-        wrap/cover""",
-    "thing": """car/automobile bike/bicycle boat/ship house/home book/novel letter/note
-        picture/photo/image phone/telephone computer/laptop table/desk chair/seat box/crate/carton
-        bag/sack lamp/light clock/timer coat/jacket hat/cap shoe/boot ring/jewel knife/blade
-        cup/mug plate/dish bread/loaf meat/beef cake/pastry stone/rock rope/cord wheel/tire
-        engine/motor door/gate blanket/quilt film/movie song/tune story/tale""",
-    "property": """big/large/huge small/little/tiny red/crimson blue/azure green/emerald
-        old/ancient new/modern heavy/weighty wet/damp/soggy dry/arid round/circular wooden/timber
-        cold/chilly hot/heated empty/vacant full/packed quick/fast/rapid slow/sluggish loud/noisy
-        quiet/silent""",
-    "place": """market/bazaar school/academy hospital/clinic street/road forest/woods river/stream
-        sea/ocean beach/shore mountain/hill farm/ranch town/city village/hamlet shop/store
-        garden/yard office/workplace kitchen/pantry museum/gallery station/depot hotel/inn
-        church/chapel""",
-    "opinion+2": """superb/magnificent brilliant/dazzling wonderful/marvelous perfect/flawless
-        amazing/astonishing fantastic/terrific gorgeous/stunning thrilling/exciting
-        masterful/expert delightful/charming outstanding/exceptional""",
-    "opinion+1": """good/nice pleasant/agreeable decent/solid useful/handy friendly/kind neat/tidy
-        funny/amusing clever/smart calm/peaceful fair/reasonable pretty/attractive""",
-    "opinion-1": """bad/poor dull/boring weak/feeble dirty/filthy rude/impolite clumsy/awkward
-        annoying/irritating strange/odd/weird cheap/shoddy bland/tasteless sad/gloomy""",
-    "opinion-2": """terrible/awful/dreadful horrible/hideous disgusting/revolting useless/worthless
-        pathetic/pitiful atrocious/abysmal cruel/vicious stupid/idiotic ruined/wrecked
-        poisonous/toxic unbearable/miserable""",
-}
 _ONSETS = (*"bdfgklmnprstvz", "bl", "dr", "fl", "gr", "kl", "pr", "sk", "sl", "sn", "st", "tr")
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ee", "oo")
 _CODAS = ("", "", "l", "m", "n", "r", "sk", "x")
@@ -98,13 +62,19 @@ class Dice:
         return [left.pop(self.below(len(left))) for _ in range(count)]
 
 
-def _concepts(heading: str, words: str) -> list[Concept]:
-    category = heading.rstrip("+-12")
-    polarity = int(heading.removeprefix(category) or 0)
-    return [Concept(category, polarity, tuple(forms.split("/"))) for forms in words.split()]
+def _read_concepts(text: str) -> Iterator[Concept]:
+    """The concepts of concepts.txt: a category a line, synonyms joined by a slash.
+
+    Behind the name of a category of opinions stands its polarity. No word occurs twice.
+    """
+    for line in text.splitlines():
+        heading, _, words = line.partition(": ")
+        category = heading.rstrip("+-12")
+        polarity = int(heading.removeprefix(category) or 0)
+        yield from (Concept(category, polarity, tuple(w.split("/"))) for w in words.split())
 
 
-CONCEPTS = tuple(concept for item in _WORDS.items() for concept in _concepts(*item))
+CONCEPTS = tuple(_read_concepts(Path(__file__).with_name("concepts.txt").read_text("utf-8")))
 
 
 def concepts_of(*categories: str) -> tuple[int, ...]:
