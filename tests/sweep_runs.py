@@ -7,7 +7,7 @@ import optuna
 
 from support import QUICK
 
-SMALL = (*QUICK, "encoder.layers=3", "trainer.eval_every=1")
+SMALL = (*QUICK, "encoder.layers=3", "trainer.eval_every=2")
 GRID = ("-m", *SMALL, "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid",
         "hydra.sweeper.depths=[[split]]", "hydra.sweeper.n_trials=null")  # fmt: skip
 TPE = ("-m", *SMALL, "hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "split=range(0,4)",

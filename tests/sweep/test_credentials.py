@@ -21,8 +21,8 @@ def _no_variable(monkeypatch):
 @pytest.mark.parametrize("plus", ["", "+", "++"])
 @pytest.mark.parametrize("quote", ["", "'", '"'])
 def test_a_url_is_moved_into_the_environment(plus, quote):
-    found = hide_storage(["-m", f"{plus}{KEY}={quote}{URL}{quote}", "split=3"])
-    assert found == ["-m", f"{plus}{KEY}={STANDS_FOR_IT}", "split=3"]
+    hidden = hide_storage(["-m", f"{plus}{KEY}={quote}{URL}{quote}", "split=3"])
+    assert hidden == ["-m", f"{plus}{KEY}={STANDS_FOR_IT}", "split=3"]
     assert os.environ[VARIABLE] == URL
 
 
@@ -40,7 +40,10 @@ hydra: {{sweeper: {{storage: "{url}", n_trials: 1}}}}
 """
 
 
-@pytest.mark.parametrize("place", ["command line", "config file", "variable", "preset"])
+@pytest.mark.parametrize("place", [
+    "command line", "preset", pytest.param("config file", marks=pytest.mark.slow),
+    pytest.param("variable", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place):
     url = f"sqlite:///{tmp_path / 'whisper.sqlite'}"
     folder = tmp_path / "mine" / "sweep"
@@ -49,8 +52,8 @@ def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place)
     (folder / "mine.yaml").write_text(_MINE.format(url=stands_there))
     monkeypatch.setenv("MINE", url)
     monkeypatch.setenv(VARIABLE, url if place == "preset" else "before")
-    given = {"command line": url, "variable": "${oc.env:MINE}"}.get(place)
-    words = [] if given is None else [f"{KEY}={given}"]
+    value = {"command line": url, "variable": "${oc.env:MINE}"}.get(place)
+    words = [] if value is None else [f"{KEY}={value}"]
     done = mtl_train("-m", "--config-dir", str(tmp_path / "mine"), "+sweep=mine", *QUICK,
                      "encoder.layers=1", "score.objective=performance", *words)  # fmt: skip
     assert done.code == 0, done.err
