@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 
 from census import built, check_cost, stage_counts, summary
 from mtl_sharing.config import Config
@@ -31,6 +32,12 @@ NEEDS = {
     "suite/cs224n_cfimdb": ["encoder=bert_base"],  # for texts of up to 512 tokens
 }
 FILES = sorted(p.relative_to(CONF) for group in GROUPS for p in (CONF / group).glob("*.yaml"))
+DEFAULTS = {
+    group: option
+    for entry in OmegaConf.load(CONF / "train.yaml").defaults
+    if isinstance(entry, DictConfig)
+    for group, option in entry.items()
+}
 OPTIONS = [path for path in FILES if path.parent.name != "experiment"]
 EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment"]
 DATA_FILES = ("columns", "train", "dev", "test", "format", "sources")
@@ -50,8 +57,10 @@ def needs(name: str) -> list[str]:
 
 
 def choice(path: Path) -> list[str]:
-    """The overrides that choose an option."""
+    """The overrides that choose an option; none for the defaults, which are composed together."""
     group, name = path.parent.name, path.stem
+    if DEFAULTS.get(group) == name:
+        return []
     joined = {"mrpc": "quora", "sick": "sts"}.get(name)  # the task that a source has rows for
     overrides = {
         "source": [f"+source@task.{joined}.sources.extra={name}"],
@@ -81,9 +90,14 @@ def check_accounts(run_spec: RunSpec) -> None:
             checked.append(architecture)
 
 
+@cache
+def composed(*overrides: str) -> RunSpec:
+    return resolve_spec(load_config(*overrides))
+
+
 @pytest.mark.parametrize("path", OPTIONS, ids=str)
 def test_every_option_builds(path):
-    check_accounts(resolve_spec(load_config(*choice(path))))
+    check_accounts(composed(*choice(path)))
 
 
 @cache
