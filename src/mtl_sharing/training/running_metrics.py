@@ -59,10 +59,7 @@ class RunningMetrics:
 
 def evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
     """The metrics of an evaluation by column of metrics.csv, tasks under ``<split>/<task>/``."""
-    row = {
-        "performance": evaluation.performance,
-        "performance_raw_r": evaluation.performance_raw_r,
-    }
+    row = {"performance": evaluation.performance, "performance_raw_r": evaluation.performance_raw_r}
     tasks = {f"{evaluation.split}/{name}": task for name, task in evaluation.tasks.items()}
     row |= {f"{prefix}/{task['metric']}": task["value"] for prefix, task in tasks.items()}
     return row | {f"{prefix}/loss": task["loss"] for prefix, task in tasks.items()}

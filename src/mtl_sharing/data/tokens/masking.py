@@ -119,10 +119,7 @@ def mask_tokens(
 
 
 def _pick(
-    starts: NDArray[np.bool_],
-    special: NDArray[np.bool_],
-    rate: float,
-    random: np.random.Generator,
+    starts: NDArray[np.bool_], special: NDArray[np.bool_], rate: float, random: np.random.Generator
 ) -> NDArray[np.int64]:
     """Positions of all tokens of randomly chosen words."""
     word, begins = starts.cumsum() - 1, np.flatnonzero(starts)
