@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mtl_sharing.model.encoder.attention import SequenceLayout
+from mtl_sharing.model.encoder.dropout import recomputed
 from mtl_sharing.model.encoder.layers import EncoderLayer
-from mtl_sharing.model.encoder.recomputing import recomputed
 
 LENGTHS = (31, 17, 43)
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from mtl_sharing.errors import UserError, check_known, one_of
 from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.encoder.activations import ACTIVATIONS
 from mtl_sharing.model.encoder.attention import SequenceLayout
 from mtl_sharing.model.encoder.dropout import Dropout
 from mtl_sharing.model.encoder.initialization import draw_linear, random_source
-from mtl_sharing.model.lane_fusion import LaneDropout, make_fusion, match_rows
+from mtl_sharing.model.encoder.layers import ACTIVATIONS
+from mtl_sharing.model.lanes import LaneDropout, make_fusion, match_rows
 from mtl_sharing.model.routing import PackedRows, StageCopies, Stream, values_by_task
 from mtl_sharing.model.specs import HeadShape, TaskHead
 from mtl_sharing.plan.plan import Stage

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_sharing.batch import PackedBatch
-from mtl_sharing.model.encoder.activations import ACTIVATIONS
 from mtl_sharing.model.encoder.checkpoint import (
     PARTS,
     check_weights,
@@ -17,7 +16,7 @@ from mtl_sharing.model.encoder.checkpoint import (
     standard_names,
 )
 from mtl_sharing.model.encoder.initialization import DEVIATION, random_source
-from mtl_sharing.model.encoder.layers import Embeddings
+from mtl_sharing.model.encoder.layers import ACTIVATIONS, Embeddings
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
 

@@ -10,8 +10,14 @@ from mtl_sharing.model.encoder.layers import VectorNorm
 from mtl_sharing.model.heads import Heads
 from mtl_sharing.model.lanes import upstream_outputs
 from mtl_sharing.model.planned_encoder import PlannedEncoder, TextInput
-from mtl_sharing.model.pooling import first_tokens, mean_tokens
-from mtl_sharing.model.routing import PackedRows, StageCopies, rows_by_task, select_tasks
+from mtl_sharing.model.routing import (
+    PackedRows,
+    StageCopies,
+    first_tokens,
+    mean_tokens,
+    rows_by_task,
+    select_tasks,
+)
 
 
 class Network(nn.Module):

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.errors import check_known
 from mtl_sharing.model.network import Network
-from mtl_sharing.model.pooling import first_tokens, mean_tokens
-from mtl_sharing.model.routing import values_by_task
+from mtl_sharing.model.routing import first_tokens, mean_tokens, values_by_task
 
 POOLINGS = ("mean", "cls")
 

@@ -12,9 +12,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from mtl_sharing.model.encoder.activations import ACTIVATIONS
 from mtl_sharing.model.encoder.attention import SequenceLayout, packed_attention
 from mtl_sharing.model.encoder.initialization import draw_linear, random_source
+from mtl_sharing.model.encoder.layers import ACTIVATIONS
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.routing import PackedRows
 from mtl_sharing.model.specs import PalShape

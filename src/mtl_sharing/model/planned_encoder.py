@@ -13,12 +13,13 @@ from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.layers import make_stage
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.pals import Pals
-from mtl_sharing.model.pooling import first_tokens, one_row_per_sequence
 from mtl_sharing.model.routing import (
     PackedRows,
     RunStage,
     StageCopies,
     Stream,
+    first_tokens,
+    one_row_per_sequence,
     repeat_per_task,
     select_tasks,
     values_by_task,

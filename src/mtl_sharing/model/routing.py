@@ -1,4 +1,4 @@
-"""Joins rows of several tasks for a stage they share, and splits them for one they do not."""
+"""Rows of several tasks: joined for a stage they share, split for one they do not, and pooled."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mtl_sharing.model.encoder.attention import SequenceLayout
+from mtl_sharing.model.encoder.attention import SequenceLayout, first_rows
 from mtl_sharing.plan.plan import Stage
 
 
@@ -138,3 +138,35 @@ def _narrowed(stream: Stream, tasks: Sequence[str]) -> Stream:
     """The stream as read by ``tasks`` alone."""
     readers = tuple(task for task in stream.tasks if task in tasks)
     return stream if readers == stream.tasks else Stream(readers, stream.layout, stream.rows)
+
+
+def first_tokens(rows: Sequence[PackedRows]) -> list[PackedRows]:
+    """The state of every sequence's first token: rows (N, H) to rows (B, H)."""
+    return [_pool(packed, lambda x, layout: first_rows(x, [layout])) for packed in rows]
+
+
+def mean_tokens(rows: Sequence[PackedRows]) -> list[PackedRows]:
+    """The mean state of every sequence's tokens: rows (N, H) to rows (B, H)."""
+    return [_pool(packed, _mean) for packed in rows]
+
+
+def one_row_per_sequence(streams: Sequence[Stream]) -> tuple[Stream, ...]:
+    """The streams of pooled vectors."""
+    return tuple(Stream(s.tasks, s.layout, s.layout.sequences) for s in streams)
+
+
+def _pool(rows: PackedRows, reduce: Callable[[Tensor, SequenceLayout], Tensor]) -> PackedRows:
+    values = []
+    for chunk in rows.split():
+        (stream,) = chunk.streams
+        # The last layer may have computed first tokens alone, or a cache holds pooled vectors.
+        pooled = stream.rows == stream.layout.sequences
+        values.append(chunk.values if pooled else reduce(chunk.values, stream.layout))
+    joined = torch.cat(values) if len(values) > 1 else values[0]
+    return PackedRows(one_row_per_sequence(rows.streams), joined)
+
+
+def _mean(values: Tensor, layout: SequenceLayout) -> Tensor:
+    sums = values.new_zeros(layout.sequences, values.shape[1])
+    lengths = torch.bincount(layout.sequence_of_token(), minlength=layout.sequences)
+    return sums.index_add(0, layout.sequence_of_token(), values) / lengths[:, None]

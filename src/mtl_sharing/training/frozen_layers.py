@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtl_sharing.cache.entry import Entry
-from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.cache.store import ArrayStore, Entry
 from mtl_sharing.data.tokens.batches import pack
 from mtl_sharing.data.tokens.stored_states import (
     STORED,
@@ -31,8 +30,7 @@ from mtl_sharing.data.tokens.tokenizing import TokenRows
 from mtl_sharing.model.encoder.initialization import Tower
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.planned_encoder import PlannedEncoder
-from mtl_sharing.model.pooling import first_tokens, mean_tokens
-from mtl_sharing.model.routing import PackedRows
+from mtl_sharing.model.routing import PackedRows, first_tokens, mean_tokens
 from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.utils.device import autocast
 

@@ -199,7 +199,7 @@ def _starts(layouts: Sequence[SequenceLayout]) -> Tensor:
     return torch.cat(starts) if len(starts) > 1 else starts[0]
 
 
-def first_tokens(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
+def first_rows(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
     """The rows of every sequence's first token: (N, H) to (B, H)."""
     first: Tensor = _Unpad.apply(rows, _starts(layouts))
     return first

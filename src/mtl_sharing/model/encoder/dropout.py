@@ -6,16 +6,40 @@ from torch's, so a run depends on torch's random state alone. The rate is rounde
 1 / 65,536, and the scale follows the rounded rate, so the expectation is exact.
 """
 
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_sharing.model.encoder.recomputing import recomputed
-
 _LEVELS = 1 << 16
 # Below this number of values torch's own dropout is as fast.
 _MIN_VALUES = 4096
+
+
+def recomputed(
+    values: Tensor, recompute: Callable[[], Tensor]
+) -> contextlib.AbstractContextManager[object]:
+    """Context in which autograd does not save ``values`` but calls ``recompute`` for them.
+
+    Chen et al. 2016 (sublinear memory cost), for single cheap values.
+    """
+    if not torch.is_grad_enabled():
+        return contextlib.nullcontext()
+    # The hooks keep the address: a reference to the tensor itself would keep its memory.
+    address, shape = values.data_ptr(), values.shape
+
+    def pack(saved: Tensor) -> Tensor | None:
+        same = saved.data_ptr() == address and saved.shape == shape
+        return None if same else saved
+
+    def unpack(saved: Any) -> Any:
+        return recompute() if saved is None else saved
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
 def dropout(values: Tensor, rate: float) -> Tensor:

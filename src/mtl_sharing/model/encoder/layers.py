@@ -6,23 +6,35 @@ One set of modules serves BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), 
 al. 2020) and DistilBERT (Sanh et al. 2019). They differ in their embeddings and in names only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_sharing.model.encoder.activations import ACTIVATIONS, SAVES_INPUT
 from mtl_sharing.model.encoder.attention import (
     SequenceLayout,
+    first_rows,
     first_token_attention,
-    first_tokens,
     packed_attention,
 )
-from mtl_sharing.model.encoder.dropout import Dropout, add_dropout
-from mtl_sharing.model.encoder.recomputing import recomputed
+from mtl_sharing.model.encoder.dropout import Dropout, add_dropout, recomputed
 from mtl_sharing.model.encoder.shape import EncoderShape
+
+# By the names that a config may use.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+    "swish": F.silu,
+    "tanh": torch.tanh,
+    "identity": lambda x: x,
+}
+# Autograd saves the input of these for their gradient, and the output of the others.
+SAVES_INPUT = frozenset({"gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish"})
 
 
 def make_stage(name: str, shape: EncoderShape) -> nn.Module:
@@ -120,14 +132,14 @@ class EncoderLayer(nn.Module):
         dropout = self.attention_dropout if self.training else 0.0
         if first_only:
             # Keys and values need every token, queries and all that follows only the first ones.
-            first, width = first_tokens(rows, layouts), self.attention_output.in_features
+            first, width = first_rows(rows, layouts), self.attention_output.in_features
             weights, biases = (
                 p.split([width, 2 * width]) for p in (self.qkv.weight, self.qkv.bias)
             )
             query = F.linear(first, weights[0], biases[0])
             key_value = F.linear(rows, weights[1], biases[1])
             attended = first_token_attention(query, key_value, layouts, self.heads, dropout)
-            rows, added = first, None if added is None else first_tokens(added, layouts)
+            rows, added = first, None if added is None else first_rows(added, layouts)
         else:
             attended = packed_attention(self.qkv(rows), layouts, self.heads, dropout)
         sums = add_dropout(rows, self.attention_output(attended), self.dropout.rate)
