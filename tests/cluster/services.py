@@ -173,7 +173,7 @@ class Slurm(Service):
         return {job: (state, node) for job, state, node in rows}
 
     def running(self, node: str | None = None) -> list[str]:
-        """JobPool that run, on a node or anywhere."""
+        """The jobs that run, on a node or anywhere."""
         found = self.jobs().items()
         return [job for job, (state, on) in found if state == "RUNNING" and node in (None, on)]
 
