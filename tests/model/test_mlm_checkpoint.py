@@ -10,8 +10,8 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.checkpoint import load_tower
 from mtl_sharing.model.encoder.checkpoint_files import read_config, weight_file
 from mtl_sharing.model.encoder.shape import checkpoint_shape
-from mtl_sharing.model.mlm_head import MaskedLanguageModel, load_mlm_head
 from mtl_sharing.model.network import Network
+from mtl_sharing.model.pretraining import MaskedLanguageModel, load_mlm_head
 from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.objectives.pretraining import MaskedTokens
 from support import architecture_of

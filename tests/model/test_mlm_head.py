@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mtl_sharing.batch import PackedBatch
-from mtl_sharing.model.mlm_head import MaskedLanguageModel, random_mlm_head
 from mtl_sharing.model.network import Network
+from mtl_sharing.model.pretraining import MaskedLanguageModel, random_mlm_head
 from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.objectives.pretraining import MaskedTokens
 from support import architecture_of, perturb

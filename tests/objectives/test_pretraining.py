@@ -42,18 +42,14 @@ def test_ranking_by_hand():
     found = RankedPairs(2)
     close(found.scores(RAW), torch.tensor(SCORES))
     forth = [math.log(1 + math.exp(1 - 4)), math.log(2)]
-    back = [math.log(1 + math.exp(3 - 4)), math.log(1 + math.exp(1 - 3))]
     assert float(found.loss(RAW, APART)) == pytest.approx(sum(forth) / 2)
-    both = RankedPairs(2, symmetric=True)
-    assert float(both.loss(RAW, APART)) == pytest.approx(sum(forth + back) / 4)
     assert found.predict(RAW).tolist() == [4.0, 3.0]
     assert found.outputs == 4
 
 
 @pytest.mark.parametrize("scale", [1.0, 20.0])
 @pytest.mark.parametrize("normalized", [False, True])
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_ranking_is_torchs_cross_entropy_of_the_scores(scale, normalized, symmetric):
+def test_ranking_is_torchs_cross_entropy_of_the_scores(scale, normalized):
     raw = random_pairs(7)
     first, second = raw[:, :5], raw[:, 5:]
     scores = first @ second.T
@@ -61,22 +57,18 @@ def test_ranking_is_torchs_cross_entropy_of_the_scores(scale, normalized, symmet
         scores = scores / first.norm(dim=1)[:, None] / second.norm(dim=1)
     own = torch.arange(7)
     wanted = F.cross_entropy(scale * scores, own)
-    if symmetric:
-        wanted = (wanted + F.cross_entropy(scale * scores.T, own)) / 2
-    found = RankedPairs(5, scale, normalized, symmetric)
+    found = RankedPairs(5, scale, normalized)
     close(found.loss(raw, own), wanted)
     close(found.predict(raw), scale * scores.diagonal())
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_texts_of_one_group_are_no_negatives(symmetric):
+def test_texts_of_one_group_are_no_negatives():
     raw, labels = random_pairs(5).requires_grad_(), torch.tensor([3, 8, 3, 5, 3])
-    found = RankedPairs(5, symmetric=symmetric)
-    terms = []
-    for scores in (found.scores(raw), found.scores(raw).T)[: 1 + symmetric]:
-        for i in range(5):
-            kept = [j for j in range(5) if j == i or labels[j] != labels[i]]
-            terms.append(scores[i, kept].logsumexp(0) - scores[i, i])
+    found = RankedPairs(5)
+    scores, terms = found.scores(raw), []
+    for i in range(5):
+        kept = [j for j in range(5) if j == i or labels[j] != labels[i]]
+        terms.append(scores[i, kept].logsumexp(0) - scores[i, i])
     wanted = torch.stack(terms).mean()
     loss = found.loss(raw, labels)
     close(loss, wanted)
@@ -99,7 +91,7 @@ def test_a_duplicate_of_a_pair_changes_no_other_term():
 
 def test_a_lone_pair_has_nothing_to_be_told_from():
     raw = random_pairs(1).requires_grad_()
-    loss = RankedPairs(5, symmetric=True).loss(raw, torch.tensor([2]))
+    loss = RankedPairs(5).loss(raw, torch.tensor([2]))
     loss.backward()
     assert loss.item() == 0
     assert raw.grad.abs().max() == 0
@@ -114,24 +106,24 @@ def test_divergence_is_that_of_the_answers():
 
 
 @pytest.mark.parametrize(
-    ("words", "wanted"),
+    ("settings", "expected"),
     [
-        ({}, RankedPairs(5)),
-        ({"similarity": "cosine"}, RankedPairs(5, 20.0, normalized=True)),
-        ({"scale": 3.0, "symmetric": True}, RankedPairs(5, 3.0, symmetric=True)),
+        (("dot", None), RankedPairs(5)),
+        (("cosine", None), RankedPairs(5, 20.0, normalized=True)),
+        (("dot", 3.0), RankedPairs(5, 3.0)),
     ],
 )
-def test_the_config_is_read(words, wanted):
-    assert ranked_pairs("phases.first", 5, **words) == wanted
+def test_the_config_is_read(settings, expected):
+    assert ranked_pairs("phases.first", 5, *settings) == expected
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("settings", "message"),
     [
-        ({"similarity": "cosin"}, r"phases.first.similarity: found cosin \(nearest: cosine\)"),
-        ({"scale": 0.0}, "phases.first.scale: found 0.0; allowed: a finite number above 0"),
+        (("cosin", None), r"phases.first.similarity: found cosin \(nearest: cosine\)"),
+        (("dot", 0.0), "phases.first.scale: found 0.0; allowed: a finite number above 0"),
     ],
 )
-def test_bad_settings_are_refused(words, message):
+def test_bad_settings_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
-        ranked_pairs("phases.first", 5, **words)
+        ranked_pairs("phases.first", 5, *settings)

@@ -14,9 +14,8 @@ from mtl_sharing.job.learners import LearnerParts, assemble_learner, task_learne
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
-from mtl_sharing.model.mlm_head import MaskedLanguageModel, load_mlm_head
 from mtl_sharing.model.network import HeadsOnly, Network
-from mtl_sharing.model.pair_embeddings import PairEmbeddings
+from mtl_sharing.model.pretraining import MaskedLanguageModel, PairEmbeddings, load_mlm_head
 from mtl_sharing.objectives.pretraining import MaskedTokens, ranked_pairs
 from mtl_sharing.run_folder.metrics import MAIN
 from mtl_sharing.training.learner import Learner

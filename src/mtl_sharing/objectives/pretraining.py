@@ -41,13 +41,11 @@ class RankedPairs(Objective):
         width: width of one text's embedding, H.
         scale: factor of the scores.
         normalized: whether a score is the cosine of the embeddings, not their dot product.
-        symmetric: whether first texts are ranked for each second text, too; the loss is the mean.
     """
 
     width: int
     scale: float = 1.0
     normalized: bool = False
-    symmetric: bool = False
 
     @property
     def outputs(self) -> int:
@@ -64,8 +62,7 @@ class RankedPairs(Objective):
         numbers = torch.arange(len(raw), device=raw.device)
         equivalent = (labels[:, None] == labels) & (numbers[:, None] != numbers)
         scores = self.scores(raw).masked_fill(equivalent, float("-inf"))
-        loss = F.cross_entropy(scores, numbers)
-        return (loss + F.cross_entropy(scores.T, numbers)) / 2 if self.symmetric else loss
+        return F.cross_entropy(scores, numbers)
 
     def predict(self, raw: Tensor) -> Tensor:
         """The score of each pair's own two texts, (E,)."""
@@ -83,15 +80,11 @@ class RankedPairs(Objective):
         return F.normalize(first, dim=1), F.normalize(second, dim=1)
 
 
-def ranked_pairs(
-    where: str, width: int, similarity: str = "dot", scale: float | None = None,
-    symmetric: bool = False,
-) -> RankedPairs:  # fmt: skip
+def ranked_pairs(where: str, width: int, similarity: str, scale: float | None) -> RankedPairs:
     """The ranking objective of a config.
 
     Args:
         where: the config field that holds ``similarity`` and ``scale``, for the error.
-        width: width of one text's embedding, H.
         similarity: ``dot`` or ``cosine``.
         scale: factor of the scores; None is 1 for dot products and 20 for cosines.
 
@@ -101,4 +94,4 @@ def ranked_pairs(
     check_known(f"{where}.similarity", similarity, _SCALES)
     scale = _SCALES[similarity] if scale is None else scale
     check_above(f"{where}.scale", scale, 0)
-    return RankedPairs(width, scale, similarity == "cosine", symmetric)
+    return RankedPairs(width, scale, similarity == "cosine")

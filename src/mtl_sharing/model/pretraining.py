@@ -1,4 +1,4 @@
-"""Predicts masked tokens from an encoder's states (Devlin et al. 2019, section 3.1)."""
+"""A network with the outputs of pretraining: scores of masked tokens, or embeddings of pairs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,37 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_sharing.batch import PackedBatch
-from mtl_sharing.model.encoder.checkpoint import (
-    PARTS,
-    check_weights,
-    read_weights,
-    standard_names,
-)
+from mtl_sharing.model.encoder.checkpoint import PARTS, check_weights, read_weights, standard_names
 from mtl_sharing.model.encoder.initialization import DEVIATION, random_source
 from mtl_sharing.model.encoder.layers import ACTIVATIONS, Embeddings
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
+from mtl_sharing.model.routing import mean_tokens, values_by_task
 
-HeadState = dict[str, Tensor]
 _NAME = "mlm_head"
 # Names of the dense layer, the layer norm, the module of the output bias, and the decoder. Some
 # files have the bias in the decoder instead.
 _NAMES = {
-    "bert": (
-        "cls.predictions.transform.dense",
-        "cls.predictions.transform.LayerNorm",
-        "cls.predictions",
-        "cls.predictions.decoder",
-    ),
+    "bert": ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
+             "cls.predictions", "cls.predictions.decoder"),
     "roberta": ("lm_head.dense", "lm_head.layer_norm", "lm_head", "lm_head.decoder"),
-    "electra": (  # a generator's; a discriminator has none
-        "generator_predictions.dense",
-        "generator_predictions.LayerNorm",
-        "generator_lm_head",
-        "generator_lm_head",
-    ),
+    # A generator's; a discriminator has none.
+    "electra": ("generator_predictions.dense", "generator_predictions.LayerNorm",
+                "generator_lm_head", "generator_lm_head"),
     "distilbert": ("vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_projector"),
-}
+}  # fmt: skip
 # The heads of these families use gelu with any activation of the layers.
 _GELU_FAMILIES = ("roberta", "electra")
 
@@ -61,7 +49,7 @@ class MaskedLanguageHead(nn.Module):
 
 
 class MaskedLanguageModel(nn.Module):
-    """A network's encoder with one masked-LM head for all tasks.
+    """A network's encoder with one masked-LM head for all tasks (Devlin et al. 2019, section 3.1).
 
     The decoder is tied: a task's tokens are decoded with the word embedding of its own copy.
 
@@ -103,11 +91,32 @@ class MaskedLanguageModel(nn.Module):
         return cast(Tensor, self.head(states[text.picked], table)).float()
 
 
+class PairEmbeddings(nn.Module):
+    """A network that gives one vector for each text of a pair: the mean over the text's tokens.
+
+    Args:
+        network: its encoder is read at the layer that the task's head reads.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
+        """The embeddings of each task's pairs side by side, (E, 2 H), in float32.
+
+        Args:
+            texts: for each pair task all first texts, then all second ones.
+        """
+        pooled = values_by_task(mean_tokens(self.network.encoder(texts)), texts)
+        return {task: torch.cat(v.chunk(2), dim=1).float() for task, v in pooled.items()}
+
+
 def _table(embeddings: nn.Module) -> nn.Parameter:
     return cast(nn.Parameter, cast(Embeddings, embeddings).word.weight)
 
 
-def random_mlm_head(shape: EncoderShape, seed: int) -> HeadState:
+def random_mlm_head(shape: EncoderShape, seed: int) -> dict[str, Tensor]:
     """Starting weights, drawn like those of the encoder."""
     source = random_source(seed, _NAME)
     weight = torch.empty(shape.embedding, shape.hidden).normal_(0.0, DEVIATION, generator=source)
@@ -120,7 +129,7 @@ def random_mlm_head(shape: EncoderShape, seed: int) -> HeadState:
     }
 
 
-def load_mlm_head(path: Path, shape: EncoderShape) -> HeadState | None:
+def load_mlm_head(path: Path, shape: EncoderShape) -> dict[str, Tensor] | None:
     """The masked-LM head in a weight file; None without a head whose decoder is tied.
 
     Raises:
