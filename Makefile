@@ -45,7 +45,7 @@ bench-quick: $(VENV)/.dev  ## its two main figures, in three minutes
 	@$(BENCH) --quick
 
 tiny-weights: $(VENV)/.run  ## pretrain the bundled encoder anew, some minutes
-	@$(BIN)/python -m mtl_sharing.cli.tiny_weights
+	@$(BIN)/python -m benchmarks.tiny_weights
 
 lint: $(VENV)/.dev  ## ruff: mistakes and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -10,18 +10,19 @@ from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
 
+import mtl_sharing
 from mtl_sharing.config.compose import compose_config
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
 from mtl_sharing.model.encoder.shape import checkpoint_config
-from mtl_sharing.model.mlm_head import MaskedLanguageModel, checkpoint_head
+from mtl_sharing.model.pretraining import MaskedLanguageModel, checkpoint_head
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.utils.files import replace_file, replace_json
 
-FOLDER = Path(__file__).parents[1] / "weights" / "tiny"
+FOLDER = Path(mtl_sharing.__file__).parent / "weights" / "tiny"
 OVERRIDES = (
     "encoder=tiny", "encoder.checkpoint=null", "sharing=shared", "suite=bundled",
     "phases=mlm", "phases.mlm.steps=2500", "phases.mlm.lr=2e-3", "phases.mlm.second=true",
