@@ -19,7 +19,7 @@ from mtl_sharing.data.tokens.tokenizing import load_tokenizer
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.spec import resolve_spec, start_on_machine
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.utils.memory import keep_freed_memory
+from mtl_sharing.utils.device import keep_freed_memory
 
 UNTIMED = 2
 HYBRID, TOGETHER, APART = "hybrid", "separate models, one call", "separate models, one by one"

@@ -23,8 +23,8 @@ from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.learners import make_learner
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.model.encoder.initialization import random_tower
+from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 from mtl_sharing.utils.files import replace_json
-from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
 
 UNTIMED, TIMED, PASSES = 2, 3, 2
 _BATCHES, _CLASSES, _FIRST_WORD = 8, 5, 5

@@ -20,7 +20,7 @@ from benchmarks.worker_pipe import serve
 from benchmarks.workloads import FOLDER
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
+from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 
 UNTIMED = 2
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtl_sharing.cache.entry import Entry
-from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.cache.store import ArrayStore, Entry
 
 KIND = "numbers"
 ARRAYS = {

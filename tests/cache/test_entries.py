@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from filling import ABOUT, ARRAYS, KIND, fill, holds, is_stored, key_of, name_of, names_in, store_in
-from mtl_sharing.cache.entry import Damaged, Entry, read_entry
+from mtl_sharing.cache.store import Damaged, Entry, read_entry
 
 TEXT = "an entry"
 KEY = key_of(TEXT)

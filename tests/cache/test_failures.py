@@ -20,8 +20,7 @@ from filling import (
     names_in,
     store_in,
 )  # fmt: skip
-from mtl_sharing.cache.entry import Entry
-from mtl_sharing.cache.store import ArrayStore
+from mtl_sharing.cache.store import ArrayStore, Entry
 
 BIG = {"numbers": np.arange(500_000, dtype=np.int32)}
 

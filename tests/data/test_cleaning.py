@@ -10,8 +10,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.text.cleaning import Cleaning
-from mtl_sharing.data.tokens.token_cache import token_key
-from mtl_sharing.data.tokens.tokenizing import train_tokenizer
+from mtl_sharing.data.tokens.tokenizing import token_key, train_tokenizer
 from mtl_sharing.errors import UserError
 from spacy_pipelines import make_pipeline
 

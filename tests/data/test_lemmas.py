@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtl_sharing.cache.store import ArrayStore
-from mtl_sharing.data.text.lemmas import Lemmatizer, to_arrays, to_texts
+from mtl_sharing.data.text.cleaning import Lemmatizer, to_arrays, to_texts
 from mtl_sharing.errors import UserError
 from spacy_pipelines import make_pipeline
 
@@ -32,7 +32,7 @@ def store(tmp_path):
 def computed(caplog):
     """Returns how many texts went through a pipeline, call by call."""
     caplog.set_level("INFO")
-    name = "mtl_sharing.data.text.lemmas"
+    name = "mtl_sharing.data.text.cleaning"
     return lambda: [record.args[0] for record in caplog.records if record.name == name]
 
 

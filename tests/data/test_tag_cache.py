@@ -17,8 +17,7 @@ from mtl_sharing.data.tokens import tag_cache
 from mtl_sharing.data.tokens.batches import encode_examples
 from mtl_sharing.data.tokens.masking import MaskedBatches, Vocabulary
 from mtl_sharing.data.tokens.tag_cache import TaggedEncoding
-from mtl_sharing.data.tokens.token_cache import TokenCache
-from mtl_sharing.data.tokens.tokenizing import encode, train_tokenizer
+from mtl_sharing.data.tokens.tokenizing import TokenCache, encode, train_tokenizer
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.timing import timed_text
 from spacy_pipelines import POS, make_pipeline

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from mtl_sharing.data.settings import TagsConfig
 from mtl_sharing.data.text.tagging import UNIVERSAL, tag_scheme, tag_words
-from mtl_sharing.data.tokens.tag_alignment import align
+from mtl_sharing.data.tokens.tag_cache import align
 from mtl_sharing.data.tokens.tokenizing import encode, train_tokenizer
 from mtl_sharing.errors import UserError
 from spacy_pipelines import make_pipeline

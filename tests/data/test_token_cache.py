@@ -11,10 +11,9 @@ import torch
 
 from mtl_sharing.cache.store import ArrayStore
 from mtl_sharing.data.examples.examples import Example
-from mtl_sharing.data.tokens import token_cache
+from mtl_sharing.data.tokens import tokenizing
 from mtl_sharing.data.tokens.batches import TrainingBatches, encode_examples, evaluation_batches
-from mtl_sharing.data.tokens.token_cache import TokenCache, token_key
-from mtl_sharing.data.tokens.tokenizing import encode, train_tokenizer
+from mtl_sharing.data.tokens.tokenizing import TokenCache, encode, token_key, train_tokenizer
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "wizard", "box"]
 RANDOM = np.random.default_rng(31)
@@ -89,7 +88,7 @@ def test_every_ingredient_has_its_own_key(tokenizer, monkeypatch):
         keys.add(token_key(*change(tokenizer)))
     for place, value in (("tokenizers.__version__", "0.0"), ("_SCHEMA", 2)):
         with monkeypatch.context() as patch:
-            patch.setattr(f"{token_cache.__name__}.{place}", value)
+            patch.setattr(f"{tokenizing.__name__}.{place}", value)
             keys.add(token_key(tokenizer, TEXTS, 8))
     assert len(keys) == 1 + len(INGREDIENTS) + 2
 
@@ -106,7 +105,7 @@ def test_a_key_is_the_same_whatever_was_encoded_before(tokenizer):
 KEY = """
 import sys
 from tokenizers import Tokenizer
-from mtl_sharing.data.tokens.token_cache import token_key
+from mtl_sharing.data.tokens.tokenizing import token_key
 print(token_key(Tokenizer.from_file(sys.argv[1]), sys.stdin.read().splitlines(), 8))
 """
 

@@ -18,7 +18,7 @@ import sys
 import torch
 import mtl_sharing.predict.inputs as inputs
 from mtl_sharing.cli.predict import main
-from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
+from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 inputs.InputTable.chunks.__defaults__ = (128,)
 run, out, *files = sys.argv[1:]
 cpu = torch.device("cpu")

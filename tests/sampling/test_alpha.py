@@ -3,7 +3,7 @@
 import pytest
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sampling.alpha import SHAPES, AlphaSchedule, make_schedule
+from mtl_sharing.sampling.samplers import SHAPES, AlphaSchedule, make_schedule
 from mtl_sharing.sampling.settings import SamplerConfig
 
 

@@ -84,7 +84,7 @@ def _check(options: argparse.Namespace) -> None:
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
     """The run, and the rows of a batch."""
     from mtl_sharing.predict.loading import load_run
-    from mtl_sharing.utils.memory import keep_freed_memory
+    from mtl_sharing.utils.device import keep_freed_memory
 
     run = load_run(options.run, options.device)
     keep_freed_memory()

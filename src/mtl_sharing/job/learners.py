@@ -18,7 +18,7 @@ from mtl_sharing.objectives.ties import Tie, make_tie
 from mtl_sharing.objectives.weighting import Weighting
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.optimizer import make_optimizer
-from mtl_sharing.utils.memory import keep_freed_memory
+from mtl_sharing.utils.device import keep_freed_memory
 
 
 @dataclass(frozen=True)

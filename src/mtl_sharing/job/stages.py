@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mtl_sharing.config import Config
-from mtl_sharing.evaluation.evaluate import Evaluation, evaluate
-from mtl_sharing.evaluation.predictions import write_predictions
+from mtl_sharing.evaluation.evaluate import Evaluation, evaluate, write_predictions
 from mtl_sharing.job.baselines import (
     keep_own_baseline,
     load_or_train_baselines,
@@ -41,9 +40,9 @@ from mtl_sharing.score.reference import SEPARATE, Reference, differing_data
 from mtl_sharing.score.score import Multipliers
 from mtl_sharing.tracking.trackers import Trackers
 from mtl_sharing.training.phases import Timing
+from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 from mtl_sharing.utils.environment import git_state, versions
 from mtl_sharing.utils.files import replace_json
-from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,7 @@ import torch
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.training.learner import Learner
-from mtl_sharing.utils.device import Runtime, autocast
-from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
+from mtl_sharing.utils.device import Runtime, autocast, peak_memory, reset_peak_memory
 
 _Number = TypeVar("_Number", int, float)
 # Of each task; even, so that they also make pairs.

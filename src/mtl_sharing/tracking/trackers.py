@@ -11,8 +11,8 @@ from typing import Any
 from mtl_sharing.errors import Pruned, UserError
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.tracking.tracker import RunDescription, Tracker
+from mtl_sharing.utils.environment import check_package
 from mtl_sharing.utils.nested import flatten
-from mtl_sharing.utils.packages import check_package
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,7 @@ from mtl_sharing.run_folder.layout import WEIGHTS
 from mtl_sharing.run_folder.metrics import MAIN, Row, write_metrics
 from mtl_sharing.training.checkpoint import load_state, save_state
 from mtl_sharing.training.learner import Learner
-from mtl_sharing.training.phases import Phase, Timing
-from mtl_sharing.training.running_metrics import RunningMetrics, evaluation_row
+from mtl_sharing.training.phases import Phase, RunningMetrics, Timing, evaluation_row
 from mtl_sharing.training.signals import StopSignals
 from mtl_sharing.utils.device import Runtime
 from mtl_sharing.utils.files import replace_file

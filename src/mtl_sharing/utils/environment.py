@@ -1,10 +1,13 @@
-"""The versions and the git commit that a run was made with."""
+"""Installed packages, and the versions and the git commit that a run was made with."""
 
+import importlib.util
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from mtl_sharing.errors import UserError
 
 _PACKAGES = ("torch", "hydra-core", "omegaconf", "optuna", "tokenizers", "numpy", "scipy")
 
@@ -27,3 +30,16 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def check_package(where: str, value: str, package: str, extra: str) -> None:
+    """Raises UserError, with the command that installs it, if a package is missing.
+
+    Args:
+        where: the config field that needs it.
+        value: the field's value.
+        extra: the project's extra that contains the package.
+    """
+    if importlib.util.find_spec(package) is None:
+        found = f"{value}, and {package} is not installed"
+        raise UserError(where, found, f"it after: pip install 'mtl-sharing[{extra}]'")

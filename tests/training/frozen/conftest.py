@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from frozen_runs import finish
-from mtl_sharing.cache.entry import read_entry
+from mtl_sharing.cache.store import read_entry
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer

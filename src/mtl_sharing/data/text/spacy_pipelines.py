@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.utils.packages import check_package
+from mtl_sharing.utils.environment import check_package
 
 if TYPE_CHECKING:
     from spacy.language import Language

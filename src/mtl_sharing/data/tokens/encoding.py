@@ -13,8 +13,7 @@ from mtl_sharing.data.text.cleaning import Cleaning
 from mtl_sharing.data.text.tagging import TagScheme
 from mtl_sharing.data.tokens.batches import EncodedTask, encode_examples
 from mtl_sharing.data.tokens.tag_cache import TaggedEncoding
-from mtl_sharing.data.tokens.token_cache import TokenCache
-from mtl_sharing.data.tokens.tokenizing import Texts, TokenRows, encode
+from mtl_sharing.data.tokens.tokenizing import Texts, TokenCache, TokenRows, encode
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ def worst_examples(
     Returns:
         Columns id, text, text_pair, label, prediction (the mean of a regression, else the most
         frequent class), predictions (of each seed), probability (of the predicted class, mean),
-        error (mean, see ``evaluation/predictions.py``); None if no run has predictions.
+        error (mean, see ``evaluation/evaluate.py``); None if no run has predictions.
     """
     tables = _tables(usable_runs(group, task, predictions), task)
     if not tables:

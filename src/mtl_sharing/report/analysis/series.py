@@ -19,8 +19,8 @@ from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
 from mtl_sharing.run_folder.metrics import MAIN
-from mtl_sharing.sampling.alpha import make_schedule
 from mtl_sharing.sampling.epochs import Epochs
+from mtl_sharing.sampling.samplers import make_schedule
 from mtl_sharing.sampling.settings import SamplerConfig
 
 

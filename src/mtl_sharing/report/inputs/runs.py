@@ -126,7 +126,7 @@ class Run(RunLocation):
 
         Args:
             columns: some of task, id, text, text_pair, label, prediction, probability and error
-                (see ``evaluation/predictions.py``); None for all.
+                (see ``evaluation/evaluate.py``); None for all.
         """
         import pyarrow as pa
         from pyarrow import parquet

@@ -22,8 +22,7 @@ from mtl_sharing.model.network import Network
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.training.phases import Phase
-from mtl_sharing.utils.device import autocast
-from mtl_sharing.utils.memory import peak_memory, reset_peak_memory
+from mtl_sharing.utils.device import autocast, peak_memory, reset_peak_memory
 
 _WARM_STEPS = 3
 # Timed steps of each phase: so many, or at least the minimum once they took so many seconds.
