@@ -9,7 +9,7 @@ from torchjd.aggregation import GradVacWeighting
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.objectives import aggregation
-from mtl_sharing.objectives.aggregation import AGGREGATIONS, make_aggregator
+from mtl_sharing.objectives.aggregation import AGGREGATIONS, check_aggregation, make_aggregator
 from mtl_sharing.objectives.settings import LossConfig
 
 SIZES = {"embeddings": [(5, 3)], "layer.0": [(7,), (3, 2)]}
@@ -277,23 +277,23 @@ def test_nothing_to_do_is_no_surgery():
 @pytest.mark.parametrize(
     ("values", "where", "found"),
     [
-        ({"rule": "pcgrab"}, "loss.aggregation", "pcgrab (nearest: pcgrad)"),
-        ({"rule": "sum", "cosines": "all"}, "loss.cosines", "all"),
-        ({"rule": "gradvac", "beta": 1.5}, "loss.beta", "1.5"),
-        ({"rule": "cagrad", "c": 1.0}, "loss.c", "1.0"),
-        ({"rule": "fairgrad", "alpha": -1.0}, "loss.alpha", "-1"),
+        ({"aggregation": "pcgrab"}, "loss.aggregation", "pcgrab (nearest: pcgrad)"),
+        ({"cosines": "all"}, "loss.cosines", "all"),
+        ({"beta": 1.5}, "loss.beta", "1.5"),
+        ({"c": 1.0}, "loss.c", "1.0"),
+        ({"alpha": -1.0}, "loss.alpha", "-1"),
     ],
 )
 def test_bad_settings_are_named(values, where, found):
     with pytest.raises(UserError) as caught:
-        make(**values)
+        check_aggregation(LossConfig(**values))
     assert caught.value.where == where and found in str(caught.value)
 
 
 def test_a_solver_that_is_not_installed_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr(aggregation.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError) as caught:
-        make("upgrad")
+        check_aggregation(LossConfig(aggregation="upgrad"))
     words = str(caught.value)
     assert caught.value.where == "loss.aggregation" and "upgrad, which needs qpsolvers" in words
     assert "pip install 'mtl-sharing[solvers]'" in words
@@ -302,5 +302,7 @@ def test_a_solver_that_is_not_installed_is_named_with_its_command(monkeypatch):
 def test_torchjd_s_gradvac_has_the_private_state_that_is_set_here():
     rule = GradVacWeighting(0.5)
     names = {name for name in ("_phi_t", "_state_key") if hasattr(rule, name)}
-    reason = "torchjd's GradVacWeighting keeps its targets elsewhere now; see objectives/gradvac.py"
+    reason = (
+        "torchjd's GradVacWeighting keeps its targets elsewhere; see objectives/aggregation.py"
+    )
     assert names == {"_phi_t", "_state_key"}, reason

@@ -10,7 +10,7 @@ from torch import nn
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.errors import UserError
 from mtl_sharing.objectives.losses import make_objective
-from mtl_sharing.objectives.regularizers import make_regularizer
+from mtl_sharing.objectives.regularizers import check_regularizer, make_regularizer
 from mtl_sharing.objectives.settings import RegularizerConfig
 
 WIDTH = 7
@@ -200,7 +200,7 @@ def test_none_adds_nothing(network, batches):
         ({"decay": 1.5}, "regularizer.decay", "1.5"),
     ],
 )
-def test_bad_settings_are_named(network, values, where, found):
+def test_bad_settings_are_named(values, where, found):
     with pytest.raises(UserError) as caught:
-        make(network, **values)
+        check_regularizer(RegularizerConfig(**values))
     assert caught.value.where == where and found in str(caught.value)

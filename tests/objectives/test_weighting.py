@@ -7,7 +7,7 @@ import torch
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.objectives.settings import LossConfig
-from mtl_sharing.objectives.weighting import make_weighting
+from mtl_sharing.objectives.weighting import check_weighting, make_weighting
 
 TASKS = ("a", "b", "c")
 
@@ -133,6 +133,6 @@ def test_random_weights_depend_on_seed_and_draw_alone():
 )
 def test_bad_settings_are_named(values, where, found):
     with pytest.raises(UserError) as caught:
-        make(**values)
+        check_weighting(LossConfig(**values), TASKS)
     assert caught.value.where == where
     assert found in str(caught.value)

@@ -12,9 +12,8 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.network import Network
-from mtl_sharing.plan.fractions import scaled_width
 from mtl_sharing.plan.settings import DEFAULT_SPLIT, SharingConfig
-from mtl_sharing.plan.template import make_plan
+from mtl_sharing.plan.template import make_plan, scaled_width
 from support import load_config
 
 TASKS = ("sst", "quora", "sts")

@@ -10,9 +10,9 @@ from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.heads import PAIRINGS, PLACES, POOLINGS, check_features
 from mtl_sharing.model.specs import HeadShape, LaneShape, PalShape, TaskHead
 from mtl_sharing.objectives.losses import Objective, make_objective
-from mtl_sharing.plan.fractions import scaled_width
 from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.plan.settings import LanesConfig, PalsConfig
+from mtl_sharing.plan.template import scaled_width
 
 log = logging.getLogger(__name__)
 

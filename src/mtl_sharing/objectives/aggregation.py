@@ -38,16 +38,11 @@ _NETWORK = "network"
 def make_aggregator(
     config: LossConfig, shared: Mapping[str, Sequence[nn.Parameter]], tasks: Sequence[str]
 ) -> "GradientAggregator | None":
-    """The aggregator of a config; None where the gradient of the summed terms suffices.
+    """The aggregator of a checked config; None where the gradient of the summed terms suffices.
 
     Args:
         shared: stage name to the weights in it that several tasks own.
-        tasks: all tasks.
-
-    Raises:
-        UserError: an invalid config; see :func:`check_aggregation`.
     """
-    check_aggregation(config)
     if (config.aggregation == SUM and config.cosines == "none") or not shared:
         return None
     rule = _make_rule(config, len(tasks))
@@ -193,17 +188,56 @@ class _Rule(nn.Module):
         return self.rule(gramian)
 
 
+class PairwiseGradVac(nn.Module):
+    """Gradient Vaccine (Wang et al. 2021), with targets for each pair of tasks.
+
+    torchjd's rule stores its targets by row number and resets them when the number of rows
+    changes. This class gives it the targets of a step's tasks, and stores the updated ones.
+
+    Args:
+        beta: rate at which a target follows the observed cosines, 0 to 1.
+        tasks: number of all tasks, K.
+
+    Attributes:
+        targets: lower bound for the cosine of each pair of tasks, (K, K). Not symmetric, since
+            only the gradient of a pair's first task is changed.
+    """
+
+    targets: Tensor
+
+    def __init__(self, beta: float, tasks: int) -> None:
+        super().__init__()
+        from torchjd.aggregation import GradVacWeighting
+
+        self.rule: Any = GradVacWeighting(beta)
+        self.register_buffer("targets", torch.zeros(tasks, tasks, dtype=torch.float64))
+
+    def forward(self, gramian: Tensor, tasks: Sequence[int]) -> Tensor:
+        """Weights (k,) of the rows.
+
+        Args:
+            gramian: Gramian of the rows, (k, k), float64.
+            tasks: the number of each row's task, from 0 to K - 1.
+        """
+        pairs = torch.tensor(tasks)[:, None], torch.tensor(tasks)
+        # torchjd has no public access to the targets; a test names both attributes.
+        self.rule.register_buffer("_phi_t", self.targets[pairs])
+        self.rule._state_key = (len(tasks), gramian.dtype)
+        weights: Tensor = self.rule(gramian)
+        self.targets[pairs] = self.rule.get_buffer("_phi_t")
+        self.rule.reset()
+        return weights
+
+
 def _make_rule(config: LossConfig, tasks: int) -> nn.Module:
     if config.aggregation == SUM:
         return _Rule(lambda gramian: torch.ones(len(gramian), dtype=gramian.dtype))
     if config.aggregation == "mean":
         return _Rule(lambda gramian: torch.ones(len(gramian), dtype=gramian.dtype) / len(gramian))
-    from torchjd import aggregation
-
-    from mtl_sharing.objectives.gradvac import PairwiseGradVac
-
     if config.aggregation == "gradvac":
         return PairwiseGradVac(config.beta, tasks)
+    from torchjd import aggregation  # slow to import
+
     makers: dict[str, Callable[[], nn.Module]] = {
         "pcgrad": aggregation.PCGradWeighting,
         "upgrad": aggregation.UPGradWeighting,

@@ -156,15 +156,11 @@ def make_regularizer(
     width: int,
     network: nn.Module,
 ) -> Regularizer:
-    """The regularizer of a config.
+    """The regularizer of a checked config.
 
     Args:
         width: width of the encoder's hidden states, where the noise is added.
-
-    Raises:
-        UserError: an invalid config; see :func:`check_regularizer`.
     """
-    check_regularizer(config)
     if config.name == "smart":
         return Smart(objectives, config, width, network)
     if config.name == "r_drop":

@@ -62,12 +62,7 @@ def check_tie(config: TieConfig) -> None:
 
 
 def make_tie(config: TieConfig, copies: Copies) -> Tie | None:
-    """The penalty of a config; None where it would be 0.
-
-    Args:
-        copies: for each task its tied weights.
-    """
-    check_tie(config)
+    """The penalty of a checked config; None where it would be 0."""
     if config.strength == 0 or not copies or not copies[0]:
         return None
     count = sum(weight.numel() for weight in copies[0])

@@ -23,15 +23,11 @@ WEIGHTINGS = ("fixed", "uncertainty", "dwa", "random")
 def make_weighting(
     config: LossConfig, tasks: Sequence[str], squared: Collection[str], seed: int
 ) -> "Weighting":
-    """The weighting of a config.
+    """The weighting of a checked config.
 
     Args:
         squared: the tasks whose loss is a squared error.
-
-    Raises:
-        UserError: an invalid config; see :func:`check_weighting`.
     """
-    check_weighting(config, tasks)
     if config.weighting == "uncertainty":
         return Uncertainty(tasks, squared)
     if config.weighting == "dwa":
