@@ -7,8 +7,8 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from mtl_sharing.plotting.lines import (
+    MOST_POINTS,
     Line,
-    Panel,
     draw_cosines,
     draw_curves,
     draw_history,
@@ -42,41 +42,39 @@ def trade_offs(names: list[str], seeds: int = 3) -> list[TradeOff]:
 
 
 def test_steps_are_whole_numbers():
-    figure = draw_curves([Panel("sst", (Line("I12", (20,), (0.5,)),))], choose_styles(["I12"]),
-                         "step", 3)  # fmt: skip
+    figure = draw_curves({"sst": [Line("I12", [(20, 0.5)])]}, choose_styles(["I12"]))
     ticks = figure.axes[0].get_xticks()
     assert len(ticks) and all(float(tick).is_integer() for tick in ticks)
 
 
 def test_every_named_group_has_its_own_style():
     styles = choose_styles(labels(40), named=40)
-    assert len({(style.colour, style.mark) for style in styles.named.values()}) == 40
+    assert len({(style.colour, style.mark) for style in styles.values()}) == 40
 
 
 def test_the_first_and_those_on_the_front_are_named():
     names = labels(40)
     styles = choose_styles(names, first=[names[39], names[20]])
-    assert len(styles.named) == NAMED
-    assert set(styles.named) == {*names[: NAMED - 2], names[20], names[39]}
-    assert styles.of(names[38]) is OTHER and styles.of(names[39]) is not OTHER
+    assert len(styles) == NAMED
+    assert set(styles) == {*names[: NAMED - 2], names[20], names[39]}
+    assert names[38] not in styles and styles[names[39]] != OTHER
 
 
 def test_a_mean_stands_where_every_line_of_the_group_has_a_value():
     lines = [
-        Line("a", (1, 2, 3), (1.0, 2.0, 6.0)),
-        Line("a", (2, 3, 4), (4.0, 8.0, 9.0)),
-        Line("b", (1,), (5.0,)),
+        Line("a", ((1, 1.0), (2, 2.0), (3, 6.0))),
+        Line("a", ((2, 4.0), (3, 8.0), (4, 9.0))),
+        Line("b", ((1, 5.0),)),
     ]
-    assert means(lines) == [Line("a", (2, 3), (3.0, 7.0)), Line("b", (1,), (5.0,))]
-    assert mean_at(Line("", (3, 0, 3), (1.0, 5.0, 2.0))) == {0: 5.0, 3: 1.5}
+    assert means(lines) == [Line("a", ((2, 3.0), (3, 7.0))), Line("b", ((1, 5.0),))]
+    assert mean_at([(3, 1.0), (0, 5.0), (3, 2.0)]) == {0: 5.0, 3: 1.5}
 
 
 def test_a_long_line_keeps_its_ends():
-    x = tuple(range(5003))
-    short = thinned(Line("a", x, tuple(map(float, x))), 200)
-    assert len(short.x) == 200 and (short.x[0], short.x[-1]) == (0, 5002)
-    assert short.y == tuple(map(float, short.x))
-    assert sorted(set(short.x)) == list(short.x)
+    short = thinned(Line("a", [(x, float(x)) for x in range(5003)])).points
+    assert len(short) == MOST_POINTS and (short[0], short[-1]) == ((0, 0.0), (5002, 5002.0))
+    assert all(x == y for x, y in short)
+    assert sorted(set(short)) == list(short)
 
 
 @pytest.mark.parametrize(("groups", "seeds"), [(1, 1), (40, 2)])
@@ -100,7 +98,7 @@ def test_names_on_the_front_cover_nothing(groups, seeds):
         assert not any(box.contains(*mark) for mark in marks)
         assert axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1)
     assert figure.bbox.contains(legend.x0, legend.y0) and figure.bbox.contains(legend.x1, legend.y1)
-    shown = [wrap(name) for name in names if name in styles.named]
+    shown = [wrap(name) for name in names if name in styles]
     assert entries[: len(shown)] == shown
     assert len(entries) == len(shown) + (groups > NAMED)
     if groups > NAMED:
@@ -109,15 +107,14 @@ def test_names_on_the_front_cover_nothing(groups, seeds):
 
 def test_panels_leave_room_for_their_legend():
     names = labels(40)
-    lines = tuple(Line(n, (1, 2, 3), (k, k + 1.0, k + 2)) for k, n in enumerate(names)
-                  for _ in range(2))  # fmt: skip
-    shown = [Panel(f"task {number}", lines) for number in range(5)]
+    lines = [Line(n, ((1, k), (2, k + 1.0), (3, k + 2))) for k, n in enumerate(names)] * 2
+    shown = {f"task {number}": lines for number in range(5)}
     with drawing():
-        figure = draw_curves(shown, choose_styles(names), "step", 3)
+        figure = draw_curves(shown, choose_styles(names))
         figure.canvas.draw()
         boxes = [axes.get_tightbbox() for axes in figure.axes]
         legend = figure.legends[0].get_window_extent()
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [p.title for p in shown]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == list(shown)
     for one, other in combinations([*boxes, legend], 2):
         assert not one.overlaps(other)
     # Every run is a thin line; the mean of every named group a thick one.
@@ -129,11 +126,8 @@ def test_panels_leave_room_for_their_legend():
 def test_svg_holds_its_words_and_is_the_same_each_time():
     strange = "$S6-I6$ <b>&  مرحبا 日本 🎉"
     with drawing():
-        line = Line(strange, (1, 2), (0.5, 0.7))
-        figures = [
-            draw_curves([Panel(strange, (line,))], choose_styles([strange]), "step", 2)
-            for _ in range(2)
-        ]
+        shown = {strange: [Line(strange, ((1, 0.5), (2, 0.7)))]}
+        figures = [draw_curves(shown, choose_styles([strange])) for _ in range(2)]
         for kind in ("svg", "png", "pdf"):
             assert rendered(figures[0], kind) == rendered(figures[1], kind)
         text = rendered(figures[0], "svg").decode()
@@ -143,22 +137,22 @@ def test_svg_holds_its_words_and_is_the_same_each_time():
 
 def test_splits_schedules_cosines_and_histories_show_what_they_are_given():
     with drawing():
-        line = Line("", (0, 0, 6, 6), (0.5, 0.7, 0.8, 0.6))
-        splits = draw_splits([Panel("performance", (line,))])
+        line = Line("", ((0, 0.5), (0, 0.7), (6, 0.8), (6, 0.6)))
+        splits = draw_splits({"performance": [line]})
         (mean,) = splits.axes[0].lines
         assert list(mean.get_xdata()) == [0, 6] and list(mean.get_ydata()) == [0.6, 0.7]
         assert splits.axes[0].collections[0].get_offsets().shape == (4, 2)
-        alphas = Line("annealed", (1, 2, 3), (1.0, 0.6, 0.2))
-        schedule = draw_schedules([alphas, Line("sqrt", (1, 2, 3), (0.5, 0.5, 0.5))])
+        alphas = Line("annealed", ((1, 1.0), (2, 0.6), (3, 0.2)))
+        schedule = draw_schedules([alphas, Line("sqrt", ((1, 0.5), (2, 0.5), (3, 0.5)))])
         assert [list(one.get_ydata()) for one in schedule.axes[0].lines] == [
             [1.0, 0.6, 0.2], [0.5, 0.5, 0.5]
         ]  # fmt: skip
         stages = ("embeddings", "layer.0", "pooler")
-        panel = Panel("sst, quora", (Line("S2", (0, 1, 2), (0.3, -0.1, 0.2)),))
-        cosines = draw_cosines([panel], stages, choose_styles(["S2"]))
+        shown = {"sst, quora": [Line("S2", ((0, 0.3), (1, -0.1), (2, 0.2)))]}
+        cosines = draw_cosines(shown, stages, choose_styles(["S2"]))
         ticks = [text.get_text() for text in cosines.axes[0].get_xticklabels()]
         assert ticks == ["embeddings", "0", "pooler"]
-        history = draw_history({"complete": [(0, 0.5), (2, 0.7)]}, [(0, 0.5), (2, 0.7)], "keep")
+        history = draw_history([(0, 0.5, 0.5), (2, 0.7, 0.7)], "keep")
         assert history.axes[0].get_ylabel() == "keep"
         for figure in (splits, schedule, cosines, history):
             assert rendered(figure, "svg").startswith(b"<?xml")

@@ -6,8 +6,16 @@ from itertools import pairwise
 import pytest
 from matplotlib.colors import to_hex
 
-from mtl_sharing.plotting.curve_data import LOSS, METRIC, PANELS, TRAINING, Line, Span, read_curves
-from mtl_sharing.plotting.training_curves import curve_figure
+from mtl_sharing.plotting.training_curves import (
+    LOSS,
+    METRIC,
+    PANELS,
+    TRAINING,
+    Line,
+    Span,
+    curve_figure,
+    read_curves,
+)
 from support import QUICK
 
 

@@ -58,13 +58,10 @@ def test_splits_are_curves_with_a_point_for_each_seed(make_run):
     make_run("alone", "S3-I9", settings={"optimizer.lr": 0.5})
     [(layers, panels)] = split_panels(groups_in(make_run.top)).items()
     # No score was measured.
-    assert [panel.title for panel in panels] == [
-        "performance", "sst accuracy", "quora accuracy", "sts pearson"
-    ]  # fmt: skip
-    [line] = panels[0].lines
+    assert list(panels) == ["performance", "sst accuracy", "quora accuracy", "sts pearson"]
+    [line] = panels["performance"]
     assert (layers, line.group) == (12, "optimizer.lr=0.0015")
-    assert line.x == (0, 0, 6, 6, 12, 12)
-    assert line.y == (0.9, 0.91, 0.8, 0.81, 0.7, 0.71)
+    assert line.points == [(0, 0.9), (0, 0.91), (6, 0.8), (6, 0.81), (12, 0.7), (12, 0.71)]
 
 
 def test_alphas_are_those_that_trained(make_run):
@@ -100,10 +97,10 @@ def test_training_curves_are_the_rows_of_the_metrics(real_runs):
     table = run.history
     points = list(zip(table["step"].tolist(), table["dev/sts/pearson"].tolist(), strict=True))
     assert list(line.points) == points
-    panels = {panel.title: panel for panel in curve_panels(curves, "metric")}
+    panels = curve_panels(curves, "metric")
     assert list(panels) == ["performance", "sst accuracy", "quora accuracy", "sts pearson"]
-    of_run = [line for line in panels["sts pearson"].lines if line.group == "S2-I2"][1]
-    assert list(zip(of_run.x, of_run.y, strict=True)) == points
+    of_run = [line for line in panels["sts pearson"] if line.group == "S2-I2"][1]
+    assert of_run.points == points
 
 
 def test_a_run_that_trains_still_has_its_curves(make_run):
@@ -115,13 +112,14 @@ def test_a_run_that_trains_still_has_its_curves(make_run):
 def test_cosines_are_means_over_each_run_then_seeds(real_runs):
     reading = read_runs([real_runs])
     panels, stages = cosine_panels(make_groups(reading.runs))
-    assert [panel.title for panel in panels] == ["sst and quora", "sst and sts", "quora and sts"]
+    assert list(panels) == ["sst and quora", "sst and sts", "quora and sts"]
     assert stages == ["embeddings", "layer.0", "layer.1"]
     runs = [run for run in reading.runs if run.sweep]
     means = [run.history["cosine/layer.1/sst+sts"].mean() for run in runs]
     assert len(means) == 2 and means[0] != means[1]
-    [line] = panels[1].lines
-    assert line.x == (0, 1, 2) and line.y[2] == pytest.approx(np.mean(means))
+    [line] = panels["sst and sts"]
+    assert [x for x, _ in line.points] == [0, 1, 2]
+    assert line.points[2][1] == pytest.approx(np.mean(means))
 
 
 def test_phases_before_the_main_training_have_no_say_in_cosines(make_run, real_runs):
@@ -130,6 +128,7 @@ def test_phases_before_the_main_training_have_no_say_in_cosines(make_run, real_r
         "step,phase,cosine/layer.10/a+b,cosine/layer.2/a+b,cosine/network/a+b\n"
         "1,early,0.9,0.9,0.9\n2,main,0.1,0.2,0\n3,main,0.3,,0\n"
     )
-    [panel], stages = cosine_panels(groups_in(make_run.top))
-    assert panel.title == "a and b" and stages == ["layer.2", "layer.10"]
-    assert panel.lines[0].y == (pytest.approx(0.2), pytest.approx(0.2))
+    panels, stages = cosine_panels(groups_in(make_run.top))
+    assert list(panels) == ["a and b"] and stages == ["layer.2", "layer.10"]
+    [line] = panels["a and b"]
+    assert line.points == [(0, pytest.approx(0.2)), (1, pytest.approx(0.2))]

@@ -13,7 +13,7 @@ from mtl_sharing.evaluation.evaluate import evaluate
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
-from mtl_sharing.plotting.curve_data import PANELS, read_curves
+from mtl_sharing.plotting.training_curves import PANELS, read_curves
 
 HELD = "suite.select_fraction=0.25"
 SETTINGS = ("trainer.eval_examples=null", "encoder.layers=2", "encoder.dropout=0.1",

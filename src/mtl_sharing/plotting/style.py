@@ -39,19 +39,8 @@ class GroupStyle:
 OTHER = GroupStyle(OTHER_COLOUR)
 
 
-@dataclass(frozen=True)
-class GroupStyles:
-    """The style of each group, the same in all figures.
-
-    Attributes:
-        named: styles in the legend's order; all other groups have :data:`OTHER`.
-    """
-
-    named: Mapping[str, GroupStyle]
-
-    def of(self, group: str) -> GroupStyle:
-        """The style of a group."""
-        return self.named.get(group, OTHER)
+GroupStyles = Mapping[str, GroupStyle]
+"""The style of each named group, in the legend's order; all other groups have :data:`OTHER`."""
 
 
 def choose_styles(
@@ -66,7 +55,7 @@ def choose_styles(
     """
     chosen = list(dict.fromkeys((*first, *groups)))[:named]
     in_order = [group for group in groups if group in chosen]
-    return GroupStyles({group: _style(number) for number, group in enumerate(in_order)})
+    return {group: _style(number) for number, group in enumerate(in_order)}
 
 
 def _style(number: int) -> GroupStyle:
@@ -84,33 +73,15 @@ def drawing() -> Iterator[None]:
     import matplotlib as mpl
 
     settings: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "mtl-sharing",
-        "text.parse_math": False,
-        "font.size": 9,
-        "axes.titlesize": 9.5,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": "#999999",
-        "axes.labelcolor": INK,
-        "axes.titlecolor": INK,
-        "text.color": INK,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.unicode_minus": True,
-        "grid.color": GRID,
-        "grid.linewidth": 0.8,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-        "lines.linewidth": 1.6,
-        "lines.markersize": 5,
-    }
+        "svg.fonttype": "none", "svg.hashsalt": "mtl-sharing", "text.parse_math": False,
+        "font.size": 9, "lines.linewidth": 1.6, "lines.markersize": 5,
+        "axes.titlesize": 9.5, "axes.titleweight": "bold", "axes.titlelocation": "left",
+        "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#999999",
+        "axes.grid": True, "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 0.8,
+        "axes.labelcolor": INK, "axes.titlecolor": INK, "text.color": INK,
+        "xtick.color": INK, "ytick.color": INK, "xtick.labelsize": 8, "ytick.labelsize": 8,
+        "legend.frameon": False, "legend.fontsize": 8,
+    }  # fmt: skip
     with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message=".*constrained_layout not applied.*")
@@ -128,17 +99,25 @@ def new_figure(height: float, width: float = WIDTH) -> "Figure":
 
 
 def panels(
-    count: int, columns: int, height: float = 2.3, x_label: str = ""
+    titles: Collection[str], columns: int, height: float = 2.3, x_label: str = ""
 ) -> tuple["Figure", list["Axes"]]:
-    """A figure with ``count`` panels in rows of ``columns``; each row is ``height`` inches high."""
+    """A figure with a panel for each title in rows of ``columns``, each ``height`` inches high.
+
+    The ticks of x are whole numbers.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    count = len(titles)
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
     figure = new_figure(rows * height)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel().tolist()
     for empty in axes[count:]:
         empty.remove()
-    for number, panel in enumerate(axes[:count]):
+    for number, (panel, title) in enumerate(zip(axes, titles, strict=False)):
+        panel.set_title(title)
         panel.tick_params(labelbottom=True)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         if number + columns >= count:  # the last of its column
             panel.set_xlabel(x_label)
     return figure, axes[:count]
@@ -179,7 +158,7 @@ def group_handles(styles: GroupStyles, shown: Collection[str], lines: bool) -> l
         shown: labels of the groups in the figure.
         lines: draw lines instead of marks alone.
     """
-    named = {group: style for group, style in styles.named.items() if group in shown}
+    named = {group: style for group, style in styles.items() if group in shown}
     handles = [entry(wrap(group), style, lines) for group, style in named.items()]
     if others := len(set(shown) - set(named)):
         handles.append(entry("1 other" if others == 1 else f"{others} others", OTHER, lines))

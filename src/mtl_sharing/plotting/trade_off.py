@@ -20,13 +20,9 @@ if TYPE_CHECKING:
 
 # Candidate positions of a label: offset in points from its mark, and alignment.
 _LABEL_POSITIONS = (
-    (7, 6, "left", "bottom"),
-    (7, -6, "left", "top"),
-    (-7, 6, "right", "bottom"),
-    (-7, -6, "right", "top"),
-    (0, 10, "center", "bottom"),
-    (0, -10, "center", "top"),
-)
+    (7, 6, "left", "bottom"), (7, -6, "left", "top"), (-7, 6, "right", "bottom"),
+    (-7, -6, "right", "top"), (0, 10, "center", "bottom"), (0, -10, "center", "top"),
+)  # fmt: skip
 _LABEL_LETTERS = 30
 
 
@@ -55,7 +51,7 @@ def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
     axes = figure.subplots()
     sizes = [point.parameters for point in points]
     unit, unit_name = (1e6, ", millions") if max(sizes) >= 1e5 else (1.0, "")
-    for point in sorted(points, key=lambda point: point.group in styles.named):
+    for point in sorted(points, key=lambda point: point.group in styles):
         _draw_point(axes, point, unit, styles)
     front = sorted((p.parameters / unit, p.mean) for p in points if p.front)
     if len(front) > 1:
@@ -70,7 +66,7 @@ def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
 
 
 def _draw_point(axes: "Axes", point: TradeOff, unit: float, styles: GroupStyles) -> None:
-    style, x = styles.of(point.group), point.parameters / unit
+    style, x = styles.get(point.group, OTHER), point.parameters / unit
     layer, size = (2, 20) if style is OTHER else (4, 46)
     if point.interval is not None:
         axes.vlines(x, *point.interval, color=style.colour, lw=1.4, zorder=layer)
@@ -87,7 +83,6 @@ def _label_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], uni
     The legend has the complete labels of the groups.
     """
     figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     taken = [_around(axes, p.parameters / unit, p.interval or (p.mean, p.mean)) for p in points]
     taken += [_around(axes, p.parameters / unit, (p.mean, p.mean), 5.0) for p in points]
     for point in sorted((p for p in points if p.front), key=lambda p: -p.mean):
@@ -98,8 +93,9 @@ def _label_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], uni
                 xytext=(x, y), textcoords="offset points", ha=horizontal, va=vertical,
                 fontsize=8, linespacing=1.1, zorder=6, annotation_clip=False,
             )  # fmt: skip
-            box = text.get_window_extent(renderer)
-            if _inside(box, axes.bbox) and not any(box.overlaps(other) for other in taken):
+            box = text.get_window_extent()
+            inside = axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max)
+            if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
             text.remove()
@@ -111,7 +107,3 @@ def _around(axes: "Axes", x: float, y: tuple[float, float], margin: float = 1.5)
 
     (column, low), (_, high) = axes.transData.transform([(x, y[0]), (x, y[1])])
     return Bbox.from_extents(column - margin, low - margin, column + margin, high + margin)
-
-
-def _inside(box: "Bbox", frame: "Bbox") -> bool:
-    return box.x0 >= frame.x0 and box.x1 <= frame.x1 and box.y0 >= frame.y0 and box.y1 <= frame.y1

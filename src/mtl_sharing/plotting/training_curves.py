@@ -1,21 +1,119 @@
 """Draws curves.png: the losses and metrics of a run over its steps."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_sharing.plotting.curve_data import PANELS, PERFORMANCE, Curves, Line, Span, read_curves
 from mtl_sharing.plotting.style import new_figure
 from mtl_sharing.run_folder.layout import CURVES
-from mtl_sharing.run_folder.metrics import Row
+from mtl_sharing.run_folder.metrics import MAIN, Row
 from mtl_sharing.utils.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# The last two are of the split that selects: dev, or the part held out of train.
+TRAINING, LOSS, METRIC = PANELS = ("training loss", "loss", "metric")
+PERFORMANCE = "performance"
 # How many letters fit in one line above a panel, and in the legend.
 _LETTERS, _LEGEND_LETTERS = 55, 150
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric over the steps.
+
+    Attributes:
+        panel: one of :data:`PANELS`.
+        task: name of the task, or ``performance``, the mean over all tasks.
+        points: step and value of each evaluation. A line of a training loss ends with its phase:
+            the next phase may have another loss.
+    """
+
+    panel: str
+    task: str
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The steps of one phase: those after ``begin``, up to ``end``."""
+
+    phase: str
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Everything that the figure shows.
+
+    Attributes:
+        metrics: each task's metric, None if it was never evaluated. The order is that of the
+            evaluations, so that a task's colour does not depend on which trained first.
+        spans: the phases in order; empty for a main training alone.
+        split: the split that selects: ``dev``, or ``select``, the part held out of train.
+    """
+
+    lines: tuple[Line, ...]
+    metrics: dict[str, str | None]
+    spans: tuple[Span, ...]
+    split: str = "dev"
+
+    def title(self, panel: str) -> str:
+        """The title of a panel."""
+        return {TRAINING: panel, LOSS: f"{self.split} loss", METRIC: self.split}[panel]
+
+
+def read_curves(history: Sequence[Row]) -> Curves:
+    """The curves of a run.
+
+    Args:
+        history: the rows of metrics.csv in their order.
+    """
+    phases = [
+        (phase, list(rows))
+        for phase, rows in groupby(history, key=lambda row: str(row.get("phase", MAIN)))
+    ]
+    trained = [line for phase, rows in phases for line in _training_lines(phase, rows)]
+    names = _columns(history)
+    columns = [tuple(name.split("/")) for name in names if name.startswith(("dev/", "select/"))]
+    evaluated = [
+        _line(history, LOSS if metric == "loss" else METRIC, task, f"{split}/{task}/{metric}")
+        for split, task, metric in columns
+    ]
+    if PERFORMANCE in names:
+        evaluated.append(_line(history, METRIC, PERFORMANCE, PERFORMANCE))
+    metrics: dict[str, str | None] = {t: metric for _, t, metric in columns if metric != "loss"}
+    unevaluated = dict.fromkeys(line.task for line in trained if line.task not in metrics)
+    split = columns[0][0] if columns else "dev"
+    return Curves((*trained, *evaluated), metrics | unevaluated, _spans(phases), split)
+
+
+def _columns(rows: Iterable[Row]) -> dict[str, None]:
+    return dict.fromkeys(name for row in rows for name in row)
+
+
+def _training_lines(phase: str, rows: Sequence[Row]) -> Iterator[Line]:
+    prefix = "train/" if phase == MAIN else f"train/{phase}."
+    for name in _columns(rows):
+        if name.startswith(prefix) and name.endswith("/loss"):
+            yield _line(rows, TRAINING, name.removeprefix(prefix).removesuffix("/loss"), name)
+
+
+def _line(rows: Sequence[Row], panel: str, task: str, name: str) -> Line:
+    return Line(panel, task, tuple((row["step"], row[name]) for row in rows if name in row))
+
+
+def _spans(phases: Sequence[tuple[str, list[Row]]]) -> tuple[Span, ...]:
+    if {phase for phase, _ in phases} <= {MAIN}:
+        return ()
+    steps = [0, *(int(rows[-1]["step"]) for _, rows in phases)]
+    bounds = pairwise(steps)
+    return tuple(Span(phase, *bound) for (phase, _), bound in zip(phases, bounds, strict=True))
 
 
 def draw_curves(folder: Path, history: Sequence[Row], title: str) -> None:

@@ -76,7 +76,7 @@ def write_report(
     groups = make_groups(collection.runs)
     points = trade_offs(groups)
     styles = group_styles(groups, points)
-    contents = make_contents(collection, groups, [g for g in groups if g.label in styles.named])
+    contents = make_contents(collection, groups, [g for g in groups if g.label in styles])
     on_step("drawing figures")
     kinds = list(dict.fromkeys(["svg", *(kind for kind in FIGURE_FORMATS if kind in formats)]))
     figures = ReportFigures(groups, points, collection.runs, styles, kinds)

@@ -3,16 +3,16 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.plotting.curve_data import METRIC, PERFORMANCE, TRAINING, read_curves
-from mtl_sharing.plotting.curve_data import Line as CurveLine
-from mtl_sharing.plotting.lines import Line, Panel
+from mtl_sharing.plotting.lines import Line, Panels
 from mtl_sharing.plotting.trade_off import TradeOff
+from mtl_sharing.plotting.training_curves import METRIC, PERFORMANCE, TRAINING, read_curves
+from mtl_sharing.plotting.training_curves import Line as CurveLine
 from mtl_sharing.report.analysis.statistics import summarize
 from mtl_sharing.report.analysis.tables import number, summary_of, values_of
 from mtl_sharing.report.inputs.groups import Group
@@ -47,7 +47,7 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] <= other[0] and one[1] >= other[1] and one != other
 
 
-def split_panels(groups: Sequence[Group]) -> dict[int, list[Panel]]:
+def split_panels(groups: Sequence[Group]) -> dict[int, Panels]:
     """Score, performance and each task over the number of shared lower layers, by encoder depth.
 
     A line is a family of regimes that are otherwise alike, with a point for each seed. Its plans
@@ -65,7 +65,7 @@ def split_panels(groups: Sequence[Group]) -> dict[int, list[Panel]]:
         members.sort(key=lambda member: member[0])
         for title, line in _split_lines(members):
             depths[int(key[0])][title].append(line)
-    return {depth: _panels(lines) for depth, lines in depths.items()}
+    return dict(depths)
 
 
 def _split_lines(members: Sequence[tuple[int, Group]]) -> Iterator[tuple[str, Line]]:
@@ -76,16 +76,7 @@ def _split_lines(members: Sequence[tuple[int, Group]]) -> Iterator[tuple[str, Li
     for title, path in ({"score": "score", "performance": "performance"} | tasks).items():
         points = [(split, v) for split, group in members for v in values_of(group, path).values()]
         if len({split for split, _ in points}) > 1:
-            yield title, _line(family, points)
-
-
-def _line(label: str, points: Iterable[tuple[int, float]]) -> Line:
-    x, y = zip(*points, strict=True)
-    return Line(label, x, y)
-
-
-def _panels(lines: Mapping[str, Sequence[Line]]) -> list[Panel]:
-    return [Panel(title, tuple(of_title)) for title, of_title in lines.items()]
+            yield title, Line(family, points)
 
 
 def split_of(plan: str) -> tuple[int, int] | None:
@@ -180,7 +171,7 @@ def _rows(run: Run) -> list[dict[str, object]]:
     return [{str(n): v for n, v in row.items() if v == v} for row in table]
 
 
-def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> list[Panel]:
+def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> Panels:
     """A panel for each task, the performance first; a run's phases are joined into one line.
 
     Args:
@@ -196,17 +187,17 @@ def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> list[Panel]:
             panel = points.setdefault(f"{curve.line.task} {metric}".strip(), {})
             panel.setdefault((curve.label, curve.run), []).extend(curve.line.points)
     titles = sorted(points, key=lambda t: (t != PERFORMANCE, order.get(t.split()[0], 0)))
-    return _panels({
-        title: [_line(label, sorted(of_run)) for (label, _), of_run in points[title].items()]
+    return {
+        title: [Line(label, sorted(of_run)) for (label, _), of_run in points[title].items()]
         for title in titles
-    })  # fmt: skip
+    }
 
 
 _COSINE = re.compile(r"cosine/(?P<stage>.+)/(?P<pair>[^/]+)")
 _ALL_STAGES = "network"
 
 
-def cosine_panels(groups: Iterable[Group]) -> tuple[list[Panel], list[str]]:
+def cosine_panels(groups: Iterable[Group]) -> tuple[Panels, list[str]]:
     """The cosines of tasks' gradients on each shared stage: a panel for each pair of tasks.
 
     A point is the mean over seeds; a run counts with the mean over its main training. Runs have
@@ -221,8 +212,8 @@ def cosine_panels(groups: Iterable[Group]) -> tuple[list[Panel], list[str]]:
     lines: dict[str, list[Line]] = defaultdict(list)
     for label, pair, means in profiles:
         points = [(stages.index(stage), mean) for stage, mean in means.items()]
-        lines[pair.replace("+", " and ")].append(_line(label, points))
-    return _panels(lines), stages
+        lines[pair.replace("+", " and ")].append(Line(label, points))
+    return lines, stages
 
 
 def _cosines(group: Group) -> dict[str, dict[str, float]]:

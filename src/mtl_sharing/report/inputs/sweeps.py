@@ -21,16 +21,14 @@ class SweepHistory:
         objective: name of the first objective.
         counts: trials by state in small letters, such as ``complete``, the most frequent first;
             duplicates of an earlier trial count apart.
-        trials: number and objective of each complete trial.
-        best: number of each complete trial and the best objective so far.
+        trials: number, objective and best objective so far of each complete trial.
         pruned: number of trials by the reason of their pruning, the most frequent first.
     """
 
     name: str
     objective: str
     counts: dict[str, int]
-    trials: tuple[tuple[int, float], ...]
-    best: tuple[tuple[int, float], ...]
+    trials: list[tuple[int, float, float]]
     pruned: dict[str, int]
 
 
@@ -62,13 +60,10 @@ def _read(name: str, path: Path) -> SweepHistory:
     if not objectives:
         raise ValueError("no column of an objective")
     rows: Any = table.astype(object).where(table.notna(), None).to_dict("records")
-    history = history_data(rows, objectives)
     reasons = [str(row["reason"]) for row in rows if row["state"] == "PRUNED" and row["reason"]]
     return SweepHistory(
         name, objectives[0], dict(Counter(map(_state, rows)).most_common()),
-        tuple((int(trial), value) for trial, value, _ in history),
-        tuple((int(trial), best) for trial, _, best in history),
-        dict(Counter(reasons).most_common()),
+        history_data(rows, objectives), dict(Counter(reasons).most_common()),
     )  # fmt: skip
 
 

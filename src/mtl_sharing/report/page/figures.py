@@ -1,13 +1,12 @@
 """The figures of a report: its series drawn, each with a caption and alt text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtl_sharing.plotting.curve_data import LOSS, METRIC, TRAINING
 from mtl_sharing.plotting.lines import (
     Line,
-    Panel,
+    Panels,
     draw_cosines,
     draw_curves,
     draw_history,
@@ -16,6 +15,7 @@ from mtl_sharing.plotting.lines import (
 )
 from mtl_sharing.plotting.style import GroupStyles, choose_styles, drawing, rendered
 from mtl_sharing.plotting.trade_off import TradeOff, draw_trade_off
+from mtl_sharing.plotting.training_curves import LOSS, METRIC, TRAINING
 from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_panels,
@@ -70,23 +70,22 @@ class ReportFigures:
         """Score, performance and each task over the split point, for each encoder depth."""
         return [self._split(layers, panels) for layers, panels in split_panels(self.groups).items()]
 
-    def _split(self, layers: int, panels: Sequence[Panel]) -> FigureView:
-        runs = counted(sum(len(line.x) for line in panels[0].lines), "run")
+    def _split(self, layers: int, panels: Panels) -> FigureView:
+        runs = counted(sum(len(line.points) for line in next(iter(panels.values()))), "run")
         caption = (
             f"Regimes that share the lower of {layers} encoder layers, {runs}."
             " A point is a run, the line the mean at each split."
         )
-        alt = f"{_titles(panels)} against the number of shared layers"
+        alt = f"{', '.join(panels)} against the number of shared layers"
         return self._view(f"splits_{layers}_layers", alt, caption, draw_splits, panels)
 
     def schedules(self) -> list[FigureView]:
         """The exponent of samplers that draw by size; none if no run has such a sampler."""
         curves = alpha_curves(self.runs)
         lines = [
-            Line(f"{curve.name} ({counted(len(curve.runs), 'run')})",
-                 tuple(range(1, len(curve.alphas) + 1)), curve.alphas)
-            for curve in sorted(curves, key=lambda curve: -len(curve.runs))[:_MOST_SCHEDULES]
-        ]  # fmt: skip
+            Line(f"{c.name} ({counted(len(c.runs), 'run')})", tuple(enumerate(c.alphas, 1)))
+            for c in sorted(curves, key=lambda curve: -len(curve.runs))[:_MOST_SCHEDULES]
+        ]
         if not lines:
             return []
         some = f" The {len(lines)} most used of {len(curves)}." if len(curves) > len(lines) else ""
@@ -111,10 +110,8 @@ class ReportFigures:
             if panels:
                 runs = len({curve.run for curve in curves if curve.line.panel == kind})
                 caption = f"{title}, {counted(runs, 'run')}. {_THIN}"
-                alt = f"{title} over the steps: {_titles(panels)}"
-                columns = 3 if len(panels) != 4 else 2
-                data = (panels, self.styles, "step", columns)
-                views.append(self._view(name, alt, caption, draw_curves, *data))
+                alt = f"{title} over the steps: {', '.join(panels)}"
+                views.append(self._view(name, alt, caption, draw_curves, panels, self.styles))
         return views
 
     def cosines(self) -> list[FigureView]:
@@ -122,12 +119,12 @@ class ReportFigures:
         panels, stages = cosine_panels(self.groups)
         if not panels:
             return []
-        groups = {line.group for panel in panels for line in panel.lines}
+        groups = {line.group for lines in panels.values() for line in lines}
         caption = (
             f"{counted(len(groups), 'group')}; each point is the mean over seeds of the mean over"
             " the training. Above 0 two tasks pull a stage the same way, below 0 apart."
         )
-        alt = f"Cosine of the gradients of {_titles(panels)} at each stage"
+        alt = f"Cosine of the gradients of {', '.join(panels)} at each stage"
         return [self._view("cosines", alt, caption, draw_cosines, panels, stages, self.styles)]
 
     def history(self, history: SweepHistory, number: int) -> FigureView:
@@ -138,8 +135,7 @@ class ReportFigures:
             " drawn."
         )
         alt = f"{history.objective} of each trial of the sweep {history.name}, and the best so far"
-        states = {"complete": history.trials} if history.trials else {}
-        data = (states, history.best, history.objective)
+        data = history.trials, history.objective
         return self._view(f"sweep_{number}", alt, caption, draw_history, *data)
 
     def _view(
@@ -167,7 +163,3 @@ def group_styles(groups: Sequence[Group], points: Sequence[TradeOff]) -> GroupSt
 def counted(number: int, noun: str) -> str:
     """``1 run``, ``2 runs``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _titles(panels: Iterable[Panel]) -> str:
-    return ", ".join(panel.title for panel in panels)
