@@ -16,10 +16,10 @@ ROW = {"text": "a good film", "ballast": "x" * 10_000}
 WORK = """
 import sys
 import torch
-import mtl_sharing.predict.inputs as inputs
+import mtl_sharing.predict.table_files as table_files
 from mtl_sharing.cli.predict import main
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory
-inputs.InputTable.chunks.__defaults__ = (128,)
+table_files.InputTable.chunks.__defaults__ = (128,)
 run, out, *files = sys.argv[1:]
 cpu = torch.device("cpu")
 for path in files:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-import mtl_sharing.predict.inputs as inputs
+import mtl_sharing.predict.table_files as table_files
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.predict.predictor import Predictor
 
@@ -30,7 +30,7 @@ def folder(quick_run):
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
     """Every table here spans several chunks."""
-    monkeypatch.setattr(inputs.InputTable.chunks, "__defaults__", (4,))
+    monkeypatch.setattr(table_files.InputTable.chunks, "__defaults__", (4,))
 
 
 def write(path, rows):
@@ -283,7 +283,7 @@ def test_what_fails_on_the_way_leaves_the_old_file(
     assert done.code == 2 and "found No space left on device" in done.err
     for number, message in ((signal.SIGTERM, "stopped"), (signal.SIGINT, "stopped")):
         monkeypatch.undo()
-        monkeypatch.setattr(inputs.InputTable.chunks, "__defaults__", (4,))
+        monkeypatch.setattr(table_files.InputTable.chunks, "__defaults__", (4,))
         stop = failing(lambda number=number: os.kill(os.getpid(), number))
         monkeypatch.setattr(Predictor, "predict", stop)
         done = mtl_predict(folder, *words)

@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING
 
 from mtl_sharing.cli.exit import run_command
 from mtl_sharing.errors import UserError, check_range
+from mtl_sharing.predict.table_files import (
+    CS224N,
+    CSV,
+    JSONL,
+    PARQUET_NAME,
+    TSV,
+    check_writable,
+    format_of,
+    open_input,
+)
 
 if TYPE_CHECKING:
     from mtl_sharing.predict.loaded_run import LoadedRun
@@ -16,8 +26,7 @@ if TYPE_CHECKING:
     from mtl_sharing.utils.progress import Progress
 
 _PROGRAM = "mtl-predict"
-_COURSE = "cs224n"
-_FORMATS = ("csv", "tsv", "jsonl", "parquet", _COURSE)
+_FORMATS = (CSV, TSV, JSONL, PARQUET_NAME, CS224N)
 _INPUT_OPTIONS = ("text", "text_pair", "id", "prefix", "delimiter")
 _EXAMPLES = """examples:
   mtl-predict RUN --input texts.csv --out predicted
@@ -77,8 +86,8 @@ def _check(options: argparse.Namespace) -> None:
                 raise UserError(option, f"{value} with --split", "--input FILE")
     elif options.data_dir is not None:
         raise UserError("--data-dir", f"{options.data_dir} with --input", "--split dev or test")
-    elif options.format == _COURSE:
-        raise UserError("--format", f"{_COURSE} with --input", "--split dev or test")
+    elif options.format == CS224N:
+        raise UserError("--format", f"{CS224N} with --input", "--split dev or test")
 
 
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
@@ -95,36 +104,30 @@ def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
 
 
 def _predict_input(options: argparse.Namespace) -> None:
-    from mtl_sharing.predict.inputs import open_input
-    from mtl_sharing.predict.writers import check_writable, format_of
-
     source = Path(options.input).expanduser()
     table = open_input(source, _delimiter(options.delimiter))
     run, size = _load(options)
     # Not before the input is checked: torch takes long to load.
-    from mtl_sharing.predict.tables import TableOptions, choose_columns, predict_table
+    from mtl_sharing.predict.tables import choose_columns, predict_table
     from mtl_sharing.run_folder.layout import PREDICTIONS
 
-    table_options = TableOptions(
-        options.text, options.text_pair, options.id, _tasks(options), options.prefix or "", size
-    )
-    columns = choose_columns(run, table, table_options)
+    texts = (options.text, options.text_pair)
+    columns = choose_columns(run, table, texts, options.id, _tasks(options), options.prefix or "")
     kind = options.format or format_of(source)
     target = Path(options.out).expanduser() / f"predictions.{kind}"
     check_writable(target, {"the input": source, "the run's own file": run.folder / PREDICTIONS})
-    progress = predict_table(run, table, target, kind, columns, table_options)
+    progress = predict_table(run, table, target, kind, columns, size)
     _print_files(progress, [target])
 
 
 def _predict_split(options: argparse.Namespace) -> None:
     from mtl_sharing.predict import splits
-    from mtl_sharing.predict.writers import check_writable
     from mtl_sharing.utils.progress import Progress
 
     run, size = _load(options)
     kind = options.format or "csv"
     names = splits.split_files(run, options.split, _tasks(options), kind)
-    own_files = kind == _COURSE
+    own_files = kind == CS224N
     read = splits.read_examples(run, options.split, tuple(names), options.data_dir, own_files)
     targets = {task: Path(options.out).expanduser() / name for task, name in names.items()}
     for target in targets.values():

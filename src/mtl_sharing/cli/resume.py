@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from mtl_sharing.config import Config, to_config
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.layout import HYDRA_CONFIG, HYDRA_JOB
+from mtl_sharing.run_folder.discovery import start_folder
+from mtl_sharing.run_folder.layout import HYDRA_CONFIG
 
 _ALLOWED = ("resume=", "trainer.debug=")
 
@@ -36,8 +37,8 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
     config = to_config(values)
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
-    started = OmegaConf.select(OmegaConf.load(folder / HYDRA_JOB), "hydra.runtime.cwd")
-    if started and Path(started).is_dir():
+    started = start_folder(folder)
+    if started is not None:
         os.chdir(started)
     _log_to(folder)
     return config, folder
@@ -46,9 +47,8 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
 def _log_to(folder: Path) -> None:
     """Configures logging like Hydra does; log lines are appended to the run's train.log."""
     text = files("mtl_sharing.conf").joinpath("hydra/job_logging/plain.yaml").read_text("utf-8")
-    runtime = {"hydra": {"runtime": {"output_dir": str(folder)}}}
-    settings: Any = OmegaConf.to_container(
-        OmegaConf.merge(OmegaConf.create(text), OmegaConf.create(runtime)), resolve=True
-    )
+    values = OmegaConf.create(text)
+    OmegaConf.update(values, "hydra.runtime.output_dir", str(folder))
+    settings: Any = OmegaConf.to_container(values, resolve=True)
     del settings["hydra"]
     logging.config.dictConfig(settings)

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.examples.splits import is_generated, read_split
@@ -16,19 +15,41 @@ from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.evaluation.evaluate import Answers
 from mtl_sharing.evaluation.metrics import task_metrics
-from mtl_sharing.predict.cs224n import CS224N, course_file, write_course_file
-from mtl_sharing.predict.inputs import CHUNK
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.predictor import readable, rounded
-from mtl_sharing.predict.writers import PARQUET_NAME, table_writer
+from mtl_sharing.predict.table_files import CHUNK, CS224N, PARQUET_NAME, table_writer
+from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import HYDRA_JOB
+from mtl_sharing.utils.files import replace_text
 from mtl_sharing.utils.progress import Progress
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SplitScore:
+class _CourseFile(NamedTuple):
+    """A task's file in the CS 224N default project, with the kind that the task must have.
+
+    Attributes:
+        name: start of the file's name.
+        column: header of the predictions, which are written as integers or not.
+    """
+
+    name: str
+    column: str
+    kind: str
+    integer: bool = False
+
+
+# The course's own spelling.
+_COURSE_FILES = {
+    "sst": _CourseFile("sst", "Predicted_Sentiment", "classes", integer=True),
+    "quora": _CourseFile("para", "Predicted_Is_Paraphrase", "binary"),
+    "sts": _CourseFile("sts", "Predicted_Similiary", "regression"),
+    "cfimdb": _CourseFile("cfimdb", "Predicted_Sentiment", "binary", integer=True),
+}
+
+
+class SplitScore(NamedTuple):
     """A task's metric on a split, and its number of labelled examples."""
 
     task: str
@@ -61,8 +82,20 @@ def split_files(
         allowed = "another split, or --input FILE"
         raise UserError("--split", f"{split}, of which no task has files", allowed)
     if kind == CS224N:
-        return {name: course_file(specs[name], split) for name in chosen}
+        return {name: _course_file(specs[name], split) for name in chosen}
     return {name: f"{name}-{split}.{kind}" for name in chosen}
+
+
+def _course_file(spec: TaskSpec, split: str) -> str:
+    """The name of a task's file in the course, such as ``para-dev-output.csv``."""
+    file = _COURSE_FILES.get(spec.name)
+    if file is None:
+        allowed = f"--tasks with some of {one_of(_COURSE_FILES)}, or another format"
+        raise UserError(f"--format {CS224N}", f"the task {spec.name}", allowed)
+    if spec.kind != file.kind:
+        found = f"the task {spec.name} of kind {spec.kind}"
+        raise UserError(f"--format {CS224N}", found, f"kind {file.kind}, as in the course")
+    return f"{file.name}-{split}-output.csv"
 
 
 def _has_files(spec: TaskSpec, split: str) -> bool:
@@ -99,12 +132,12 @@ def read_examples(
 
 def _data_dir(run: LoadedRun) -> str | None:
     """The run's own data folder, relative to where the run was started."""
-    data_dir, hydra = run.run_spec.config.data_dir, run.folder / HYDRA_JOB
-    if data_dir is None or not hydra.is_file():
+    data_dir = run.run_spec.config.data_dir
+    if data_dir is None or not (run.folder / HYDRA_JOB).is_file():
         return data_dir
-    started = OmegaConf.select(OmegaConf.load(hydra), "hydra.runtime.cwd")
-    folder = Path(str(started)) / Path(data_dir).expanduser()
-    return str(folder) if started and folder.is_dir() else data_dir
+    started = start_folder(run.folder)
+    folder = None if started is None else started / Path(data_dir).expanduser()
+    return data_dir if folder is None or not folder.is_dir() else str(folder)
 
 
 def predict_examples(
@@ -147,7 +180,7 @@ def write_split(
     one), probability (of classes).
     """
     if kind == CS224N:
-        write_course_file(path, spec, examples, answers)
+        _write_course_file(path, _COURSE_FILES[spec.name], examples, answers)
         return
     labels = labels_of(examples)
     columns: dict[str, list[Any]] = {"id": [example.id for example in examples]}
@@ -164,3 +197,13 @@ def write_split(
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     with table_writer(path, kind, list(columns), fields) as write:
         write(rows)
+
+
+def _write_course_file(
+    path: Path, file: _CourseFile, examples: Sequence[Example], answers: Answers
+) -> None:
+    """A header, then ``<id> , <prediction> `` for each example."""
+    lines = [f"id \t {file.column} \n"]
+    for example, value in zip(examples, answers.values, strict=True):
+        lines.append(f"{example.id} , {int(value) if file.integer else rounded(value)} \n")
+    replace_text(path, "".join(lines))

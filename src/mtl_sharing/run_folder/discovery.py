@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import (
     HYDRA_CONFIG,
+    HYDRA_JOB,
     MEASURED,
     MULTIRUN,
     RESULT,
@@ -108,6 +111,12 @@ def sweep_folder(folder: Path) -> Path | None:
     above = [folder.parent, *([folder.parent.parent] * folder.name.startswith("seed_"))]
     files = (SWEEP_TABLE, STUDY, MULTIRUN)
     return next((path for path in above if any((path / name).is_file() for name in files)), None)
+
+
+def start_folder(folder: Path) -> Path | None:
+    """The folder that a run was started in; None if it is gone."""
+    name = OmegaConf.select(OmegaConf.load(folder / HYDRA_JOB), "hydra.runtime.cwd")
+    return Path(name) if name and Path(name).is_dir() else None
 
 
 def natural_key(text: str) -> list[str | int]:

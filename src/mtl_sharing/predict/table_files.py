@@ -1,0 +1,229 @@
+"""The table to predict and the tables of predictions: CSV, TSV, JSON lines and Parquet."""
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, TextIO
+
+from mtl_sharing.data.tables.tables import (
+    DELIMITERS,
+    FORMATS,
+    JSON_LINES,
+    PARQUET,
+    Record,
+    TableFile,
+    open_parquet,
+)
+from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.utils.files import replacing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+CHUNK = 4096
+"""Rows in memory at a time; the rows of one chunk are batched by length."""
+CSV, TSV, JSONL, PARQUET_NAME = "csv", "tsv", "jsonl", "parquet"
+CS224N = "cs224n"
+"""The format of Stanford's CS 224N default project, for the tasks' own files alone."""
+_DELIMITERS = {CSV: ",", TSV: "\t"}
+
+Row = Mapping[str, Any]
+Write = Callable[[Sequence[Row]], None]
+
+
+@dataclass(frozen=True)
+class InputTable:
+    """A table file, which can be read several times.
+
+    Attributes:
+        delimiter: separates the fields of a text table; None is that of the file's extension.
+        columns: the names of its columns.
+    """
+
+    path: Path
+    delimiter: str | None
+    columns: tuple[str, ...]
+
+    def records(self) -> Iterator[Record]:
+        """The rows, with values unchanged."""
+        return TableFile(self.path, self.delimiter, raw=True).records()
+
+    def chunks(self, rows: int = CHUNK) -> Iterator[list[Record]]:
+        """The rows, at most ``rows`` at a time."""
+        records = self.records()
+        while chunk := list(islice(records, rows)):
+            yield chunk
+
+    def check_column(self, option: str, name: str) -> None:
+        """Raises UserError, which lists the columns, unless the table has this one."""
+        if name not in self.columns:
+            allowed = one_of(self.columns) + did_you_mean(name, self.columns)
+            raise UserError(str(self.path), f"no column {name!r} ({option})", allowed)
+
+    def fields(self, names: Sequence[str]) -> "list[pa.Field]":
+        """The Arrow fields of these columns: a Parquet file's own, or inferred from JSON lines.
+
+        A column of JSON lines with nested values, or values of several types, becomes text.
+        """
+        import pyarrow as pa
+
+        if self.path.suffix.lower() == PARQUET:
+            schema = open_parquet(self.path).schema_arrow
+            return [schema.field(name) for name in names]
+        if format_of(self.path) != JSONL or self.delimiter is not None:
+            return [pa.field(name, pa.string()) for name in names]
+        kinds: dict[str, set[str]] = {name: set() for name in names}
+        for record in self.records():
+            for name in names:
+                kinds[name].add(_kind(record.fields.get(name)))
+        return [arrow_field(name, _common_kind(kinds - {""})) for name, kinds in kinds.items()]
+
+
+def arrow_field(name: str, kind: str) -> "pa.Field":
+    """A column of the Arrow type with this name."""
+    import pyarrow as pa
+
+    return pa.field(name, getattr(pa, kind)())
+
+
+def open_input(path: Path, delimiter: str | None) -> InputTable:
+    """Opens a table file and reads its header.
+
+    Raises:
+        UserError: the file is missing, broken, without rows, or of an unknown format.
+    """
+    if delimiter is None and path.is_file() and path.suffix.lower() not in FORMATS:
+        allowed = f"a file that ends in {one_of(FORMATS)}, or its --delimiter"
+        raise UserError(str(path), f"the extension {path.suffix!r}", allowed)
+    names = TableFile(path, delimiter, raw=True).columns()
+    table = InputTable(path, delimiter, tuple(filter(None, names)))
+    if next(table.records(), None) is None:
+        raise UserError(str(path), "no row", "a table with a row or more")
+    if "" in names:
+        log.info("ignored columns without a name: %d", names.count(""))
+    return table
+
+
+def _kind(value: Any) -> str:
+    """The name of an Arrow type that holds a value of JSON; empty for a missing value."""
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return "string"
+    kinds = {type(None): "", bool: "bool_", int: "int64", float: "float64"}
+    return kinds.get(type(value), "string")
+
+
+def _common_kind(kinds: set[str]) -> str:
+    if kinds == {"int64", "float64"}:
+        return "float64"
+    return kinds.pop() if len(kinds) == 1 else "string"
+
+
+def format_of(path: Path) -> str:
+    """The format of a file by its extension; CSV for an unknown one."""
+    extension = path.suffix.lower()
+    if extension == PARQUET:
+        return PARQUET_NAME
+    if extension in JSON_LINES:
+        return JSONL
+    return TSV if DELIMITERS.get(extension) == "\t" else CSV
+
+
+@contextmanager
+def table_writer(
+    path: Path, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None" = None
+) -> Iterator[Write]:
+    """Opens a table for writing, which replaces ``path`` when the block ends without an error.
+
+    Args:
+        kind: ``csv``, ``tsv``, ``jsonl`` or ``parquet``.
+        columns: in order; a row may lack some.
+        fields: the columns' types, for Parquet.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        if kind == PARQUET_NAME:
+            with _parquet(temporary, fields or ()) as write:
+                yield write
+            return
+        # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, stays escaped.
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield _json(file) if kind == JSONL else _delimited(file, kind, columns)
+
+
+def check_writable(path: Path, kept: Mapping[str, Path] | None = None) -> None:
+    """Makes the folder of an output file, and checks that files can be written there.
+
+    Args:
+        kept: files that must not be overwritten, by a description.
+
+    Raises:
+        UserError: the path is a folder, or a file to keep.
+        OSError: the folder cannot be made or written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise UserError(str(path), "a folder", "the name of a file")
+    for description, other in (kept or {}).items():
+        if path.exists() and other.exists() and path.samefile(other):
+            raise UserError("--out", f"{path}, which is {description}", "another folder")
+    with TemporaryFile(dir=path.parent):
+        pass
+
+
+def _delimited(file: TextIO, kind: str, columns: Sequence[str]) -> Write:
+    writer = csv.writer(file, delimiter=_DELIMITERS[kind], lineterminator="\n")
+    writer.writerow(columns)
+    return lambda rows: writer.writerows([_text(row.get(n)) for n in columns] for row in rows)
+
+
+def _json(file: TextIO) -> Write:
+    def write(rows: Sequence[Row]) -> None:
+        for row in rows:
+            cells = {name: None if _is_nan(value) else value for name, value in row.items()}
+            file.write(json.dumps(cells, ensure_ascii=False, default=str) + "\n")
+
+    return write
+
+
+@contextmanager
+def _parquet(path: Path, fields: "Sequence[pa.Field]") -> Iterator[Write]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = pa.schema(fields)
+    texts = [field.name for field in fields if pa.types.is_string(field.type)]
+
+    def write(rows: Sequence[Row]) -> None:
+        cells = [{**row, **{name: _valid_text(row.get(name)) for name in texts}} for row in rows]
+        writer.write_table(pa.Table.from_pylist(cells, schema=schema))
+
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        yield write
+
+
+def _valid_text(value: Any) -> str | None:
+    return None if value is None else _text(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _text(value: Any) -> str:
+    """A value as a cell of a text table: empty for None and NaN, JSON for nested values."""
+    if value is None or _is_nan(value):
+        return ""
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
