@@ -55,6 +55,11 @@ class Stopped(KeyboardInterrupt):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def is_interrupt(error: BaseException | None) -> bool:
     """Whether an error is an interrupt, or was raised while one was handled.
 

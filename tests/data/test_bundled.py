@@ -109,8 +109,8 @@ def test_classes_are_balanced() -> None:
 @pytest.mark.parametrize("task", BUNDLED_TASKS)
 def test_no_input_occurs_in_two_splits_or_twice(task: str, seed: int) -> None:
     train, dev, test = (bundled_examples(task, split, seed, 0.8) for split in SPLITS)
-    assert shared_texts(train, [*dev, *test]).examples == 0
-    assert shared_texts(dev, test).examples == 0
+    assert shared_texts(train, [*dev, *test])[0] == 0
+    assert shared_texts(dev, test)[0] == 0
     inputs = {tuple(sorted((e.text, e.text_pair or ""))) for e in [*train, *dev, *test]}
     assert len(inputs) == len(train) + len(dev) + len(test)
 
@@ -220,8 +220,6 @@ def test_common_words_alone_do_not_tell_a_paraphrase() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("stss", "dev", 0, 0.5), r"task: found stss \(nearest: sts\)"),
-        (("sts", "valid", 0, 0.5), "split: found valid.*; allowed: train, dev, test"),
         (("sts", "dev", -1, 0.5), r"suite\.data_seed: found -1"),
         (("sts", "dev", 0, 1.5), r"suite\.relatedness: found 1\.5"),
         (("sts", "dev", 0, float("nan")), r"suite\.relatedness: found nan"),

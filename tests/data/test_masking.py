@@ -49,7 +49,7 @@ def hide(tokens, lengths, vocabulary, rate=0.15, whole_word=False, seed=0):
 
 
 def test_the_vocabulary_of_word_pieces(vocabulary):
-    assert (vocabulary.mask, vocabulary.size) == (4, 16)
+    assert (vocabulary.mask, len(vocabulary.special)) == (4, 16)
     assert np.flatnonzero(vocabulary.special).tolist() == [0, 1, 2, 3, 4]
     assert vocabulary.ordinary.tolist() == list(range(5, 16))
     assert np.flatnonzero(vocabulary.continues).tolist() == [6, 7, 9, 13]
@@ -93,7 +93,7 @@ def test_whole_words_have_no_pieces():
     result = Vocabulary.of(Tokenizer(WordLevel(ids, unk_token="[UNK]")))
     assert result.ordinary.tolist() == [2, 5]
     assert not result.continues.any()
-    assert result.size == 6
+    assert len(result.special) == 6
 
 
 def test_a_tokenizer_without_a_mask_is_refused():
@@ -176,7 +176,9 @@ def test_the_pieces_of_a_word_are_chosen_together(tokenizer, vocabulary, texts, 
 
 def test_a_byte_level_word_ends_at_a_special_token():
     vocabulary = Vocabulary.of(byte_level(special=True))
-    word = np.array([word for word in range(vocabulary.size) if vocabulary.continues[word]][:2])
+    word = np.array(
+        [word for word in range(len(vocabulary.special)) if vocabulary.continues[word]][:2]
+    )
     tokens = np.concatenate([[0], word, [2, 2], word, [2]])  # <s> xy </s></s> xy </s>
     for seed in range(9):
         result = hide(tokens, (8,), vocabulary, rate=0.5, whole_word=True, seed=seed)

@@ -18,12 +18,7 @@ _DAY_S = 86_400
 
 @contextmanager
 def making(folder: Path, wait: bool = True) -> Iterator[None]:
-    """Keeps other processes from making ``folder`` within the block.
-
-    Raises:
-        Locked: another process makes it, and ``wait`` is false.
-        OSError: the lock file beside it cannot be made, or its file system has no locks.
-    """
+    """Keeps other processes from making ``folder`` within the block; raises as ``exclusive``."""
     lock = _lock_of(folder)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -57,11 +52,7 @@ def work_path(folder: Path) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes the name of a folder at once, then its content; mapped files stay readable.
-
-    Raises:
-        OSError: the folder exists and cannot be renamed.
-    """
+    """Removes the name of a folder at once, then its content; mapped files stay readable."""
     # A kill meanwhile leaves half a folder, which must not have the name of a whole one.
     unfinished = work_path(folder)
     with suppress(FileNotFoundError):

@@ -41,11 +41,7 @@ def check_cache(config: CacheConfig) -> None:
 
 
 def cache_folder(config: CacheConfig) -> Path:
-    """The folder that the config names, or the user's own.
-
-    Raises:
-        RuntimeError: the user has no home.
-    """
+    """The folder that the config names, or the user's; raises RuntimeError without a home."""
     if config.folder is not None:
         return Path(config.folder).expanduser()
     base = os.environ.get("XDG_CACHE_HOME", "")

@@ -49,31 +49,22 @@ class Damaged(Exception):
 
 
 def write_record(folder: Path, entry: str, about: Mapping[str, Any], checksum: bool) -> None:
-    """Writes the record of the arrays in ``folder``.
-
-    Args:
-        entry: the final name of the folder.
-        checksum: whether the record holds a checksum of each array's content.
-
-    Raises:
-        OSError: a file cannot be read, or the record cannot be written.
-    """
-    paths = sorted(folder.glob("*.npy"))
+    """Writes the record of the arrays in ``folder``, whose final name is ``entry``."""
+    arrays, size = {}, 0
+    for path in sorted(folder.glob("*.npy")):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        content = crc32(array) if checksum else None
+        arrays[path.stem] = {"dtype": array.dtype.str, "shape": list(array.shape), "crc32": content}
+        size += path.stat().st_size
     record = {
         "schema": _SCHEMA,
         "entry": entry,
         "about": dict(about),
-        "arrays": {path.stem: _describe(path, checksum) for path in paths},
-        "bytes": sum(path.stat().st_size for path in paths),
+        "arrays": arrays,
+        "bytes": size,
     }
     text = json.dumps(record | {"crc32": _checksum(record)}, indent=2, allow_nan=False)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
-
-
-def _describe(path: Path, checksum: bool) -> dict[str, Any]:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    content = crc32(array) if checksum else None
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "crc32": content}
 
 
 def _checksum(record: Mapping[str, Any]) -> int:
@@ -189,7 +180,7 @@ class ArrayStore:
         Args:
             size: bytes that it takes at most.
             write: saves its arrays as .npy files in a folder, and returns the entry's ``about``.
-            checksum: whether each array gets a checksum, which ``open`` compares.
+            checksum: whether ``open`` compares a checksum of each array.
         """
         if not self._enabled:
             return None

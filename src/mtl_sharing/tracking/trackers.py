@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.errors import Pruned, UserError
-from mtl_sharing.tracking.settings import TrackerConfig
+from mtl_sharing.errors import Pruned, UserError, first_line
+from mtl_sharing.tracking.settings import MlflowConfig, TrackerConfig
 from mtl_sharing.tracking.tracker import RunDescription, Tracker
 from mtl_sharing.utils.environment import check_package
 from mtl_sharing.utils.nested import flatten
@@ -85,8 +85,7 @@ class Trackers:
             call()
         except Exception as error:
             self._open.pop(name, None)
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            log.warning("%s is disabled for the rest of this run: %s", name, reason)
+            log.warning("%s is disabled for the rest of this run: %s", name, first_line(error))
 
 
 @contextmanager
@@ -94,36 +93,33 @@ def tracking(config: TrackerConfig, run: Callable[[], RunDescription]) -> Iterat
     """Yields the trackers that the config chooses, and ends them with the block's status."""
     makers: dict[str, Callable[[], Tracker]] = {}
     if config.tensorboard.enabled:
-        makers["tensorboard"] = lambda: _tensorboard_run(run())
+        makers["tensorboard"] = partial(_tensorboard_run, run)
     if config.mlflow.enabled:
-        makers["mlflow"] = lambda: _mlflow_run(run(), config)
+        makers["mlflow"] = partial(_mlflow_run, run, config.mlflow)
     trackers, status = Trackers(makers), "finished"
     try:
         yield trackers
+    except Pruned:
+        status = "pruned"
+        raise
     except BaseException as error:
-        status = _status(error)
+        status = "failed" if isinstance(error, Exception) else "stopped"
         raise
     finally:
         trackers.end(status)
 
 
 # Imported late: other runs need neither package.
-def _tensorboard_run(run: RunDescription) -> Tracker:
+def _tensorboard_run(run: Callable[[], RunDescription]) -> Tracker:
     from mtl_sharing.tracking.tensorboard import TensorboardRun
 
-    return TensorboardRun(run)
+    return TensorboardRun(run())
 
 
-def _mlflow_run(run: RunDescription, config: TrackerConfig) -> Tracker:
+def _mlflow_run(run: Callable[[], RunDescription], config: MlflowConfig) -> Tracker:
     from mtl_sharing.tracking.mlflow import MlflowRun
 
-    return MlflowRun(run, Path(config.mlflow.folder).expanduser(), config.mlflow.experiment)
-
-
-def _status(error: BaseException) -> str:
-    if isinstance(error, Pruned):
-        return "pruned"
-    return "failed" if isinstance(error, Exception) else "stopped"
+    return MlflowRun(run(), Path(config.folder).expanduser(), config.experiment)
 
 
 def _row_metrics(row: Mapping[str, Any]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.layout import CHECKPOINT_STATE
 from mtl_sharing.utils.files import replace_file
 
@@ -33,9 +33,9 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         torch.set_rng_state(state["random"]["cpu"])
     except Exception as error:  # the type depends on where the file is damaged
-        reason = str(error).partition("\n")[0]
         allowed = "a whole checkpoint; without it the run starts again from its settings"
-        raise UserError(str(path), f"a damaged file ({reason})", allowed) from None
+        found = f"a damaged file ({first_line(error)})"
+        raise UserError(str(path), found, allowed) from None
     if "cuda" in state["random"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["random"]["cuda"])
     return state

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mtl_sharing.data.tokens.batches import EncodedTask
-from mtl_sharing.errors import Stopped, UserError
+from mtl_sharing.errors import Stopped, UserError, first_line
 from mtl_sharing.evaluation.evaluate import Evaluation, TaskMeasure, evaluate
 from mtl_sharing.model.network import Network
 from mtl_sharing.run_folder.layout import WEIGHTS
@@ -214,8 +214,8 @@ class Trainer:
             self.learner.restore(state["learner"])
             self.past = state["past"]
         except (IndexError, KeyError, RuntimeError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise UserError(str(self.folder), reason, "the checkpoint of this run") from None
+            allowed = "the checkpoint of this run"
+            raise UserError(str(self.folder), first_line(error), allowed) from None
         torch.set_rng_state(random)
         self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
         self.timing, self.history = Timing(**state["timing"]), state["history"]

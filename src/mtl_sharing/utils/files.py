@@ -10,6 +10,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from mtl_sharing.errors import first_line
+
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Replaces ``path`` atomically with what ``write`` puts into a temporary file beside it.
@@ -24,8 +26,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
             write(temporary)
         # torch and safetensors report a failed write with errors of their own.
         except (RuntimeError, SafetensorError) as error:
-            reason = str(error).partition("\n")[0]
-            raise OSError(errno.EIO, f"a failed write ({reason})", str(path)) from error
+            message = f"a failed write ({first_line(error)})"
+            raise OSError(errno.EIO, message, str(path)) from error
 
 
 @contextmanager

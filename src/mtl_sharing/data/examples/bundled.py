@@ -19,7 +19,7 @@ from mtl_sharing.data.examples.bundled_lexicon import (
 )
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tasks.task import SPLITS
-from mtl_sharing.errors import UserError, check_known, check_range
+from mtl_sharing.errors import UserError, check_range
 
 BUNDLED_SIZES = {
     "sst": {"train": 2000, "dev": 500, "test": 500},
@@ -108,16 +108,11 @@ def bundled_examples(task: str, split: str, seed: int, relatedness: float) -> li
     No input of a task occurs twice, within a split or across splits (swapped pairs included).
 
     Args:
-        task: one of ``BUNDLED_TASKS``.
-        split: train, dev or test; ``BUNDLED_SIZES`` has their sizes.
-        seed: 0 or more.
         relatedness: from 0 (the tasks share only function words) to 1 (one vocabulary).
 
     Raises:
-        UserError: naming the argument with another value.
+        UserError: a negative seed, or a relatedness out of range.
     """
-    check_known("task", task, BUNDLED_TASKS)
-    check_known("split", split, SPLITS)
     if seed < 0:
         raise UserError("suite.data_seed", seed, "a whole number, 0 or more")
     check_range("suite.relatedness", relatedness, 0, 1)

@@ -18,14 +18,7 @@ Label = float | int | None
 
 @dataclass(frozen=True)
 class Table:
-    """An open table.
-
-    Attributes:
-        path: the table's name in messages; its row at line n is ``path:n``.
-        name: prefix of its rows' ids.
-        columns: the names of its columns.
-        records: its rows, read lazily.
-    """
+    """An open table; ``path`` names it in messages, and its rows' ids start with ``name``."""
 
     path: str
     name: str
@@ -36,9 +29,7 @@ class Table:
 def open_tables(source: Source, split: str, data_dir: Path | None) -> Iterator[Table]:
     """Opens the tables of one split of a source, one after the other.
 
-    Raises:
-        UserError: at once, naming ``data_dir``, if relative names have no folder; while
-            iterating, for a table that cannot be opened.
+    Raises UserError at once, naming ``data_dir``, if relative names have no folder.
     """
     where, names = f"{source.where}.{split}", source.files[split]
     folder = None if data_dir is None else data_dir.expanduser()
@@ -90,7 +81,6 @@ class LoadedExamples:
     """Examples of one split of a task.
 
     Attributes:
-        bad_rows: number of bad rows.
         first_bad: ``file:line: reason`` of up to 3 bad rows.
         sources: row counts by name of the source (``own`` for the task's own files).
     """
@@ -99,14 +89,6 @@ class LoadedExamples:
     bad_rows: int = 0
     first_bad: list[str] = field(default_factory=list)
     sources: Mapping[str, SourceCount] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SharedTexts:
-    """Numbers of dev examples that repeat an input of train, and that repeat any text of it."""
-
-    examples: int
-    texts: int
 
 
 class _BadRow(Exception):
@@ -128,7 +110,6 @@ def load_examples(
     missing label column, or an empty label, gives ``None``.
 
     Args:
-        split: train, dev or test.
         data_dir: the folder that relative file names start from.
         on_bad_row: ``skip`` counts bad rows, ``error`` stops at the first.
         max_rows: number of usable rows to read of each source; ``None`` reads all.
@@ -178,25 +159,24 @@ def _load(
     return LoadedExamples(examples, len(bad), bad[:MAX_BAD_ROWS_SHOWN])
 
 
-def shared_texts(train: Iterable[Example], dev: Iterable[Example]) -> SharedTexts:
+def shared_texts(train: Iterable[Example], dev: Iterable[Example]) -> tuple[int, int]:
     """Counts dev examples that repeat train, in lower case with white space collapsed.
 
-    ``examples`` counts dev examples whose complete input (a pair in either order) is a train
-    input; ``texts`` counts dev examples with at least one text that occurs anywhere in train.
+    Returns:
+        The number whose complete input (a pair in either order) is a train input, and the number
+        with at least one text that occurs anywhere in train.
     """
     inputs = {normalized_texts(example) for example in train}
     texts = {text for parts in inputs for text in parts}
     dev_inputs = [normalized_texts(example) for example in dev]
     repeated = sum(parts in inputs for parts in dev_inputs)
-    return SharedTexts(repeated, sum(not texts.isdisjoint(parts) for parts in dev_inputs))
+    return repeated, sum(not texts.isdisjoint(parts) for parts in dev_inputs)
 
 
 def normalized_texts(example: Example) -> tuple[str, ...]:
-    """The example's texts in lower case, with white space collapsed.
-
-    Sorted, so that a swapped pair is the same input.
-    """
+    """The example's texts in lower case, with white space collapsed."""
     texts = (example.text,) if example.text_pair is None else (example.text, example.text_pair)
+    # Sorted, so that a swapped pair is the same input.
     return tuple(sorted(" ".join(text.lower().split()) for text in texts))
 
 

@@ -32,7 +32,6 @@ def hold_out(
 
     Args:
         examples: the examples of each task; their order has no influence.
-        fraction: above 0 and below 1.
 
     Returns:
         For each task, whether each example is held out; shape (examples,).
@@ -54,18 +53,15 @@ def hold_out(
 
 def split_held(loaded: LoadedExamples, held: NDArray[np.bool_]) -> dict[str, LoadedExamples]:
     """Splits the loaded rows into ``train`` and ``select``; bad rows count with ``train``."""
-    counts, start = {}, 0  # examples are ordered by source
+    kept, chosen, start = {}, {}, 0  # examples are ordered by source
     for name, source in loaded.sources.items():
-        counts[name] = int(held[start : start + source.examples].sum())
+        count = int(held[start : start + source.examples].sum())
+        kept[name] = replace(source, examples=source.examples - count)
+        chosen[name] = SourceCount(count, 0)
         start += source.examples
-    kept = {
-        name: replace(source, examples=source.examples - counts[name])
-        for name, source in loaded.sources.items()
-    }
     train = replace(loaded, examples=list(compress(loaded.examples, ~held)), sources=kept)
-    sources = {name: SourceCount(count, 0) for name, count in counts.items()}
     selected = list(compress(loaded.examples, held))
-    return {"train": train, "select": LoadedExamples(selected, sources=sources)}
+    return {"train": train, "select": LoadedExamples(selected, sources=chosen)}
 
 
 def connected_groups(links: NDArray[np.int64]) -> NDArray[np.int64]:

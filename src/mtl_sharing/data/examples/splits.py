@@ -23,12 +23,10 @@ def read_split(
 ) -> LoadedExamples:
     """Reads the examples of one split (train, dev or test).
 
-    Args:
-        data_dir: the folder that relative file names start from.
-        limit: number of examples to take of each source; None takes all.
+    Raises UserError for missing files and bad data; see :func:`load_examples`.
 
-    Raises:
-        UserError: no files, or bad data.
+    Args:
+        limit: number of examples to take of each source; None takes all.
     """
     if is_generated(spec):
         return LoadedExamples(_generated(spec, split, suite)[:limit])
@@ -41,20 +39,16 @@ def read_split(
 
 
 def _generated(spec: TaskSpec, split: str, suite: SuiteConfig) -> list[Example]:
+    """The generated examples of a split; the task must have its generator's kind and labels."""
+    where = f"task.{spec.name}"
     if spec.name not in BUNDLED_TASKS:
         allowed = f"file names; only {one_of(BUNDLED_TASKS)} can be generated"
-        raise UserError(f"task.{spec.name}.{split}", "no files", allowed)
-    _check_generated(spec)
-    return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)
-
-
-def _check_generated(spec: TaskSpec) -> None:
-    """Checks that a generated task has the kind and labels of its generator."""
+        raise UserError(f"{where}.{split}", "no files", allowed)
     kind, classes, limits = BUNDLED_LABELS[spec.name]
-    where = f"task.{spec.name}"
     if spec.kind != kind:
         raise UserError(f"{where}.kind", spec.kind, f"{kind}, or files of your own")
     if spec.classes is not None and spec.classes < classes:
         raise UserError(f"{where}.classes", spec.classes, f"{classes} or more")
     if spec.low is not None and spec.high is not None and limits != (spec.low, spec.high):
         raise UserError(f"{where}.range", [spec.low, spec.high], f"{list(limits)}")
+    return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)

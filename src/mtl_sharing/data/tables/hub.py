@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.data.tables.tables import Record, arrow_records
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, did_you_mean, first_line, one_of
 from mtl_sharing.utils.logging import log_level
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,6 @@ class HubName:
         source: ``owner/name`` or ``owner/name/part`` of the hub, or a folder that
             ``save_to_disk`` wrote. A folder of this name below ``data_dir`` comes first; a source
             that starts with ``/``, ``~`` or ``.`` is always a folder.
-        split: name of the split.
     """
 
     source: str
@@ -49,7 +48,7 @@ def is_hub_name(name: str) -> bool:
 
 
 def parse_hub_name(where: str, name: str) -> HubName:
-    """Parses ``hub://SOURCE:split``; raises UserError naming ``where`` for another form."""
+    """Parses ``hub://SOURCE:split``; raises UserError naming the config field for another form."""
     source, _, split = name.removeprefix(HUB).rpartition(":")
     parsed, parts = HubName(source, split), source.split("/")
     in_hub = len(parts) in (2, 3) and all(parts)
@@ -65,30 +64,19 @@ def read_hub(
 
     The library ``datasets`` caches what it fetches. It never runs code of a data set.
 
-    Args:
-        where: the config field that names the data set.
-        data_dir: the folder that relative folders start from.
-
     Raises:
-        UserError: naming ``where`` if the library is missing or the data set cannot be read, here
-            or from the hub; naming the data set, while iterating, if it is damaged.
+        UserError: naming the config field ``where`` if the library is missing or the data set
+            cannot be read; naming the data set, while iterating, if it is damaged.
     """
     try:
         library = importlib.import_module("datasets")
     except ImportError:
         raise UserError(where, f"{name}, and no library to read it", INSTALL) from None
-    folder = _folder(name, data_dir)
-    if folder is None:
-        rows = _from_hub(where, name, library)
-    else:
-        rows = _from_disk(where, name, folder, library)
+    # A folder of the data set's name comes before the hub.
+    folder = (data_dir or Path()).expanduser() / Path(name.source).expanduser()
+    is_local = name.is_folder or (data_dir is not None and folder.is_dir())
+    rows = _from_disk(where, name, folder, library) if is_local else _from_hub(where, name, library)
     return tuple(rows.column_names), _records(name, rows)
-
-
-def _folder(name: HubName, data_dir: Path | None) -> Path | None:
-    """The folder that holds the data set; ``None`` if it comes from the hub."""
-    path = (data_dir or Path()).expanduser() / Path(name.source).expanduser()
-    return path if name.is_folder or (data_dir is not None and path.is_dir()) else None
 
 
 def _from_disk(where: str, name: HubName, folder: Path, library: Any) -> Any:
@@ -100,7 +88,7 @@ def _from_disk(where: str, name: HubName, folder: Path, library: Any) -> Any:
     try:
         rows = library.load_from_disk(str(folder / name.split if splits else folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        found = f"{name}, but {folder} cannot be read ({_first_line(error)})"
+        found = f"{name}, but {folder} cannot be read ({first_line(error)})"
         raise UserError(where, found, "a folder of save_to_disk") from None
     if not splits and rows.split is not None:  # one split by itself, which may have no name
         _check_split(where, name, [str(rows.split)])
@@ -126,7 +114,7 @@ def _from_hub(where: str, name: HubName, library: Any) -> Any:
         found = "and the hub cannot be reached"
         allowed = f"network to the hub, or a folder {name.source} of save_to_disk in data_dir"
     except Exception as error:  # errors of the library's parsers and of its transport, untranslated
-        found = f"which cannot be read ({_first_line(error)})"
+        found = f"which cannot be read ({first_line(error)})"
         allowed = f"a split of a data set of the hub: {_FORMS}"
     raise UserError(where, f"{name}, {found}", allowed)
 
@@ -137,9 +125,5 @@ def _records(name: HubName, rows: Any) -> Iterator[Record]:
         for record in arrow_records(rows.with_format("arrow").iter(batch_size=ROWS_AT_ONCE)):
             yield record
     except (OSError, ValueError) as error:
-        found = f"damaged data ({_first_line(error)})"
+        found = f"damaged data ({first_line(error)})"
         raise UserError(f"{name}:{record.line + 1}", found, "a sound data set") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

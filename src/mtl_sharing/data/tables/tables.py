@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, did_you_mean, first_line, one_of
 
 Value = str | int | float | None
 
@@ -65,10 +65,7 @@ class TableFile:
         """Column names in order.
 
         A text column without a name is called "" here and left out of the records. For JSON
-        lines, the keys of all lines count: the first line may lack some.
-
-        Raises:
-            UserError: as ``records``.
+        lines, the keys of all lines count: the first line may lack some. Raises as ``records``.
         """
         kind = self._kind()
         if kind == PARQUET:
@@ -125,9 +122,8 @@ class TableFile:
             except UnicodeDecodeError:
                 raise _not_utf8(self.path) from None
             except csv.Error as error:
-                raise UserError(
-                    f"{self.path}:{start}", str(error), "a row of delimited text"
-                ) from None
+                where = f"{self.path}:{start}"
+                raise UserError(where, str(error), "a row of delimited text") from None
 
     def _text_record(self, columns: tuple[str, ...], line: int, row: list[str]) -> Record:
         width = len(columns)
@@ -235,5 +231,4 @@ def arrow_records(batches: Iterable[Any], raw: bool = False) -> Iterator[Record]
 
 
 def _broken(path: Path, error: Exception) -> UserError:
-    reason = str(error).partition("\n")[0]
-    return UserError(str(path), f"a broken file ({reason})", "a Parquet file")
+    return UserError(str(path), f"a broken file ({first_line(error)})", "a Parquet file")

@@ -16,7 +16,7 @@ class LabelSpace:
 
     Attributes:
         classes: number of classes, ``None`` for a regression.
-        names: names of the classes in the data, by class number; ``None`` if the data has numbers.
+        names: names of the classes in the data; ``None`` if the data has their numbers.
         limits: lowest and highest label of a regression, else ``None``.
     """
 
@@ -63,11 +63,7 @@ class LabelReader:
     limits: Limits | None = None
 
     def read(self, text: str, where: str) -> float | int:
-        """The task's label for ``text``: a class (int) or a score (float).
-
-        Raises:
-            UserError: naming ``where`` (``file:line``), for a text that names no label.
-        """
+        """The task's label for ``text``; raises UserError at ``where`` if it names no label."""
         if self.classes is not None:
             label: float | int | None = self.classes.get(text)
         elif self.limits is not None:
@@ -100,11 +96,7 @@ class LabelReader:
 
 
 def check_limits(where: str, limits: list[float] | None) -> Limits:
-    """The limits as a pair.
-
-    Raises:
-        UserError: naming ``where``, unless they are two finite numbers, the lower one first.
-    """
+    """The limits as a pair; raises UserError unless they are two finite, ascending numbers."""
     if limits is None or len(limits) != 2:
         raise UserError(where, limits, "two numbers, the lowest and the highest label")
     low, high = float(limits[0]), float(limits[1])

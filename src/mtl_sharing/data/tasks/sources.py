@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mtl_sharing.data.tables.hub import is_hub_name, parse_hub_name
 from mtl_sharing.data.tasks.labels import LabelReader, LabelSpace, label_reader
@@ -59,25 +59,6 @@ class SourceConfig:
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The checked form of ``ColumnsConfig``."""
-
-    text: str
-    text_pair: str | None
-    label: str
-    id: str | None
-
-
-@dataclass(frozen=True)
-class Format:
-    """The checked form of ``FormatConfig``; ``delimiter`` is one character or ``None``."""
-
-    delimiter: str | None
-    quoting: bool
-    header: bool
-
-
-@dataclass(frozen=True)
 class Source:
     """Files with the same columns, format and labels.
 
@@ -85,13 +66,12 @@ class Source:
         name: ``own``, or the source's name in the config.
         where: the config field that describes it.
         files: the files of each split; a missing split has none.
-        labels: converts their labels to the task's.
     """
 
     name: str
     where: str
-    columns: Columns
-    format: Format
+    columns: ColumnsConfig
+    format: FormatConfig
     files: Mapping[str, tuple[str, ...]]
     labels: LabelReader
 
@@ -99,17 +79,16 @@ class Source:
 def make_source(
     task: str, name: str, config: SourceConfig, space: LabelSpace, is_pair: bool
 ) -> Source:
-    """Checks the source ``name`` of ``task``, whose labels are ``space``.
+    """Makes the source ``name`` of ``task``, whose labels are ``space``.
 
     Raises:
-        UserError: naming the field ``task.<task>.sources.<name>.<field>``, its value and the
-            allowed values.
+        UserError: naming the field ``task.<task>.sources.<name>.<field>``.
     """
     where = f"task.{task}.sources.{name}"
     if name == OWN or not re.fullmatch(r"[a-z0-9_]+", name):
         allowed = f"lower-case letters, digits and underscores, and not {OWN}"
         raise UserError(f"task.{task}.sources", repr(name), allowed)
-    columns = make_columns(where, config.columns)
+    columns = check_columns(where, config.columns)
     if is_pair != (columns.text_pair is not None):
         needed = "the name of a column, for the pairs" if is_pair else "null, for the single texts"
         allowed = f"{needed} of {task} (task.{task}.columns.text_pair)"
@@ -122,9 +101,8 @@ def make_source(
     return Source(name, where, columns, make_format(where, config.format), files, labels)
 
 
-def make_columns(where: str, config: ColumnsConfig) -> Columns:
-    """Checks the columns; raises UserError naming a field of ``where`` with a bad name."""
-    columns = Columns(config.text, config.text_pair, config.label, config.id)
+def check_columns(where: str, columns: ColumnsConfig) -> ColumnsConfig:
+    """The columns themselves; raises UserError naming a field of ``where`` with a bad name."""
     role_of: dict[str, str] = {}
     for role, name in vars(columns).items():
         if name is None and role in ("text_pair", "id"):
@@ -147,12 +125,12 @@ def check_files(where: str, files: list[str]) -> tuple[str, ...]:
     return tuple(files)
 
 
-def make_format(where: str, config: FormatConfig) -> Format:
-    """Checks the format; raises UserError naming a bad delimiter."""
+def make_format(where: str, config: FormatConfig) -> FormatConfig:
+    """The format with its delimiter as one character; raises UserError naming a bad one."""
     delimiter = config.delimiter
     if delimiter is not None:
         delimiter = DELIMITER_NAMES.get(delimiter, delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         allowed = f"one character, or {one_of(DELIMITER_NAMES)}; null for the extension's own"
         raise UserError(f"{where}.format.delimiter", repr(config.delimiter), allowed)
-    return Format(delimiter, config.quoting, config.header)
+    return replace(config, delimiter=delimiter)

@@ -5,14 +5,12 @@ from dataclasses import dataclass, field, replace
 from mtl_sharing.data.tasks.labels import LabelReader, LabelSpace, Limits, check_limits
 from mtl_sharing.data.tasks.sources import (
     OWN,
-    Columns,
     ColumnsConfig,
-    Format,
     FormatConfig,
     Source,
     SourceConfig,
+    check_columns,
     check_files,
-    make_columns,
     make_format,
     make_source,
 )
@@ -75,11 +73,11 @@ class TaskSpec:
 
     name: str
     kind: str
-    columns: Columns
+    columns: ColumnsConfig
     train: tuple[str, ...]
     dev: tuple[str, ...]
     test: tuple[str, ...]
-    format: Format
+    format: FormatConfig
     classes: int | None
     labels: tuple[str, ...] | None
     low: float | None
@@ -110,12 +108,7 @@ class TaskSpec:
         return Source(OWN, where, self.columns, self.format, files, labels)
 
     def sources_of(self, split: str) -> tuple[Source, ...]:
-        """Sources with files for ``split`` (train, dev or test), the task's own files first.
-
-        Raises:
-            UserError: for an unknown split, or if no source has files.
-        """
-        check_known("split", split, SPLITS)
+        """Sources with files for a split, the task's own first; raises UserError without any."""
         sources = tuple(s for s in (self.own, *self.sources) if s.files.get(split))
         if not sources:
             allowed = "a list of file names, such as [data.csv]"
@@ -124,11 +117,7 @@ class TaskSpec:
 
 
 def task_spec(name: str, config: TaskConfig) -> TaskSpec:
-    """Checks ``config`` and makes the task of it.
-
-    Raises:
-        UserError: naming the field ``task.<name>.<field>``, its value and the allowed values.
-    """
+    """Makes the task of its config; raises UserError naming the field ``task.<name>.<field>``."""
     where, kind = f"task.{name}", config.kind
     check_known(f"{where}.kind", kind, KINDS)
     metric = METRICS[kind][0] if config.metric is None else config.metric
@@ -141,7 +130,7 @@ def task_spec(name: str, config: TaskConfig) -> TaskSpec:
     spec = TaskSpec(
         name=name,
         kind=kind,
-        columns=make_columns(where, config.columns),
+        columns=check_columns(where, config.columns),
         train=check_files(f"{where}.train", config.train),
         dev=check_files(f"{where}.dev", config.dev),
         test=check_files(f"{where}.test", config.test),

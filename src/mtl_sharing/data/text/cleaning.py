@@ -39,7 +39,6 @@ class Lemmatizer:
     """Writes each word of a text as its lemma.
 
     Args:
-        pipeline: name or folder of the spaCy pipeline that gives lemmas.
         store: keeps lemmatised texts; None computes them in every run.
     """
 
@@ -47,11 +46,7 @@ class Lemmatizer:
         self._pipeline, self._store = pipeline, store
 
     def lemmatize(self, texts: Sequence[str]) -> list[str]:
-        """The texts with each word as its lemma.
-
-        Raises:
-            UserError: there is no such pipeline, or it gives no word a lemma.
-        """
+        """The texts with each word as its lemma; raises UserError if no word has one."""
         if self._store is None:
             return self._compute(texts)
 
@@ -136,9 +131,6 @@ class Cleaning:
         """Cleans the examples' texts, and counts those that would become empty.
 
         Such a text stays unchanged, so that no example loses a text.
-
-        Raises:
-            UserError: the pipeline cannot be loaded, or gives no lemmas.
         """
         texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
         cleaned, unchanged = self.texts(texts)

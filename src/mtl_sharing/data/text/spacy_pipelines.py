@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.utils.environment import check_package
 
 if TYPE_CHECKING:
@@ -26,19 +26,13 @@ def load_pipeline(where: str, source: str) -> "Language":
     try:
         return spacy.load(os.path.expanduser(source))
     except Exception as error:  # what a damaged folder raises depends on its components
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(where, f"{source} ({reason})", allowed) from None
+        raise UserError(where, f"{source} ({first_line(error)})", allowed) from None
 
 
 def digest_pipeline(nlp: "Language", use: str) -> str:
-    """A digest of everything that affects the pipeline's output, in hexadecimal.
+    """A hexadecimal digest of everything that affects the pipeline's output used for ``use``.
 
-    It covers the pipeline's files with their names (meta.json holds its version) and spaCy's
-    version.
-
-    Args:
-        nlp: loaded from a folder or package.
-        use: purpose of the output, so that each purpose has keys of its own.
+    It covers spaCy's version and the pipeline's files with their names (meta.json has its version).
     """
     assert nlp.path is not None  # load_pipeline reads folders and packages only
     folder = Path(nlp.path)

@@ -102,11 +102,7 @@ def _entity_types(nlp: "Language") -> tuple[str, ...]:
 
 
 def tag_words(nlp: "Language", scheme: TagScheme, texts: Sequence[str]) -> WordTags:
-    """Tags every word of the texts; white space is no word.
-
-    Raises:
-        UserError: an entity type that no component of the pipeline declares.
-    """
+    """Tags every word of the texts; raises UserError for an undeclared type of entities."""
     pos = {name: number for number, name in enumerate(scheme.pos, 1)}
     entities = {name: number for number, name in enumerate(scheme.entities, 1)}
     words = [_words(doc, pos, entities) for doc in nlp.pipe(texts)]

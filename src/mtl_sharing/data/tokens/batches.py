@@ -99,12 +99,7 @@ def encode_examples(
     class_labels: bool,
     encode: Encode = encode,
 ) -> EncodedTask:
-    """Tokenizes examples, with pairs joined into one sequence or kept as two.
-
-    Args:
-        class_labels: see :class:`EncodedTask`.
-        encode: ``tokenizing.encode`` or a replacement, such as a cached one.
-    """
+    """Tokenizes examples, with pairs joined into one sequence or kept as two."""
     firsts = [example.text for example in examples]
     seconds = [e.text_pair for e in examples if e.text_pair is not None]
     labels = np.array([np.nan if e.label is None else e.label for e in examples], dtype=float)

@@ -22,14 +22,7 @@ Examples = Mapping[str, list[Example]]
 
 @dataclass(frozen=True)
 class TextSettings:
-    """A run's settings of text processing.
-
-    Attributes:
-        clean: the steps of ``suite.clean``.
-        lemmatizer: a spaCy pipeline for the step ``lemmas``.
-        tags: tags of words, if the encoder embeds them.
-        max_length: longest sequence in tokens; longer ones are cut.
-    """
+    """A run's settings of text processing, named as in ``suite``."""
 
     clean: tuple[str, ...]
     lemmatizer: str | None
@@ -79,11 +72,7 @@ def encode_splits(
     joined: Mapping[str, bool],
     splits: Iterable[Examples],
 ) -> list[dict[str, EncodedTask]]:
-    """Tokenizes all tasks' clean examples of each split.
-
-    Args:
-        joined: for each task, whether a pair is one sequence.
-    """
+    """Tokenizes all tasks' clean examples of each split; ``joined`` makes a pair one sequence."""
     encoded = [
         {name: encoder.examples(tasks[name], joined[name], rows) for name, rows in split.items()}
         for split in splits

@@ -17,14 +17,14 @@ def task_facts(
     select: EncodedTask | None,
 ) -> dict[str, Any]:
     """Numbers of examples, of bad rows, of cut texts, and of dev examples that repeat train."""
-    repeated = shared_texts(splits["train"].examples, splits["dev"].examples)
+    repeated, with_a_text = shared_texts(splits["train"].examples, splits["dev"].examples)
     return {
         "train_examples": len(train),
         "select_examples": 0 if select is None else len(select),
         "bad_rows": sum(loaded.bad_rows for loaded in splits.values()),
         "truncated_texts": sum(data.truncated for data in (train, dev, select) if data),
-        "dev_examples_in_train": repeated.examples,
-        "dev_examples_with_a_text_in_train": repeated.texts,
+        "dev_examples_in_train": repeated,
+        "dev_examples_with_a_text_in_train": with_a_text,
     }
 
 

@@ -38,28 +38,18 @@ class Vocabulary:
     special: NDArray[np.bool_]
     continues: NDArray[np.bool_]
 
-    @property
-    def size(self) -> int:
-        """Highest id plus one."""
-        return len(self.special)
-
     @classmethod
-    def of(cls, tokenizer: Tokenizer, where: str = "encoder.tokenizer") -> "Vocabulary":
-        """Reads the vocabulary of a tokenizer.
+    def of(cls, tokenizer: Tokenizer) -> "Vocabulary":
+        """Reads the vocabulary of a tokenizer; raises UserError if it has no mask token.
 
         Continuing pieces have the prefix ``##`` in WordPiece. In byte-level BPE and SentencePiece
         they lack the prefix of a word's first piece (``Ġ``, ``▁``).
-
-        Args:
-            where: the config field of the tokenizer, for the error.
-
-        Raises:
-            UserError: the tokenizer has no mask token.
         """
         ids = tokenizer.get_vocab()
         masks = [ids[name] for name in MASKS if name in ids]
         if not masks:
-            raise UserError(where, "no mask token", f"a tokenizer with {' or '.join(MASKS)}")
+            allowed = f"a tokenizer with {' or '.join(MASKS)}"
+            raise UserError("encoder.tokenizer", "no mask token", allowed)
         special = np.zeros(max(ids.values()) + 1, dtype=bool)
         added = tokenizer.get_added_tokens_decoder().items()
         special[[number for number, token in added if token.special]] = True

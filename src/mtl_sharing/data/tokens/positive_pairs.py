@@ -32,11 +32,8 @@ def positive_pairs(where: str, spec: TaskSpec, examples: Sequence[Example]) -> l
     Their label is 1 in a binary task, and in the upper fifth of a regression's range, its lower
     end included (4 and above for 0 to 5).
 
-    Args:
-        where: the config field that names the task, for the error.
-
     Raises:
-        UserError: the task has single texts, has classes, or has no positive pair.
+        UserError: naming ``where``, if the task has single texts, classes or no positive pair.
     """
     check_ranked(where, spec)
     lowest = 1.0

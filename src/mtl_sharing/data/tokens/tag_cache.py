@@ -65,26 +65,20 @@ def align(
 
 def parts_of(texts: Texts) -> list[list[str]]:
     """The texts, or the first and the second texts of pairs."""
-    pairs = [text for text in texts if not isinstance(text, str)]
-    if pairs:
-        return [[first for first, _ in pairs], [second for _, second in pairs]]
-    return [[text for text in texts if isinstance(text, str)]]
+    rows = [(text,) if isinstance(text, str) else text for text in texts]
+    return [list(part) for part in zip(*rows, strict=True)] or [[]]
 
 
 def _tags_of(
     texts: Sequence[str], words: WordTags, spans: NDArray[np.int64], text: NDArray[np.int64]
 ) -> NDArray[np.uint16]:
-    """Tags of the first word that each token touches.
+    """Tags of the first word that each token touches, shape (tokens, 2).
 
     Args:
-        texts: the texts, laid end to end here to index all characters at once.
-        words: their tagged words.
         spans: start and end of each token in characters of its text, shape (tokens, 2).
         text: number of each token's text, shape (tokens,).
-
-    Returns:
-        Shape (tokens, 2).
     """
+    # The texts are laid end to end, to index all characters at once.
     bounds = np.cumsum([0, *map(len, texts)], dtype=np.int64)
     sizes = (words.spans[:, 1] - words.spans[:, 0]).astype(np.int64)
     begins = words.spans[:, 0] + bounds[:-1].repeat(np.diff(words.offsets))
@@ -106,8 +100,6 @@ class TaggedEncoding:
     """An ``Encode`` whose tokens carry tags.
 
     Args:
-        encode: gives the tokens.
-        scheme: meaning of the tags.
         store: keeps tags; None computes them in every run.
     """
 
@@ -117,11 +109,7 @@ class TaggedEncoding:
         self._has_tags = np.zeros(2, dtype=bool)
 
     def encode(self, tokenizer: Tokenizer, texts: Texts, max_length: int) -> TokenRows:
-        """The result of ``tokenizing.encode``, with ``tags``.
-
-        Raises:
-            UserError: the pipeline cannot be loaded, or does not name all its entity types.
-        """
+        """The result of ``tokenizing.encode``, with ``tags``; raises as :func:`tag_words`."""
 
         def compute() -> _Arrays:
             words = [self._words(part) for part in parts_of(texts)]

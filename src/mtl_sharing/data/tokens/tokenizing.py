@@ -76,11 +76,7 @@ class TokenRows:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Loads the tokenizer of a checkpoint folder.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
+    """Loads the tokenizer of a checkpoint folder; raises UserError without a sound one."""
     try:
         tokenizer = _read_tokenizer(folder)
     except UserError:
@@ -172,9 +168,8 @@ def set_limit(tokenizer: Tokenizer, max_length: int) -> None:
 def encode(tokenizer: Tokenizer, texts: Texts, max_length: int) -> TokenRows:
     """Tokenizes texts, or pairs joined by the tokenizer's separator.
 
-    Args:
-        max_length: longest sequence in tokens, special ones included; longer texts are cut at
-            their end, for pairs at the end of the longer text.
+    Texts longer than ``max_length`` tokens, special ones included, are cut at their end, pairs at
+    the end of the longer text.
     """
     set_limit(tokenizer, max_length)
     tokens, types, lengths, truncated = [], [], [0], 0
@@ -198,23 +193,18 @@ class TokenCache:
 
     Attributes:
         asked: number of lists of texts that were encoded.
-        computed: how many of them were not in the store.
+        found: how many of them the store had.
     """
 
     def __init__(self, store: ArrayStore) -> None:
         self._store = store
-        self.asked = self.computed = 0
-
-    @property
-    def found(self) -> int:
-        """How many lists the store had."""
-        return self.asked - self.computed
+        self.asked = self.found = 0
 
     def encode(self, tokenizer: Tokenizer, texts: Texts, max_length: int) -> TokenRows:
         """The result of ``tokenizing.encode``; its arrays may be mapped and read-only."""
 
         def compute() -> Entry:
-            self.computed += 1
+            self.found -= 1
             rows = encode(tokenizer, texts, max_length)
             about = {
                 "texts": len(texts),
@@ -226,6 +216,7 @@ class TokenCache:
             return Entry({name: getattr(rows, name) for name in ARRAYS}, about)
 
         self.asked += 1
+        self.found += 1
         entry = self._store.fetch(KIND, token_key(tokenizer, texts, max_length), compute)
         tokens, types, offsets = (entry.arrays[name] for name in ARRAYS)
         return TokenRows(tokens, types, offsets, entry.about["truncated"])
