@@ -302,7 +302,5 @@ def test_a_solver_that_is_not_installed_is_named_with_its_command(monkeypatch):
 def test_torchjd_s_gradvac_has_the_private_state_that_is_set_here():
     rule = GradVacWeighting(0.5)
     names = {name for name in ("_phi_t", "_state_key") if hasattr(rule, name)}
-    reason = (
-        "torchjd's GradVacWeighting keeps its targets elsewhere; see objectives/aggregation.py"
-    )
+    reason = "torchjd's GradVacWeighting keeps its targets elsewhere; see objectives/aggregation.py"
     assert names == {"_phi_t", "_state_key"}, reason

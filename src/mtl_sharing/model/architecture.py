@@ -14,10 +14,8 @@ class Architecture:
     """A network without its weights.
 
     Attributes:
-        encoder: shape of one tower.
-        plan: owners of every stage.
         heads: head of each task, in the order of the plan's tasks.
-        head: hidden head layers.
+        head: hidden layers of every head.
         pals, lanes: parts beside the plan's stages.
 
     Raises:
@@ -76,7 +74,7 @@ class Architecture:
     @property
     def tied(self) -> bool:
         """Whether any stage has tied copies."""
-        return any(stage.ownership.tied and stage.copies for stage in self.stages())
+        return any(stage.ownership.tied and stage.owners for stage in self.stages())
 
     def lane_norm(self) -> Stage:
         """The layer norm before the lanes: owned like the pooler, but always trained."""
@@ -94,14 +92,16 @@ class Architecture:
 
     def head_input(self, task: str) -> int:
         """Input width of the first head layer of ``task``."""
-        own = self.head_of(task).input_width(self.encoder.hidden)
+        head = self.head_of(task)
+        vectors = len(head.features) if head.joins_first else 1
         joined = self.lanes is not None and self.lanes.fusion == "concatenation"
-        return own + (sum(self.lane_widths(task)) if joined else 0)
+        return vectors * self.encoder.hidden + (sum(self.lane_widths(task)) if joined else 0)
 
     def output_input(self, task: str) -> int:
         """Input width of the output layer of ``task``."""
+        head = self.head_of(task)
         last = self.head.width if self.head.depth else self.head_input(task)
-        return self.head_of(task).output_width(last)
+        return last * len(head.features) if head.late else last
 
     def readers(self, task: str) -> tuple[str, ...]:
         """The tasks whose predictions go through the head of ``task``, itself first."""
@@ -131,7 +131,7 @@ class Architecture:
 
     def _check_ties(self) -> None:
         for stage in self.stages():
-            if stage.ownership.tied and 0 < stage.copies < len(self.plan.tasks):
+            if stage.ownership.tied and 0 < len(stage.owners) < len(self.plan.tasks):
                 found = f"T at {stage.name}, which not every task reads ({self.read})"
                 raise UserError("sharing.plan", found, "tied stages that every task reads")
 

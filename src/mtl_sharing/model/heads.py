@@ -11,7 +11,7 @@ from mtl_sharing.errors import UserError, check_known, one_of
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.attention import SequenceLayout
 from mtl_sharing.model.encoder.dropout import Dropout
-from mtl_sharing.model.encoder.initialization import draw_linear, random_source
+from mtl_sharing.model.encoder.initialization import draw_linears, random_source
 from mtl_sharing.model.encoder.layers import ACTIVATIONS
 from mtl_sharing.model.lanes import LaneDropout, make_fusion, match_rows
 from mtl_sharing.model.routing import PackedRows, StageCopies, Stream, values_by_task
@@ -31,12 +31,7 @@ FEATURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Heads(nn.Module):
-    """The heads of all tasks: hidden layers owned as in the plan, and each task's output layer.
-
-    Args:
-        architecture: the network's architecture.
-        seed: seed of the starting weights.
-    """
+    """The heads of all tasks: hidden layers owned as in the plan, and each task's output layer."""
 
     def __init__(self, architecture: Architecture, seed: int) -> None:
         super().__init__()
@@ -61,15 +56,11 @@ class Heads(nn.Module):
         # Each layer's draw depends on its name alone, so that plans start from equal heads.
         for depth, stage in enumerate(self.hidden):
             for copy in cast(StageCopies, stage).copies:
-                draw_linear(cast(HeadLayer, copy).dense, random_source(seed, f"head.{depth}"))
-        for number, head in enumerate(self.tasks):
-            source = random_source(seed, f"lanes.{head.name}")
-            for module in self.fusions[number].modules():
-                if isinstance(module, nn.Linear):
-                    draw_linear(module, source)
-            output = self.outputs[number]
+                draw_linears(copy, random_source(seed, f"head.{depth}"))
+        for head, fusion, output in zip(self.tasks, self.fusions, self.outputs, strict=True):
+            draw_linears(fusion, random_source(seed, f"lanes.{head.name}"))
+            draw_linears(output, random_source(seed, f"output.{head.name}"))
             if isinstance(output, nn.Linear):
-                draw_linear(output, random_source(seed, f"output.{head.name}"))
                 nn.init.constant_(output.bias, head.bias)
 
     def forward(
@@ -132,11 +123,7 @@ def _head_stage(
 
 
 def check_features(features: Sequence[str]) -> tuple[str, ...]:
-    """Returns the features, checked.
-
-    Raises:
-        UserError: no feature, or an unknown one.
-    """
+    """Returns the features; raises UserError for none, or an unknown one."""
     if not features:
         raise UserError("pairing.features", "none", f"any of {one_of(FEATURES)}")
     for name in features:

@@ -1,12 +1,12 @@
 """The complete network: planned encoder, pooling, lanes and every task's head."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor, nn
 
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.initialization import Tower
-from mtl_sharing.model.encoder.layers import VectorNorm
 from mtl_sharing.model.heads import Heads
 from mtl_sharing.model.lanes import upstream_outputs
 from mtl_sharing.model.planned_encoder import PlannedEncoder, TextInput
@@ -24,7 +24,6 @@ class Network(nn.Module):
     """Maps packed text to the raw outputs of every task.
 
     Args:
-        architecture: the network without its weights.
         tower: starting weights of the encoder; None leaves it without memory (meta device).
         seed: seed of the starting weights that no tower has.
 
@@ -46,11 +45,11 @@ class Network(nn.Module):
             seed=seed,
         )
         hidden, stage = architecture.encoder.hidden, architecture.lane_norm()
-        has_lanes = architecture.lanes is not None
-        self.norm = StageCopies(stage, lambda: VectorNorm(hidden)) if has_lanes else None
+        # BERT's epsilon.
+        norm = partial(nn.LayerNorm, hidden, eps=1e-12)
+        self.norm = None if architecture.lanes is None else StageCopies(stage, norm)
         self.heads = Heads(architecture, seed)
-        heads = architecture.heads
-        self._first_only = frozenset(head.name for head in heads if head.pooling != "mean")
+        self._first_only = {head.name for head in architecture.heads if head.pooling != "mean"}
 
     def forward(self, batches: Mapping[str, TextInput]) -> dict[str, Tensor]:
         """Raw outputs (E, K) of each task in ``batches``, in float32.
@@ -61,7 +60,7 @@ class Network(nn.Module):
         """
         rows = self._pool(self.encoder(batches, self._first_only))
         if self.norm is not None:
-            rows = self.norm(rows)
+            rows = self.norm(rows, lambda norm, r: PackedRows(r.streams, norm(r.values)))
         pooled, lanes = rows_by_task(rows, batches), self.architecture.lanes
         upstream = {} if lanes is None else upstream_outputs(self.heads, lanes, pooled)
         outputs: dict[str, Tensor] = self.heads(pooled, upstream)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_sharing.model.encoder.attention import SequenceLayout, packed_attention
-from mtl_sharing.model.encoder.initialization import draw_linear, random_source
+from mtl_sharing.model.encoder.initialization import draw_linears, random_source
 from mtl_sharing.model.encoder.layers import ACTIVATIONS
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.routing import PackedRows
@@ -24,9 +24,6 @@ class Pals(nn.Module):
     """The projected attention layers of all tasks.
 
     Args:
-        shape: shape of each task's part.
-        encoder: shape of the tower that they are added to.
-        tasks: task names; each task has a part.
         read: the layer that a task's head reads, for tasks that read below the last layer. They
             have no PAL above it.
         seed: seed of the starting weights; None leaves torch's.
@@ -44,9 +41,11 @@ class Pals(nn.Module):
         self.layers, self.names = shape.layers, tuple(tasks)
         self.tasks = nn.ModuleList(TaskPal(shape.up_to(read.get(t)), encoder) for t in tasks)
         if seed is not None:
-            for part in self.tasks:
+            for pal in self.tasks:
                 # All tasks start from equal weights.
-                _initialize(cast(TaskPal, part), random_source(seed, "pals"))
+                draw_linears(pal, random_source(seed, "pals"))
+                for decode in cast(TaskPal, pal).decode:
+                    nn.init.zeros_(cast(nn.Linear, decode).weight)
 
     def adapter(self, depth: int) -> Callable[[PackedRows], Tensor] | None:
         """Function from the input rows of encoder layer ``depth`` to TS; None without PALs."""
@@ -87,11 +86,3 @@ class TaskPal(nn.Module):
         dropout = self.attention_dropout if self.training else 0.0
         attended = packed_attention(self.qkv[number](inner), [layout], self.heads, dropout)
         return self.activation(decode(attended))
-
-
-def _initialize(pal: TaskPal, generator: torch.Generator) -> None:
-    for module in pal.modules():
-        if isinstance(module, nn.Linear):
-            draw_linear(module, generator)
-    for decode in pal.decode:
-        nn.init.zeros_(cast(nn.Linear, decode).weight)

@@ -36,12 +36,8 @@ class PlannedEncoder(nn.Module):
     """The towers of all tasks.
 
     Args:
-        shape: shape of one tower.
-        plan: owners of every stage.
         tower: starting weights, copied into every copy of a stage; None leaves the stages on the
             meta device.
-        pooler: whether the towers have a pooler.
-        pals: projected attention layers beside the plan's layers.
         read: the layer that a task's head reads, for tasks that read below the last layer.
         frozen: number of lowest layers that a batch's ``states`` stand for.
         seed: seed of the starting weights that no tower has.

@@ -35,7 +35,6 @@ class TaskHead:
     """Input and output of one task's head.
 
     Attributes:
-        name: the task.
         outputs: raw outputs for each example, K.
         features: features that join separately encoded texts; empty for one vector per example.
         late: whether the features follow the hidden head layers, not precede them.
@@ -63,14 +62,6 @@ class TaskHead:
     def joins_first(self) -> bool:
         """Whether the two texts of a pair become one vector before the hidden head layers."""
         return bool(self.features) and not self.late
-
-    def input_width(self, hidden: int) -> int:
-        """Width of the vector that enters the first head layer."""
-        return hidden * len(self.features) if self.joins_first else hidden
-
-    def output_width(self, last: int) -> int:
-        """Input width of the output layer after a layer of width ``last``."""
-        return last * len(self.features) if self.late else last
 
 
 @dataclass(frozen=True)

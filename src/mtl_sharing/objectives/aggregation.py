@@ -20,19 +20,10 @@ from mtl_sharing.objectives.settings import LossConfig
 SUM = "sum"
 # Each rule with the packages of its solver, which the extra "solvers" installs.
 AGGREGATIONS: Mapping[str, tuple[str, ...]] = {
-    SUM: (),
-    "mean": (),
-    "pcgrad": (),
-    "gradvac": (),
-    "upgrad": ("qpsolvers", "quadprog"),
-    "mgda": (),
-    "cagrad": ("cvxpy", "clarabel"),
-    "fairgrad": (),
-    "imtl_g": (),
-    "aligned_mtl": (),
-}
+    SUM: (), "mean": (), "pcgrad": (), "gradvac": (), "upgrad": ("qpsolvers", "quadprog"),
+    "mgda": (), "cagrad": ("cvxpy", "clarabel"), "fairgrad": (), "imtl_g": (), "aligned_mtl": (),
+}  # fmt: skip
 COSINES = ("none", "network", "stages")
-_NETWORK = "network"
 
 
 def make_aggregator(
@@ -71,7 +62,6 @@ class GradientAggregator:
         rule: maps a Gramian (K, K), float64 on the CPU, and the numbers of its K tasks to weights
             (K,) of the rows. Its state is in its state dict.
         shared: stage name to the weights in it that several tasks own.
-        tasks: all tasks, in the order of the rows.
         stages: whether cosines are computed for every stage as well.
     """
 
@@ -114,7 +104,7 @@ class GradientAggregator:
             weight.grad = _weighted_sum([row.get(id(weight)) for row in rows], weights)
         return {
             f"{stage}/{one}+{other}": cosine
-            for stage, gramian in ({_NETWORK: total} | (gramians if self.stages else {})).items()
+            for stage, gramian in ({"network": total} | (gramians if self.stages else {})).items()
             for one, other, cosine in _cosines(tasks, gramian)
         }
 
@@ -132,12 +122,9 @@ class GradientAggregator:
     def _gramians(self, rows: Sequence[Mapping[int, Tensor]]) -> dict[str, Tensor]:
         """For each stage the inner products of the rows over its weights, (K, K), on the CPU."""
         pairs = list(combinations_with_replacement(range(len(rows)), 2))
+        stages = self.shared.values()
         products = torch.stack(
-            [
-                _inner_product(rows[one], rows[other], weights)
-                for weights in self.shared.values()
-                for one, other in pairs
-            ]
+            [_inner_product(rows[one], rows[other], w) for w in stages for one, other in pairs]
         )
         # The rules solve tiny problems, faster on a CPU. One copy for all stages waits for the GPU
         # only once.
@@ -194,13 +181,9 @@ class PairwiseGradVac(nn.Module):
     torchjd's rule stores its targets by row number and resets them when the number of rows
     changes. This class gives it the targets of a step's tasks, and stores the updated ones.
 
-    Args:
-        beta: rate at which a target follows the observed cosines, 0 to 1.
-        tasks: number of all tasks, K.
-
     Attributes:
-        targets: lower bound for the cosine of each pair of tasks, (K, K). Not symmetric, since
-            only the gradient of a pair's first task is changed.
+        targets: lower bound for the cosine of each pair of all K tasks, (K, K). Not symmetric,
+            since only the gradient of a pair's first task is changed.
     """
 
     targets: Tensor

@@ -11,7 +11,14 @@ from mtl_sharing.errors import UserError, check_known
 
 
 class Objective(ABC):
-    """A task's loss, with the meaning of its raw outputs."""
+    """A task's loss, with the meaning of its raw outputs.
+
+    Attributes:
+        cosine: whether the raw output is the cosine of a pair's two texts.
+        squared: whether the loss is a squared error.
+    """
+
+    cosine = squared = False
 
     @property
     def outputs(self) -> int:
@@ -19,19 +26,9 @@ class Objective(ABC):
         return 1
 
     @property
-    def cosine(self) -> bool:
-        """Whether the raw output is the cosine of a pair's two texts."""
-        return False
-
-    @property
     def bias(self) -> float:
         """Starting value of the output bias."""
         return 0.0
-
-    @property
-    def squared(self) -> bool:
-        """Whether the loss is a squared error."""
-        return False
 
     @abstractmethod
     def loss(self, raw: Tensor, labels: Tensor) -> Tensor:

@@ -28,13 +28,7 @@ _RANK_TOLERANCE = 1e-7
 
 @dataclass(frozen=True)
 class Tie:
-    """A penalty over tied weights.
-
-    Attributes:
-        kind: ``pairs``, ``mean`` or ``trace_norm``.
-        factor: factor of the sum over weights.
-        copies: for each task its weights.
-    """
+    """A penalty over tied weights: ``factor`` times the sum over weights."""
 
     kind: str
     factor: float

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.plan.notation import Reader, head_rule
-from mtl_sharing.plan.ownership import FIELD, Groups, Ownership, checked_tasks
+from mtl_sharing.plan.ownership import FIELD, Groups, Ownership, Reader, checked_tasks, head_rule
 
 
 @dataclass(frozen=True)
@@ -16,18 +15,12 @@ class Stage:
 
     Args:
         name: ``embeddings``, ``layer.0`` and so on, ``pooler``, ``head.0`` and so on.
-        ownership: letter and groups.
         owners: groups of tasks, each with its own copy of the weights.
     """
 
     name: str
     ownership: Ownership
     owners: Groups
-
-    @property
-    def copies(self) -> int:
-        """Number of copies of the weights."""
-        return len(self.owners)
 
     @property
     def trains(self) -> bool:
@@ -41,9 +34,7 @@ class SharingPlan:
 
     Args:
         tasks: the task names, in the order that all partitions follow.
-        embeddings: ownership of the embeddings.
         layers: ownership of each encoder layer, at least one.
-        pooler: ownership of the pooler.
         head: ownership of each hidden head layer; empty means any number of individual layers.
 
     Raises:
@@ -73,18 +64,12 @@ class SharingPlan:
 
     @classmethod
     def parse(
-        cls,
-        text: str,
-        tasks: Iterable[str],
-        layers: int | None = None,
-        head_layers: int | None = None,
-        where: str = FIELD,
-    ) -> "SharingPlan":
+        cls, text: str, tasks: Iterable[str], layers: int | None = None,
+        head_layers: int | None = None, where: str = FIELD,
+    ) -> "SharingPlan":  # fmt: skip
         """Parses a plan from its notation.
 
         Args:
-            text: the plan, like ``S6-I6``.
-            tasks: the names of all tasks.
             layers: the number of encoder layers that the depths must add up to, if known.
             head_layers: the number of hidden head layers that a head stack must have, if known.
             where: the config field named in errors.
@@ -160,6 +145,6 @@ class SharingPlan:
 
     def __str__(self) -> str:
         parts = [] if self.embeddings == self.layers[0] else [f"E{self.embeddings}"]
-        parts += [own.at_depth(len(list(run))) for own, run in groupby(self.layers)]
+        parts += [own.text(len(list(run))) for own, run in groupby(self.layers)]
         parts += [] if self.pooler == self.layers[-1] else [f"P{self.pooler}"]
         return "-".join(parts) + "/" * bool(self.head) + "-".join(map(str, self.head))

@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor
 
-from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.errors import UserError, first_line, one_of
 from mtl_sharing.model.encoder.initialization import (
     TAG_TABLES,
     Tower,
@@ -25,30 +25,23 @@ from mtl_sharing.model.encoder.layers import tower_stages
 from mtl_sharing.model.encoder.shape import EncoderShape
 
 PARTS = ("weight", "bias")
-_EMBEDDINGS: dict[str, tuple[str, ...]] = {
-    "word": ("embeddings.word_embeddings",),
-    "position": ("embeddings.position_embeddings",),
-    "token_type": ("embeddings.token_type_embeddings",),
-    "norm": ("embeddings.LayerNorm",),
-    "projection": ("embeddings_project",),
-}
 # A module here to those of the checkpoint. Several are stacked, in this order, into one weight.
-_BERT_LAYER = {
+_EMBEDDINGS: dict[str, tuple[str, ...]] = {
+    "word": ("embeddings.word_embeddings",), "position": ("embeddings.position_embeddings",),
+    "token_type": ("embeddings.token_type_embeddings",), "norm": ("embeddings.LayerNorm",),
+    "projection": ("embeddings_project",),
+}  # fmt: skip
+_BERT_LAYER: dict[str, tuple[str, ...]] = {
     "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
     "attention_output": ("attention.output.dense",),
     "attention_norm": ("attention.output.LayerNorm",),
-    "up": ("intermediate.dense",),
-    "down": ("output.dense",),
-    "output_norm": ("output.LayerNorm",),
-}
-_DISTILBERT_LAYER = {
+    "up": ("intermediate.dense",), "down": ("output.dense",), "output_norm": ("output.LayerNorm",),
+}  # fmt: skip
+_DISTILBERT_LAYER: dict[str, tuple[str, ...]] = {
     "qkv": ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-    "attention_output": ("attention.out_lin",),
-    "attention_norm": ("sa_layer_norm",),
-    "up": ("ffn.lin1",),
-    "down": ("ffn.lin2",),
-    "output_norm": ("output_layer_norm",),
-}
+    "attention_output": ("attention.out_lin",), "attention_norm": ("sa_layer_norm",),
+    "up": ("ffn.lin1",), "down": ("ffn.lin2",), "output_norm": ("output_layer_norm",),
+}  # fmt: skip
 # Heads of pretraining and of earlier fine-tuning, and the position ids that older files have.
 _IGNORED = re.compile(
     r"(cls|lm_head|classifier|pre_classifier|qa_outputs|generator_predictions|generator_lm_head"
@@ -97,9 +90,8 @@ def load_tower(path: Path, shape: EncoderShape, seed: int) -> LoadedTower:
         check_weights(stage, tower[stage], expected, path, source)
     unknown = [name for name in theirs if not _IGNORED.match(name)]
     if unknown:
-        raise UserError(
-            str(path), f"unknown weights: {_shortened(unknown)}", "an encoder's weights"
-        )
+        found = f"unknown weights: {_shortened(unknown)}"
+        raise UserError(str(path), found, "an encoder's weights")
     return LoadedTower(tower, tuple(sorted(theirs)), tuple(random), tuple(zeros))
 
 
@@ -116,16 +108,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise UserError(
-                str(path), f"a damaged file ({error})", "a whole .safetensors"
-            ) from None
+            found = f"a damaged file ({error})"
+            raise UserError(str(path), found, "a whole .safetensors") from None
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         found = "a pickle that is damaged or would run code"
         raise UserError(str(path), found, "tensors only") from None
     except Exception as error:  # the class depends on the damaged byte
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise UserError(str(path), f"a damaged file ({reason})", "a whole .bin") from None
     if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
         raise UserError(str(path), "an object other than named tensors", "a state dict")
@@ -143,27 +134,29 @@ def standard_names(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]
 
 def _pop_stage(stage: str, shape: EncoderShape, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Moves a stage's weights out of ``theirs``."""
-    state = {}
-    for module, sources in _modules(stage, shape.family).items():
-        for part in PARTS:
-            names = [f"{source}.{part}" for source in sources]
-            if all(name in theirs for name in names):
-                state[f"{module}.{part}"] = torch.cat([theirs.pop(name).float() for name in names])
-    return state
+    return {
+        ours: torch.cat([theirs.pop(name).float() for name in names])
+        for ours, names in _parameters(stage, shape.family).items()
+        if all(name in theirs for name in names)
+    }
 
 
-def _modules(stage: str, family: str) -> dict[str, tuple[str, ...]]:
-    """The modules of a stage, each with its modules in the checkpoint."""
+def _parameters(stage: str, family: str) -> dict[str, list[str]]:
+    """The parameters of a stage, each with its parameters in the checkpoint."""
+    root = ""
     if stage == "embeddings":
-        return _EMBEDDINGS
-    if stage == "pooler":
-        return {"dense": ("pooler.dense",)}
-    depth = stage.removeprefix("layer.")
-    if family == "distilbert":
-        root, modules = f"transformer.layer.{depth}", _DISTILBERT_LAYER
+        modules = _EMBEDDINGS
+    elif stage == "pooler":
+        modules = {"dense": ("pooler.dense",)}
+    elif family == "distilbert":
+        root, modules = f"transformer.{stage}.", _DISTILBERT_LAYER
     else:
-        root, modules = f"encoder.layer.{depth}", _BERT_LAYER
-    return {ours: tuple(f"{root}.{name}" for name in theirs) for ours, theirs in modules.items()}
+        root, modules = f"encoder.{stage}.", _BERT_LAYER
+    return {
+        f"{ours}.{part}": [f"{root}{name}.{part}" for name in theirs]
+        for ours, theirs in modules.items()
+        for part in PARTS
+    }
 
 
 def check_weights(
@@ -197,10 +190,8 @@ def checkpoint_weights(tower: Tower, family: str) -> dict[str, Tensor]:
     """A tower's weights by their names in ``transformers``; the inverse of :func:`load_tower`."""
     weights: dict[str, Tensor] = {}
     for stage, state in tower.items():
-        for module, theirs in _modules(stage, family).items():
-            for part in PARTS:
-                if f"{module}.{part}" in state:
-                    pieces = state[f"{module}.{part}"].detach().chunk(len(theirs))
-                    for name, piece in zip(theirs, pieces, strict=True):
-                        weights[f"{name}.{part}"] = piece.contiguous()
+        for ours, theirs in _parameters(stage, family).items():
+            if ours in state:
+                pieces = state[ours].detach().chunk(len(theirs))
+                weights |= {n: p.contiguous() for n, p in zip(theirs, pieces, strict=True)}
     return weights

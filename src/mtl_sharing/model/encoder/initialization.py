@@ -44,10 +44,12 @@ def random_source(seed: int, name: str) -> torch.Generator:
     return torch.Generator().manual_seed(crc32(f"{seed}/{name}".encode()))
 
 
-def draw_linear(layer: nn.Linear, generator: torch.Generator) -> None:
-    """Draws a layer's weights, and sets its biases to 0."""
-    nn.init.normal_(layer.weight, 0.0, DEVIATION, generator)
-    nn.init.zeros_(layer.bias)
+def draw_linears(module: nn.Module, generator: torch.Generator) -> None:
+    """Draws the weights of a module's linear layers, and sets their biases to 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, DEVIATION, generator)
+            nn.init.zeros_(layer.bias)
 
 
 def empty_state(stage: str, shape: EncoderShape) -> dict[str, Tensor]:

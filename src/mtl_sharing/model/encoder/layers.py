@@ -168,16 +168,3 @@ class Pooler(nn.Module):
     def forward(self, first: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
         """Maps states of first tokens (B, H) to pooled vectors (B, H)."""
         return torch.tanh(self.dense(first))
-
-
-class VectorNorm(nn.LayerNorm):
-    """Layer norm of pooled vectors, with BERT's epsilon."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, eps=1e-12)
-
-    def forward(  # type: ignore[override]
-        self, vectors: Tensor, layouts: Sequence[SequenceLayout]
-    ) -> Tensor:
-        """Maps vectors (B, H) to vectors (B, H)."""
-        return super().forward(vectors)
