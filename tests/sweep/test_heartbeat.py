@@ -10,10 +10,10 @@ import pytest
 
 from mtl_sharing.sweep.study import heartbeat as module
 from mtl_sharing.sweep.study.heartbeat import (
+    IDLE_HEARTBEAT,
     HeartbeatThread,
     StaleTrialDetector,
     heartbeat,
-    idle_heartbeat,
     process_is_gone,
 )
 
@@ -44,8 +44,8 @@ def test_a_number_that_another_process_has_now_is_gone():
 
 
 def test_a_trial_that_waits_for_its_turn_is_not_gone():
-    assert not process_is_gone(idle_heartbeat())
-    assert not idle_heartbeat()["job"]  # so that the sweep shows life for it
+    assert not process_is_gone(IDLE_HEARTBEAT)
+    assert not IDLE_HEARTBEAT["job"]  # so that the sweep shows life for it
     assert not process_is_gone(None)
 
 

@@ -19,7 +19,7 @@ from mtl_sharing.sweep.jobs.launcher import JobPool, make_job_pool
 from mtl_sharing.sweep.loop.ask import TrialProposer, hours_left_s
 from mtl_sharing.sweep.loop.console import SweepConsole
 from mtl_sharing.sweep.loop.supervisor import Supervisor
-from mtl_sharing.sweep.loop.tell import KnownReference, StudyReporter
+from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.output.dry_run import Plan, describe_sweep
 from mtl_sharing.sweep.output.summary import end_sweep
 from mtl_sharing.sweep.settings import SweeperConfig
@@ -50,7 +50,9 @@ def run_sweep(
     written: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
     corners = check_sweep(spec, written["subdir"])
     jobs = make_job_pool(options, config, launcher)
-    reference = _known_reference(spec, tuple(corners[0].run_spec.specs))
+    score, tasks = spec.config.score, tuple(corners[0].run_spec.specs)
+    selecting = reference_performance(score, tasks, bool(spec.config.suite.select_fraction))
+    on_dev = reference_performance(score, tasks)
     if config.dry_run:
         trials = known_trials(options, spec.folder, spec.record())
         regimes = [*corners, spec.reference] if options.reference else corners
@@ -62,16 +64,10 @@ def run_sweep(
         left_s = hours_left_s(options, study.trials())
         deadline = None if left_s is None else time.monotonic() + left_s
         console = SweepConsole(spec.total_trials, jobs.inline)
-        reporter = StudyReporter(study, spec, reference, console)
+        reporter = StudyReporter(study, spec, console, selecting, on_dev)
         proposer = TrialProposer(study, spec, deadline)
         _announce(study, spec)
         _run_trials(Supervisor(study, proposer, jobs, reporter, options), reporter, jobs)
-
-
-def _known_reference(spec: SweepSpec, tasks: Sequence[str]) -> KnownReference:
-    score, held_out = spec.config.score, bool(spec.config.suite.select_fraction)
-    selecting = reference_performance(score, tasks, held_out)
-    return KnownReference(selecting, reference_performance(score, tasks))
 
 
 @contextmanager

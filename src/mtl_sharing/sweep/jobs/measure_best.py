@@ -11,14 +11,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from mtl_sharing.config import Config
-from mtl_sharing.job.measurement import measure
 from mtl_sharing.run_folder.layout import MEASURED
-from mtl_sharing.sweep.jobs.input_cache import load_cached
 from mtl_sharing.sweep.jobs.launcher import JobPool
 from mtl_sharing.sweep.study.attributes import OVERRIDES
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
-from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +52,3 @@ def read_measurement(folder: Path, number: int) -> Measurement | None:
     except (OSError, ValueError):
         return None
     return record if record["trial"] == number else None
-
-
-def run_measurement(config: Config, folder: Path, number: int) -> None:
-    """Measures as a job, and writes measured.json.
-
-    Raises:
-        UserError: a mistake in the config or the data.
-    """
-    timings = measure(config, folder, load_cached)
-    if timings is not None:
-        ratios = {name: timings.ratio(name) for name in ("train", "predict")}
-        replace_json(folder / MEASURED, {"trial": number, "time": ratios, **timings.record()})

@@ -1,9 +1,12 @@
-"""A trial's job: trains the trial, reports to the study, and writes heartbeats."""
+"""A trial's job: trains the trial, reports to the study, and writes heartbeats.
+
+The measurement of the best trial is a job, too.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,30 +14,69 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned
+from mtl_sharing.errors import Pruned, first_line
 from mtl_sharing.evaluation.evaluate import Evaluation
+from mtl_sharing.job.inputs import RunInputs, load_inputs
+from mtl_sharing.job.measurement import measure
 from mtl_sharing.job.run import run_job
+from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.stages import Hooks
+from mtl_sharing.run_folder.layout import MEASURED, TOKENIZER
 from mtl_sharing.score.score import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep
-from mtl_sharing.sweep.jobs.input_cache import load_cached
-from mtl_sharing.sweep.jobs.measure_best import FOLDER as MEASURED
-from mtl_sharing.sweep.jobs.measure_best import run_measurement
+from mtl_sharing.sweep.jobs.measure_best import FOLDER
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
 from mtl_sharing.sweep.study.components import make_pruner
-from mtl_sharing.sweep.study.heartbeat import HeartbeatThread, heartbeat, idle_heartbeat
+from mtl_sharing.sweep.study.heartbeat import IDLE_HEARTBEAT, HeartbeatThread, heartbeat
 from mtl_sharing.sweep.study.pruning import KeepPruner, should_prune
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
 from mtl_sharing.sweep.study.study import SweepStudy, load_study
 from mtl_sharing.sweep.study.trial_result import read_trial_result
+from mtl_sharing.utils.files import replace_json, replace_text
 from mtl_sharing.utils.logging import ConsoleHandler
 
 log = logging.getLogger(__name__)
 
 # How long a training waits for a database that takes no report.
 _REPORT_S = 20.0
+
+
+@dataclass
+class InputCache:
+    """Keeps the latest inputs: encoded text, tokenizer and starting weights.
+
+    Files that change while a sweep runs are not noticed.
+    """
+
+    _key: str = ""
+    _inputs: RunInputs | None = None
+    _tokenizer: str = field(default="", repr=False)
+
+    def __call__(self, run_spec: RunSpec, folder: Path) -> RunInputs:
+        """The run's inputs; also writes its tokenizer into ``folder``."""
+        key = _key(run_spec)
+        if self._inputs is None or key != self._key:
+            self._inputs = None  # before loading: two inputs may not fit in memory
+            self._inputs, self._key = load_inputs(run_spec, folder), key
+            self._tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
+        else:
+            replace_text(folder / TOKENIZER, self._tokenizer)
+        return replace(self._inputs)
+
+
+def _key(run_spec: RunSpec) -> str:
+    """Everything that decides the inputs."""
+    config = run_spec.config
+    phases = sorted((phase.kind, str(phase.task)) for phase in config.phases.values())
+    # The seed draws random weights, and the parts that a checkpoint lacks.
+    return repr((config.suite, config.data_dir, config.encoder, config.cache, config.seed, phases,
+                 run_spec.specs, run_spec.joined, run_spec.shape, run_spec.tags,
+                 run_spec.architecture.pooler))  # fmt: skip
+
+
+_load_cached = InputCache()
 
 
 @dataclass
@@ -59,7 +101,7 @@ class TrialReporter:
     @contextmanager
     def heartbeats(self) -> Iterator[None]:
         """Writes heartbeats within the block, while the job holds the trial's folder."""
-        last = idle_heartbeat()  # finished, or requeued: not lost
+        last = IDLE_HEARTBEAT  # finished, or requeued: not lost
         try:
             with HeartbeatThread(self._beat):
                 yield
@@ -101,7 +143,7 @@ class TrialReporter:
         except UpdateFinishedTrialError:
             raise Pruned(0, None, "the study has ended this trial") from None
         except DATABASE_ERRORS as error:
-            log.warning("not reported: %s", str(error).partition("\n")[0])
+            log.warning("not reported: %s", first_line(error))
             return False
 
     def _report(self, percent: int, performance: float) -> bool:
@@ -127,8 +169,8 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     _quiet_console()
     job = HydraConfig.get()
     number = int(job.job.num)
-    if folder.name == MEASURED:
-        run_measurement(config, folder, number)
+    if folder.name == FOLDER:
+        _run_measurement(config, folder, number)
         return
     study = load_study(options, Path(job.sweep.dir))
     trial = study.trial(number)
@@ -138,7 +180,7 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     reports = not options.seeds
     pruner = make_pruner(options) if reports and not is_reference(trial) else None
     reporter = TrialReporter(study, number, config.score, pruner, reports)
-    hooks = Hooks(load_cached, reporter.evaluated, reporter.costed, curves=False,
+    hooks = Hooks(_load_cached, reporter.evaluated, reporter.costed, curves=False,
                   held=reporter.heartbeats)  # fmt: skip
     try:
         run_job(config, folder, hooks)
@@ -148,6 +190,13 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
         # In a worker process it would end the other workers, and the sweep reads the folder.
         if runs_in_the_sweep(job.launcher):
             raise
+
+
+def _run_measurement(config: Config, folder: Path, number: int) -> None:
+    timings = measure(config, folder, _load_cached)
+    if timings is not None:
+        ratios = {name: timings.ratio(name) for name in ("train", "predict")}
+        replace_json(folder / MEASURED, {"trial": number, "time": ratios, **timings.record()})
 
 
 def _quiet_console() -> None:

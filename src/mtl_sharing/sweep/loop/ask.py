@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
@@ -11,7 +12,6 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.loop.running_trial import RunningTrial
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.space import Point
 from mtl_sharing.sweep.space.spec import SweepSpec
@@ -25,6 +25,58 @@ from mtl_sharing.sweep.study.trial_result import TrialResult
 _DUPLICATES_END = 50
 # In a finite space, the first unvisited point is taken after so many duplicates in a row.
 _DUPLICATES_SKIP = 3
+
+
+@dataclass
+class RunningTrial:
+    """A running trial that this sweep is responsible for.
+
+    Attributes:
+        seeds: the seed of each of its runs; empty for one run with the config's seed.
+        same_as: the trial whose result it copies, without training.
+        metrics_saved: whether the study has its metrics already.
+        result: how it ended, even if the study must wait for the reference to be told.
+        run: position of the current run in ``seeds``.
+        begun, ended: by the monotonic clock.
+        before_s: seconds that it took in earlier starts of the sweep.
+    """
+
+    number: int
+    overrides: list[str]
+    folder: Path
+    seeds: list[int]
+    job_id: int | None = None
+    same_as: int | None = None
+    result: TrialResult | None = None
+    run: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    before_s: float = 0.0
+    metrics_saved: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the trial has taken, over all starts of the sweep."""
+        end = time.monotonic() if self.ended is None else self.ended
+        return round(self.before_s + end - self.begun, 1)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it takes one of the job slots."""
+        return self.same_as is None and self.result is None
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of each run."""
+        return [self.folder / f"seed_{s}" for s in self.seeds] or [self.folder]
+
+    @property
+    def run_overrides(self) -> list[str]:
+        """The overrides of the current run."""
+        if not self.seeds:
+            return self.overrides
+        seed = self.seeds[self.run]
+        return [*self.overrides, f"seed={seed}", f"hydra.sweep.subdir={self.number}/seed_{seed}"]
 
 
 @dataclass(frozen=True)
@@ -67,12 +119,10 @@ class TrialProposer:
         """A lost trial as it was left."""
         if attributes.OVERRIDES not in lost.user_attrs:
             return self._compose(lost, self.study.trials()[: lost.number])
-        return self._running(
-            lost.number,
-            lost.user_attrs[attributes.OVERRIDES],
-            same_as=lost.user_attrs.get(attributes.SAME_AS),
-            before_s=lost.user_attrs.get(attributes.SECONDS) or 0.0,
-        )
+        same_as = lost.user_attrs.get(attributes.SAME_AS)
+        before_s = lost.user_attrs.get(attributes.SECONDS) or 0.0
+        overrides = lost.user_attrs[attributes.OVERRIDES]
+        return self._running(lost.number, overrides, same_as=same_as, before_s=before_s)
 
     def _exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
         most, points = self.spec.options.n_trials, self.spec.points
@@ -110,14 +160,15 @@ class TrialProposer:
             composed = self.spec.composer.compose_trial(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             self.study.set_attrs(number, **{attributes.OVERRIDES: overrides})
-            reason = " ".join(str(error).split())
-            result = TrialResult(TrialState.FAIL, {}, reason)
+            result = TrialResult(TrialState.FAIL, {}, " ".join(str(error).split()))
             return self._running(number, overrides, result=result)
-        facts: dict[str, Any] = {
-            attributes.REGIME: composed.regime,
-            attributes.IDENTITY: composed.identity,
-        }
-        same_as = find_duplicate(earlier, composed.identity)
+        facts: dict[str, Any] = {attributes.REGIME: composed.regime}
+        facts[attributes.IDENTITY] = composed.identity
+        # The earliest trial that trains the same and has not failed.
+        same_as = next((
+            other.number for other in trained(earlier) if other.state != TrialState.FAIL
+            and other.user_attrs.get(attributes.IDENTITY) == composed.identity
+        ), None)  # fmt: skip
         if same_as is not None:
             facts[attributes.SAME_AS] = same_as
         # The overrides are last: a trial that has them is complete.
@@ -136,15 +187,6 @@ def _key(point: Point) -> frozenset[tuple[str, Any]]:
 def known_points(trials: Sequence[FrozenTrial]) -> set[frozenset[tuple[str, Any]]]:
     """The points of the trials; one that was lost before its parameters were drawn has none."""
     return {_key(trial.params) for trial in trials if trial.params and not is_reference(trial)}
-
-
-def find_duplicate(trials: Sequence[FrozenTrial], identity: str) -> int | None:
-    """The earliest trial that trains the same and has not failed."""
-    for trial in trained(trials):
-        equal = trial.user_attrs.get(attributes.IDENTITY) == identity
-        if equal and trial.state != TrialState.FAIL:
-            return trial.number
-    return None
 
 
 def hours_left_s(options: SweeperConfig, trials: Sequence[FrozenTrial]) -> float | None:

@@ -9,17 +9,16 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.sweep.jobs.launcher import JobOutcome, JobPool
-from mtl_sharing.sweep.loop.ask import TrialProposer
-from mtl_sharing.sweep.loop.running_trial import RunningTrial
+from mtl_sharing.sweep.loop.ask import RunningTrial, TrialProposer
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, ATTEMPTS, SECONDS, is_reference
 from mtl_sharing.sweep.study.components import make_pruner
 from mtl_sharing.sweep.study.heartbeat import (
+    IDLE_HEARTBEAT,
     HeartbeatThread,
     StaleTrialDetector,
     heartbeat,
-    idle_heartbeat,
 )
 from mtl_sharing.sweep.study.pruning import should_prune
 from mtl_sharing.sweep.study.records import write_table
@@ -66,15 +65,13 @@ class Supervisor:
                 self._resume_lost()
                 self._settle()
                 self._fill()
-                if not self._any_running():
+                # Of this start or of another.
+                running = self.running or any(
+                    trial.state == TrialState.RUNNING for trial in self.study.trials()
+                )
+                if not running:
                     return
                 self.jobs.wait(_POLL_S)
-
-    def _any_running(self) -> bool:
-        """Whether any trial runs, of this start or of another."""
-        return bool(self.running) or any(
-            trial.state == TrialState.RUNNING for trial in self.study.trials()
-        )
 
     def _beat(self, beat: int) -> None:
         """Writes the seconds of each running trial, and its heartbeat where its job does not."""
@@ -109,8 +106,8 @@ class Supervisor:
     def _reference_override(self) -> list[str]:
         """The performance of separate models on dev, once known, for a trial's own result."""
         reference = self.reporter.dev_reference()
-        configured = self.reporter.known.selecting is not None
-        return [] if reference is None or configured else [f"score.reference={reference!r}"]
+        unknown = reference is None or self.reporter.given is not None
+        return [] if unknown else [f"score.reference={reference!r}"]
 
     def _resume_lost(self) -> None:
         """Resumes the running trials that no process works on any more."""
@@ -132,7 +129,7 @@ class Supervisor:
     def _is_lost(self, trial: FrozenTrial) -> bool:
         beat = trial.user_attrs.get(ALIVE)
         lost = self._stale.is_lost(trial.number, beat)
-        return lost or (beat == idle_heartbeat() and self._stale.age(trial.number) > _IDLE_S)
+        return lost or (beat == IDLE_HEARTBEAT and self._stale.age(trial.number) > _IDLE_S)
 
     def _read(self, folders: Sequence[Path]) -> TrialResult | None:
         return read_trial_result(folders, self.reporter.spec.config.score)

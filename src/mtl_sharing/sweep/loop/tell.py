@@ -8,60 +8,54 @@ from optuna.trial import FrozenTrial, TrialState
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.run_folder.layout import CHECKPOINT
 from mtl_sharing.score.objectives import Metrics, missing_metrics, objective_values
+from mtl_sharing.sweep.loop.ask import RunningTrial
 from mtl_sharing.sweep.loop.console import SweepConsole
-from mtl_sharing.sweep.loop.running_trial import RunningTrial
 from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study.attributes import METRICS, REASON, SECONDS, is_reference, trained
-from mtl_sharing.sweep.study.records import best_trial
+from mtl_sharing.sweep.study.records import best_trials
 from mtl_sharing.sweep.study.study import SweepStudy
 from mtl_sharing.sweep.study.trial_result import TrialResult
 
 
-@dataclass(frozen=True)
-class KnownReference:
-    """Performance of separate models, where the config gives it.
-
-    Attributes:
-        selecting: on the split that selects: the part held out of train, or dev.
-        dev: on dev.
-    """
-
-    selecting: float | None = None
-    dev: float | None = None
-
-
 @dataclass
 class StudyReporter:
-    """Ends trials in the study."""
+    """Ends trials in the study.
+
+    Attributes:
+        given: performance of separate models on the split that selects (the part held out of
+            train, or dev), where the config gives it.
+        given_on_dev: the same on dev.
+    """
 
     study: SweepStudy
     spec: SweepSpec
-    known: KnownReference
     console: SweepConsole
+    given: float | None
+    given_on_dev: float | None
 
     def reference(self) -> float | None:
         """Performance of separate models on the split that selects; None until it is known."""
-        if self.known.selecting is not None or not self.spec.options.reference:
-            return self.known.selecting
-        metrics = self._reference_metrics()
+        if self.given is not None or not self.spec.options.reference:
+            return self.given
+        metrics = self.reference_metrics()
         return None if metrics is None else float(metrics["performance"])
 
-    def _reference_metrics(self) -> Metrics | None:
+    def reference_metrics(self) -> Metrics | None:
+        """Metrics of the trial of separate models; None until it has been trained."""
         first = self.study.trials()[:1]
         return first[0].user_attrs.get(METRICS) if first and is_reference(first[0]) else None
 
     def dev_reference(self) -> float | None:
         """Performance of separate models on dev, for reporting; None until it is known."""
-        metrics = self._reference_metrics()
-        return self.known.dev if metrics is None else float(metrics["dev_performance"])
+        metrics = self.reference_metrics()
+        return self.given_on_dev if metrics is None else float(metrics["dev_performance"])
 
     def tell(self, trial: RunningTrial, result: TrialResult) -> bool:
         """Ends a trial; False where its value still needs the reference."""
         objectives, values = self.spec.objectives, None
-        if result.state == TrialState.COMPLETE:
-            missing = missing_metrics(objectives, result.metrics)
-            if missing:
-                result = TrialResult(TrialState.FAIL, {}, f"not measured: {one_of(missing)}")
+        complete = result.state == TrialState.COMPLETE
+        if complete and (missing := missing_metrics(objectives, result.metrics)):
+            result = TrialResult(TrialState.FAIL, {}, f"not measured: {one_of(missing)}")
         if result.state == TrialState.COMPLETE:
             if not trial.metrics_saved:
                 trial.metrics_saved = self.study.set_attrs(
@@ -75,9 +69,8 @@ class StudyReporter:
         self.study.tell(trial.number, result.state, values)
         for folder in trial.folders:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        best = best_trial(self.study)
-        better = best is not None and best.number == trial.number
-        self.console.ended(self.study.trial(trial.number), self.dev_reference(), better)
+        best = [other.number == trial.number for other in best_trials(self.study)[:1]]
+        self.console.ended(self.study.trial(trial.number), self.dev_reference(), any(best))
         return True
 
     def copy_result(self, trial: RunningTrial, earlier: FrozenTrial) -> bool:

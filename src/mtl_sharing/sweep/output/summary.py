@@ -14,7 +14,13 @@ from mtl_sharing.sweep.jobs.launcher import JobPool
 from mtl_sharing.sweep.jobs.measure_best import Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
-from mtl_sharing.sweep.study.records import best_trial, rank, rows, write_best, write_table
+from mtl_sharing.sweep.study.records import (
+    best_trials,
+    complete_trials,
+    rows,
+    write_best,
+    write_table,
+)
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import short_path
 
@@ -34,10 +40,11 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     if not study.trials():
         return
     write_table(study, objectives)
-    best, reference = best_trial(study), reporter.dev_reference()
-    if best is None:
+    best_first, reference = best_trials(study), reporter.dev_reference()
+    if not best_first:
         log.info("no trial has been completed yet")
         return
+    best = best_first[0]
     measured = read_measurement(study.folder, best.number)
     if complete and spec.config.score.clock == "flops":
         measured = measure_best(jobs, study, best)
@@ -51,7 +58,7 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
         write_best(study, content, facts)
         selecting, table = reporter.reference(), rows(study, objectives)
         draw_sweep(study.folder, table, objectives, selecting, study.copy())
-    _print_summary(study, objectives, best, reference, measured)
+    _print_summary(reporter, best_first, measured)
 
 
 def _kept(trial: FrozenTrial, reference: float | None) -> str:
@@ -62,15 +69,15 @@ def _kept(trial: FrozenTrial, reference: float | None) -> str:
 
 
 def _print_summary(
-    study: SweepStudy,
-    objectives: Sequence[str],
-    best: FrozenTrial,
-    reference: float | None,
-    measured: Measurement | None,
+    reporter: StudyReporter, best: Sequence[FrozenTrial], measured: Measurement | None
 ) -> None:
     """Prints the best trials and the reference, then lines on the best and on the files."""
-    total = _reference_parameters(study)
-    cells = [_cells(t, objectives, reference, total) for t in _best_trials(study, objectives)]
+    study, objectives = reporter.study, reporter.spec.objectives
+    shown = [*best] if len(objectives) > 1 else [*best[:_SHOWN]]
+    shown += [t for t in complete_trials(study) if is_reference(t) and t not in shown]
+    reference, separate = reporter.dev_reference(), reporter.reference_metrics()
+    total = None if separate is None else separate.get("parameters")
+    cells = [_cells(trial, objectives, reference, total) for trial in shown]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in cells[0]:
         table.add_column(name, justify="left" if name == "regime" else "right")
@@ -82,28 +89,8 @@ def _print_summary(
         console = Console(width=_WIDE)  # a file or a pipe has no width of its own
     console.print(table, highlight=False)
     console.print()
-    for label, text in _lines(study, best, reference, total, measured):
+    for label, text in _lines(study, best[0], reference, total, measured):
         console.print(f"{label:<10}{text}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _best_trials(study: SweepStudy, objectives: Sequence[str]) -> list[FrozenTrial]:
-    """The best few, or the Pareto front; then the reference."""
-    complete = [t for t in trained(study.trials()) if t.state == TrialState.COMPLETE]
-    if len(objectives) == 1:
-        direction = study.directions[0]
-        best = sorted(complete, key=lambda t: rank(t, direction), reverse=True)[:_SHOWN]
-    else:
-        front = {trial.number for trial in study.copy().best_trials}
-        best = [trial for trial in complete if trial.number in front]
-        best.sort(key=lambda trial: float(trial.user_attrs[METRICS]["performance"]), reverse=True)
-    return [*best, *(trial for trial in complete if is_reference(trial) and trial not in best)]
-
-
-def _reference_parameters(study: SweepStudy) -> int | None:
-    """The parameters of separate models, if the sweep has trained them."""
-    first = study.trials()[0]
-    metrics = first.user_attrs.get(METRICS) or {}
-    return metrics.get("parameters") if is_reference(first) else None
 
 
 def _cells(

@@ -1,14 +1,19 @@
-"""The sampler and the pruner of a sweep, from its config."""
+"""The sampler and the pruner of a sweep, from its config, and the study that a sampler sees."""
 
 import warnings
+from collections.abc import Container
 from typing import Any
 
+import optuna
 from hydra.utils import instantiate
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
 
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.sweep.settings import PRUNERS, SAMPLERS, SweeperConfig
+from mtl_sharing.sweep.study.attributes import is_reference
 
 
 def make_pruner(options: SweeperConfig) -> BasePruner:
@@ -52,6 +57,34 @@ def _instantiate(where: str, config: Any, allowed: tuple[str, ...], extra: dict[
             warnings.simplefilter("ignore")  # Optuna's, of experimental features
             return instantiate(arguments, _execution_whitelist_=allowed)
     except Exception as error:
-        message = str(error.__cause__ or error).splitlines()[0]
-        found = f"{config.get('_target_')}: {message}"
+        found = f"{config.get('_target_')}: {first_line(error.__cause__ or error)}"
         raise UserError(where, found, "what optuna takes") from None
+
+
+class _SamplerView:
+    """A storage that hides the trials that a sampler cannot learn from.
+
+    The reference has no parameters, so that samplers of a joint space would find none in common.
+    With several objectives samplers accept no pruned trials. This is no copy in memory, because
+    samplers keep their own state (NSGA-II, CMA-ES, QMC) in the study's storage.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The storage's trials without the hidden ones."""
+        trials = self._storage.get_all_trials(study_id, deepcopy, states)
+        several = len(self._storage.get_study_directions(study_id)) > 1
+        hidden = {TrialState.PRUNED} if several else set()
+        return [t for t in trials if not is_reference(t) and t.state not in hidden]
+
+
+def sampler_study(name: str, storage: BaseStorage, sampler: BaseSampler) -> optuna.Study:
+    """The study ``name`` without the trials that its sampler cannot learn from."""
+    return optuna.Study(name, _SamplerView(storage), sampler=sampler)  # type: ignore[arg-type]

@@ -16,6 +16,11 @@ from pathlib import Path
 from typing import Any
 
 BEAT_S = 5.0
+IDLE_HEARTBEAT = {"host": "", "pid": 0, "start": None, "beat": 0, "job": False}
+"""Heartbeat of an idle trial, whose job has finished or is queued again.
+
+It names no process and never goes stale: the sweep responsible for the trial replaces it.
+"""
 
 
 def heartbeat(beat: int, job: bool) -> dict[str, Any]:
@@ -27,14 +32,6 @@ def heartbeat(beat: int, job: bool) -> dict[str, Any]:
     pid = os.getpid()
     return {"host": socket.gethostname(), "pid": pid, "start": _start(pid), "beat": beat,
             "job": job}  # fmt: skip
-
-
-def idle_heartbeat() -> dict[str, Any]:
-    """The heartbeat of an idle trial, whose job has finished or is queued again.
-
-    It names no process and never goes stale: the sweep responsible for the trial replaces it.
-    """
-    return {"host": "", "pid": 0, "start": None, "beat": 0, "job": False}
 
 
 def _start(pid: int) -> str | None:

@@ -5,14 +5,18 @@ enough: a cheap one that keeps 99% must survive beside costly ones that keep 103
 one is useless once a cheaper one has kept enough.
 """
 
-from optuna import Study
+import math
+from collections.abc import Iterable
+from copy import copy
+from statistics import fmean
+
+from optuna import Study, create_study
 from optuna.pruners import BasePruner, NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import check_range
 from mtl_sharing.sweep.study.attributes import MADE_FOR, SAVED, is_reference
 from mtl_sharing.sweep.study.study import SweepStudy
-from mtl_sharing.sweep.study.views import performance_study
 
 # Relative rounding error of the costs of equal plans.
 _EQUAL = 1e-9
@@ -97,9 +101,30 @@ def should_prune(pruner: BasePruner, study: SweepStudy, number: int) -> bool:
     if isinstance(pruner, KeepPruner):  # compares the values of its objective
         return pruner.prune(study.copy(), study.trial(number))
     trials = study.trials()
-    performances = performance_study(study.name, trials)
+    performances = _performance_study(study.name, trials)
     pruned = pruner.prune(performances, performances.get_trials(deepcopy=False)[number])
     after = performances.get_trials(deepcopy=False)[number].system_attrs
     before = trials[number].system_attrs
     study.set_system_attrs(number, {k: v for k, v in after.items() if before.get(k) != v})
     return pruned
+
+
+def _performance_study(name: str, trials: Iterable[FrozenTrial]) -> Study:
+    """A study in memory whose one objective is the mean of the performances that a trial reported.
+
+    Optuna's pruners refuse a study with several objectives.
+    """
+    # Hyperband derives a trial's bracket from the study's name and the trial's number.
+    study = create_study(study_name=name, direction="maximize")
+    study.add_trials(map(_with_performance, trials))
+    return study
+
+
+def _with_performance(trial: FrozenTrial) -> FrozenTrial:
+    scored = copy(trial)
+    scored.values = None
+    if trial.state == TrialState.COMPLETE:
+        # A trial without reports is never the best.
+        mean = fmean(trial.intermediate_values.values()) if trial.intermediate_values else math.nan
+        scored.values = [-math.inf if math.isnan(mean) else mean]
+    return scored

@@ -47,25 +47,28 @@ def write_table(study: SweepStudy, objectives: Sequence[str]) -> None:
         replace_text(study.folder / SWEEP_TABLE, table.to_csv(index=False))
 
 
-def best_trial(study: SweepStudy) -> FrozenTrial | None:
-    """The best complete trial; of several objectives the best performance on the Pareto front."""
-    complete = [t for t in trained(study.trials()) if t.state == TrialState.COMPLETE]
-    if not complete:
-        return None
-    if len(study.directions) == 1:
-        return max(complete, key=lambda trial: rank(trial, study.directions[0]))
-    front = {trial.number for trial in study.copy().best_trials}
-    return max(
-        (trial for trial in complete if trial.number in front),
-        key=lambda trial: trial.user_attrs[METRICS]["performance"],
-    )
+def complete_trials(study: SweepStudy) -> list[FrozenTrial]:
+    """The complete trials without duplicates."""
+    return [t for t in trained(study.trials()) if t.state == TrialState.COMPLETE]
 
 
-def rank(trial: FrozenTrial, direction: StudyDirection) -> tuple[float, float, int]:
-    """A sort key, higher for the better of two complete trials; performance breaks ties."""
-    performance = trial.user_attrs[METRICS]["performance"]
-    value = float(f"{trial.values[0]:.9g}")  # without the rounding errors of equal costs
-    return value if direction == StudyDirection.MAXIMIZE else -value, performance, -trial.number
+def best_trials(study: SweepStudy) -> list[FrozenTrial]:
+    """The complete trials, or with several objectives their Pareto front, best first.
+
+    Performance breaks ties of one objective, and sorts the front of several.
+    """
+    trials, several = complete_trials(study), len(study.directions) > 1
+    if several and trials:
+        front = {trial.number for trial in study.copy().best_trials}
+        trials = [trial for trial in trials if trial.number in front]
+
+    def rank(trial: FrozenTrial) -> tuple[float, float, int]:
+        value = float(f"{trial.values[0]:.9g}")  # without the rounding errors of equal costs
+        sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+        performance = trial.user_attrs[METRICS]["performance"]
+        return 0.0 if several else sign * value, performance, -trial.number
+
+    return sorted(trials, key=rank, reverse=True)
 
 
 def write_best(study: SweepStudy, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:

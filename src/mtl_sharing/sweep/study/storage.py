@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial, wraps
 from pathlib import Path
@@ -61,11 +61,9 @@ def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
         variable.reset(token)
 
 
-@contextmanager
-def patience(seconds: float) -> Iterator[None]:
+def patience(seconds: float) -> AbstractContextManager[None]:
     """Sets this thread's retry window within the block."""
-    with _set(_window, seconds):
-        yield
+    return _set(_window, seconds)
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:

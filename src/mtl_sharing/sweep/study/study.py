@@ -19,7 +19,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.space import Point, Suggest
 from mtl_sharing.sweep.study.attributes import ALIVE, MADE_FOR
-from mtl_sharing.sweep.study.components import make_sampler
+from mtl_sharing.sweep.study.components import make_sampler, sampler_study
 from mtl_sharing.sweep.study.heartbeat import heartbeat
 from mtl_sharing.sweep.study.storage import (
     has_studies,
@@ -28,7 +28,6 @@ from mtl_sharing.sweep.study.storage import (
     patient,
     patiently,
 )
-from mtl_sharing.sweep.study.views import sampler_study
 from mtl_sharing.utils.locks import exclusive
 from mtl_sharing.utils.nested import flatten
 

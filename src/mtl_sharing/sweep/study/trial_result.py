@@ -13,6 +13,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import Status
 from mtl_sharing.run_folder.results import Result, read_result
 from mtl_sharing.score.objectives import Metrics
+from mtl_sharing.score.reference import performance_of
 from mtl_sharing.score.settings import ScoreConfig
 
 _STATES = {
@@ -63,18 +64,16 @@ def _read(folder: Path) -> Result | None:
 
 def _metrics(result: Mapping[str, Any], score: ScoreConfig) -> Metrics:
     """The metrics of a finished run; ``performance`` is on the held-out part, if there is one."""
-    name = "performance" if score.pearson == "unit" else "performance_raw_r"
     selection = result.get("selection") or result
-    saved = result.get("multipliers") or {"memory": None, "time": None}
-    metrics: Metrics = {"performance": selection[name], "dev_performance": result[name]}
+    saved = result.get("multipliers") or {}
+    metrics: Metrics = {"performance": performance_of(selection, score.pearson)}
+    metrics |= {"dev_performance": performance_of(result, score.pearson)}
     metrics |= {f"dev_{name}": task["value"] for name, task in result["tasks"].items()}
     metrics |= {"parameters": result["params"]["total"]}
-    metrics |= {"memory": _inverse(saved["memory"]), "time": _inverse(saved["time"])}
+    for cost in ("memory", "time"):
+        ratio = saved.get(cost)
+        metrics[cost] = None if ratio is None else 1 / ratio
     return metrics | {"score": result.get("score"), "train_s": result["time"]["train_s"]}
-
-
-def _inverse(ratio: float | None) -> float | None:
-    return None if ratio is None else 1 / ratio
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
