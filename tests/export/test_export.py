@@ -19,9 +19,8 @@ from mtl_sharing.cli.export import main
 from mtl_sharing.data.examples.bundled import bundled_examples
 from mtl_sharing.data.tokens.tokenizing import encode
 from mtl_sharing.errors import UserError
-from mtl_sharing.export.anonymize import without_paths
 from mtl_sharing.export.plain import plain_config
-from mtl_sharing.export.write import export_run
+from mtl_sharing.export.write import export_run, without_paths
 from mtl_sharing.job.description import model_config
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower

@@ -1,13 +1,19 @@
 """The model card: content, metrics and use of an exported folder."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from mtl_sharing.export.anonymize import path_name
 from mtl_sharing.export.head import describe_labels, head_code, loading_code
-from mtl_sharing.export.plain import CLASSES, WITH_POOLER, layers_read
+from mtl_sharing.export.plain import CLASSES, drops_pooler, layers_read
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.predict.loaded_run import LoadedRun
+
+_UNREAD_POOLER = """\
+The head reads no pooler, so none was kept: `add_pooling_layer=False` keeps `transformers` from \
+making a random one.
+"""
+_PRECISION = "The run computed in {}; the weights here are its own, in fp32.\n"
 
 
 def plain_card(
@@ -21,14 +27,14 @@ def plain_card(
     run_spec = run.run_spec
     architecture, shape = run_spec.architecture, run_spec.shape
     layers = layers_read(architecture, task)
-    cut = ""
+    precision, cut = run_spec.runtime.precision, ""
     if layers < shape.layers:
         cut = (
             f" The head reads layer {layers - 1} of {shape.layers}, counted from 0. Layers above"
             " it are left out, so the last hidden states here are the head's input."
         )
-    parts = [
-        _front_matter("transformers"),
+    return _page(
+        "transformers",
         f"# {task}, from a multi-task run\n",
         f"A plain `{CLASSES[shape.family]}` of {layers} layers, hidden width {shape.hidden}: the"
         f" tower of task `{task}` in a run of mtl-sharing that trained {_list(run.tasks)} together"
@@ -37,16 +43,15 @@ def plain_card(
         _data(run, [task]),
         "## Load\n",
         f"```python\n{loading_code(run, task)}```\n",
-        _unread_pooler(run, record),
+        _UNREAD_POOLER if drops_pooler(architecture, task) else "",
         "## Head\n",
         f"`head.safetensors` holds the head's weights, `head.json` how they are applied. The"
         f" head reads {record['input']}, and returns {record['meaning']}. Its labels are"
         f" {describe_labels(run_spec.specs[task])}.\n",
         f"```python\n{head_code(run, task)}```\n",
-        _precision(run),
+        "" if precision == "fp32" else _PRECISION.format(precision),
         _origin(result),
-    ]
-    return "\n".join(part for part in parts if part)
+    )
 
 
 def run_card(
@@ -66,8 +71,8 @@ def run_card(
         'run = load_run(".")  # this folder\n'
         f"print(run.predict({texts}, tasks={list(tasks)!r}))\n"
     )
-    parts = [
-        _front_matter("mtl-sharing"),
+    return _page(
+        "mtl-sharing",
         f"# {', '.join(tasks)}: a multi-task run\n",
         f"A run of mtl-sharing that trained {_list(run.tasks)} together as"
         f" `{describe_regime(run_spec)}` (seed {run_spec.config.seed}). It has"
@@ -78,12 +83,12 @@ def run_card(
         "## Load\n",
         f"```python\n{code}```\n",
         _origin(result),
-    ]
-    return "\n".join(part for part in parts if part)
+    )
 
 
-def _front_matter(library: str) -> str:
-    return f"---\nlibrary_name: {library}\ntags: [mtl-sharing, multi-task]\n---\n"
+def _page(library: str, *parts: str) -> str:
+    front_matter = f"---\nlibrary_name: {library}\ntags: [mtl-sharing, multi-task]\n---\n"
+    return "\n".join(filter(None, (front_matter, *parts)))
 
 
 def _list(names: Sequence[str]) -> str:
@@ -94,11 +99,10 @@ def _metrics(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
     if result.get("status") != "finished":
         reason = "the run had not finished" if result else "the run came without its result.json"
         return f"## On dev\n\nNot known: {reason}.\n"
-    metrics = [(task, result["tasks"][task]) for task in tasks]
     rows = [
         f"| {task} | {entry['metric']} | {entry['value']:.4f} | {entry['floor']:.4f} |"
         f" {entry['examples']:,} |"
-        for task, entry in metrics
+        for task, entry in ((task, result["tasks"][task]) for task in tasks)
     ]
     head = ["| task | metric | value | constant answer | dev examples |",
             "| --- | --- | --- | --- | --- |"]  # fmt: skip
@@ -138,25 +142,13 @@ def _pipeline(source: str) -> str:
     return f"{pipeline}, a folder that is not here: set its path in `config.json`"
 
 
-def _unread_pooler(run: LoadedRun, record: Mapping[str, Any]) -> str:
-    if run.run_spec.shape.family not in WITH_POOLER or record["pooling"] == "pooler":
-        return ""
-    return (
-        "The head reads no pooler, so none was kept: `add_pooling_layer=False` keeps"
-        " `transformers` from making a random one.\n"
-    )
-
-
-def _precision(run: LoadedRun) -> str:
-    precision = run.run_spec.runtime.precision
-    if precision == "fp32":
-        return ""
-    return f"The run computed in {precision}; the weights here are its own, in fp32.\n"
-
-
 def _origin(result: Mapping[str, Any]) -> str:
     versions = result.get("versions", {})
-    if not versions:
-        return ""
     names = [f"{name} {versions[name]}" for name in ("mtl-sharing", "torch") if name in versions]
-    return f"Trained with {', '.join(names)}.\n"
+    return f"Trained with {', '.join(names)}.\n" if versions else ""
+
+
+def path_name(text: str) -> str:
+    """The last part of an absolute path; any other text unchanged."""
+    absolute = text.startswith(("/", "~/", "file://")) and len(Path(text).parts) > 1
+    return Path(text).name if absolute else text

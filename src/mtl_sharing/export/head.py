@@ -1,13 +1,13 @@
 """A task's head as weights, a description in JSON, and Python code that applies it."""
 
 from collections.abc import Mapping
+from textwrap import indent
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 from mtl_sharing.data.tasks.task import TaskSpec
-from mtl_sharing.export.plain import WITH_POOLER, copy_of, layers_read, pools_in_model
-from mtl_sharing.model.routing import StageCopies
+from mtl_sharing.export.plain import drops_pooler, layers_read, pools_in_model
 from mtl_sharing.model.specs import TaskHead
 from mtl_sharing.objectives.losses import (
     BinaryCrossEntropy,
@@ -23,19 +23,14 @@ _ACTIVATION = {"relu": "F.relu", "gelu": "F.gelu", "tanh": "torch.tanh"}
 _FEATURE = {"u": "u", "v": "v", "absdiff": "(u - v).abs()", "product": "u * v"}
 
 
-def task_head(run: LoadedRun, task: str) -> TaskHead:
-    """The architecture's description of a task's head."""
-    return next(head for head in run.run_spec.architecture.heads if head.name == task)
-
-
 def head_weights(run: LoadedRun, task: str) -> dict[str, Tensor]:
     """Weights of ``hidden.<n>``, ``output`` and, if the plain model lacks it, ``pooler``."""
     network, architecture = run.network, run.run_spec.architecture
-    layers: dict[str, nn.Module] = {}
-    if task_head(run, task).pooling == "pooler" and not pools_in_model(architecture, task):
-        layers["pooler"] = copy_of(cast(StageCopies, network.encoder.pooler), task).dense
-    for depth, stage in enumerate(network.heads.hidden):
-        layers[f"hidden.{depth}"] = copy_of(cast(StageCopies, stage), task).dense
+    stages = {f"hidden.{depth}": stage for depth, stage in enumerate(network.heads.hidden)}
+    pooling = architecture.head_of(task).pooling
+    if pooling == "pooler" and not pools_in_model(architecture, task):
+        stages = {"pooler": cast(nn.Module, network.encoder.pooler)} | stages
+    layers = {name: cast(Any, stage).copy_of(task).dense for name, stage in stages.items()}
     output = network.heads.outputs[[head.name for head in network.heads.tasks].index(task)]
     layers |= {"output": output} if isinstance(output, nn.Linear) else {}
     return {
@@ -47,18 +42,19 @@ def head_weights(run: LoadedRun, task: str) -> dict[str, Tensor]:
 
 def head_record(run: LoadedRun, task: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """The content of head.json: the steps of the head, in their order."""
-    run_spec, head, spec = run.run_spec, task_head(run, task), run.run_spec.specs[task]
+    run_spec, spec = run.run_spec, run.run_spec.specs[task]
+    architecture, head = run_spec.architecture, run_spec.architecture.head_of(task)
     _, meaning = _reading(run_spec.measures[task].objective)
     names = spec.labels or (list(range(spec.classes)) if spec.classes else None)
     return {
         "task": task,
         "input": _input(run, task),
-        "layers": layers_read(run_spec.architecture, task),
+        "layers": layers_read(architecture, task),
         "pooling": head.pooling,
         "features": list(head.features),
         "features_of": "hidden layers' output" if head.late else "pooled vectors",
-        "hidden_layers": run_spec.architecture.head.depth,
-        "activation": run_spec.architecture.head.activation,
+        "hidden_layers": architecture.head.depth,
+        "activation": architecture.head.activation,
         "output": "cosine of the two vectors" if head.cosine else "linear",
         "meaning": meaning,
         "labels": None if names is None else list(names),
@@ -79,11 +75,8 @@ def _input(run: LoadedRun, task: str) -> str:
 
 def loading_code(run: LoadedRun, task: str) -> str:
     """Python that loads the exported model, for the card."""
-    architecture = run.run_spec.architecture
-    unread_pooler = architecture.encoder.family in WITH_POOLER and not pools_in_model(
-        architecture, task
-    )
-    options = ", add_pooling_layer=False" if unread_pooler else ""
+    dropped = drops_pooler(run.run_spec.architecture, task)
+    options = ", add_pooling_layer=False" if dropped else ""
     return f"""\
 import torch
 from transformers import AutoModel, AutoTokenizer
@@ -100,14 +93,13 @@ with torch.no_grad():
 
 def head_code(run: LoadedRun, task: str) -> str:
     """Python that applies the head, after :func:`loading_code`, for the card."""
-    head, pair = task_head(run, task), run.run_spec.specs[task].is_pair
-    objective = run.run_spec.measures[task].objective
-    returned, meaning = _reading(objective)
+    head, pair = run.run_spec.architecture.head_of(task), run.run_spec.specs[task].is_pair
+    returned, meaning = _reading(run.run_spec.measures[task].objective)
     parameters = "texts, text_pairs" if pair else "texts"
     example = '["a text"], ["another text"]' if pair else '["a text"]'
-    lines = [*_input_lines(head, parameters), *_hidden_lines(run, head), *_output_lines(head)]
-    body = "\n".join(f"    {line}" for line in [*lines, f"return {returned}"])
-    pooling = "\n".join(f"    {line}" for line in _pooling_lines(run, task))
+    lines = [*_head_lines(run, head, parameters), f"return {returned}"]
+    blocks = (lines, _pooling_lines(run, task))
+    body, pooling = (indent("\n".join(block), "    ") for block in blocks)
     return f"""\
 import torch.nn.functional as F
 from safetensors.torch import load_file
@@ -131,7 +123,7 @@ print(predict({example}))
 
 
 def _pooling_lines(run: LoadedRun, task: str) -> list[str]:
-    pooling = task_head(run, task).pooling
+    pooling = run.run_spec.architecture.head_of(task).pooling
     if pools_in_model(run.run_spec.architecture, task):
         return ["return model(**batch).pooler_output"]
     states = "states = model(**batch).last_hidden_state"
@@ -147,33 +139,23 @@ def _pooling_lines(run: LoadedRun, task: str) -> list[str]:
     ]
 
 
-def _input_lines(head: TaskHead, parameters: str) -> list[str]:
-    if not head.pair:
-        return [f"x = pooled({parameters})"]
-    pooled = ["u, v = pooled(texts), pooled(text_pairs)"]
-    return [*pooled, _features(head)] if head.joins_first else pooled
-
-
-def _features(head: TaskHead) -> str:
-    return f"x = torch.cat([{', '.join(_FEATURE[name] for name in head.features)}], dim=1)"
-
-
-def _hidden_lines(run: LoadedRun, head: TaskHead) -> list[str]:
+def _head_lines(run: LoadedRun, head: TaskHead, parameters: str) -> list[str]:
     shape = run.run_spec.architecture.head
-    activation = _ACTIVATION[shape.activation]
-    parts = ("x",) if not head.pair or head.joins_first else ("u", "v")
-    return [
-        f'{x} = {activation}(F.linear({x}, head["hidden.{n}.weight"], head["hidden.{n}.bias"]))'
+    features = f"x = torch.cat([{', '.join(_FEATURE[name] for name in head.features)}], dim=1)"
+    joined = not head.pair or head.joins_first
+    lines = [f"x = pooled({parameters})"]
+    if head.pair:
+        lines = ["u, v = pooled(texts), pooled(text_pairs)", *([features] if joined else [])]
+    lines += [
+        f"{x} = {_ACTIVATION[shape.activation]}"
+        f'(F.linear({x}, head["hidden.{n}.weight"], head["hidden.{n}.bias"]))'
         for n in range(shape.depth)
-        for x in parts
+        for x in (("x",) if joined else ("u", "v"))
     ]
-
-
-def _output_lines(head: TaskHead) -> list[str]:
     if head.cosine:
-        return ["raw = F.cosine_similarity(u, v, dim=1)[:, None]"]
-    features = [_features(head)] if head.late else []
-    return [*features, 'raw = F.linear(x, head["output.weight"], head["output.bias"])']
+        return [*lines, "raw = F.cosine_similarity(u, v, dim=1)[:, None]"]
+    lines += [features] if head.late else []
+    return [*lines, 'raw = F.linear(x, head["output.weight"], head["output.bias"])']
 
 
 def _reading(objective: Objective) -> tuple[str, str]:

@@ -1,15 +1,16 @@
-"""A task's tower as the plain model of its family in ``transformers``: weights and config."""
+"""A task's tower as the plain model of its family in ``transformers``, and its tokenizer."""
 
+import json
 from dataclasses import replace
 from typing import Any, cast
 
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
-from mtl_sharing.model.encoder.initialization import Tower
-from mtl_sharing.model.encoder.shape import EncoderShape, checkpoint_config
+from mtl_sharing.model.encoder.shape import POOLER_FAMILIES, EncoderShape, checkpoint_config
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.routing import StageCopies
 
@@ -19,8 +20,14 @@ CLASSES = {
     "electra": "ElectraModel",
     "distilbert": "DistilBertModel",
 }
-# Families whose plain model has a pooler.
-WITH_POOLER = ("bert", "roberta")
+# In the vocabularies of BERT and of RoBERTa.
+_SPECIAL = {
+    "unk_token": ("[UNK]", "<unk>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "pad_token": ("[PAD]", "<pad>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
 
 
 def obstacles(architecture: Architecture) -> list[str]:
@@ -58,8 +65,14 @@ def layers_read(architecture: Architecture, task: str) -> int:
 
 def pools_in_model(architecture: Architecture, task: str) -> bool:
     """Whether the plain model has the pooler that the task's head reads."""
-    pooling = {head.name: head.pooling for head in architecture.heads}[task]
-    return pooling == "pooler" and architecture.encoder.family in WITH_POOLER
+    pooling = architecture.head_of(task).pooling
+    return pooling == "pooler" and architecture.encoder.family in POOLER_FAMILIES
+
+
+def drops_pooler(architecture: Architecture, task: str) -> bool:
+    """Whether the family's plain model has a pooler that the task's head does not read."""
+    family, pooling = architecture.encoder.family, architecture.head_of(task).pooling
+    return pooling != "pooler" and family in POOLER_FAMILIES
 
 
 def plain_config(shape: EncoderShape, layers: int, padding: int) -> dict[str, Any]:
@@ -72,25 +85,65 @@ def plain_config(shape: EncoderShape, layers: int, padding: int) -> dict[str, An
     return head | checkpoint_config(replace(shape, layers=layers), padding) | {"dtype": "float32"}
 
 
-def task_tower(encoder: PlannedEncoder, task: str, layers: int, pooler: bool) -> Tower:
-    """The weights of the task's embeddings, its lowest ``layers`` layers and its pooler."""
-    stages = [encoder.embeddings, *list(encoder.layers)[:layers]]
-    stages += [encoder.pooler] if pooler and encoder.pooler is not None else []
-    copies = [cast(StageCopies, stage) for stage in stages]
-    return {stage.name: copy_of(stage, task).state_dict() for stage in copies}
-
-
-def copy_of(stage: StageCopies, task: str) -> Any:
-    """The copy of a stage that the task owns, alone or with others."""
-    number = next(n for n, owners in enumerate(stage.owners) if task in owners)
-    return stage.copies[number]
-
-
 def model_weights(
     encoder: PlannedEncoder, architecture: Architecture, task: str
 ) -> dict[str, Tensor]:
     """The plain model's weights by their names in ``transformers``."""
-    layers, pooler = layers_read(architecture, task), pools_in_model(architecture, task)
-    return checkpoint_weights(
-        task_tower(encoder, task, layers, pooler), architecture.encoder.family
-    )
+    poolers = [encoder.pooler] if pools_in_model(architecture, task) else []
+    layers = list(encoder.layers)[: layers_read(architecture, task)]
+    copies = [cast(StageCopies, stage) for stage in (encoder.embeddings, *layers, *poolers)]
+    tower = {stage.name: stage.copy_of(task).state_dict() for stage in copies}
+    return checkpoint_weights(tower, architecture.encoder.family)
+
+
+def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
+    """The special tokens by role. Only those that the tokenizer has: a new one would change ids."""
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    present = {role: [n for n in names if n in added] for role, names in _SPECIAL.items()}
+    return {role: names[0] for role, names in present.items() if names}
+
+
+def padding_id(tokenizer: Tokenizer, offset: int) -> int:
+    """The id of the padding token.
+
+    Args:
+        offset: of RoBERTa's positions; 0 for other families. ``transformers`` counts positions
+            from the padding token's id, and skips tokens of this id.
+
+    Raises:
+        UserError: an offset that is not the padding token's id + 1.
+    """
+    token = _special_tokens(tokenizer).get("pad_token")
+    number = None if token is None else tokenizer.token_to_id(token)
+    padding: int = offset - 1 if number is None else number
+    if offset > 0 and padding != offset - 1:
+        found = f"{offset}, where the tokenizer pads with {token} (id {padding})"
+        raise UserError("encoder.position_offset", found, f"{padding + 1}, for a plain RoBERTa")
+    return max(0, padding)
+
+
+def tokenizer_files(
+    tokenizer: Tokenizer, max_length: int, token_types: int, padding: int
+) -> dict[str, dict[str, Any]]:
+    """The content of each JSON file, by name.
+
+    Args:
+        max_length: at which the run cut texts, in tokens.
+        token_types: rows of the encoder's token-type embedding. With one or none the encoder
+            reads every token as the first type, so no types are passed.
+        padding: id of the padding token.
+    """
+    content = json.loads(tokenizer.to_str()) | {"truncation": None, "padding": None}
+    special = _special_tokens(tokenizer) | {"pad_token": str(tokenizer.id_to_token(padding))}
+    inputs = ["input_ids", *(["token_type_ids"] if token_types > 1 else []), "attention_mask"]
+    # This class reads tokenizer.json unchanged, without rules of a model family.
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length,
+        "model_input_names": inputs, "padding_side": "right", "truncation_side": "right",
+        "clean_up_tokenization_spaces": False,
+    }  # fmt: skip
+    return {
+        "tokenizer.json": content,
+        "tokenizer_config.json": settings | special,
+        "special_tokens_map.json": special,
+    }

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from safetensors.torch import save_file
 
+from mtl_sharing.config.identity import Decides, without
 from mtl_sharing.errors import UserError, check_known, one_of
-from mtl_sharing.export.anonymize import without_paths
-from mtl_sharing.export.card import plain_card, run_card
+from mtl_sharing.export.card import path_name, plain_card, run_card
 from mtl_sharing.export.head import head_record, head_weights
 from mtl_sharing.export.plain import (
     CLASSES,
@@ -21,16 +22,24 @@ from mtl_sharing.export.plain import (
     layers_read,
     model_weights,
     obstacles,
+    padding_id,
     plain_config,
+    tokenizer_files,
 )
-from mtl_sharing.export.tokenizer import padding_id, tokenizer_files
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
 from mtl_sharing.run_folder.results import read_object, read_result
 from mtl_sharing.utils.files import replace_file, replace_json, replace_text
 
-HEAD_WEIGHTS, HEAD, CARD = "head.safetensors", "head.json", "README.md"
+_HEAD_WEIGHTS, _HEAD, _CARD = "head.safetensors", "head.json", "README.md"
+# Without effect on the network: a loaded run has their defaults.
+_REMOVED = frozenset({
+    Decides.PLACE, Decides.INVOCATION, Decides.SCORING, Decides.TRACKING, Decides.START_FILES,
+    Decides.DATA_FOLDER,
+})  # fmt: skip
+# Fields with texts of the user's own, which may look like paths.
+_KEPT = ("labels",)
 
 
 def check_target(folder: Path) -> None:
@@ -117,13 +126,13 @@ def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
         run.tokenizer, run_spec.config.suite.max_length, shape.token_types, padding
     )
     result = read_result(run.folder) or {}
-    json_files |= {CONFIG: plain_config(shape, layers, padding), HEAD: record}
+    json_files |= {CONFIG: plain_config(shape, layers, padding), _HEAD: record}
     with new_folder(out) as folder:
         for name, content in json_files.items():
             replace_json(folder / name, content)
-        for name, tensors in ((WEIGHTS, weights), (HEAD_WEIGHTS, head)):
+        for name, tensors in ((WEIGHTS, weights), (_HEAD_WEIGHTS, head)):
             replace_file(folder / name, partial(save_file, tensors, metadata={"format": "pt"}))
-        replace_text(folder / CARD, plain_card(run, result, task, record))
+        replace_text(folder / _CARD, plain_card(run, result, task, record))
     description = f"{task} as a plain {CLASSES[shape.family]} of {layers} layers, with its head"
     return Exported(out, task, description, sum(value.numel() for value in weights.values()))
 
@@ -135,8 +144,27 @@ def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str
         for name in (WEIGHTS, TOKENIZER):
             replace_file(folder / name, partial(shutil.copyfile, run.folder / name))
         replace_json(folder / CONFIG, without_paths(read_object(run.folder / CONFIG)))
-        replace_text(folder / CARD, run_card(run, result, tasks, reasons))
+        replace_text(folder / _CARD, run_card(run, result, tasks, reasons))
     reason = f"{' and '.join(reasons)} are in no plain model"
     description = f"the whole run, which load_run reads, since {reason}"
     parameters = sum(value.numel() for value in run.network.parameters())
     return Exported(out, None, description, parameters)
+
+
+def without_paths(record: dict[str, Any]) -> dict[str, Any]:
+    """A run's config.json without folders of a machine.
+
+    The starting weights are removed, because loading does not need them. Any other absolute path
+    is cut to its last part, so that a spaCy pipeline in a folder is looked up by its name.
+    """
+    settings = without(record["settings"], _REMOVED)
+    cut: dict[str, Any] = _cut_paths(record | {"settings": settings})
+    return cut
+
+
+def _cut_paths(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: v if k in _KEPT else _cut_paths(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_cut_paths(item) for item in value]
+    return path_name(value) if isinstance(value, str) else value

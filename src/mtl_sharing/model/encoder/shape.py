@@ -39,7 +39,8 @@ _DEFAULTS: dict[str, Any] = {
     "epsilon": 1e-12,
 }  # fmt: skip
 _FAMILY_DEFAULTS = {"electra": {"embedding": 128}, "distilbert": {"token_types": 0}}
-_POOLER_FAMILIES = ("bert", "roberta")
+POOLER_FAMILIES = ("bert", "roberta")
+"""Families whose plain model has a pooler."""
 
 _MINIMUM = {
     "layers": 1, "hidden": 1, "heads": 1, "intermediate": 1, "vocabulary": 5, "positions": 8,
@@ -197,7 +198,7 @@ def checkpoint_shape(config: dict[str, Any]) -> EncoderShape:
     padding = config.get("pad_token_id")
     # RoBERTa counts positions from the row after the padding id, which is 1 by default.
     offset = (1 if padding is None else int(padding)) + 1 if family == "roberta" else 0
-    pooler = family in _POOLER_FAMILIES
+    pooler = family in POOLER_FAMILIES
     values = {"embedding": values["hidden"], "position_offset": offset, "pooler": pooler} | values
     return EncoderShape(family=family, **values)
 
