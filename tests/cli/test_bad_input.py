@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,40 @@ def test_a_job_refuses(tmp_path, name):
         run(load_config("dry_run=false", *quick, *overrides), tmp_path / "run")
     code, message = explain(error.value)
     refused(Outcome(code, "", f"{message}\n", tmp_path), *words)
+
+
+GROUPS = sorted(path.name for path in files("mtl_sharing.conf").iterdir()
+                if path.is_dir() and path.name not in ("hydra", "__pycache__"))  # fmt: skip
+
+
+@pytest.mark.parametrize("group", [*GROUPS, "+sweep", "+cluster", "hydra/launcher", "~cache"])
+def test_a_group_is_given_a_name(group):
+    assert len(GROUPS) > 15
+    for value in ("3", "1.5", "true", "null", "[1]", "[a,3]", "[[a]]", "default,3", "range(1,3)"):
+        if (group, value) != ("~cache", "null"):
+            with pytest.raises(UserError) as error:
+                compose_config([f"{group}={value}"])
+            text = str(error.value).replace(" ", "")
+            assert text.startswith(f"{group.lstrip('+~')}:found{value},whichisnoname;allowed:")
+    if group in GROUPS:
+        # The groups experiment, task and source are no entries of the defaults list themselves.
+        with pytest.raises(UserError) as error:
+            compose_config([f"{group}=nonsense"])
+        assert str(error.value).startswith(
+            (f"{group}: found nonsense", f"Could not override '{group}'")
+        )
+
+
+@pytest.mark.parametrize("overrides", [["cache=3"], ["-m", "cache=default,3"], ["-m", "+sweep=1"]])
+def test_the_command_refuses_a_group_that_is_no_name(mtl_train, overrides):
+    refused(mtl_train(*overrides), overrides[-1].strip("+").partition("=")[0], "no name")
+
+
+def test_an_entry_of_a_group_is_given_a_name():
+    with pytest.raises(UserError, match=r"^task@task.sst: found 2, .*bundled_sst"):
+        compose_config(["task@task.sst=2"])
+    assert compose_config(["~phases"]).phases == {}
+    assert compose_config(["cache={max_gb:2}", "seed=3"]).cache.max_gb == 2
 
 
 @pytest.mark.parametrize(

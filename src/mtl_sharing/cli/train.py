@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from mtl_sharing.cli.exit import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.config.compose import check_group_values
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, RESULT, TOKENIZER
 from mtl_sharing.sweep.jobs.credentials import hide_storage
@@ -74,6 +75,7 @@ def refuse_used_folder(folder: Path) -> None:
 
 def _start(arguments: list[str]) -> None:
     """Starts a new run or sweep from command line arguments."""
+    check_group_values([a for a in arguments if a[:1] != "-" and ("=" in a or a[:1] == "~")])
     multirun = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
     # A sweep of this sweeper goes on in the folder of an earlier start.
     continues = any(a.startswith(("+sweep=", "hydra/sweeper=optuna")) for a in arguments)
