@@ -18,6 +18,7 @@ from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
 from mtl_sharing.model.encoder.shape import checkpoint_config
 from mtl_sharing.model.pretraining import MaskedLanguageModel, checkpoint_head
+from mtl_sharing.model.routing import StageCopies
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.utils.files import replace_file, replace_json
@@ -52,7 +53,9 @@ def main(folder: Path = FOLDER, overrides: tuple[str, ...] = OVERRIDES) -> None:
 def _save(folder: Path, run_spec: RunSpec, learner: Learner) -> None:
     model = learner.network
     assert isinstance(model, MaskedLanguageModel)
-    weights = checkpoint_weights(model.network.encoder.tower(0), run_spec.shape.family)
+    stages = [m for m in model.network.encoder.modules() if isinstance(m, StageCopies)]
+    tower = {stage.name: stage.copies[0].state_dict() for stage in stages}
+    weights = checkpoint_weights(tower, run_spec.shape.family)
     weights |= checkpoint_head(model.head, run_spec.shape.family)
     replace_file(folder / WEIGHTS, lambda path: save_file(weights, path))
     replace_json(folder / CONFIG, checkpoint_config(run_spec.shape, padding=0))

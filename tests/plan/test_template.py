@@ -24,7 +24,7 @@ FSI = SharingConfig(
 
 
 def plan(sharing, layers, split="6/12"):
-    return str(make_plan(sharing, split, TASKS, layers))
+    return str(make_plan(sharing, split, TASKS, layers, 0))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_shares_of_one_always_add_up(parts, layers):
     template = "-".join(f"{letter}{{{name}}}" for letter, name in zip(letters, names, strict=True))
     shares = [f"{part}/{sum(parts)}" for part in parts]
     sharing = SharingConfig(template=template, depths=dict(zip(names, shares, strict=True)))
-    found = make_plan(sharing, DEFAULT_SPLIT, TASKS, layers)
+    found = make_plan(sharing, DEFAULT_SPLIT, TASKS, layers, 0)
     assert found.depth == layers
     for letter in "SI":
         share = sum(p for p, own in zip(parts, letters, strict=True) if own == letter) / sum(parts)

@@ -41,10 +41,7 @@ class Heads(nn.Module):
         self.lane_dropout = LaneDropout(lanes.task_dropout if lanes is not None else 0.0)
         widths = {head.name: architecture.head_input(head.name) for head in self.tasks}
         stages = [s for s in architecture.stages() if s.name.startswith("head.")]
-        self.hidden = nn.ModuleList(
-            _head_stage(stage, widths, shape, first=depth == 0)
-            for depth, stage in enumerate(stages)
-        )
+        self.hidden = nn.ModuleList(_head_stage(stage, widths, shape) for stage in stages)
         self.dropout = Dropout(shape.dropout)
         self.outputs = nn.ModuleList(
             nn.Identity() if h.cosine else nn.Linear(architecture.output_input(h.name), h.outputs)
@@ -114,10 +111,9 @@ class HeadLayer(nn.Module):
         return cast(Tensor, self.dropout(self.activation(self.dense(vectors))))
 
 
-def _head_stage(
-    stage: Stage, widths: Mapping[str, int], shape: HeadShape, first: bool
-) -> StageCopies:
+def _head_stage(stage: Stage, widths: Mapping[str, int], shape: HeadShape) -> StageCopies:
     """The copies of one hidden head layer. The first has the input widths of its tasks."""
+    first = stage.name == "head.0"
     inputs = iter([widths[owners[0]] if first else shape.width for owners in stage.owners])
     return StageCopies(stage, lambda: HeadLayer(next(inputs), shape))
 

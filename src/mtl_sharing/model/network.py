@@ -34,20 +34,12 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture, tower: Tower | None, seed: int = 0) -> None:
         super().__init__()
         self.architecture = architecture
+        a, frozen = architecture, architecture.frozen_layers
         self.encoder = PlannedEncoder(
-            architecture.encoder,
-            architecture.plan,
-            tower,
-            pooler=architecture.pooler,
-            pals=architecture.pals,
-            read=architecture.read,
-            frozen=architecture.frozen_layers,
-            seed=seed,
+            a.encoder, a.plan, tower, a.pooler, a.pals, a.read, frozen=frozen, seed=seed
         )
-        hidden, stage = architecture.encoder.hidden, architecture.lane_norm()
-        # BERT's epsilon.
-        norm = partial(nn.LayerNorm, hidden, eps=1e-12)
-        self.norm = None if architecture.lanes is None else StageCopies(stage, norm)
+        norm = partial(nn.LayerNorm, a.encoder.hidden, eps=1e-12)  # BERT's epsilon
+        self.norm = None if a.lanes is None else StageCopies(a.lane_norm(), norm)
         self.heads = Heads(architecture, seed)
         self._first_only = {head.name for head in architecture.heads if head.pooling != "mean"}
 

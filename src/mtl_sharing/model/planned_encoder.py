@@ -114,12 +114,6 @@ class PlannedEncoder(nn.Module):
             raise ValueError("this encoder was made without a pooler")
         return self.pooler(first_tokens(rows))
 
-    def tower(self, copy: int) -> Tower:
-        """The weights of copy number ``copy`` of every stage, or of its last copy."""
-        stages = [self.embeddings, *self.layers, *([self.pooler] if self.pooler else [])]
-        planned = [cast(StageCopies, stage) for stage in stages]
-        return {s.name: s.copies[min(copy, len(s.copies) - 1)].state_dict() for s in planned}
-
     def _last_layer(self, task: str) -> int:
         return self.read.get(task, self.shape.layers - 1)
 

@@ -15,8 +15,6 @@ class Stream:
     """Text that one or more tasks read, with the same states for all of them so far.
 
     Attributes:
-        tasks: the tasks that read it.
-        layout: the layout of its sequences.
         rows: number of its rows (tokens, or later pooled vectors).
     """
 

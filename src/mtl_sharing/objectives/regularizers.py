@@ -21,12 +21,7 @@ Forward = Callable[[Texts], Outputs]
 
 
 class Regularizer(nn.Module):
-    """No penalty. Any state of a subclass is in its state dict.
-
-    Args:
-        objectives: objective of every task.
-        weight: weight of the penalty beside the loss.
-    """
+    """No penalty. Any state of a subclass is in its state dict."""
 
     def __init__(self, objectives: Mapping[str, Objective], weight: float = 0.0) -> None:
         super().__init__()
@@ -151,10 +146,7 @@ def check_regularizer(config: RegularizerConfig) -> None:
 
 
 def make_regularizer(
-    config: RegularizerConfig,
-    objectives: Mapping[str, Objective],
-    width: int,
-    network: nn.Module,
+    config: RegularizerConfig, objectives: Mapping[str, Objective], width: int, network: nn.Module
 ) -> Regularizer:
     """The regularizer of a checked config.
 

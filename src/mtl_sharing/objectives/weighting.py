@@ -7,14 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtl_sharing.errors import (
-    UserError,
-    check_above,
-    check_known,
-    check_range,
-    did_you_mean,
-    one_of,
-)
+from mtl_sharing.errors import UserError, check_above, check_known, check_range, one_of
 from mtl_sharing.objectives.settings import LossConfig
 
 WEIGHTINGS = ("fixed", "uncertainty", "dwa", "random")
@@ -47,11 +40,8 @@ def check_weighting(config: LossConfig, tasks: Sequence[str]) -> None:
     if config.weighting != "fixed":
         raise UserError("loss.weights", dict(config.weights), "none, or loss.weighting=fixed")
     for name, weight in config.weights.items():
-        if name not in tasks:
-            found = name + did_you_mean(name, tasks)
-            raise UserError("loss.weights", found, f"tasks of the suite: {one_of(tasks)}")
-        if not 0 <= weight < float("inf"):
-            raise UserError(f"loss.weights.{name}", weight, "0 or more")
+        check_known("loss.weights", name, tasks)
+        check_range(f"loss.weights.{name}", weight, 0)
     if len(config.weights) < len(tasks):
         raise UserError("loss.weights", one_of(config.weights), f"all of {one_of(tasks)}, or none")
     if not any(config.weights.values()):
@@ -106,9 +96,6 @@ class Uncertainty(Weighting):
 
     With ``s = log sigma^2``, 0 at the start, a task's term is ``L exp(-s) + s / 2``, and
     ``L exp(-s) / 2 + s / 2`` for squared errors (their equations 7 and 10).
-
-    Args:
-        squared: the tasks whose loss is a squared error.
     """
 
     def __init__(self, tasks: Sequence[str], squared: Collection[str]) -> None:

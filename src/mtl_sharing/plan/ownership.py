@@ -63,11 +63,8 @@ class Ownership:
         if self.letter in "FS":
             return (names,)
         group_of = {task: group for group in self.groups for task in group}
-        return tuple(
-            dict.fromkeys(
-                tuple(t for t in names if t in group_of.get(task, (task,))) for task in names
-            )
-        )
+        owners = (tuple(t for t in names if t in group_of.get(task, (task,))) for task in names)
+        return tuple(dict.fromkeys(owners))
 
     def canonical(self, tasks: Iterable[str]) -> "Ownership":
         """The canonical form, which all ownerships with the same effect on ``tasks`` share.

@@ -20,11 +20,7 @@ _NOT_DEPTHS = ("rest", "groups")
 
 
 def make_plan(
-    sharing: SharingConfig,
-    split: int | str,
-    tasks: tuple[str, ...],
-    layers: int,
-    head_layers: int = 0,
+    sharing: SharingConfig, split: int | str, tasks: tuple[str, ...], layers: int, head_layers: int
 ) -> SharingPlan:
     """Makes the plan of ``sharing`` and ``split`` for an encoder with ``layers`` layers.
 

@@ -14,13 +14,7 @@ import torch
 from torch import Tensor
 
 from mtl_sharing.errors import UserError, first_line, one_of
-from mtl_sharing.model.encoder.initialization import (
-    TAG_TABLES,
-    Tower,
-    empty_state,
-    random_source,
-    random_stage,
-)
+from mtl_sharing.model.encoder.initialization import TAG_TABLES, Tower, empty_state, random_stage
 from mtl_sharing.model.encoder.layers import tower_stages
 from mtl_sharing.model.encoder.shape import EncoderShape
 
@@ -80,7 +74,7 @@ def load_tower(path: Path, shape: EncoderShape, seed: int) -> LoadedTower:
     for stage in tower_stages(shape):
         state = _pop_stage(stage, shape, theirs)
         if stage == "pooler" and not state:
-            state = random_stage(stage, shape, random_source(seed, stage))
+            state = random_stage(stage, shape, seed)
             random.append(stage)
         expected = empty_state(stage, shape)
         tags = {name: torch.zeros(expected[name].shape) for name in TAG_TABLES if name in expected}

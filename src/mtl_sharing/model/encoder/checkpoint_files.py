@@ -8,8 +8,8 @@ from typing import Any
 from mtl_sharing.errors import UserError, one_of
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")
-_CONFIG_FILES = ("config.json", "tokenizer_config.json")
+_TEXT_FILES = ("config.json", "tokenizer_config.json", "tokenizer.json", "vocab.txt",
+               "vocab.json", "merges.txt")  # fmt: skip
 _PACKAGE = "pkg://"
 
 
@@ -46,12 +46,11 @@ def _hub_folder(source: str, where: str) -> Path:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     from huggingface_hub.errors import RepositoryNotFoundError as NotFound
 
-    names = [*_CONFIG_FILES, *TOKENIZER_FILES]
     try:
-        folder = Path(snapshot_download(source, allow_patterns=[*names, WEIGHT_FILES[0]]))
+        folder = Path(snapshot_download(source, allow_patterns=[*_TEXT_FILES, WEIGHT_FILES[0]]))
         # Most repositories have both forms, so the second is downloaded only without the first.
         if not (folder / WEIGHT_FILES[0]).exists():
-            folder = Path(snapshot_download(source, allow_patterns=[*names, WEIGHT_FILES[1]]))
+            folder = Path(snapshot_download(source, allow_patterns=[*_TEXT_FILES, WEIGHT_FILES[1]]))
         return folder
     except (NotFound, HFValidationError):
         raise UserError(where, source, "the id of a public hub repository") from None

@@ -18,17 +18,14 @@ DEVIATION = 0.02
 
 def random_tower(shape: EncoderShape, seed: int, deviation: float = DEVIATION) -> Tower:
     """Weights from a normal distribution, biases 0, layer norms 1, embeddings of tags 0."""
-    return {
-        name: random_stage(name, shape, random_source(seed, name), deviation)
-        for name in tower_stages(shape)
-    }
+    return {name: random_stage(name, shape, seed, deviation) for name in tower_stages(shape)}
 
 
 def random_stage(
-    name: str, shape: EncoderShape, generator: torch.Generator, deviation: float = DEVIATION
+    name: str, shape: EncoderShape, seed: int, deviation: float = DEVIATION
 ) -> dict[str, Tensor]:
     """Weights of one stage, drawn as in :func:`random_tower`."""
-    state = {}
+    state, generator = {}, random_source(seed, name)
     for key, like in empty_state(name, shape).items():
         if key in TAG_TABLES:
             state[key] = torch.zeros(like.shape)

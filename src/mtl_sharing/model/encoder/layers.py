@@ -133,9 +133,8 @@ class EncoderLayer(nn.Module):
         if first_only:
             # Keys and values need every token, queries and all that follows only the first ones.
             first, width = first_rows(rows, layouts), self.attention_output.in_features
-            weights, biases = (
-                p.split([width, 2 * width]) for p in (self.qkv.weight, self.qkv.bias)
-            )
+            sizes = [width, 2 * width]
+            weights, biases = self.qkv.weight.split(sizes), self.qkv.bias.split(sizes)
             query = F.linear(first, weights[0], biases[0])
             key_value = F.linear(rows, weights[1], biases[1])
             attended = first_token_attention(query, key_value, layouts, self.heads, dropout)

@@ -9,10 +9,7 @@ FAMILIES = ("bert", "roberta", "electra", "distilbert")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 
 # ``model_type`` of a checkpoint's config.json to the family that has its architecture.
-_MODEL_TYPES = {name: name for name in FAMILIES} | {
-    "xlm-roberta": "roberta",
-    "camembert": "roberta",
-}
+_MODEL_TYPES = {n: n for n in FAMILIES} | {"xlm-roberta": "roberta", "camembert": "roberta"}
 
 # Field to its name in config.json, in the order that a written config.json has.
 _BERT_NAMES = {
@@ -146,9 +143,7 @@ class EncoderShape:
         return attention + 2 * hidden * inner + inner + hidden + 4 * hidden
 
 
-SHAPE_FIELDS = tuple(
-    field.name for field in fields(EncoderShape) if hasattr(EncoderConfig, field.name)
-)
+SHAPE_FIELDS = tuple(f.name for f in fields(EncoderShape) if hasattr(EncoderConfig, f.name))
 """Fields of a shape that a config or a checkpoint sets."""
 # Fields in which a config may differ from its checkpoint: the weights fit either value.
 _FREE_FIELDS = ("dropout", "attention_dropout", "pooler")
