@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-LIGHT = ("nested", "files", "logging", "packages", "environment", "progress", "locks")
+LIGHT = ("nested", "files", "logging", "environment", "progress", "locks")
 
 
 def test_light_modules_import_no_torch():

@@ -33,11 +33,9 @@ Write = Callable[[Path], Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """The content of an entry.
+    """Arrays of plain numbers, read-only where they are mapped from files.
 
-    Attributes:
-        arrays: arrays of plain numbers by name; read-only where they are mapped from files.
-        about: what the arrays were made from, and further values that JSON can hold.
+    ``about`` holds what they were made from, and further values that JSON can hold.
     """
 
     arrays: Mapping[str, NDArray[Any]]

@@ -31,7 +31,7 @@ class TaskMeasure:
     Attributes:
         objective: its loss, and how raw outputs become predictions.
         kind: ``classes``, ``binary`` or ``regression``.
-        metric: name of the metric that counts.
+        metric: the metric that counts.
         classes: number of classes; 0 for regression.
     """
 
@@ -63,8 +63,7 @@ class Evaluation:
 
     Attributes:
         tasks: each task's metric, its value and floor, number of examples, loss and other metrics.
-        split: name of the split, ``dev`` or ``select``.
-        answers: each task's predictions.
+        split: ``dev`` or ``select``.
     """
 
     tasks: Mapping[str, dict[str, Any]]
@@ -130,14 +129,9 @@ def evaluate(
     runtime: Runtime,
     split: str = "dev",
 ) -> Evaluation:
-    """Evaluates every task on its part of a split. The network is left in evaluation mode.
+    """Evaluates every task on its part of a split; raises UserError for a loss not finite.
 
-    Args:
-        splits: each task's examples.
-        split: name of the split.
-
-    Raises:
-        UserError: a loss that is not finite.
+    The network is left in evaluation mode.
     """
     tasks, answers = {}, {}
     for name, data in splits.items():

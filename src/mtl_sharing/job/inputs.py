@@ -14,8 +14,15 @@ from mtl_sharing.data.examples.holdout import hold_out, split_held
 from mtl_sharing.data.examples.splits import read_split
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.tokens.batches import EncodedTask
-from mtl_sharing.data.tokens.encoding import Examples, TextEncoder, clean_splits, encode_splits
-from mtl_sharing.data.tokens.facts import log_facts, source_facts, task_facts
+from mtl_sharing.data.tokens.encoding import (
+    Examples,
+    TextEncoder,
+    clean_splits,
+    encode_splits,
+    log_facts,
+    source_facts,
+    task_facts,
+)
 from mtl_sharing.data.tokens.masking import Vocabulary
 from mtl_sharing.data.tokens.positive_pairs import encode_positive_pairs
 from mtl_sharing.data.tokens.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer

@@ -13,7 +13,6 @@ class Epochs:
     ``trainer.max_steps`` keeps its number of epochs, so that schedules are completed.
 
     Attributes:
-        draws: draws of the whole training.
         number: number of epochs; 2.5 is two and a half.
     """
 
@@ -48,9 +47,6 @@ def epoch_quotas(batches: Mapping[str, int], lengths: Sequence[int]) -> list[dic
 
     An epoch as long as all batches together gives each task exactly its own. A remainder lost to
     rounding is carried to the next epoch, so that a short training leaves no task out.
-
-    Returns:
-        For each epoch the number of draws of each task.
     """
     total = sum(batches.values())
     owed, quotas = dict.fromkeys(batches, 0), []  # owed in fractions of 1 / total

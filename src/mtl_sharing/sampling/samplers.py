@@ -49,8 +49,7 @@ class AlphaSchedule:
 def make_schedule(config: SamplerConfig) -> AlphaSchedule:
     """Makes the schedule of a sampler that draws by size; ``temperature`` has a constant one.
 
-    Raises:
-        UserError: an exponent outside 0 to 1, or an unknown shape.
+    Raises UserError for an exponent outside 0 to 1, or an unknown shape.
     """
     for name in ("alpha", "start", "end"):
         check_range(f"sampler.{name}", getattr(config, name), 0, 1)
@@ -159,14 +158,11 @@ def make_sampler(
     epochs: Epochs,
     seed: int,
 ) -> Sampler:
-    """Makes the sampler of the config.
+    """Makes the sampler of the config; raises as :func:`check_sampler`.
 
     Args:
         sizes: training examples of each task.
         batches: batches of each task in an epoch.
-
-    Raises:
-        UserError: as :func:`check_sampler`.
     """
     check_sampler(config)
     names = tuple(sizes)

@@ -48,10 +48,8 @@ class MlflowRun:
     def _create(self, run: RunDescription, folder: Path, experiment: str) -> str:
         from mlflow.entities import Param
 
-        experiment_id = _experiment_id(self._client, experiment, folder)
-        created = self._client.create_run(
-            experiment_id, run_name=run.folder.name, tags=dict(run.tags)
-        )
+        number = _experiment_id(self._client, experiment, folder)
+        created = self._client.create_run(number, run_name=run.folder.name, tags=dict(run.tags))
         run_id: str = created.info.run_id
         for batch in _batches(run.settings.items(), _PARAMS_PER_BATCH):
             params = [Param(_valid_name(key), str(value)) for key, value in batch]

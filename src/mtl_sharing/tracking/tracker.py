@@ -11,12 +11,7 @@ EVERY_ROW = "train_s"
 
 @dataclass(frozen=True)
 class RunDescription:
-    """Folder, settings and tags of a run.
-
-    Attributes:
-        settings: the config, each value by its dotted key.
-        tags: short texts to find a run by, such as its regime and seed.
-    """
+    """Folder of a run, its settings by dotted key, and tags such as its regime and seed."""
 
     folder: Path
     settings: Mapping[str, Any]

@@ -34,13 +34,10 @@ def check_trackers(config: TrackerConfig) -> None:
 
 @dataclass
 class Trackers:
-    """All trackers of a run.
+    """All trackers of a run, opened by ``makers``.
 
     A tracker that raises is disabled with one warning. Rows are sent only once a checkpoint holds
     them, so that none is ever taken back. After a resume each tracker gets the rows it missed.
-
-    Attributes:
-        makers: functions that open a tracker, by name.
     """
 
     makers: Mapping[str, Callable[[], Tracker]]

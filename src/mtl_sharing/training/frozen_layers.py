@@ -52,9 +52,8 @@ class FrozenLayers:
     """The frozen lower layers of a plan as a separate encoder.
 
     Args:
-        shape: shape of one whole tower.
+        shape, tower: shape and weights of one whole tower.
         layers: number of its lowest layers that are frozen.
-        tower: weights of the tower.
         precision: ``fp32`` or ``bf16``, in which the states are computed and kept.
     """
 
@@ -86,11 +85,7 @@ class FrozenLayers:
 
 @dataclass(frozen=True, eq=False)
 class StateCache:
-    """Computes the states of texts once and keeps them in a store.
-
-    Args:
-        frozen: the layers that compute them.
-    """
+    """Computes the states of texts once and keeps them in a store."""
 
     store: ArrayStore
     frozen: FrozenLayers

@@ -26,12 +26,9 @@ from mtl_sharing.utils.device import Runtime, autocast
 
 @dataclass(frozen=True)
 class Update:
-    """Metrics of one update.
+    """Metrics of one update: each task's mean loss, all tasks' examples, the tie's penalty.
 
     Attributes:
-        losses: each task's mean loss.
-        examples: examples of all tasks.
-        tie: the tie penalty.
         cosines: between the tasks' gradients on shared weights, with gradient surgery.
     """
 
@@ -43,10 +40,9 @@ class Update:
 
 @dataclass
 class Learner:
-    """Updates the weights of a network.
+    """Updates the weights of a network, which maps texts of some tasks to their raw outputs.
 
     Attributes:
-        network: maps texts of some tasks to their raw outputs.
         clip: largest norm of the whole gradient, or None.
         accumulation: micro-batches whose gradients make one update.
         tie: penalty over tied stages, added to the loss of every update.
@@ -89,8 +85,7 @@ class Learner:
     def update(self, step: int, total: int) -> Update:
         """Makes update ``step``, counted from 0, of ``total``.
 
-        Raises:
-            UserError: a loss that is not finite; no weight changes.
+        Raises UserError for a loss that is not finite, before any weight changes.
         """
         set_rate(self.optimizer, rate_factor(self.scheduler, step, total))
         self.network.train()
@@ -123,11 +118,7 @@ class Learner:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restores a :meth:`state`.
-
-        Raises:
-            RuntimeError, ValueError: the state belongs to another learner.
-        """
+        """Restores a :meth:`state`; raises RuntimeError or ValueError for another learner's."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.weighting.load_state_dict(state["weighting"])

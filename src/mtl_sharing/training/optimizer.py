@@ -40,7 +40,7 @@ def make_optimizer(
     """Makes a fused AdamW over the weights that train, grouped by learning rate and decay.
 
     Args:
-        layers: layers of the encoder, for ``layer_decay``.
+        layers: of the encoder, for ``layer_decay``.
         others: weights outside the network, trained without weight decay.
         others_lr: peak learning rate of ``others``.
 
@@ -131,9 +131,7 @@ def rate_factor(config: SchedulerConfig, step: int, total: int) -> float:
 
     A pure function, so that a resumed run needs no scheduler state. ``onecycle`` is the learning
     rate of Smith and Topin 2018 with torch's default factors (25 and 1e4) and cosine annealing.
-
-    Raises:
-        UserError: an unknown schedule, or a warm-up outside 0..1.
+    Raises UserError for an unknown schedule, or a warm-up outside 0..1.
     """
     check_known("scheduler.name", config.name, SCHEDULES)
     check_rate("scheduler.warmup", config.warmup)

@@ -13,12 +13,10 @@ _SMOOTHING = 0.9
 
 @dataclass
 class RunningMetrics:
-    """Metrics of the updates of a phase.
+    """Metrics of the updates of a phase: smoothed losses, the last tie penalty, gradient cosines.
 
     Attributes:
-        losses: each task's loss, smoothed over the updates.
-        tie: the tie penalty in the last update.
-        cosines: gradient cosines of the updates since the last row.
+        cosines: those of the updates since the last row.
     """
 
     losses: dict[str, float] = field(default_factory=dict)
@@ -37,8 +35,7 @@ class RunningMetrics:
     def row(self, prefix: str) -> dict[str, float]:
         """Returns the metrics, with each cosine's mean since the last call.
 
-        Args:
-            prefix: put before the tasks' names in phases with losses of their own.
+        The tasks' names get the prefix of a phase with losses of its own.
         """
         row = {f"train/{prefix}{task}/loss": loss for task, loss in self.losses.items()}
         row |= {} if self.tie is None else {"train/tie": self.tie}
@@ -74,8 +71,7 @@ class Phase:
     Attributes:
         name: ``main``, or a key of the config's ``phases``.
         make_learner: makes a new learner over the run's network in its current state.
-        total: updates.
-        eval_every: updates between evaluations.
+        total, eval_every: updates of the phase, and between evaluations.
         evaluated: whether the tasks are evaluated in it and the best weights kept.
         patience: evaluations without improvement before it ends; None for no limit.
     """

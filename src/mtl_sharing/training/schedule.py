@@ -14,14 +14,10 @@ class TrainingSchedule:
     """Length, evaluation interval and sampler of the main training or of a phase.
 
     Attributes:
-        steps: updates of the whole training.
+        steps, eval_every: updates of the whole training, and between two evaluations.
         epoch_steps: updates of an epoch as ``trainer.epochs`` counts them, also where
             ``trainer.max_steps`` ends the training earlier.
-        epochs: how the draws of the training fall into epochs.
-        batch_sizes: examples in a batch, for each task.
         sizes: training examples of each task that trains, without tasks whose loss has no weight.
-        eval_every: updates between two evaluations.
-        sampler: names the tasks of each draw.
     """
 
     steps: int
@@ -46,19 +42,18 @@ def make_schedule(
     seed: int,
     step_limit: int | None = None,
 ) -> TrainingSchedule:
-    """Makes the schedule of these settings for training sets of these sizes.
+    """Makes the schedule of these settings; raises UserError for those of the sampler.
 
     Args:
         sizes: training examples of each task that trains.
         batch_sizes: examples in a batch, at least for each task in ``sizes``.
         step_limit: most steps of a training whose length is given in epochs. Its epochs become
             shorter and keep their number, so that the sampler's schedule is completed.
-
-    Raises:
-        UserError: an invalid setting of the sampler.
     """
     trained = {task: batch_sizes[task] for task in sizes}
-    epoch_steps = _epoch_steps(trainer, sampler.name, sizes, trained)
+    epoch_steps: float | None = trainer.steps_per_epoch
+    if epoch_steps is None:
+        epoch_steps = epoch_draws(sampler.name, sizes, trained) / trainer.accumulation
     steps = trainer.max_steps
     if steps is None:
         steps = max(1, round(trainer.epochs * epoch_steps))
@@ -73,11 +68,3 @@ def make_schedule(
         eval_every=trainer.eval_every or max(1, -(-steps // 10)),
         sampler=make_sampler(sampler, sizes, batches_of(sizes, trained), epochs, seed),
     )
-
-
-def _epoch_steps(
-    trainer: TrainerConfig, sampler: str, sizes: Mapping[str, int], batch_sizes: Mapping[str, int]
-) -> float:
-    if trainer.steps_per_epoch is not None:
-        return trainer.steps_per_epoch
-    return epoch_draws(sampler, sizes, batch_sizes) / trainer.accumulation

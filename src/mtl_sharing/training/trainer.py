@@ -16,9 +16,8 @@ from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.errors import Stopped, UserError, first_line
 from mtl_sharing.evaluation.evaluate import Evaluation, TaskMeasure, evaluate
 from mtl_sharing.model.network import Network
-from mtl_sharing.run_folder.layout import WEIGHTS
+from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, WEIGHTS
 from mtl_sharing.run_folder.metrics import MAIN, Row, write_metrics
-from mtl_sharing.training.checkpoint import load_state, save_state
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase, RunningMetrics, Timing, evaluation_row
 from mtl_sharing.training.signals import StopSignals
@@ -37,7 +36,6 @@ class Trainer:
     """Trains a network, phase by phase, and keeps its checkpoint and best weights in its folder.
 
     Attributes:
-        network: predicts every task; the phases train parts of it.
         eval_data: examples of the evaluations while training, by which patience and the best
             weights are decided.
         split: name of ``eval_data``, ``dev`` or ``select``.
@@ -49,8 +47,6 @@ class Trainer:
         best: best performance of the evaluations so far.
         stale: evaluations of this phase since the best.
         history: rows of metrics.csv.
-        learner: learner of this phase.
-        signals: stop the training after its current step.
     """
 
     network: Network
@@ -128,7 +124,8 @@ class Trainer:
         phase, start = self.phase, self.step
         if len(self.phases) > 1:
             log.info("phase %s: %d steps", phase.name, phase.total)
-        while self.step < phase.total and not self._out_of_patience():
+        patience = math.inf if phase.patience is None else phase.patience
+        while self.step < phase.total and self.stale < patience:
             self._update(progress, timed=self.step - start >= _UNTIMED_STEPS)
             if self.step % phase.eval_every == 0 or self.step == phase.total:
                 self._evaluate_and_save()
@@ -140,9 +137,6 @@ class Trainer:
         if self.step < phase.total:
             message = "%s ends after %d of %d steps: no better for %d evaluations"
             log.info(message, phase.name, self.step, phase.total, self.stale)
-
-    def _out_of_patience(self) -> bool:
-        return self.phase.patience is not None and self.stale >= self.phase.patience
 
     def _update(self, progress: Progress, timed: bool) -> None:
         start = time.perf_counter()
@@ -200,8 +194,7 @@ class Trainer:
     def restore(self) -> bool:
         """Restores the run in the folder; returns False if it has no checkpoint yet.
 
-        Raises:
-            UserError: the checkpoint is damaged or belongs to another network.
+        Raises UserError for a damaged checkpoint, or one of another network.
         """
         state = load_state(self.folder)
         if state is None:
@@ -227,3 +220,29 @@ def save_weights(folder: Path, network: nn.Module) -> None:
     """Replaces the run's best weights atomically."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     replace_file(folder / WEIGHTS, lambda path: save_file(state, path))
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Replaces the run's checkpoint atomically; adds the random state of every device."""
+    random = {"cpu": torch.get_rng_state()}
+    random |= {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+    complete = state | {"random": random}
+    replace_file(folder / CHECKPOINT_STATE, lambda path: torch.save(complete, path))
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Loads the run's checkpoint and sets torch's random state; None if there is none yet."""
+    path = folder / CHECKPOINT_STATE
+    if not path.is_file():
+        return None
+    try:
+        # weights_only: a pickle could run code.
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        torch.set_rng_state(state["random"]["cpu"])
+    except Exception as error:  # the type depends on where the file is damaged
+        allowed = "a whole checkpoint; without it the run starts again from its settings"
+        found = f"a damaged file ({first_line(error)})"
+        raise UserError(str(path), found, allowed) from None
+    if "cuda" in state["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["random"]["cuda"])
+    return state

@@ -41,8 +41,7 @@ class Runtime:
 def choose_device(name: str) -> torch.device:
     """Resolves ``auto`` (the GPU where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
 
-    Raises:
-        UserError: another name, or a GPU that is not there.
+    Raises UserError for another name, or a GPU that is not there.
     """
     present = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
@@ -89,13 +88,7 @@ def choose_precision(name: str, device: torch.device, hidden: int) -> str:
 
     A GPU reports its support. A CPU is timed for some milliseconds, since support alone says
     little: of two processors with the instruction one ran bf16 at 2.2 times, the other at half of
-    the speed of fp32.
-
-    Args:
-        hidden: width of the encoder, whose products are timed.
-
-    Raises:
-        UserError: an unknown name.
+    the speed of fp32. The timed products have the encoder's width ``hidden``.
     """
     check_known("trainer.precision", name, PRECISIONS)
     if name != "auto":
@@ -113,17 +106,10 @@ def bf16_speedup(hidden: int, threads: int) -> float:
     Other processes may disturb the clock for some rounds, or for all rounds of one type. The
     result is the smaller of the median ratio of the rounds and the ratio of the fastest rounds.
     """
-    factors = {
-        dtype: (
-            torch.ones(_TIMED_ROWS, hidden, dtype=dtype),
-            torch.ones(hidden, 4 * hidden, dtype=dtype),
-        )
-        for dtype in (torch.float32, torch.bfloat16)
-    }
-    rounds = [
-        {dtype: time_product(*pair) for dtype, pair in factors.items()}
-        for _ in range(_TIMED_ROUNDS)
-    ]
+    shapes = (_TIMED_ROWS, hidden), (hidden, 4 * hidden)
+    types = torch.float32, torch.bfloat16
+    factors = {d: [torch.ones(shape, dtype=d) for shape in shapes] for d in types}
+    rounds = [{d: time_product(*pair) for d, pair in factors.items()} for _ in range(_TIMED_ROUNDS)]
     # The first round warms up.
     bf16, fp32 = ([seconds[d] for seconds in rounds[1:]] for d in (torch.bfloat16, torch.float32))
     ratios = [wide / narrow for narrow, wide in zip(bf16, fp32, strict=True)]

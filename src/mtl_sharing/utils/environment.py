@@ -33,12 +33,9 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def check_package(where: str, value: str, package: str, extra: str) -> None:
-    """Raises UserError, with the command that installs it, if a package is missing.
+    """Raises UserError, naming the project's extra that installs it, if a package is missing.
 
-    Args:
-        where: the config field that needs it.
-        value: the field's value.
-        extra: the project's extra that contains the package.
+    The config field ``where`` needs the package for its value.
     """
     if importlib.util.find_spec(package) is None:
         found = f"{value}, and {package} is not installed"

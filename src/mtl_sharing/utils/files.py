@@ -16,10 +16,8 @@ from mtl_sharing.errors import first_line
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Replaces ``path`` atomically with what ``write`` puts into a temporary file beside it.
 
-    After a full disk or a kill ``path`` holds the old content or the new, never a part.
-
-    Raises:
-        OSError: the file could not be written; the temporary file is removed.
+    After a full disk or a kill ``path`` holds the old content or the new, never a part. Raises
+    OSError if the file could not be written.
     """
     with replacing(path) as temporary:
         try:

@@ -25,7 +25,6 @@ class Progress:
     Args:
         caption: names the loop; None is the caption of trainings.
         total: units in all; None where their number is unknown.
-        unit: what is counted, in the plural.
         done: units that were done before this start.
     """
 
@@ -62,12 +61,7 @@ class Progress:
         return (self.done - self._done_before) / max(1e-9, self.seconds)
 
     def advance(self, count: int, detail: str = "", total: int | None = None) -> None:
-        """Counts ``count`` more units as done.
-
-        Args:
-            detail: text behind the count, such as losses.
-            total: replaces the total, for a loop that turns out shorter.
-        """
+        """Counts more units as done, shows ``detail`` and replaces ``total`` where one is given."""
         self.done += count
         self._total = self._total if total is None else total
         if self._total is None:

@@ -107,11 +107,8 @@ def bundled_examples(task: str, split: str, seed: int, relatedness: float) -> li
 
     No input of a task occurs twice, within a split or across splits (swapped pairs included).
 
-    Args:
-        relatedness: from 0 (the tasks share only function words) to 1 (one vocabulary).
-
-    Raises:
-        UserError: a negative seed, or a relatedness out of range.
+    Raises UserError for a negative seed, or a relatedness outside 0 (the tasks share only function
+    words) to 1 (one vocabulary).
     """
     if seed < 0:
         raise UserError("suite.data_seed", seed, "a whole number, 0 or more")

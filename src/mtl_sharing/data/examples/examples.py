@@ -110,14 +110,13 @@ def load_examples(
     missing label column, or an empty label, gives ``None``.
 
     Args:
-        data_dir: the folder that relative file names start from.
         on_bad_row: ``skip`` counts bad rows, ``error`` stops at the first.
         max_rows: number of usable rows to read of each source; ``None`` reads all.
 
     Raises:
         UserError: naming the field for a missing folder or file list, or a source with no usable
-            row; naming the file for a missing file or column; naming ``file:line`` for a bad row
-            (``error`` only) and for a label that is not one of the task's.
+            row; the file for a missing file or column; ``file:line`` for a bad row (``error`` only)
+            or an unknown label.
     """
     check_known("suite.on_bad_row", on_bad_row, BAD_ROW_CHOICES)
     if max_rows is not None and max_rows < 1:

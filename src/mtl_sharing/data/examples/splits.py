@@ -21,13 +21,7 @@ def is_generated(spec: TaskSpec) -> bool:
 def read_split(
     spec: TaskSpec, split: str, suite: SuiteConfig, data_dir: str | None, limit: int | None = None
 ) -> LoadedExamples:
-    """Reads the examples of one split (train, dev or test).
-
-    Raises UserError for missing files and bad data; see :func:`load_examples`.
-
-    Args:
-        limit: number of examples to take of each source; None takes all.
-    """
+    """Reads the examples of one split, ``limit`` of each source; raises as ``load_examples``."""
     if is_generated(spec):
         return LoadedExamples(_generated(spec, split, suite)[:limit])
     folder = None if data_dir is None else Path(data_dir)

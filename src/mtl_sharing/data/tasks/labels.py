@@ -111,22 +111,17 @@ def label_reader(
     labels: Mapping[str, int | str] | None,
     limits: list[float] | None,
 ) -> LabelReader:
-    """Checks a source's label settings and makes its reader.
-
-    Args:
-        where: the source's config field.
-        labels: the source's label texts, each with the task's label.
-        limits: the source's lowest and highest label.
+    """Makes the reader of a source's labels.
 
     Raises:
-        UserError: naming ``where``'s field, for a label map of a regression, limits of classes, an
-            empty map, an unknown label of the task, or bad limits.
+        UserError: naming a field of ``where``, for a label map of a regression, limits of classes,
+            an empty map, an unknown label of the task, or bad limits.
     """
     if space.limits is not None:
         if labels is not None:
             raise UserError(f"{where}.labels", dict(labels), "null for a regression; see range")
-        own = None if limits is None else check_limits(f"{where}.range", limits)
-        return LabelReader(space, where, limits=own)
+        pair = None if limits is None else check_limits(f"{where}.range", limits)
+        return LabelReader(space, where, limits=pair)
     if limits is not None:
         raise UserError(f"{where}.range", list(limits), "null for classes; see labels")
     if labels is None:

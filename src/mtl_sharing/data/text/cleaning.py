@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mtl_sharing.cache.store import ArrayStore, Entry
 from mtl_sharing.data.examples.examples import Example
-from mtl_sharing.data.text.spacy_pipelines import digest_pipeline, load_pipeline
+from mtl_sharing.data.text.tagging import digest_pipeline, load_pipeline
 from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.utils.environment import check_package
 from mtl_sharing.utils.hashing import digest_texts
@@ -101,13 +101,11 @@ class Cleaning:
     English list (which contains ``not`` and ``no``). ``stem`` replaces each word by its lower-case
     stem of Snowball's English stemmer (Porter 2), ``lemmas`` by its lemma of a spaCy pipeline.
 
+    Raises UserError for an unknown step, or one whose package or pipeline is missing.
+
     Args:
-        steps: some of :data:`STEPS`.
         lemmatizer: name or folder of the pipeline that gives lemmas.
         store: cache of lemmatised texts; None computes them in every run.
-
-    Raises:
-        UserError: an unknown step, or one whose package or pipeline is missing.
     """
 
     steps: tuple[str, ...]

@@ -1,20 +1,53 @@
-"""Part-of-speech and named-entity tags of words, from a spaCy pipeline."""
+"""spaCy pipelines, and the part-of-speech and named-entity tags that they give words."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtl_sharing.data.settings import TagsConfig
-from mtl_sharing.data.text.spacy_pipelines import digest_pipeline, load_pipeline
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, first_line
+from mtl_sharing.utils.environment import check_package
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
+
+
+def load_pipeline(where: str, source: str) -> "Language":
+    """Loads a spaCy pipeline by its name or folder; raises UserError at ``where`` if it cannot."""
+    check_package(where, source, "spacy", "tags")
+    import spacy
+
+    allowed = "an installed spaCy pipeline (python -m spacy download NAME), or the folder of one"
+    try:
+        return spacy.load(os.path.expanduser(source))
+    except Exception as error:  # what a damaged folder raises depends on its components
+        raise UserError(where, f"{source} ({first_line(error)})", allowed) from None
+
+
+def digest_pipeline(nlp: "Language", use: str) -> str:
+    """A hexadecimal digest of everything that affects the pipeline's output used for ``use``.
+
+    It covers spaCy's version and the pipeline's files with their names (meta.json has its version).
+    """
+    assert nlp.path is not None  # load_pipeline reads folders and packages only
+    folder = Path(nlp.path)
+    digest = sha256(f"{version('spacy')} {nlp.lang} {use}".encode())
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    for path in sorted(files, key=lambda path: (path.parent.parts, path.name)):
+        if "__pycache__" not in path.parts:  # importing a package leaves compiled files
+            content = sha256((folder / path).read_bytes()).hexdigest()
+            digest.update(f"{path.as_posix()}\n{content}\n".encode())
+    return digest.hexdigest()
+
 
 # Universal Dependencies, version 2, numbered from 1; 0 is no tag.
 UNIVERSAL = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON",
@@ -30,8 +63,7 @@ class TagScheme:
     Attributes:
         pipeline: name or folder of the spaCy pipeline.
         digest: digest of everything that affects a text's tags, in hexadecimal.
-        pos: the parts of speech; empty if switched off.
-        entities: the types of named entities; empty if switched off.
+        pos, entities: parts of speech and types of named entities; empty if switched off.
     """
 
     pipeline: str
@@ -71,8 +103,7 @@ class WordTags:
 def tag_scheme(config: TagsConfig) -> TagScheme | None:
     """The tag scheme of the config's pipeline; None if it names no pipeline.
 
-    Raises:
-        UserError: the pipeline cannot be loaded or has no entity types, or all tags are off.
+    Raises UserError if the pipeline cannot be loaded or has no entity types, or all tags are off.
     """
     if config.pipeline is None:
         if config != TagsConfig():

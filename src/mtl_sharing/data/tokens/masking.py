@@ -139,8 +139,6 @@ class MaskedBatches:
     hidden ids, shape (P,).
 
     Args:
-        data: the task's examples; their labels are not read.
-        batch_size: number of examples in a batch.
         second: whether to include second texts of separately encoded pairs.
         rate, whole_word: see :func:`mask_tokens`.
     """

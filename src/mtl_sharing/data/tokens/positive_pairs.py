@@ -27,13 +27,10 @@ def check_ranked(where: str, spec: TaskSpec) -> None:
 
 
 def positive_pairs(where: str, spec: TaskSpec, examples: Sequence[Example]) -> list[Example]:
-    """The examples whose two texts mean the same.
+    """The examples whose two texts mean the same; raises UserError, naming ``where``, without any.
 
     Their label is 1 in a binary task, and in the upper fifth of a regression's range, its lower
     end included (4 and above for 0 to 5).
-
-    Raises:
-        UserError: naming ``where``, if the task has single texts, classes or no positive pair.
     """
     check_ranked(where, spec)
     lowest = 1.0

@@ -19,8 +19,7 @@ STORED: dict[str, np.dtype[Any]] = {"fp32": np.dtype("<f4"), "bf16": np.dtype("<
 class StateFile:
     """Whether the states of one file are valid, shared by everything that reads the file.
 
-    Attributes:
-        on_damage: called once, at the first wrong checksum.
+    ``on_damage`` is called once, at the first wrong checksum.
     """
 
     on_damage: Callable[[], None]
@@ -42,7 +41,6 @@ class StoredStates:
         offsets: the rows of sequence ``i`` are ``offsets[i]:offsets[i + 1]``; shape (sequences+1,).
         sums: checksum of each sequence's bytes, uint32, shape (sequences,).
         numbers: which of the sequences these are, in their order.
-        file: shared by all selections of the same file.
     """
 
     values: NDArray[Any]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from mtl_sharing.cache.store import ArrayStore, Entry
-from mtl_sharing.data.text.spacy_pipelines import load_pipeline
-from mtl_sharing.data.text.tagging import TagScheme, WordTags, tag_words
+from mtl_sharing.data.text.tagging import TagScheme, WordTags, load_pipeline, tag_words
 from mtl_sharing.data.tokens.tokenizing import Encode, Texts, TokenRows, set_limit, token_key
 from mtl_sharing.errors import UserError
 from mtl_sharing.utils.hashing import digest_texts
