@@ -84,7 +84,7 @@ def test_parting_examples_are_right_on_one_side_alone(make_run):
     assert found["id"].tolist() == ["sst-dev-3", "sst-dev-7"]
     assert found["advantage"].tolist() == [1.0, 1.0]
     assert (found["prediction"] == found["label"]).all()
-    assert (found["other prediction"] != found["label"]).all()
+    assert (found["prediction of S12"] != found["label"]).all()
     assert len(parting_examples(other, one, "sst", predictions)) == 0
     values = parting_examples(one, other, "sts", predictions)
     assert len(values) == 2 and values["advantage"].is_monotonic_decreasing
@@ -95,6 +95,6 @@ def test_examples_without_predictions_are_none(make_run):
     make_run("b", "S12")
     groups = groups_in(make_run.top)
     predictions = RunPredictions.of(groups)
-    assert worst_examples(groups[0], "sst", predictions) is None
-    assert parting_examples(groups[0], groups[1], "sst", predictions) is None
+    assert len(worst_examples(groups[0], "sst", predictions)) == 0
+    assert len(parting_examples(groups[0], groups[1], "sst", predictions)) == 0
     assert list(confusions(groups[0], predictions)) == []

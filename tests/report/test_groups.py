@@ -92,7 +92,7 @@ def test_gradient_rules_do_not_matter_to_separate_models(make_run):
 def test_equal_seeds_are_kept_and_told(make_run):
     (make_run("a"), make_run("b"), make_run("c", seed=5))
     [group] = groups_in(make_run.top)
-    assert (len(group.runs), group.seeds, group.repeated) == (3, (0, 5), (0,))
+    assert (len(group.runs), group.seeds) == (3, (0, 5))
     assert group.by_seed()[0].name == "a"
 
 

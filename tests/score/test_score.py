@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.score.reference import reference_performance
-from mtl_sharing.score.score import (
+from mtl_sharing.score.objectives import (
     Multipliers,
     check_score,
     keep_objective,
     saved_cost,
     weighted_score,
 )
+from mtl_sharing.score.reference import reference_performance
 from mtl_sharing.score.settings import ScoreConfig
 
 # mops report, fine-tuned encoder: performance, train s, model kb, score.

@@ -20,9 +20,13 @@ from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.objectives.aggregation import SUM
 from mtl_sharing.sampling.samplers import RoundRobin
-from mtl_sharing.score.flops import prediction_flops, training_flops
+from mtl_sharing.score.flops import (
+    OperationComparison,
+    OperationCounts,
+    prediction_flops,
+    training_flops,
+)
 from mtl_sharing.score.layer_flops import TextSize
-from mtl_sharing.score.operations import OperationComparison, OperationCounts
 from mtl_sharing.training.schedule import TrainingSchedule
 
 log = logging.getLogger(__name__)
@@ -115,7 +119,7 @@ def count_operations(
         step = sum(by_task[task] * batches[task] for task in counted)
         per_example = step / sum(batches[task] for task in counted)
         predicted = prediction_flops(architecture, dev_text)
-        return OperationCounts(by_task, per_example, predicted, predicted / dev_text.sequences)
+        return OperationCounts(per_example, by_task, predicted, predicted / dev_text.sequences)
 
     return OperationComparison(
         operations_of(run_spec.architecture), operations_of(run_spec.baseline)

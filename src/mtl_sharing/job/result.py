@@ -10,10 +10,10 @@ from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.timing import PairedTimings
 from mtl_sharing.run_folder.results import Result
-from mtl_sharing.score.operations import OperationComparison
+from mtl_sharing.score.flops import OperationComparison
+from mtl_sharing.score.objectives import Multipliers, keep_objective, saved_cost, weighted_score
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, task_changes
-from mtl_sharing.score.score import Multipliers, keep_objective, saved_cost, weighted_score
 from mtl_sharing.training.phases import Timing
 
 
@@ -59,7 +59,7 @@ def scores(
         "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
         "multipliers": None if saved is None else asdict(saved),
         "baseline": baseline,
-        "flops": operations.regime.record(),
+        "flops": asdict(operations.regime),
         "scored_by": asdict(config),
     }
 
@@ -86,7 +86,7 @@ def _baseline(
         "plan": str(run_spec.baseline.plan),
         "params": cost.summary(),
         "model_bytes": cost.model_bytes,
-        "flops": operations.baseline.record(),
+        "flops": asdict(operations.baseline),
     }
     return record if timings is None else record | timings.record()
 

@@ -34,10 +34,10 @@ from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
 from mtl_sharing.run_folder.metrics import MAIN, Row
 from mtl_sharing.run_folder.results import Result
-from mtl_sharing.score.operations import OperationComparison
+from mtl_sharing.score.flops import OperationComparison
+from mtl_sharing.score.objectives import Multipliers
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.reference import SEPARATE, Reference, differing_data
-from mtl_sharing.score.score import Multipliers
 from mtl_sharing.tracking.trackers import Trackers
 from mtl_sharing.training.phases import Timing
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory

@@ -17,7 +17,7 @@ from mtl_sharing.objectives.ties import check_tie
 from mtl_sharing.objectives.weighting import check_weighting
 from mtl_sharing.run_folder.metrics import MAIN
 from mtl_sharing.sampling.samplers import SAMPLERS, check_sampler
-from mtl_sharing.score.score import check_score
+from mtl_sharing.score.objectives import check_score
 from mtl_sharing.tracking.trackers import check_trackers
 from mtl_sharing.training.optimizer import check_optimizer, rate_factor
 from mtl_sharing.training.settings import KINDS_WITH, PHASE_KINDS, PhaseConfig, TrainerConfig

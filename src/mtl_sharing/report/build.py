@@ -1,7 +1,7 @@
 """Builds a report: the page, its tables and its figures; every file is replaced at once."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,8 +15,8 @@ from mtl_sharing.report.inputs.groups import make_groups
 from mtl_sharing.report.inputs.runs import read_runs
 from mtl_sharing.report.page.contents import NOTES, ReportContents, make_contents
 from mtl_sharing.report.page.figures import ReportFigures, group_styles
-from mtl_sharing.report.page.page import Page, Section, render
-from mtl_sharing.report.page.sections import figures_of, make_sections, status_counts
+from mtl_sharing.report.page.page import FigureView, Page, Section, render
+from mtl_sharing.report.page.sections import make_sections, status_counts
 from mtl_sharing.report.page.table_files import FORMATS as TABLE_FORMATS
 from mtl_sharing.report.page.table_files import write_tables
 from mtl_sharing.utils.files import replace_file, replace_text
@@ -82,46 +82,36 @@ def write_report(
     figures = ReportFigures(groups, points, collection.runs, styles, kinds)
     sections = make_sections(contents, figures)
     on_step("writing")
-    tables = [kind for kind in TABLE_FORMATS if kind in formats]
-    written = _write_tables(contents, out / TABLES, tables)
-    written += _write_figures(sections, out / FIGURES, [k for k in kinds if k in formats])
+    table_kinds = [kind for kind in TABLE_FORMATS if kind in formats]
+    _write_tables(contents, out / TABLES, table_kinds)
+    _write_figures(sections, out / FIGURES, kinds := [kind for kind in kinds if kind in formats])
     if "html" in formats:
-        facts = _facts(paths, contents)
-        page = Page(title or f"Report of {_listed(paths)}", facts, tuple(sections), tuple(tables))
-        replace_text(out / PAGE, render(page))
-        written.insert(0, out / PAGE)
-    return Written(contents.tables["comparison"], contents.headlines, tuple(written))
+        heading, facts = title or f"Report of {_listed(paths)}", _facts(paths, contents)
+        replace_text(out / PAGE, render(Page(heading, facts, sections, table_kinds)))
+    parts = {PAGE: "html" in formats, TABLES: table_kinds, FIGURES: kinds}
+    written = tuple(out / name for name, made in parts.items() if made)
+    return Written(contents.tables["comparison"], contents.headlines, written)
 
 
-def _write_tables(contents: ReportContents, folder: Path, kinds: Sequence[str]) -> list[Path]:
-    """Writes the tables and returns their folder; removes those of an earlier report."""
-    if not kinds:
-        return []
+def _write_tables(contents: ReportContents, folder: Path, kinds: Sequence[str]) -> None:
     left_out = contents.left_out()
     tables = contents.tables | ({"left_out": left_out} if len(left_out) else {})
     write_tables(folder, tables, kinds)
-    _remove(folder, [name for name in NOTES if name not in tables], kinds)
-    return [folder]
+    _remove_earlier(folder, NOTES.keys() - tables.keys(), kinds)
 
 
-def _write_figures(sections: Sequence[Section], folder: Path, kinds: Sequence[str]) -> list[Path]:
-    """Writes the figures and returns their folder; removes those of an earlier report."""
-    if not kinds:
-        return []
-    figures = {figure.name: figure for figure in figures_of(sections)}
-    for name, figure in figures.items():
+def _write_figures(sections: Sequence[Section], folder: Path, kinds: Sequence[str]) -> None:
+    blocks = [block for section in sections for block in section.blocks]
+    figures = {block.name: block.files for block in blocks if isinstance(block, FigureView)}
+    for name, files in figures.items():
         for kind in kinds:
-            replace_file(folder / f"{name}.{kind}", partial(_write_bytes, figure.files[kind]))
-    earlier = {p.stem for p in folder.glob("*.*") if _FIGURE.fullmatch(p.stem)} - set(figures)
-    _remove(folder, sorted(earlier), kinds)
-    return [folder]
+            replace_file(folder / f"{name}.{kind}", partial(Path.write_bytes, data=files[kind]))
+    stems = {path.stem for path in folder.glob("*.*")}
+    _remove_earlier(folder, set(filter(_FIGURE.fullmatch, stems - set(figures))), kinds)
 
 
-def _write_bytes(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
-
-
-def _remove(folder: Path, names: Sequence[str], kinds: Sequence[str]) -> None:
+def _remove_earlier(folder: Path, names: Collection[str], kinds: Sequence[str]) -> None:
+    """Removes files of an earlier report that this one lacks."""
     for name in names:
         for kind in kinds:
             (folder / f"{name}.{kind}").unlink(missing_ok=True)

@@ -175,3 +175,35 @@ class _Pass:
                         row[-1] = joined
                         row.append(joined or (self.training and stage.trains))
         return gradients
+
+
+@dataclass(frozen=True)
+class OperationCounts:
+    """Floating-point operations of a regime, the ``flops`` node of result.json.
+
+    Attributes:
+        train_per_example: the mean of ``train_by_task``, weighted by the tasks' batch sizes.
+        train_by_task: of a training step for one example, for each task that trains; the mean over
+            the task's training set.
+        predict_all: of all tasks' predictions on the text behind ``time.predict_all_s``.
+        predict_per_text: the mean of ``predict_all`` over its texts; a pair has two.
+    """
+
+    train_per_example: float
+    train_by_task: Mapping[str, float]
+    predict_all: int
+    predict_per_text: float
+
+
+@dataclass(frozen=True)
+class OperationComparison:
+    """The operations of the regime and of its baseline for the same text."""
+
+    regime: OperationCounts
+    baseline: OperationCounts
+
+    def ratio(self, time_of: str) -> float:
+        """The ratio of baseline to regime, for ``train`` or ``predict``."""
+        if time_of == "train":
+            return self.baseline.train_per_example / self.regime.train_per_example
+        return self.baseline.predict_all / self.regime.predict_all

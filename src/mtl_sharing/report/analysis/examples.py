@@ -33,22 +33,24 @@ def usable_runs(group: Group, task: str, predictions: RunPredictions) -> list[Ru
 
 def worst_examples(
     group: Group, task: str, predictions: RunPredictions, count: int = 10
-) -> "pd.DataFrame | None":
+) -> "pd.DataFrame":
     """The examples with the largest mean error over the group's seeds, the worst first.
 
     Returns:
-        Columns id, text, text_pair, label, prediction (the mean of a regression, else the most
-        frequent class), predictions (of each seed), probability (of the predicted class, mean),
-        error (mean, see ``evaluation/evaluate.py``); None if no run has predictions.
+        Columns group, task, id, text, text_pair, label, prediction (the mean of a regression, else
+        the most frequent class), predictions (of each seed), probability (of the predicted class,
+        mean), error (mean, see ``evaluation/evaluate.py``); no row without predictions.
     """
+    import pandas as pd
+
     tables = _tables(usable_runs(group, task, predictions), task)
     if not tables:
-        return None
+        return pd.DataFrame()
     errors = np.stack([table["error"].to_numpy(float) for table in tables])
     mean = errors.mean(axis=0)
     # Stable, so that equal errors keep the order of dev.
     order = np.argsort(-mean, kind="stable")[:count]
-    return _described(tables, order, is_regression(group, task)).assign(error=mean[order])
+    return _described(group, task, tables, order).assign(error=mean[order])
 
 
 def _tables(runs: Sequence[Run], task: str) -> "list[pd.DataFrame]":
@@ -57,9 +59,11 @@ def _tables(runs: Sequence[Run], task: str) -> "list[pd.DataFrame]":
 
 
 def _described(
-    tables: "list[pd.DataFrame]", order: NDArray[np.int64], regression: bool
+    group: Group, task: str, tables: "list[pd.DataFrame]", order: NDArray[np.int64]
 ) -> "pd.DataFrame":
-    frame = tables[0][_EXAMPLE].iloc[order].reset_index(drop=True)
+    regression = is_regression(group, task)
+    frame = tables[0][["task", *_EXAMPLE]].iloc[order].reset_index(drop=True)
+    frame.insert(0, "group", group.label)
     values = np.stack([table["prediction"].to_numpy(float)[order] for table in tables], axis=1)
     frame["prediction"] = values.mean(axis=1) if regression else [_mode(row) for row in values]
     frame["predictions"] = [" ".join(f"{value:.3g}" for value in row) for row in values]
@@ -94,6 +98,8 @@ class Confusion:
 
 def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]:
     """The confusion matrix of every task that the group has predictions for."""
+    from sklearn.metrics import confusion_matrix
+
     for task in group.tasks:
         runs = usable_runs(group, task, predictions)
         if not runs:
@@ -105,46 +111,39 @@ def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]
         by_class = group.runs[0].result["tasks"][task].get("by_class", {})
         classes = {int(value) for pair in pairs for values in pair for value in np.unique(values)}
         ordered = sorted(classes | {int(name) for name in by_class if name.isdecimal()})
-        counts = sum(_counts(labels, predicted, ordered) for labels, predicted in pairs)
-        names = tuple(_class_names(group, task, ordered))
-        yield Confusion(group.label, task, names, np.asarray(counts), len(runs))
+        counts = np.sum([confusion_matrix(*pair, labels=ordered) for pair in pairs], axis=0)
+        yield Confusion(group.label, task, _class_names(group, task, ordered), counts, len(runs))
 
 
-def _counts(labels: Values, predicted: Values, classes: Sequence[int]) -> np.ndarray:
-    rows, columns = (np.searchsorted(classes, v.astype(int)) for v in (labels, predicted))
-    flat = np.bincount(rows * len(classes) + columns, minlength=len(classes) ** 2)
-    return flat.reshape(len(classes), len(classes))
-
-
-def _class_names(group: Group, task: str, classes: Sequence[int]) -> Iterator[str]:
+def _class_names(group: Group, task: str, classes: Sequence[int]) -> tuple[str, ...]:
     config: Any = group.runs[0].settings.get("task", {}).get(task, {})
     names = config.get("labels") or []
-    yield from (names[c] if 0 <= c < len(names) else str(c) for c in classes)
+    return tuple(names[c] if 0 <= c < len(names) else str(c) for c in classes)
 
 
 def parting_examples(
     group: Group, other: Group, task: str, predictions: RunPredictions, count: int = 10
-) -> "pd.DataFrame | None":
+) -> "pd.DataFrame":
     """The examples that the first group predicts better than the other, the clearest first.
 
     Returns:
-        Columns id, text, text_pair, label, prediction, other prediction, and advantage: the share
-        of seeds with a right prediction, the first group's minus the other's; for a regression
-        the other's mean error minus the first's. None if the two have no examples in common.
+        Columns group, task, id, text, text_pair, label, prediction, prediction of (the other), and
+        advantage: the share of seeds with a right prediction, the first group's minus the other's;
+        for a regression the other's mean error minus the first's. No row without common examples.
     """
+    import pandas as pd
+
     sides = [usable_runs(side, task, predictions) for side in (group, other)]
     if not all(sides) or len({predictions.by_task(s[0])[task].examples for s in sides}) > 1:
-        return None
-    regression = is_regression(group, task)
-    quality = [
-        _quality([predictions.by_task(run)[task] for run in runs], regression) for runs in sides
-    ]
+        return pd.DataFrame()
+    of_runs = [[predictions.by_task(run)[task] for run in runs] for runs in sides]
+    quality = [_quality(of_side, is_regression(group, task)) for of_side in of_runs]
     advantage = quality[0] - quality[1]
     order = np.argsort(-advantage, kind="stable")[:count]
     order = order[advantage[order] > 0]
-    frame, others = (_described(_tables(runs, task), order, regression) for runs in sides)
-    frame = frame[[*_EXAMPLE, "prediction"]]
-    frame["other prediction"] = others["prediction"]
+    frame, others = (_described(group, task, _tables(runs, task), order) for runs in sides)
+    frame = frame[["group", "task", *_EXAMPLE, "prediction"]]
+    frame[f"prediction of {other.label}"] = others["prediction"]
     return frame.assign(advantage=advantage[order])
 
 

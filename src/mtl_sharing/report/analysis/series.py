@@ -94,13 +94,11 @@ class AlphaCurve:
 
     Attributes:
         name: description of the sampler.
-        epochs: length of the training; 2.5 is two and a half epochs.
         alphas: one for each epoch, a partial last one included.
         runs: names of the runs with this sampler.
     """
 
     name: str
-    epochs: float
     alphas: tuple[float, ...]
     runs: tuple[str, ...]
 
@@ -112,7 +110,7 @@ def alpha_curves(runs: Iterable[Run]) -> list[AlphaCurve]:
         key = _alphas(run)
         if key is not None:
             names[key].append(run.name)
-    return [AlphaCurve(*key, tuple(names[key])) for key in sorted(names)]
+    return [AlphaCurve(key[0], key[2], tuple(names[key])) for key in sorted(names)]
 
 
 def _alphas(run: Run) -> tuple[str, float, tuple[float, ...]] | None:
@@ -144,7 +142,7 @@ class TrainingCurve:
     Attributes:
         label: the group's; the regime and name of a run without a group.
         metric: name of the task's metric, if the panel shows it.
-        line: panel (``plotting/curve_data.py``), task or ``performance``, and points.
+        line: panel (``plotting/training_curves.py``), task or ``performance``, and points.
     """
 
     label: str
@@ -175,7 +173,7 @@ def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> Panels:
     """A panel for each task, the performance first; a run's phases are joined into one line.
 
     Args:
-        kind: a panel of ``plotting/curve_data.py``.
+        kind: a panel of ``plotting/training_curves.py``.
     """
     points: dict[str, dict[tuple[str, str], list[tuple[int, float]]]] = {}
     # In the order of the evaluations, which does not depend on the task that trained first.

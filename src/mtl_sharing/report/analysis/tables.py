@@ -6,20 +6,18 @@ interval. Percentages have ``%`` in their names.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mtl_sharing.report.analysis.comparisons import Comparison
 from mtl_sharing.report.analysis.statistics import Summary, summarize
 from mtl_sharing.report.inputs.groups import Group, baseline_of
-from mtl_sharing.report.inputs.runs import Omission, Record, Run, RunCollection
+from mtl_sharing.report.inputs.runs import Record, Run, RunCollection
 from mtl_sharing.run_folder.layout import PREDICTIONS
 from mtl_sharing.score.reference import METRICS, SEPARATE, UNTUNED, percent_change, performance_of
 from mtl_sharing.utils.nested import get
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Row = dict[str, Any]
 
 
 def number(record: Record, path: str) -> float | None:
@@ -76,10 +74,10 @@ _SAVINGS = {
 }  # fmt: skip
 
 
-def _comparison_row(group: Group, baseline: Group | None) -> Row:
+def _comparison_row(group: Group, baseline: Group | None) -> Record:
     total, base = summary_of(group, "params.total").mean, baseline_parameters(group, baseline)
     # The main columns come first: a narrow page shows only these.
-    row: Row = {"group": group.label, "seeds": len(group.seeds)}
+    row: Record = {"group": group.label, "seeds": len(group.seeds)}
     row |= _spread("performance", summary_of(group, "performance", True), interval=True)
     row |= _spread("kept %", _scaled(kept(group, baseline), 100), interval=True)
     row["parameters %"] = 100 * total / base if total and base else None
@@ -112,8 +110,8 @@ def class_table(groups: Sequence[Group]) -> "pd.DataFrame":
     )
 
 
-def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Row:
-    row: Row = {"group": group.label, "task": task, "figure": name}
+def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Record:
+    row: Record = {"group": group.label, "task": task, "figure": name}
     row |= _spread("value", summary_of(group, f"tasks.{task}.{name}"))
     for kind in (SEPARATE, UNTUNED):
         change = summary_of(group, f"against.{kind}.{task}.{name}")
@@ -166,65 +164,49 @@ def tests_table(comparisons: Iterable[Comparison]) -> "pd.DataFrame":
     return _frame(_test_row(comparison) for comparison in comparisons)
 
 
-def _test_row(comparison: Comparison) -> Row:
+def _test_row(comparison: Comparison) -> Record:
     difference = asdict(comparison.difference) if comparison.difference else {}
     return {
-        "group": comparison.group,
-        "against": comparison.other,
-        "figure": comparison.quantity,
-        "difference": difference.get("mean"),
-        "difference low": difference.get("low"),
-        "difference high": difference.get("high"),
-        "p": difference.get("p"),
-        "p (Holm)": comparison.adjusted,
-        "test": comparison.test or "none",
-        "metric": comparison.metric,
-        "common seeds": " ".join(map(str, comparison.seeds)),
-        "examples": comparison.examples,
-        "note": comparison.note,
-    }
+        "group": comparison.group, "against": comparison.other, "figure": comparison.quantity,
+        "difference": difference.get("mean"), "difference low": difference.get("low"),
+        "difference high": difference.get("high"), "p": difference.get("p"),
+        "p (Holm)": comparison.adjusted, "test": comparison.test or "none",
+        "metric": comparison.metric, "common seeds": " ".join(map(str, comparison.seeds)),
+        "examples": comparison.examples, "note": comparison.note,
+    }  # fmt: skip
 
 
 def runs_table(runs: Iterable[Run], groups: Sequence[Group]) -> "pd.DataFrame":
     """One row for each run of any status."""
     labels = {run: group.label for group in groups for run in group.runs}
-    return _frame(
-        {
-            "run": run.name,
-            "status": run.status,
-            "regime": run.regime,
-            "seed": run.seed,
-            "performance": number(run.result, "performance"),
-            "score": number(run.result, "score"),
-            "why": "; ".join(filter(None, (run.reason, *run.problems))),
-            "train s": number(run.result, "time.train_s"),
-            "sweep": run.sweep,
-            "trial": run.trial,
-            "group": labels.get(run),
-        }
-        for run in runs
-    )
+    return _frame(_run_row(run) | {"group": labels.get(run)} for run in runs)
 
 
-def omissions(collection: RunCollection, groups: Sequence[Group]) -> list[Omission]:
-    """What the report leaves out, and why. Complete only once all files have been read."""
-    omitted = list(collection.omissions)
-    omitted += [Omission(run.name, f"{run.status}: {run.reason}".rstrip(": "))
-                for run in collection.runs if not run.finished]  # fmt: skip
-    omitted += [Omission(run.name, problem) for run in collection.runs for problem in run.problems]
-    omitted += [Omission(run.name, f"{PREDICTIONS}: none, so no tests and no examples")
-                for run in collection.finished if not run.has_predictions]  # fmt: skip
-    for group in groups:
-        for seed in group.repeated:
-            names = [run.name for run in group.runs if run.result["seed"] == seed]
-            why = f"{len(names)} runs of seed {seed} count once: {', '.join(names)}"
-            omitted.append(Omission(group.label, why))
-    return omitted
+def _run_row(run: Run) -> Record:
+    return {
+        "run": run.name, "status": run.status, "regime": run.regime, "seed": run.seed,
+        "performance": number(run.result, "performance"), "score": number(run.result, "score"),
+        "why": "; ".join(filter(None, (run.reason, *run.problems))),
+        "train s": number(run.result, "time.train_s"), "sweep": run.sweep, "trial": run.trial,
+    }  # fmt: skip
 
 
 def left_out_table(collection: RunCollection, groups: Sequence[Group]) -> "pd.DataFrame":
-    """One row for each of the :func:`omissions`."""
-    return _frame(map(asdict, omissions(collection, groups)))
+    """What the report leaves out, and why. Complete only once all files have been read."""
+    omitted = list(collection.omissions)
+    omitted += [(run.name, f"{run.status}: {run.reason}".rstrip(": "))
+                for run in collection.runs if not run.finished]  # fmt: skip
+    omitted += [(run.name, problem) for run in collection.runs for problem in run.problems]
+    omitted += [(run.name, f"{PREDICTIONS}: none, so no tests and no examples")
+                for run in collection.finished
+                if not (run.folder / PREDICTIONS).is_file()]  # fmt: skip
+    for group in groups:
+        for seed in group.seeds:
+            names = [run.name for run in group.runs if run.result["seed"] == seed]
+            if len(names) > 1:
+                why = f"{len(names)} runs of seed {seed} count once: {', '.join(names)}"
+                omitted.append((group.label, why))
+    return _frame({"what": what, "why": why} for what, why in omitted)
 
 
 def headline(group: Group, groups: Sequence[Group]) -> str:
@@ -244,16 +226,16 @@ def headline(group: Group, groups: Sequence[Group]) -> str:
     return f"{group.label} keeps {percent} of separate models' performance at {cost}"
 
 
-def _spreads(group: Group, paths: Mapping[str, str | tuple[str, float]]) -> Row:
+def _spreads(group: Group, paths: Mapping[str, str | tuple[str, float]]) -> Record:
     """Mean and deviation of numbers in result.json; a path may come with a factor."""
-    row: Row = {}
+    row: Record = {}
     for name, source in paths.items():
         path, factor = (source, 1) if isinstance(source, str) else source
         row |= _spread(name, _scaled(summary_of(group, path), factor))
     return row
 
 
-def _spread(name: str, summary: Summary, interval: bool = False) -> Row:
+def _spread(name: str, summary: Summary, interval: bool = False) -> Record:
     row = {name: summary.mean, f"{name} sd": summary.deviation}
     if interval:
         row |= {f"{name} low": summary.low, f"{name} high": summary.high}
@@ -269,7 +251,7 @@ _COUNTS = ("seeds", "seed", "trial", "examples", "parameters", "trainable", "lar
 _COUNTED = ("model MB", "MFLOPs/example", "MFLOPs predicting dev", "memory saved x")
 
 
-def _frame(rows: Iterable[Row]) -> "pd.DataFrame":
+def _frame(rows: Iterable[Record]) -> "pd.DataFrame":
     """The rows as a frame with whole numbers as such, without columns that hold nothing."""
     import pandas as pd
 

@@ -27,7 +27,6 @@ class Group:
         label: short and unique: the regime, then the settings that distinguish the groups.
         runs: sorted by seed; several runs may have the same seed.
         plan: in canonical notation.
-        regime: the plan with its parts.
         differs: the settings that differ among the groups, as text by dotted key.
         separate: whether nothing is shared and nothing added to sharing: the baseline.
     """
@@ -35,7 +34,6 @@ class Group:
     label: str
     runs: tuple[Run, ...]
     plan: str
-    regime: str
     differs: Mapping[str, str]
     separate: bool
 
@@ -49,13 +47,8 @@ class Group:
         """The tasks, in the order of the runs."""
         return tuple(self.runs[0].result["tasks"])
 
-    @property
-    def repeated(self) -> tuple[int, ...]:
-        """The seeds of several runs. Such runs count once, by the mean of their metrics."""
-        return tuple(s for s in self.seeds if sum(r.result["seed"] == s for r in self.runs) > 1)
-
     def by_seed(self) -> dict[int, Run]:
-        """One run of each seed: the first by name."""
+        """One run of each seed: the first by name. A metric is the mean over the seed's runs."""
         return {run.result["seed"]: run for run in reversed(self.runs)}
 
 
@@ -83,7 +76,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
     own = [settings[members[0]] for members in sets]
     differs = [{n: s[n] for n in differing if n in s} if s is not None else None for s in own]
     return [
-        Group(label, members, members[0].plan, members[0].regime, d or {}, _separate(members[0]))
+        Group(label, members, members[0].plan, d or {}, _separate(members[0]))
         for label, members, d in zip(_labels(sets, differs), sets, differs, strict=True)
     ]
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.discovery import RunLocation, find_runs
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, METRICS, PREDICTIONS, RESULT, Status
 from mtl_sharing.run_folder.lock import is_held
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Record = dict[str, Any]
+Omission = tuple[str, str]
+"""A part of the input that a report leaves out, and the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +118,6 @@ class Run(RunLocation):
             return pd.DataFrame()
         return table
 
-    @property
-    def has_predictions(self) -> bool:
-        """Whether predictions.parquet exists, damaged or not."""
-        return (self.folder / PREDICTIONS).is_file()
-
     def predictions_table(self, columns: Sequence[str] | None = None) -> "pa.Table | None":
         """Reads predictions.parquet; None if it is missing or damaged.
 
@@ -141,20 +138,12 @@ class Run(RunLocation):
             return None
 
     def _add_damage(self, file: str, error: Exception) -> None:
-        self.add_problem(f"{file}: {str(error).partition(chr(10))[0] or type(error).__name__}")
+        self.add_problem(f"{file}: {first_line(error)}")
 
     def add_problem(self, problem: str) -> None:
         """Records a problem once."""
         if problem not in self.problems:
             self.problems.append(problem)
-
-
-@dataclass(frozen=True)
-class Omission:
-    """A part of the input that a report leaves out, and the reason."""
-
-    what: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -182,11 +171,11 @@ def read_runs(paths: Iterable[Path | str]) -> RunCollection:
         UserError: a path is no folder or has no run in it.
     """
     locations, unreadable = find_runs(paths)
-    omissions = [Omission(str(folder), reason) for folder, reason in unreadable]
+    omissions = [(str(folder), reason) for folder, reason in unreadable]
     runs = []
     for run in map(_read, locations):
         if run.status == Status.UNREADABLE and run.settings.get("dry_run") is True:
-            omissions.append(Omission(run.name, "a dry run, which trains nothing"))
+            omissions.append((run.name, "a dry run, which trains nothing"))
         else:
             runs.append(run)
     return RunCollection(tuple(runs), tuple(omissions))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtl_sharing.errors import first_line
 from mtl_sharing.report.inputs.runs import Omission, Run
 from mtl_sharing.run_folder.discovery import sweep_folder
 from mtl_sharing.run_folder.layout import SWEEP_TABLE
@@ -44,8 +45,7 @@ def read_sweep_histories(runs: Iterable[Run]) -> tuple[list[SweepHistory], list[
         try:
             histories.append(_read(name, path))
         except (OSError, ValueError, KeyError) as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            omissions.append(Omission(f"history of {name}", f"{SWEEP_TABLE}: {reason}"))
+            omissions.append((f"history of {name}", f"{SWEEP_TABLE}: {first_line(error)}"))
     return histories, omissions
 
 

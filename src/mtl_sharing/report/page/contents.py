@@ -88,11 +88,19 @@ def make_contents(
         "cost": tables.cost_table(groups),
         "runs": tables.runs_table(collection.runs, groups),
     }
+    baseline = None if sharing is None else baseline_of(sharing, groups)
+    parting = [] if sharing is None or baseline is None else [
+        parting_examples(baseline, sharing, task, predictions) for task in sharing.tasks
+    ]  # fmt: skip
     matrices = [matrix for group in shown for matrix in confusions(group, predictions)]
     frames |= {
         "confusion": _confusion_table(matrices),
-        "examples": _worst(shown, predictions),
-        "parting_examples": _parting(sharing, groups, predictions),
+        "examples": _joined(
+            worst_examples(group, task, predictions, MOST_EXAMPLES)
+            for group in shown
+            for task in group.tasks
+        ),
+        "parting_examples": _joined(parting),
     }
     histories, damaged = read_sweep_histories(collection.runs)
     return ReportContents(
@@ -115,39 +123,8 @@ def _confusion_table(matrices: Iterable[Confusion]) -> "pd.DataFrame":
     )  # fmt: skip
 
 
-def _worst(groups: Sequence[Group], predictions: RunPredictions) -> "pd.DataFrame":
-    """The worst examples of every group and task."""
-    return _joined(
-        (group, task, worst_examples(group, task, predictions, MOST_EXAMPLES))
-        for group in groups
-        for task in group.tasks
-    )
-
-
-def _parting(
-    group: Group | None, groups: Sequence[Group], predictions: RunPredictions
-) -> "pd.DataFrame":
-    """The examples that the group's baseline has right and the group wrong."""
-    baseline = None if group is None else baseline_of(group, groups)
-    if group is None or baseline is None:
-        return _joined([])
-    frame = _joined(
-        (baseline, task, parting_examples(baseline, group, task, predictions))
-        for task in group.tasks
-    )
-    return frame.rename(columns={"other prediction": f"prediction of {group.label}"})
-
-
-def _joined(frames: "Iterable[tuple[Group, str, pd.DataFrame | None]]") -> "pd.DataFrame":
-    """One frame with the columns group and task first; empty without frames."""
+def _joined(frames: "Iterable[pd.DataFrame]") -> "pd.DataFrame":
     import pandas as pd
 
-    named = [
-        frame.assign(group=group.label, task=task)
-        for group, task, frame in frames
-        if frame is not None
-    ]
-    if not named:
-        return pd.DataFrame()
-    table = pd.concat(named, ignore_index=True)
-    return table[["group", "task", *table.columns.drop(["group", "task"])]]
+    present = [frame for frame in frames if len(frame)]
+    return pd.concat(present, ignore_index=True) if present else pd.DataFrame()

@@ -138,8 +138,8 @@ class Page:
 
     title: str
     facts: tuple[tuple[str, str], ...]
-    sections: tuple[Section, ...]
-    files: tuple[str, ...] = ()
+    sections: Sequence[Section]
+    files: Sequence[str] = ()
 
 
 def render(page: Page) -> str:

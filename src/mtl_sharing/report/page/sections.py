@@ -12,7 +12,6 @@ from mtl_sharing.report.page.page import (
     MOST_ROWS,
     Block,
     Cell,
-    FigureView,
     Grid,
     Section,
     Sentences,
@@ -146,19 +145,19 @@ def _by_task(frame: "pd.DataFrame") -> "pd.DataFrame":
     """The table of precision, recall and F1 with one row for each group and task."""
     import pandas as pd
 
-    rows: dict[tuple[str, str], dict[str, object]] = {}
-    for record in frame.to_dict("records"):
-        group, task, metric = record.pop("group"), record.pop("task"), record.pop("figure")
-        row = rows.setdefault((group, task), {"group": group, "task": task})
-        if metric not in METRICS:
-            row["metric"], metric = metric, "metric value"
-        for name, value in record.items():
-            suffix = str(name).removeprefix("value").replace("against", " against")
-            row[f"{metric}{suffix}"] = value
-    table = pd.DataFrame(list(rows.values()))
-    first = ["group", "task", "metric"]
-    last = [name for name in table if " against" in str(name)]
-    return table[[*first, *(name for name in table if name not in (*first, *last)), *last]]
+    frame = frame.set_index(["group", "task"])
+    metrics, values = frame["figure"], frame.drop(columns="figure")
+    kinds = metrics.where(metrics.isin(METRICS), "metric value")
+    parts = []
+    for kind in kinds.unique():
+        parts.append(values[kinds == kind])
+        suffixes = values.columns.str.removeprefix("value").str.replace("against", " against")
+        parts[-1].columns = kind + suffixes
+    table = pd.concat(parts, axis="columns")
+    if "metric value" in table:
+        table.insert(0, "metric", metrics[kinds == "metric value"])
+    changes = [name for name in table if " against" in str(name)]
+    return table[[*table.columns.drop(changes), *changes]].reset_index()
 
 
 def _confusions(contents: ReportContents) -> Iterator[Block]:
@@ -219,10 +218,3 @@ def _whole_classes(frame: "pd.DataFrame") -> "pd.DataFrame":
     names = [name for name in frame if "prediction" in str(name) or name == "label"]
     whole = [n for n in names if frame[n].dtype.kind == "f" and (frame[n] % 1 == 0).all()]
     return frame.astype(dict.fromkeys(whole, "Int64"))
-
-
-def figures_of(sections: Sequence[Section]) -> list[FigureView]:
-    """The figures of the sections in order."""
-    return [
-        block for section in sections for block in section.blocks if isinstance(block, FigureView)
-    ]

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl_sharing.errors import check_known
 from mtl_sharing.utils.files import replace_text
 
 if TYPE_CHECKING:
@@ -21,22 +20,16 @@ _OT1 = str.maketrans(
 
 def write_tables(
     folder: Path, tables: Mapping[str, "pd.DataFrame"], formats: Sequence[str] = FORMATS
-) -> list[Path]:
-    """Writes each table as ``<name>.csv``, ``.md`` and ``.tex``, and returns the paths.
+) -> None:
+    """Writes each table as ``<name>.csv``, ``.md`` and ``.tex``.
 
     Raises:
-        UserError: an unknown format.
         OSError: a file cannot be written; no final name holds a partial table.
     """
     writers = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
-    for name in formats:
-        check_known("--formats", name, FORMATS)
-    paths = []
     for name, table in tables.items():
         for kind in formats:
-            paths.append(folder / f"{name}.{kind}")
-            replace_text(paths[-1], writers[kind](table))
-    return paths
+            replace_text(folder / f"{name}.{kind}", writers[kind](table))
 
 
 def as_csv(table: "pd.DataFrame") -> str:

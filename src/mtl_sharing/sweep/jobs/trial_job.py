@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -22,18 +23,18 @@ from mtl_sharing.job.run import run_job
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.stages import Hooks
 from mtl_sharing.run_folder.layout import MEASURED, TOKENIZER
-from mtl_sharing.score.score import Multipliers, saved_cost
+from mtl_sharing.score.objectives import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep
-from mtl_sharing.sweep.jobs.measure_best import FOLDER
+from mtl_sharing.sweep.jobs.launcher import FOLDER
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
 from mtl_sharing.sweep.study.components import make_pruner
 from mtl_sharing.sweep.study.heartbeat import IDLE_HEARTBEAT, HeartbeatThread, heartbeat
 from mtl_sharing.sweep.study.pruning import KeepPruner, should_prune
+from mtl_sharing.sweep.study.records import read_trial_result
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
 from mtl_sharing.sweep.study.study import SweepStudy, load_study
-from mtl_sharing.sweep.study.trial_result import read_trial_result
 from mtl_sharing.utils.files import replace_json, replace_text
 from mtl_sharing.utils.logging import ConsoleHandler
 
@@ -122,7 +123,12 @@ class TrialReporter:
             Pruned: the study's pruner ends the trial here.
         """
         percent, performance = round(100 * done), evaluation.performance
-        if self.reports and self._ends(lambda: self._report(percent, performance)):
+
+        def falls_behind() -> bool:
+            return self.pruner is not None and should_prune(self.pruner, self.study, self.number)
+
+        report = partial(self.study.report, self.number, percent, performance)
+        if self.reports and self._ends(report, falls_behind):
             raise Pruned(percent, performance, f"behind after {percent}% of the training")
 
     def costed(self, multipliers: Multipliers) -> None:
@@ -132,31 +138,28 @@ class TrialReporter:
             Pruned: it is too little to win, so that training is pointless.
         """
         saved = saved_cost(multipliers, self.score.memory_exponent, self.score.time_exponent)
-        if self._ends(lambda: self._record_saved(saved)):
+
+        def is_too_costly() -> bool:
+            if not isinstance(self.pruner, KeepPruner):
+                return False
+            return self.pruner.is_too_costly(self.study.copy(), self.study.trial(self.number))
+
+        record = partial(self.study.set_attrs, self.number, **{SAVED: saved})
+        if self._ends(record, is_too_costly):
             raise Pruned(0, None, "another keeps enough and costs less")
 
-    def _ends(self, report: Callable[[], bool]) -> bool:
+    def _ends(self, report: Callable[[], bool], prunes: Callable[[], bool]) -> bool:
         """Whether a report ends the trial; without a response of the database it continues."""
         try:
             with patience(_REPORT_S):
-                return report()
+                if report():
+                    return prunes()
+                raise UpdateFinishedTrialError
         except UpdateFinishedTrialError:
             raise Pruned(0, None, "the study has ended this trial") from None
         except DATABASE_ERRORS as error:
             log.warning("not reported: %s", first_line(error))
             return False
-
-    def _report(self, percent: int, performance: float) -> bool:
-        if not self.study.report(self.number, percent, performance):
-            raise UpdateFinishedTrialError
-        return self.pruner is not None and should_prune(self.pruner, self.study, self.number)
-
-    def _record_saved(self, saved: float) -> bool:
-        if not self.study.set_attrs(self.number, **{SAVED: saved}):
-            raise UpdateFinishedTrialError
-        if not isinstance(self.pruner, KeepPruner):
-            return False
-        return self.pruner.is_too_costly(self.study.copy(), self.study.trial(self.number))
 
 
 def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
