@@ -10,7 +10,7 @@ from mtl_sharing.data.tokens.masking import MaskedBatches
 from mtl_sharing.errors import UserError
 from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.inputs import RunInputs
-from mtl_sharing.job.learners import LearnerParts, assemble_learner, task_learner_parts
+from mtl_sharing.job.learners import assemble_learner, task_learner
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
@@ -99,8 +99,7 @@ def _tasks(
 ) -> Learner:
     network.encoder_requires_grad_(True)
     trained = HeadsOnly(network) if settings.options.frozen else network
-    parts = task_learner_parts(run_spec, inputs, trained, settings)
-    return assemble_learner(run_spec, settings, trained, parts)
+    return task_learner(run_spec, inputs, trained, settings)
 
 
 def _masked_lm(
@@ -121,8 +120,8 @@ def _masked_lm(
         for name, data in inputs.train.items()
     }  # fmt: skip
     objective = MaskedTokens(run_spec.shape.vocabulary)
-    parts = LearnerParts(batches, dict.fromkeys(batches, objective), dense=model.tables())
-    return assemble_learner(run_spec, settings, model, parts)
+    objectives = dict.fromkeys(batches, objective)
+    return assemble_learner(run_spec, settings, model, batches, objectives, dense=model.tables())
 
 
 def _ranking(
@@ -133,8 +132,8 @@ def _ranking(
     network.encoder_requires_grad_(True)
     batches = TrainingBatches(task, pairs, settings.schedule.batch_sizes[task], settings.seed)
     objective = ranked_pairs("phases", run_spec.shape.hidden, options.similarity, options.scale)
-    parts = LearnerParts({task: batches}, {task: objective})
-    return assemble_learner(run_spec, settings, PairEmbeddings(network), parts)
+    model = PairEmbeddings(network)
+    return assemble_learner(run_spec, settings, model, {task: batches}, {task: objective})
 
 
 # Makes a phase's learner over the run's network, for each of training.settings.PHASE_KINDS.
