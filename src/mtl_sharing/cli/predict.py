@@ -42,10 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def work() -> None:
         with _logged():
             _check(options)
-            if options.split is None:
-                _predict_input(options)
-            else:
-                _predict_split(options)
+            (_predict_input if options.split is None else _predict_split)(options)
 
     run_command(work, options.debug, _PROGRAM)
 
@@ -179,17 +176,15 @@ def _print_files(progress: "Progress", files: Sequence[Path]) -> None:
 @contextmanager
 def _logged() -> Iterator[None]:
     """Within a block the project's log lines go to the console."""
-    from mtl_sharing.utils.logging import ConsoleHandler
+    from mtl_sharing.utils.logging import ConsoleHandler, log_level
 
     handler, log = ConsoleHandler(), logging.getLogger("mtl_sharing")
-    level = log.level
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
+    with log_level(log.name, logging.INFO):
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
 
 
 if __name__ == "__main__":

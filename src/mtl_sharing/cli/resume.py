@@ -50,5 +50,4 @@ def _log_to(folder: Path) -> None:
     values = OmegaConf.create(text)
     OmegaConf.update(values, "hydra.runtime.output_dir", str(folder))
     settings: Any = OmegaConf.to_container(values, resolve=True)
-    del settings["hydra"]
     logging.config.dictConfig(settings)

@@ -1,5 +1,6 @@
 """Prints the tables at the end of a run, and the plan of a dry run."""
 
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,31 +15,27 @@ Record = dict[str, Any]
 
 def print_result(result: Record, folder: Path) -> None:
     """Prints each task's metric, then the score and its factors, then the run's folder."""
-    table = Table("task", "metric", box=None, header_style="bold", pad_edge=False)
-    for name in ("value", "constant answer", "dev examples"):
-        table.add_column(name, justify="right")
+    table = _table(("task", "metric"), ("value", "constant answer", "dev examples"))
     for name, task in result["tasks"].items():
         numbers = (f"{task['value']:.3f}", f"{task['floor']:.3f}", f"{task['examples']:,}")
         table.add_row(name, task["metric"], *numbers)
-    _print()
-    _print(table)
-    _print()
-    if result.get("against"):
-        _print(_changes(result))
-        _print()
+    for content in ("", table, "", *((_changes(result), "") if result.get("against") else ())):
+        _print(content)
     for label, text in _result_lines(result):
         _print(f"{label:<13}{text}")
     _print(f"{'run':<13}{short_path(folder)}")
 
 
 def _result_lines(result: Record) -> list[tuple[str, str]]:
-    params, times, raw_r = result["params"], result["time"], result["performance_raw_r"]
+    params, raw_r = result["params"], result["performance_raw_r"]
+    seconds, rate = (result["time"][name] for name in ("train_s", "examples_per_s"))
+    speed = "" if rate is None else f", {rate:.0f} examples/s"
     lines = [
         ("regime", f"{result.get('regime', result['plan'])} (seed {result['seed']})"),
         ("performance", f"{result['performance']:.4f}, {raw_r:.4f} with raw r"),
         *_selection_line(result),
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
-        ("time", f"{times['train_s']:.1f} s of training steps{_rate(times)}"),
+        ("time", f"{seconds:.1f} s of training steps{speed}"),
     ]
     if result["baseline"] is not None:
         ratios = result["multipliers"]
@@ -57,19 +54,14 @@ _BASELINES = {"separate": "separate models", "untuned": "the untuned encoder"}
 
 def _changes(result: Record) -> Table:
     """Each task's change against every baseline, in percent."""
-    table = Table("change against", "task", box=None, header_style="bold", pad_edge=False)
-    for name in ("precision", "recall", "f1", "metric"):
-        table.add_column(name, justify="right")
+    table = _table(("change against", "task"), ("precision", "recall", "f1", "metric"))
     for baseline, tasks in result["against"].items():
         for number, (task, changes) in enumerate(tasks.items()):
             names = ("precision", "recall", "f1", result["tasks"][task]["metric"])
-            cells = [_percent(changes[name]) for name in names]
+            values = [changes[name] for name in names]
+            cells = ["-" if value is None else f"{value:+.1f}%" for value in values]
             table.add_row("" if number else _BASELINES[baseline], task, *cells)
     return table
-
-
-def _percent(change: float | None) -> str:
-    return "-" if change is None else f"{change:+.1f}%"
 
 
 def _selection_line(result: Record) -> list[tuple[str, str]]:
@@ -82,17 +74,10 @@ def _selection_line(result: Record) -> list[tuple[str, str]]:
     return [("selection", text)]
 
 
-def _rate(times: Record) -> str:
-    rate = times["examples_per_s"]
-    return "" if rate is None else f", {rate:.0f} examples/s"
-
-
 def print_plan(record: Record, folder: Path) -> None:
     """Prints a table of stages by tasks, with owners and sizes, then the plan's costs."""
     tasks = record["tasks"]
-    table = Table("stage", "own", "trains", box=None, header_style="bold", pad_edge=False)
-    for name in (*tasks, "each", "together"):
-        table.add_column(name, justify="right")
+    table = _table(("stage", "own", "trains"), (*tasks, "each", "together"))
     for label, stage in _merged(record["stages"]):
         trains = "yes" if stage["trains"] else "no"
         sizes = [f"{size:,}" for size in sorted(set(stage["parameters"]))]
@@ -108,10 +93,8 @@ def print_plan(record: Record, folder: Path) -> None:
 
 def _copy_of(task: str, owners: list[list[str]]) -> str:
     """The letter of the copy that a task uses, in the order of the owners; "-" for none."""
-    for number, group in enumerate(owners):
-        if task in group:
-            return chr(ord("a") + number) if number < 26 else str(number)
-    return "-"
+    number = next((number for number, group in enumerate(owners) if task in group), None)
+    return "-" if number is None else chr(ord("a") + number) if number < 26 else str(number)
 
 
 def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
@@ -164,6 +147,14 @@ def _part_lines(record: Record) -> list[tuple[str, str]]:
         counts = [f"{len(parts['tags'][key])} {kind}" for kind, key in kinds if parts["tags"][key]]
         lines.append(("tags", f"{' and '.join(counts)} by {parts['tags']['pipeline']}"))
     return lines
+
+
+def _table(texts: Iterable[str], numbers: Iterable[str]) -> Table:
+    """A table with these headers, of columns of texts and columns of numbers."""
+    table = Table(*texts, box=None, header_style="bold", pad_edge=False)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
 
 
 def _print(content: object = "") -> None:

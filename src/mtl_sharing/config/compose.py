@@ -1,6 +1,7 @@
 """Composes a config from overrides in this process, as the command ``mtl-train`` does."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
@@ -10,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config.errors import config_error
@@ -52,10 +54,11 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str | QuotedString | dict)
 
 
-def compose_config(overrides: Sequence[str]) -> Config:
+def compose_config(overrides: Sequence[str] | Config) -> Config:
     """The config of these overrides, which may choose groups and add to ``hydra.searchpath``.
 
-    Leaves the working directory, the logging and a Hydra app that is running as they are.
+    Leaves the working directory, the logging and a Hydra app that is running as they are. A whole
+    config is checked alone.
 
     Raises:
         UserError: an override that does not fit, with the text of the command.
@@ -64,6 +67,8 @@ def compose_config(overrides: Sequence[str]) -> Config:
     app, job = GlobalHydra.instance().hydra, JobRuntime.instance().get("name")
     GlobalHydra.instance().clear()
     try:
+        if isinstance(overrides, Config):
+            return to_config(OmegaConf.create(asdict(overrides)))
         check_group_values(overrides)
         with initialize_config_module("mtl_sharing.conf", job):
             return to_config(compose("train", overrides=list(overrides)))

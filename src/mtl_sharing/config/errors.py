@@ -13,7 +13,7 @@ from omegaconf.errors import (
 
 from mtl_sharing.data.tasks.sources import SourceConfig
 from mtl_sharing.data.tasks.task import TaskConfig
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, did_you_mean, first_line, one_of
 from mtl_sharing.training.settings import PhaseConfig
 
 MERGING = "Error merging override "
@@ -50,11 +50,10 @@ def config_error(error: Exception) -> UserError:
         return _unknown_key(cause)
     if isinstance(cause, KeyValidationError):
         return _unquoted_key(cause)
+    missing = None
     if isinstance(cause, ValidationError) and cause.parent_node is None:
         missing = _missing_entry(str(error), str(cause))
-        if missing is not None:
-            return missing
-    return ConfigError(_message(error, cause))
+    return missing or ConfigError(_message(error, cause))
 
 
 def _unknown_option(path: str, options: Sequence[str]) -> UserError:
@@ -86,8 +85,7 @@ def _unquoted_key(cause: OmegaConfBaseException) -> UserError:
 
 def _missing_entry(message: str, cause: str) -> UserError | None:
     """The error for ``+phases.x.kind=...`` where there is no ``phases.x``; None for another."""
-    groups = (group for group, entry in _ENTRIES.items() if entry.__name__ in cause)
-    group = next(groups, None)
+    group = next((name for name, entry in _ENTRIES.items() if entry.__name__ in cause), None)
     override = message.removeprefix(MERGING)
     if group is None or not override.startswith("+"):
         return None
@@ -98,14 +96,11 @@ def _missing_entry(message: str, cause: str) -> UserError | None:
 
 def _no_such_entry(parent: str, path: str, value: str) -> UserError:
     """Hydra adds entries to a group, but no field to an entry that is missing."""
-    allowed = f"one that is there, or to add one: '+{parent}={{{_nested(path, value)}}}'"
-    return UserError(f"{parent}.{path.partition('.')[0]}", "no such entry", allowed)
-
-
-def _nested(path: str, value: str) -> str:
-    """``a.b`` and ``1`` as ``a:{b:1}``, which is Hydra's notation."""
-    first, _, rest = path.partition(".")
-    return f"{first}:{{{_nested(rest, value)}}}" if rest else f"{first}:{value}"
+    first, *fields = path.split(".")
+    # a.b=1 as a:{b:1}
+    nested = f"{first}:{''.join(f'{{{name}:' for name in fields)}{value}{'}' * len(fields)}"
+    allowed = f"one that is there, or to add one: '+{parent}={{{nested}}}'"
+    return UserError(f"{parent}.{first}", "no such entry", allowed)
 
 
 def _message(error: Exception, cause: OmegaConfBaseException | None) -> str:
@@ -113,7 +108,7 @@ def _message(error: Exception, cause: OmegaConfBaseException | None) -> str:
     text = str(error)
     if cause is None:
         return " ".join(text.split())
-    reason = str(cause).partition("\n")[0]
+    reason = first_line(cause)
     if cause is error:
         key = cause.full_key
         return reason if not key or key in reason else f"{key}: {reason}"

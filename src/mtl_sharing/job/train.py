@@ -6,13 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from mtl_sharing.config import Config, to_config
+from mtl_sharing.config import Config
 from mtl_sharing.config.compose import compose_config
-from mtl_sharing.config.errors import config_error
 from mtl_sharing.config.identity import Decides, without
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.job.run import run_job
@@ -47,8 +44,7 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
     config = _checked(overrides)
     folder = Path(folder).expanduser().absolute()
     _refuse_other_run(config, folder)
-    finished = finished_result(folder)
-    if finished is not None:
+    if (finished := finished_result(folder)) is not None:
         return finished
     if not (folder / CONFIG).is_file():
         _write_hydra_files(config, folder)
@@ -58,13 +54,7 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
 def _checked(overrides: Sequence[str] | Config) -> Config:
     if isinstance(overrides, str):
         raise UserError("overrides", overrides, f"a list, as in [{overrides!r}]")
-    if isinstance(overrides, Config):
-        try:
-            config = to_config(OmegaConf.create(asdict(overrides)))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise config_error(error) from None
-    else:
-        config = compose_config(overrides)
+    config = compose_config(overrides)
     if config.resume is not None:
         raise UserError("resume", config.resume, "null, and that folder as the second argument")
     if config.dry_run:
@@ -93,9 +83,6 @@ def _refuse_other_run(config: Config, folder: Path) -> None:
 
 def _write_hydra_files(config: Config, folder: Path) -> None:
     """Writes what ``mtl-train resume=FOLDER`` reads, and where relative paths start."""
-    files = {
-        HYDRA_CONFIG: asdict(config),
-        HYDRA_JOB: {"hydra": {"runtime": {"cwd": str(Path.cwd())}}},
-    }
-    for name, values in files.items():
+    job = {"hydra": {"runtime": {"cwd": str(Path.cwd())}}}
+    for name, values in ((HYDRA_CONFIG, asdict(config)), (HYDRA_JOB, job)):
         replace_text(folder / name, OmegaConf.to_yaml(OmegaConf.create(values)))

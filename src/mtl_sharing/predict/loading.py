@@ -10,9 +10,9 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_sharing.config import Config, to_config
+from mtl_sharing.config import to_config
 from mtl_sharing.data.tokens.tokenizing import check_vocabulary, load_tokenizer
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.model.encoder.checkpoint import check_weights, read_weights
 from mtl_sharing.model.encoder.shape import SHAPE_FIELDS
@@ -24,6 +24,7 @@ from mtl_sharing.run_folder.results import read_object
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.utils.device import choose_device
 from mtl_sharing.utils.logging import log_level
+from mtl_sharing.utils.nested import get
 
 log = logging.getLogger(__name__)
 
@@ -100,33 +101,24 @@ def _read_spec(path: Path, record: Mapping[str, Any], device: str) -> RunSpec:
     """The run's settings from its config.json, without what it started from."""
     try:
         config = to_config(OmegaConf.create(dict(record["settings"])))
-        config = _for_prediction(config, record["encoder"], record["precision"], device)
+        shape = {name: record["encoder"][name] for name in SHAPE_FIELDS}
+        encoder = replace(config.encoder, checkpoint=None, tokenizer=None, **shape)
+        precision = record["precision"]
+        trainer = replace(config.trainer, device=device, precision=precision, threads=None)
     except (OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        found = f"settings that this version does not read ({reason})"
+        found = f"settings that this version does not read ({first_line(error)})"
         raise UserError(str(path), found, "a run of this version; train it again") from None
+    # Packages of trackers and aggregators may be missing where the run is only used.
+    config = replace(config, encoder=encoder, trainer=trainer, tracker=TrackerConfig(),
+                     loss=LossConfig(), resume=None)  # fmt: skip
     # Settings without effect were warned of when the run began.
     with log_level("mtl_sharing", logging.ERROR):
         run_spec = start_on_machine(resolve_spec(config))
-    tags = record.get("parts", {}).get("tags")
-    if tags is not None and run_spec.tags is not None and tags["digest"] != run_spec.tags.digest:
-        log.warning(
-            "%s is not the pipeline that the run was trained with: tags may differ",
-            run_spec.tags.pipeline,
-        )
+    recorded, tags = get(record, "parts.tags.digest"), run_spec.tags
+    if recorded is not None and tags is not None and recorded != tags.digest:
+        message = "%s is not the pipeline that the run was trained with: tags may differ"
+        log.warning(message, tags.pipeline)
     return run_spec
-
-
-def _for_prediction(
-    config: Config, shape: Mapping[str, Any], precision: str, device: str
-) -> Config:
-    """The config with the encoder's full shape, and without what only training needs."""
-    encoder = replace(config.encoder, checkpoint=None, tokenizer=None,
-                      **{name: shape[name] for name in SHAPE_FIELDS})  # fmt: skip
-    trainer = replace(config.trainer, device=device, precision=precision, threads=None)
-    # Their packages may be missing where the run is only used.
-    config = replace(config, tracker=TrackerConfig(), loss=LossConfig())
-    return replace(config, encoder=encoder, trainer=trainer, resume=None)
 
 
 def _load_network(run_spec: RunSpec, path: Path) -> Network:
