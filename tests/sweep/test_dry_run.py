@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from mtl_sharing.sweep.output.dry_run import Plan, cost_lines, format_values, trial_lines
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, most_costly
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.space.parsing import make_space
 from mtl_sharing.sweep.space.space import Space
+from mtl_sharing.sweep.space.spec import make_space
 from mtl_sharing.sweep.study.attributes import REFERENCE, SAME_AS
 from mtl_sharing.sweep.study.study import known_trials
 from support import QUICK

@@ -14,8 +14,8 @@ from optuna.distributions import (
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import SweeperConfig
-from mtl_sharing.sweep.space.parsing import make_space
 from mtl_sharing.sweep.space.space import Condition, Space, grid_values
+from mtl_sharing.sweep.space.spec import make_space
 
 ABSENT = object()
 

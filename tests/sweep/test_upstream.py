@@ -10,7 +10,7 @@ def test_its_parser_of_parameters_is_there():
     parse = getattr(module, "create_params_from_overrides", None)
     why = (
         "hydra-optuna-sweeper no longer has _impl.create_params_from_overrides:"
-        " mtl_sharing.sweep.space.parsing has to make distributions of overrides itself"
+        " mtl_sharing.sweep.space.spec has to make distributions of overrides itself"
     )
     assert parse is not None, why
     sweep = ["a=choice(x,y)", "b=range(0,5)", "c=tag(log,interval(0.1,1))", "d=3", "~e"]

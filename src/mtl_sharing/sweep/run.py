@@ -17,9 +17,8 @@ from mtl_sharing.score.objectives import DIRECTIONS
 from mtl_sharing.score.reference import reference_performance
 from mtl_sharing.sweep.jobs.launcher import JobPool, make_job_pool
 from mtl_sharing.sweep.loop.ask import TrialProposer, hours_left_s
-from mtl_sharing.sweep.loop.console import SweepConsole
 from mtl_sharing.sweep.loop.supervisor import Supervisor
-from mtl_sharing.sweep.loop.tell import StudyReporter
+from mtl_sharing.sweep.loop.tell import StudyReporter, SweepConsole
 from mtl_sharing.sweep.output.dry_run import Plan, describe_sweep
 from mtl_sharing.sweep.output.summary import end_sweep
 from mtl_sharing.sweep.settings import SweeperConfig

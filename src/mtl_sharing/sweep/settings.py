@@ -14,25 +14,19 @@ SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.study.pruning.KeepPruner")
 
 
-@dataclass
-class PrunerConfig:
-    """Config of a class in ``optuna.pruners``, with its arguments beside ``_target_``.
-
-    A step, or resource, is a percent of the training.
-    """
-
-    _target_: str = MISSING
+# Configs of pruners, with their arguments beside _target_. A step, or resource, is a percent of the
+# training.
 
 
 @dataclass
-class NoPrunerConfig(PrunerConfig):
+class NoPrunerConfig:
     """Prunes nothing."""
 
     _target_: str = "optuna.pruners.NopPruner"
 
 
 @dataclass
-class KeepConfig(PrunerConfig):
+class KeepConfig:
     """For ``score.objective=keep``: prunes trials that cannot be the cheapest to keep enough."""
 
     _target_: str = "mtl_sharing.sweep.study.pruning.KeepPruner"
@@ -40,7 +34,7 @@ class KeepConfig(PrunerConfig):
 
 
 @dataclass
-class SuccessiveHalvingConfig(PrunerConfig):
+class SuccessiveHalvingConfig:
     """ASHA: prunes all but the best third at 10, 30 and 90% of the training."""
 
     _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
@@ -51,7 +45,7 @@ class SuccessiveHalvingConfig(PrunerConfig):
 
 
 @dataclass
-class HyperbandConfig(PrunerConfig):
+class HyperbandConfig:
     """Several ASHA brackets, which begin at 10, 30 or 90% of the training."""
 
     _target_: str = "optuna.pruners.HyperbandPruner"
@@ -62,7 +56,7 @@ class HyperbandConfig(PrunerConfig):
 
 
 @dataclass
-class MedianConfig(PrunerConfig):
+class MedianConfig:
     """Prunes below the median of the earlier trials at the same percent of the training."""
 
     _target_: str = "optuna.pruners.MedianPruner"
@@ -81,7 +75,7 @@ class PercentileConfig(MedianConfig):
 
 
 @dataclass
-class ThresholdConfig(PrunerConfig):
+class ThresholdConfig:
     """Prunes below ``lower`` or above ``upper`` performance."""
 
     _target_: str = "optuna.pruners.ThresholdPruner"
@@ -92,7 +86,7 @@ class ThresholdConfig(PrunerConfig):
 
 
 @dataclass
-class WilcoxonConfig(PrunerConfig):
+class WilcoxonConfig:
     """Prunes what is worse than the best trial over the same ``hydra.sweeper.seeds``."""
 
     _target_: str = "optuna.pruners.WilcoxonPruner"

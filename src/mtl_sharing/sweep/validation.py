@@ -17,13 +17,10 @@ _SUBDIR = "${hydra.job.num}"
 
 
 def check_sweep(spec: SweepSpec, subdir: str) -> list[ComposedTrial]:
-    """Checks everything that needs no trained trial.
+    """Checks everything that needs no trained trial; returns the trials at the space's corners.
 
     Args:
         subdir: ``hydra.sweep.subdir`` before interpolation.
-
-    Returns:
-        The trials at the corners of the space.
 
     Raises:
         UserError: naming the first setting that does not fit.
@@ -85,10 +82,8 @@ def _check_pruner(spec: SweepSpec) -> None:
 def _check_reference(spec: SweepSpec) -> None:
     where, reference = "hydra.sweeper.reference", spec.config.score.reference
     if reference == SEPARATE:
-        allowed = (
-            f"null, as a sweep trains separate models first ({where}=true), or a number or the"
-            " folder of a run"
-        )
+        allowed = f"null, as a sweep trains separate models first ({where}=true)"
+        allowed += ", or a number or the folder of a run"
         raise UserError("score.reference", f"{reference} in a sweep", allowed)
     if spec.options.reference:
         if not spec.reference.is_baseline:
@@ -100,12 +95,7 @@ def _check_reference(spec: SweepSpec) -> None:
 
 
 def _check_space(spec: SweepSpec) -> list[ComposedTrial]:
-    """Composes the trials at the corners: every choice and both ends of every range.
-
-    Raises:
-        UserError: one of them does not fit, as a split above the encoder's layers, or a grid has
-            a parameter with infinitely many values.
-    """
+    """Composes the trials at the corners: every choice and both ends of every range."""
     if is_grid(spec.options) and not spec.space.finite:
         next(spec.space.points())  # raises, naming the parameter
     trials = [spec.compose_trial(point) for point in spec.space.corners()]

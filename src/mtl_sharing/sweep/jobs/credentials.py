@@ -17,25 +17,19 @@ VARIABLE = "MTL_SHARING_STORAGE"
 KEY = "hydra.sweeper.storage"
 _REFERENCE = f"${{oc.env:{VARIABLE}}}"
 _OR_SQLITE = f"${{oc.env:{VARIABLE},null}}"
-_OVERRIDE = re.compile(rf"(?P<key>\+{{0,2}}{re.escape(KEY)})=(?P<value>.*)", re.DOTALL)
+_OVERRIDE = re.compile(
+    rf"(?P<key>\+{{0,2}}{re.escape(KEY)})=\s*(?P<quote>['\"]?)(?P<url>.*?)(?P=quote)\s*", re.DOTALL
+)
 
 
 def hide_storage(arguments: Sequence[str]) -> list[str]:
     """The command line's arguments, with a literal URL replaced."""
-    return [_hide(argument) for argument in arguments]
-
-
-def _hide(argument: str) -> str:
-    override = _OVERRIDE.fullmatch(argument)
-    if override is None:
-        return argument
-    value = override["value"].strip()
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        value = value[1:-1]
-    if not _is_literal(value):
-        return argument
-    os.environ[VARIABLE] = value
-    return f"{override['key']}={_REFERENCE}"
+    hidden = list(arguments)
+    for position, override in enumerate(map(_OVERRIDE.fullmatch, arguments)):
+        if override is not None and _is_literal(override["url"]):
+            os.environ[VARIABLE] = override["url"]
+            hidden[position] = f"{override['key']}={_REFERENCE}"
+    return hidden
 
 
 def _is_literal(value: Any) -> bool:

@@ -16,11 +16,9 @@ _LOCAL = ("JoblibLauncher", "LocalLauncher")
 
 @dataclass(frozen=True)
 class DeviceSlots:
-    """This machine's devices and cores, divided among jobs that run at once.
+    """This machine's GPUs and cores, divided among jobs that run at once.
 
-    Attributes:
-        gpus: number of GPUs; each job gets one of them.
-        threads: CPU threads of each job; None leaves them to the job.
+    Each job gets one of the GPUs, and so many CPU threads; None leaves them to the job.
     """
 
     gpus: int = 0

@@ -1,20 +1,30 @@
-"""Starts jobs through the Hydra launcher: one after the other, or several at once."""
+"""Starts jobs through the Hydra launcher: one after the other, or several at once.
 
+Where trials only count operations, the time of the best regime is measured by one more job, so that
+it runs on the same machines as the trials.
+"""
+
+import json
 import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
+from optuna.trial import FrozenTrial
 
 from mtl_sharing.errors import FolderInUse, UserError, is_interrupt
+from mtl_sharing.run_folder.layout import MEASURED
 from mtl_sharing.sweep.jobs.device_slots import (
     DeviceSlots,
     launcher_name,
@@ -22,9 +32,15 @@ from mtl_sharing.sweep.jobs.device_slots import (
     runs_in_the_sweep,
 )
 from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.study.attributes import OVERRIDES
 from mtl_sharing.sweep.study.storage import DatabaseGone
+from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 
 log = logging.getLogger(__name__)
+
+FOLDER = "measured"
+_TIMEOUT_S = 1800.0
+Measurement = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,12 +60,10 @@ class JobOutcome:
 
 @dataclass
 class JobPool:
-    """Jobs, each with the id that its start returns.
+    """Jobs, so many at once (``slots``), each with the id that its start returns.
 
     Attributes:
-        slots: jobs at once.
         inline: each job runs in the process and thread that starts it.
-        devices: the share of this machine of each of the jobs at once.
     """
 
     launcher: Launcher
@@ -111,15 +125,14 @@ def _outcome(returned: JobReturn) -> JobOutcome:
         return JobOutcome()
     # The public return_value would print to stderr.
     error = returned._return_value
-    return JobOutcome(_message(error), lost=isinstance(error, DatabaseGone),
-                      in_use=isinstance(error, FolderInUse))  # fmt: skip
+    return JobOutcome(
+        _message(error), isinstance(error, DatabaseGone), isinstance(error, FolderInUse)
+    )
 
 
 def _message(error: BaseException) -> str:
-    message = " ".join(str(error).split())
-    if isinstance(error, UserError):
-        return message
-    return ": ".join(filter(None, [type(error).__name__, message]))
+    name = "" if isinstance(error, UserError) else type(error).__name__
+    return ": ".join(filter(None, [name, " ".join(str(error).split())]))
 
 
 def make_job_pool(options: SweeperConfig, config: DictConfig, launcher: Launcher) -> JobPool:
@@ -140,3 +153,34 @@ def make_job_pool(options: SweeperConfig, config: DictConfig, launcher: Launcher
             log.warning("the study is SQLite in a folder that nodes share: not every such file "
                         "system can do that; hydra.sweeper.storage names a database")  # fmt: skip
     return JobPool(launcher, options.n_jobs, inline, make_device_slots(config, options.n_jobs))
+
+
+def measure_best(jobs: JobPool, study: SweepStudy, best: FrozenTrial) -> Measurement | None:
+    """Times separate models and the best trial side by side; None where that fails."""
+    # Of two sweeps that end together, the second reads what the first has measured.
+    with folder_lock(study.folder, "measuring."):
+        return read_measurement(study.folder, best.number) or _measure(jobs, study.folder, best)
+
+
+def _measure(jobs: JobPool, folder: Path, best: FrozenTrial) -> Measurement | None:
+    log.info("measuring trial %d and separate models side by side", best.number)
+    overrides = [*best.user_attrs[OVERRIDES], f"hydra.sweep.subdir={FOLDER}"]
+    job_id, began = jobs.start(best.number, overrides), time.monotonic()
+    measurement = outcome = None
+    while measurement is None and outcome is None and time.monotonic() - began < _TIMEOUT_S:
+        jobs.wait(1.0)
+        outcome = jobs.outcome(job_id)
+        measurement = read_measurement(folder, best.number)
+    if measurement is None:
+        reason = outcome.reason if outcome is not None else f"nothing after {_TIMEOUT_S:g} s"
+        log.warning("the winner could not be measured: %s", reason or "it does not fit here")
+    return measurement
+
+
+def read_measurement(folder: Path, number: int) -> Measurement | None:
+    """The measurement of this trial in the sweep's folder; None if there is none."""
+    try:
+        record: Measurement = json.loads((folder / FOLDER / MEASURED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if record["trial"] == number else None

@@ -1,7 +1,4 @@
-"""A trial's job: trains the trial, reports to the study, and writes heartbeats.
-
-The measurement of the best trial is a job, too.
-"""
+"""A trial's job: trains the trial, reports to the study, and writes heartbeats."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -46,7 +43,7 @@ _REPORT_S = 20.0
 
 @dataclass
 class InputCache:
-    """Keeps the latest inputs: encoded text, tokenizer and starting weights.
+    """Keeps the latest run's inputs for the trials of one process.
 
     Files that change while a sweep runs are not noticed.
     """
@@ -163,7 +160,7 @@ class TrialReporter:
 
 
 def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
-    """Trains the job's trial in ``folder``, or resumes it; result.json records its end.
+    """Trains or resumes the job's trial in ``folder``, or measures the best one.
 
     Raises:
         UserError, OSError: as a single run does.
@@ -173,7 +170,9 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     job = HydraConfig.get()
     number = int(job.job.num)
     if folder.name == FOLDER:
-        _run_measurement(config, folder, number)
+        if (timings := measure(config, folder, _load_cached)) is not None:
+            ratios = {name: timings.ratio(name) for name in ("train", "predict")}
+            replace_json(folder / MEASURED, {"trial": number, "time": ratios, **timings.record()})
         return
     study = load_study(options, Path(job.sweep.dir))
     trial = study.trial(number)
@@ -186,20 +185,12 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     hooks = Hooks(_load_cached, reporter.evaluated, reporter.costed, curves=False,
                   held=reporter.heartbeats)  # fmt: skip
     try:
-        run_job(config, folder, hooks)
-    except Pruned:
-        return
+        with suppress(Pruned):
+            run_job(config, folder, hooks)
     except KeyboardInterrupt:
         # In a worker process it would end the other workers, and the sweep reads the folder.
         if runs_in_the_sweep(job.launcher):
             raise
-
-
-def _run_measurement(config: Config, folder: Path, number: int) -> None:
-    timings = measure(config, folder, _load_cached)
-    if timings is not None:
-        ratios = {name: timings.ratio(name) for name in ("train", "predict")}
-        replace_json(folder / MEASURED, {"trial": number, "time": ratios, **timings.record()})
 
 
 def _quiet_console() -> None:

@@ -18,8 +18,8 @@ from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study import attributes
 from mtl_sharing.sweep.study.attributes import is_reference, trained
 from mtl_sharing.sweep.study.components import is_grid
+from mtl_sharing.sweep.study.records import TrialResult
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
-from mtl_sharing.sweep.study.trial_result import TrialResult
 
 # The sweep ends after so many duplicates in a row.
 _DUPLICATES_END = 50
@@ -81,22 +81,14 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class TrialProposer:
-    """Adds trials to the study, within the budget.
-
-    Attributes:
-        deadline: by the monotonic clock; no trial begins after it. None is no deadline.
-    """
+    """Adds trials to the study, within the budget; none after ``deadline`` (monotonic clock)."""
 
     study: SweepStudy
     spec: SweepSpec
     deadline: float | None = None
 
     def next(self) -> RunningTrial | None:
-        """Adds the next trial; None where budget or space are exhausted.
-
-        Raises:
-            UserError: a grid over a parameter with infinitely many values.
-        """
+        """Adds the next trial; None where budget or space are exhausted."""
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return None
         with folder_lock(self.study.folder):
@@ -105,7 +97,9 @@ class TrialProposer:
                 return None
             if self.spec.options.reference and not trials:
                 number = self.study.add_trial({attributes.REFERENCE: True})
-            elif is_grid(self.spec.options) or self._repeats(trials):
+            elif is_grid(self.spec.options) or (
+                self.spec.points is not None and _only_duplicates(trials, _DUPLICATES_SKIP)
+            ):
                 known = known_points(trials)
                 unvisited = (p for p in self.spec.space.points() if _key(p) not in known)
                 if (point := next(unvisited, None)) is None:
@@ -130,14 +124,7 @@ class TrialProposer:
             return True
         if points is not None:
             return bool(trials) and len(known_points(trials)) >= points
-        latest = trials[-_DUPLICATES_END:]
-        return len(latest) == _DUPLICATES_END and not trained(latest)
-
-    def _repeats(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether the sampler of a finite space has drawn only duplicates lately."""
-        latest = trials[-_DUPLICATES_SKIP:]
-        duplicates = len(latest) == _DUPLICATES_SKIP and not trained(latest)
-        return duplicates and self.spec.points is not None
+        return _only_duplicates(trials, _DUPLICATES_END)
 
     def _distributions(self, point: Point) -> dict[str, BaseDistribution]:
         distributions: dict[str, BaseDistribution] = {}
@@ -153,7 +140,7 @@ class TrialProposer:
         """Draws the trial's parameters, and saves what follows from them."""
         number, options = trial.number, self.spec.options
         if is_reference(trial):
-            overrides = self.spec.reference_overrides
+            overrides = [*self.spec.reference_overrides]
         else:
             overrides = self.spec.overrides(self.study.draw(number, options, self.spec.space.draw))
         try:
@@ -178,6 +165,11 @@ class TrialProposer:
     def _running(self, number: int, overrides: list[str], **known: Any) -> RunningTrial:
         folder, seeds = self.study.folder / str(number), list(self.spec.options.seeds)
         return RunningTrial(number, overrides, folder, seeds, **known)
+
+
+def _only_duplicates(trials: Sequence[FrozenTrial], count: int) -> bool:
+    """Whether the latest ``count`` trials all equal earlier ones."""
+    return len(trials) >= count and not trained(trials[-count:])
 
 
 def _key(point: Point) -> frozenset[tuple[str, Any]]:

@@ -21,10 +21,9 @@ from mtl_sharing.sweep.study.heartbeat import (
     heartbeat,
 )
 from mtl_sharing.sweep.study.pruning import should_prune
-from mtl_sharing.sweep.study.records import write_table
+from mtl_sharing.sweep.study.records import TrialResult, read_trial_result, write_table
 from mtl_sharing.sweep.study.storage import LATER_S, back_since, patience
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
-from mtl_sharing.sweep.study.trial_result import TrialResult, read_trial_result
 
 log = logging.getLogger(__name__)
 
@@ -100,14 +99,10 @@ class Supervisor:
     def _start(self, trial: RunningTrial) -> None:
         self._stale.forget(trial.number)
         self.reporter.console.started(trial.number)
-        overrides = [*trial.run_overrides, *self._reference_override()]
+        overrides, reference = trial.run_overrides, self.reporter.dev_reference()
+        if reference is not None and self.reporter.given is None:
+            overrides = [*overrides, f"score.reference={reference!r}"]  # for the trial's own result
         trial.job_id = self.jobs.start(trial.number, overrides)
-
-    def _reference_override(self) -> list[str]:
-        """The performance of separate models on dev, once known, for a trial's own result."""
-        reference = self.reporter.dev_reference()
-        unknown = reference is None or self.reporter.given is not None
-        return [] if unknown else [f"score.reference={reference!r}"]
 
     def _resume_lost(self) -> None:
         """Resumes the running trials that no process works on any more."""
@@ -139,10 +134,10 @@ class Supervisor:
 
         Losses count only while the trial reports nothing new in between.
         """
-        attributes = self.study.trial(trial.number)
-        reports = len(attributes.intermediate_values)
-        before = attributes.user_attrs.get(ATTEMPTS) or [0, -1]
-        losses = before[0] + 1 if before[1] == reports else 1
+        current = self.study.trial(trial.number)
+        reports = len(current.intermediate_values)
+        earlier, reports_then = current.user_attrs.get(ATTEMPTS) or (0, -1)
+        losses = earlier + 1 if reports_then == reports else 1
         if losses > self.options.retries:
             reason = f"lost {losses} times at the same place"
             trial.result = TrialResult(TrialState.FAIL, {}, reason)

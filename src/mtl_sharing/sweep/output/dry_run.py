@@ -11,7 +11,6 @@ from rich.table import Table
 
 from mtl_sharing.sweep.loop.ask import hours_left_s, known_points
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, machine_memory, most_costly
-from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Space
 from mtl_sharing.sweep.space.spec import SweepSpec
@@ -25,19 +24,10 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """The work ahead of a sweep.
-
-    Attributes:
-        trials: trials of earlier starts.
-    """
+    """The work ahead of a sweep that has made these trials in earlier starts."""
 
     spec: SweepSpec
     trials: Sequence[FrozenTrial]
-
-    @property
-    def options(self) -> SweeperConfig:
-        """The sweeper's options."""
-        return self.spec.options
 
     @property
     def ended(self) -> list[FrozenTrial]:
@@ -47,18 +37,13 @@ class Plan:
     @property
     def left(self) -> int | None:
         """Trials that are still to be trained, at most."""
-        bounds, points = [], self.spec.points
-        if self.options.n_trials is not None:
-            bounds.append(self.options.n_trials - len(trained(self.ended)))
+        bounds, points, options = [], self.spec.points, self.spec.options
+        if options.n_trials is not None:
+            bounds.append(options.n_trials - len(trained(self.ended)))
         if points is not None:
-            first = self.options.reference and not self.ended
+            first = options.reference and not self.ended
             bounds.append(points - len(known_points(self.ended)) + first)
         return max(0, min(bounds)) if bounds else None
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left of ``hydra.sweeper.hours``; None where it is not set."""
-        return hours_left_s(self.options, self.trials)
 
 
 def describe_sweep(plan: Plan, candidates: Sequence[ComposedTrial]) -> None:
@@ -78,8 +63,7 @@ def describe_sweep(plan: Plan, candidates: Sequence[ComposedTrial]) -> None:
     # Messages about the data go to the log of each trial.
     with log_level("mtl_sharing", logging.WARNING):
         cost = forecast(costliest)
-    memory = machine_memory(costliest.run_spec.runtime.device)
-    _print_lines(cost_lines(plan, cost, memory))
+    _print_lines(cost_lines(plan, cost, machine_memory(costliest.run_spec.runtime.device)))
 
 
 def space_table(space: Space) -> Table:
@@ -109,13 +93,11 @@ def format_values(distribution: BaseDistribution) -> str:
 
 def trial_lines(plan: Plan) -> list[tuple[str, str]]:
     """Labelled lines on the number of trials."""
-    points = "more points than will be counted, or no end of them"
-    if plan.spec.points is not None:
-        points = f"{plan.spec.points:,} points"
+    many, points = "more points than will be counted, or no end of them", plan.spec.points
     return [
-        ("sweep", f"{plan.options.study_name} in {short_path(plan.spec.folder)}"),
+        ("sweep", f"{plan.spec.options.study_name} in {short_path(plan.spec.folder)}"),
         ("objective", ", ".join(plan.spec.objectives)),
-        ("space", points),
+        ("space", many if points is None else f"{points:,} points"),
         ("trials", _trials(plan)),
     ]
 
@@ -125,7 +107,7 @@ def _trials(plan: Plan) -> str:
     text = "without end" if total is None else str(total)
     if total is not None and plan.spec.points is None:
         text += " at most"
-    if plan.options.reference:
+    if plan.spec.options.reference:
         text += ", the first of them separate models"
     if plan.trials:
         left = "" if plan.left is None else f", {plan.left} to go"
@@ -134,13 +116,9 @@ def _trials(plan: Plan) -> str:
 
 
 def cost_lines(plan: Plan, cost: Forecast, memory: int) -> list[tuple[str, str]]:
-    """Labelled lines on the cost of the trials.
-
-    Args:
-        memory: bytes of the machine.
-    """
+    """Labelled lines on the cost of the trials, on a machine with so many bytes of memory."""
     step, evaluation = _duration(cost.step_s), _duration(cost.evaluation_s)
-    runs = len(plan.options.seeds) or 1
+    runs = len(plan.spec.options.seeds) or 1
     trial_s = cost.train_s * runs
     seeds = f", {runs} seeds" if runs > 1 else ""
     counts = f"{_count(cost.steps, 'step')}, {_count(cost.evaluations, 'evaluation')}{seeds}"
@@ -154,24 +132,24 @@ def cost_lines(plan: Plan, cost: Forecast, memory: int) -> list[tuple[str, str]]
 
 
 def _time(plan: Plan, trial_s: float) -> str:
-    jobs = plan.options.n_jobs
+    jobs = plan.spec.options.n_jobs
     at_once = "" if jobs == 1 else f", {jobs} at once as fast as one alone"
     all_s = None if plan.left is None else -(-plan.left // jobs) * trial_s
-    ends = [end for end in (all_s, plan.left_s) if end is not None]
+    left_s = hours_left_s(plan.spec.options, plan.trials)
+    ends = [end for end in (all_s, left_s) if end is not None]
     if not ends:
         return "without end: hydra.sweeper.n_trials or hydra.sweeper.hours ends it"
-    if (end := min(ends)) == plan.left_s:
+    if (end := min(ends)) == left_s:
         return f"{_duration(end)}, as hydra.sweeper.hours says"
     return f"{_duration(end)} for {_count(plan.left or 0, 'trial')}, none pruned{at_once}"
 
 
 def _memory(plan: Plan, cost: Forecast, memory: int) -> str:
-    needed = cost.peak_bytes * plan.options.n_jobs
+    needed = cost.peak_bytes * plan.spec.options.n_jobs
     text = f"{_size(cost.peak_bytes)} at a trial's peak"
-    if plan.options.n_jobs > 1:
-        text += f", {_size(needed)} for {plan.options.n_jobs} at once"
-    fits = "" if needed <= memory else ": TOO LITTLE"
-    return f"{text}; there are {_size(memory)}{fits}"
+    if plan.spec.options.n_jobs > 1:
+        text += f", {_size(needed)} for {plan.spec.options.n_jobs} at once"
+    return f"{text}; there are {_size(memory)}{'' if needed <= memory else ': TOO LITTLE'}"
 
 
 def _disk(plan: Plan, cost: Forecast, runs: int) -> str:

@@ -38,14 +38,11 @@ class Forecast:
     """Cost of one training.
 
     Attributes:
-        regime: the measured regime.
         steps: updates of all phases.
         step_s: mean seconds of an update.
         evaluations: number of evaluations while training; a full one follows at the end.
-        evaluation_s: seconds of an evaluation while training.
         train_s: seconds from the first step to the result.
         peak_bytes: peak memory of the process, or of the GPU.
-        weight_bytes: size of the weights file.
         checkpoint_bytes: size of the checkpoint, which is deleted after the training.
     """
 
@@ -62,17 +59,16 @@ class Forecast:
 
 def most_costly(trials: Sequence[ComposedTrial]) -> ComposedTrial:
     """The trial with the most to compute: trainable weights times texts in a step."""
-    return max(trials, key=_work)
 
+    def work(trial: ComposedTrial) -> tuple[int, int]:
+        trainer, unified = trial.config.trainer, trial.config.sampler.name == "unified"
+        # Without a number of steps, epochs bound the training: fewer texts mean more steps.
+        counted = trainer.max_steps is not None or trainer.steps_per_epoch is not None
+        texts = len(trial.run_spec.specs) if counted and unified else 1
+        cost = plan_cost(trial.run_spec.architecture)
+        return cost.trainable * texts, cost.total
 
-def _work(trial: ComposedTrial) -> tuple[int, int]:
-    config = trial.config
-    # Without a number of steps, epochs bound the training: fewer texts mean more steps.
-    counted = config.trainer.max_steps is not None or config.trainer.steps_per_epoch is not None
-    unified = config.sampler.name == "unified"
-    texts = len(trial.run_spec.specs) if counted and unified else 1
-    cost = plan_cost(trial.run_spec.architecture)
-    return cost.trainable * texts, cost.total
+    return max(trials, key=work)
 
 
 def forecast(trial: ComposedTrial) -> Forecast:
@@ -115,18 +111,11 @@ def _measure(regime: str, run_spec: RunSpec, inputs: RunInputs) -> Forecast:
     scoring = _scoring_steps(run_spec, len(main_settings(run_spec, inputs).schedule.sizes))
     last_s = sum(dev_s.values()) + sum(select_s.values())
     cost = plan_cost(run_spec.architecture)
-    return Forecast(
-        regime=regime,
-        steps=steps,
-        step_s=step_s,
-        evaluations=evaluations,
-        evaluation_s=evaluation_s,
-        train_s=(steps + scoring) * step_s + evaluations * evaluation_s + last_s,
-        peak_bytes=peak_memory(device),
-        weight_bytes=cost.model_bytes,
-        # AdamW keeps two fp32 moments of each trainable weight.
-        checkpoint_bytes=cost.model_bytes + 2 * 4 * cost.trainable,
-    )
+    train_s = (steps + scoring) * step_s + evaluations * evaluation_s + last_s
+    # AdamW keeps two fp32 moments of each trainable weight.
+    checkpoint_bytes = cost.model_bytes + 2 * 4 * cost.trainable
+    return Forecast(regime, steps, step_s, evaluations, evaluation_s, train_s,
+                    peak_memory(device), cost.model_bytes, checkpoint_bytes)  # fmt: skip
 
 
 def _step_s(phase: Phase, device: torch.device) -> float:
@@ -146,10 +135,9 @@ def _step_s(phase: Phase, device: torch.device) -> float:
 
 def _evaluation_s(run_spec: RunSpec, network: Network, task: str, data: EncodedTask) -> float:
     """Seconds to evaluate all examples of a task, extrapolated from some of them."""
-    sample = {task: data.sample(_EVALUATED, 0)}
-    runtime = run_spec.runtime
+    sample, runtime = {task: data.sample(_EVALUATED, 0)}, run_spec.runtime
     seconds = _seconds(
-        lambda: evaluate(network, sample, run_spec.measures, runtime), runtime.device
+        partial(evaluate, network, sample, run_spec.measures, runtime), runtime.device
     )
     # A whole evaluation sorts by length: its memory peaks at the batch of the longest texts.
     longest = np.argsort(data.lengths, kind="stable")[-runtime.evaluation_batch :]

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl_sharing.plotting.sweep import draw_sweep
-from mtl_sharing.sweep.jobs.launcher import JobPool
-from mtl_sharing.sweep.jobs.measure_best import Measurement, measure_best, read_measurement
+from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
 from mtl_sharing.sweep.study.records import (

@@ -54,11 +54,7 @@ class ConfigComposer:
     _trials: dict[tuple[str, ...], ComposedTrial] = field(default_factory=dict, repr=False)
 
     def compose(self, overrides: Sequence[str]) -> Config:
-        """The config of a trial.
-
-        Raises:
-            UserError, HydraException, OmegaConfBaseException: an override that does not fit.
-        """
+        """The config of a trial; raises what :meth:`compose_trial` does."""
         return _to_config(self._load(overrides))
 
     def _load(self, overrides: Sequence[str]) -> DictConfig:
@@ -72,7 +68,7 @@ class ConfigComposer:
         """
         composed = self._load(overrides)
         choices: Any = OmegaConf.to_container(composed.hydra.runtime.choices)
-        groups = {each.name for each in fields(Config)}
+        groups = {entry.name for entry in fields(Config)}
         chosen = {group: option for group, option in choices.items() if group in groups}
         loader = self.context.config_loader
         options = [f"{group}={_option_text(option)}" for group, option in chosen.items()]
@@ -80,24 +76,18 @@ class ConfigComposer:
         values = difference(asdict(_to_config(plain)), asdict(_to_config(composed)))
         named = [{f"override {group}": option} for group, option in chosen.items()]
         head = {"defaults": ["train", *named, "_self_"]}
-        folders = self._config_folders()
+        # Config folders of the user, which may hold some of the chosen options.
+        sources = loader.get_search_path().get_path()
+        paths = [source.path.removeprefix("file://") for source in sources]
+        folders = [f"file://{Path(path).absolute()}" for path in paths if "://" not in path]
         search = {"hydra": {"searchpath": folders}} if folders else {}
         return {**head, **search, **values}
-
-    def _config_folders(self) -> list[str]:
-        """Config folders of the user, which may hold some of the chosen options."""
-        paths = [each.path for each in self.context.config_loader.get_search_path().get_path()]
-        return [
-            f"file://{Path(path.removeprefix('file://')).absolute()}"
-            for path in paths
-            if "://" not in path or path.startswith("file://")
-        ]
 
     def compose_trial(self, overrides: Sequence[str]) -> ComposedTrial:
         """The trial with these overrides.
 
         Raises:
-            UserError: a setting that does not fit.
+            UserError, HydraException, OmegaConfBaseException: an override that does not fit.
         """
         key = tuple(overrides)
         if key not in self._trials:
@@ -105,9 +95,8 @@ class ConfigComposer:
             # Warnings about a config go to the log of its own trial.
             with log_level("mtl_sharing", logging.ERROR):
                 run_spec = resolve_spec(config)
-            self._trials[key] = ComposedTrial(
-                run_spec, trial_identity(run_spec), describe_regime(run_spec)
-            )
+            identity, regime = trial_identity(run_spec), describe_regime(run_spec)
+            self._trials[key] = ComposedTrial(run_spec, identity, regime)
         return self._trials[key]
 
 

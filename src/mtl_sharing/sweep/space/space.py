@@ -96,11 +96,7 @@ class Space:
         return condition is None or condition.holds({**self.fixed, **point})
 
     def points(self) -> Iterator[Point]:
-        """Iterates over every point; the last parameter varies fastest.
-
-        Raises:
-            UserError: a parameter has infinitely many values.
-        """
+        """Iterates over every point, the last parameter fastest; raises what grid_values does."""
         return walk(self.draw, grid_values)
 
     @property
@@ -137,11 +133,10 @@ class Space:
 
     def _decides(self, name: str) -> bool:
         """Whether a parameter's value changes what others may be."""
-        if any(condition.key == name for condition in self.when.values()):
-            return True
         choices = self.expansions.get(name, {"": [name]}).values()
-        keys = [override for overrides in choices for override in overrides]
-        return bool(self.depths) and any(key.startswith("encoder") for key in keys)
+        encoder = any(key.startswith("encoder") for overrides in choices for key in overrides)
+        conditions = any(condition.key == name for condition in self.when.values())
+        return conditions or (bool(self.depths) and encoder)
 
     def record(self) -> dict[str, Any]:
         """The space as plain values, which a study keeps to recognise its sweep."""
@@ -218,10 +213,8 @@ def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
     return values if values[-1:] == [distribution.high] else [*values, distribution.high]
 
 
-def bounds_of(distribution: BaseDistribution) -> list[Any]:
+def bounds_of(distribution: Any) -> list[Any]:
     """All choices, or both bounds of a range."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    low, high = distribution.low, distribution.high
-    return [low] if low == high else [low, high]
+    return list(dict.fromkeys((distribution.low, distribution.high)))

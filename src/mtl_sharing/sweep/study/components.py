@@ -17,11 +17,7 @@ from mtl_sharing.sweep.study.attributes import is_reference
 
 
 def make_pruner(options: SweeperConfig) -> BasePruner:
-    """The config's pruner.
-
-    Raises:
-        UserError: an argument that the pruner does not take.
-    """
+    """The config's pruner; raises UserError for an argument that it does not take."""
     pruner: BasePruner = _instantiate("hydra.sweeper.pruner", options.pruner, PRUNERS, {})
     return pruner
 
@@ -29,16 +25,14 @@ def make_pruner(options: SweeperConfig) -> BasePruner:
 def make_sampler(options: SweeperConfig, number: int) -> BaseSampler:
     """The config's sampler for the trial ``number``.
 
-    A seeded sampler is made anew for each trial, so that a resumed sweep draws what an
-    uninterrupted one would have drawn.
-
     Raises:
         UserError: an argument that the sampler does not take.
     """
     if is_grid(options):
         return RandomSampler(seed=0)  # never used: a grid's trials start with all their values
     target, seed = str(options.sampler["_target_"]), options.sampler.get("seed")
-    # A quasi-random sequence needs one seed throughout.
+    # A seeded sampler is made anew for each trial, so that a resumed sweep draws what an
+    # uninterrupted one would have drawn. A quasi-random sequence needs one seed throughout.
     seeded = {} if seed is None or target.endswith("QMCSampler") else {"seed": seed + number}
     sampler: BaseSampler = _instantiate("hydra.sweeper.sampler", options.sampler, SAMPLERS, seeded)
     return sampler

@@ -55,7 +55,8 @@ class KeepPruner(BasePruner):
         """Whether the trial ends here."""
         if self.is_too_costly(study, trial):
             return True
-        complete, keep = _complete(study), _keep(study)
+        complete = _complete(study)
+        keep = float(study.user_attrs[MADE_FOR]["settings"]["score"]["keep"])
         return any(
             self._lags(trial, other, keep) for other in complete if is_reference(other)
         ) or any(self._lags(trial, rival, 1.0) for rival in _rivals(trial, complete))
@@ -74,10 +75,6 @@ def _complete(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-def _keep(study: Study) -> float:
-    return float(study.user_attrs[MADE_FOR]["settings"]["score"]["keep"])
-
-
 def _rivals(trial: FrozenTrial, complete: list[FrozenTrial]) -> list[FrozenTrial]:
     """The complete trials that keep enough and cost no more.
 
@@ -91,11 +88,7 @@ def _rivals(trial: FrozenTrial, complete: list[FrozenTrial]) -> list[FrozenTrial
 
 
 def should_prune(pruner: BasePruner, study: SweepStudy, number: int) -> bool:
-    """Whether the pruner ends a running trial, by performance whatever the objectives are.
-
-    Pruners see a copy of the study in memory. The attributes that they set there on the trial
-    (successive halving's rungs) are saved in the study.
-    """
+    """Whether the pruner ends a running trial, by performance whatever the objectives are."""
     if isinstance(pruner, NopPruner):
         return False
     if isinstance(pruner, KeepPruner):  # compares the values of its objective
@@ -103,6 +96,7 @@ def should_prune(pruner: BasePruner, study: SweepStudy, number: int) -> bool:
     trials = study.trials()
     performances = _performance_study(study.name, trials)
     pruned = pruner.prune(performances, performances.get_trials(deepcopy=False)[number])
+    # Attributes that pruners set on the copy (successive halving's rungs) are saved in the study.
     after = performances.get_trials(deepcopy=False)[number].system_attrs
     before = trials[number].system_attrs
     study.set_system_attrs(number, {k: v for k, v in after.items() if before.get(k) != v})

@@ -1,7 +1,10 @@
-"""Records of a sweep: sweep.csv, best.yaml, and the choice of the best trial."""
+"""Records of a sweep: results in its trials' folders, its best trials, sweep.csv, best.yaml."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -9,13 +12,81 @@ from omegaconf import OmegaConf
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from mtl_sharing.run_folder.layout import SWEEP_TABLE
+from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import SWEEP_TABLE, Status
+from mtl_sharing.run_folder.results import Result, read_result
+from mtl_sharing.score.objectives import Metrics
+from mtl_sharing.score.reference import performance_of
+from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.study.attributes import METRICS, REASON, REGIME, SAME_AS, SECONDS, trained
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import replace_text
 
 BEST = "best.yaml"
 Row = dict[str, Any]
+_STATES = {
+    Status.FINISHED: TrialState.COMPLETE,
+    Status.PRUNED: TrialState.PRUNED,
+    Status.FAILED: TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a trial ended.
+
+    Attributes:
+        metrics: of a complete trial, by the names of sweep.csv.
+        reason: why it failed or was pruned.
+    """
+
+    state: TrialState
+    metrics: Metrics
+    reason: str | None = None
+
+
+def read_trial_result(folders: Sequence[Path], score: ScoreConfig) -> TrialResult | None:
+    """The result of a trial over its runs (one for each seed); None while it has not ended."""
+    results = [_read(folder) for folder in folders]
+    for result in results:
+        if result is None or result["status"] not in _STATES:
+            return None
+        state = _STATES[result["status"]]
+        if state != TrialState.COMPLETE:
+            reason = result.get("reason") or result.get("pruned", {}).get("reason")
+            train_s = (result.get("time") or {}).get("train_s")
+            return TrialResult(state, {"train_s": train_s}, reason)
+    runs = [_metrics(result, score) for result in results if result is not None]
+    metrics: Metrics = {name: _mean([run[name] for run in runs]) for name in runs[0]}
+    if not math.isfinite(metrics["performance"]):
+        return TrialResult(TrialState.FAIL, {}, f"its performance is {metrics['performance']}")
+    return TrialResult(TrialState.COMPLETE, metrics)
+
+
+def _read(folder: Path) -> Result | None:
+    try:
+        return read_result(folder)
+    except (OSError, UserError):
+        return None
+
+
+def _metrics(result: Mapping[str, Any], score: ScoreConfig) -> Metrics:
+    """The metrics of a finished run; ``performance`` is on the held-out part, if there is one."""
+    selection = result.get("selection") or result
+    saved = result.get("multipliers") or {}
+    metrics: Metrics = {"performance": performance_of(selection, score.pearson)}
+    metrics |= {"dev_performance": performance_of(result, score.pearson)}
+    metrics |= {f"dev_{name}": task["value"] for name, task in result["tasks"].items()}
+    metrics |= {"parameters": result["params"]["total"]}
+    for cost in ("memory", "time"):
+        ratio = saved.get(cost)
+        metrics[cost] = None if ratio is None else 1 / ratio
+    return metrics | {"score": result.get("score"), "train_s": result["time"]["train_s"]}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def rows(study: SweepStudy, objectives: Sequence[str]) -> list[Row]:
@@ -57,14 +128,14 @@ def best_trials(study: SweepStudy) -> list[FrozenTrial]:
 
     Performance breaks ties of one objective, and sorts the front of several.
     """
-    trials, several = complete_trials(study), len(study.directions) > 1
+    trials, several = complete_trials(study), len(study.study.directions) > 1
     if several and trials:
         front = {trial.number for trial in study.copy().best_trials}
         trials = [trial for trial in trials if trial.number in front]
 
     def rank(trial: FrozenTrial) -> tuple[float, float, int]:
         value = float(f"{trial.values[0]:.9g}")  # without the rounding errors of equal costs
-        sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+        sign = 1 if study.study.directions[0] == StudyDirection.MAXIMIZE else -1
         performance = trial.user_attrs[METRICS]["performance"]
         return 0.0 if several else sign * value, performance, -trial.number
 

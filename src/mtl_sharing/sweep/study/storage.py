@@ -67,11 +67,7 @@ def patience(seconds: float) -> AbstractContextManager[None]:
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
-    """Opens the storage of the sweep in ``folder``; the same object for the same location.
-
-    Raises:
-        UserError: it cannot be reached within some seconds. The message never shows its URL.
-    """
+    """Opens the storage of the sweep in ``folder``; raises what :func:`open_url` does."""
     return open_url(_url(url, folder))
 
 
@@ -81,7 +77,11 @@ def _url(url: str | None, folder: Path) -> str:
 
 @lru_cache(maxsize=4)
 def open_url(url: str) -> BaseStorage:
-    """Opens the storage at a URL, or returns the one that is open."""
+    """Opens the storage at a URL, or returns the one that is open.
+
+    Raises:
+        UserError: it cannot be reached within some seconds. The message never shows its URL.
+    """
     location = location_of(url)
     # Optuna's log would show the URL's host, and repeat each trial's number.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -125,13 +125,9 @@ def _engine_arguments(url: str | URL) -> dict[str, Any]:
         return {"connect_args": {"timeout": 60}}
     if driver not in ("postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
         return {"pool_pre_ping": True}
-    timeouts = {
-        "connect_timeout": CONNECT_S,
-        "tcp_user_timeout": 1000 * SILENT_S,
-        "keepalives_idle": SILENT_S,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-    }
+    timeouts = {"connect_timeout": CONNECT_S, "tcp_user_timeout": 1000 * SILENT_S,
+                "keepalives_idle": SILENT_S, "keepalives_interval": 2,
+                "keepalives_count": 3}  # fmt: skip
     return {"pool_pre_ping": True, "connect_args": timeouts}
 
 
@@ -150,9 +146,8 @@ def location_of(url: str | URL | None) -> str:
         raise UserError(WHERE, "no URL of a database", _FORMS) from None
     if "@" in (parsed.host or ""):
         raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
-    bare = URL.create(
-        parsed.drivername, host=parsed.host, port=parsed.port, database=parsed.database
-    )
+    host, port, database = parsed.host, parsed.port, parsed.database
+    bare = URL.create(parsed.drivername, host=host, port=port, database=database)
     return bare.render_as_string()
 
 

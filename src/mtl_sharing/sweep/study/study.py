@@ -12,7 +12,6 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from mtl_sharing.errors import UserError
@@ -36,11 +35,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def folder_lock(folder: Path, purpose: str = "") -> Iterator[None]:
-    """Keeps other sweeps in the folder from adding or claiming trials within the block.
-
-    Args:
-        purpose: another thing that only one sweep may do at a time.
-    """
+    """Keeps other sweeps in the folder from adding or claiming trials, or another ``purpose``."""
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(folder / f".{purpose}lock"))
@@ -71,11 +66,6 @@ class SweepStudy:
         """The study's name."""
         return self.study.study_name
 
-    @property
-    def directions(self) -> list[StudyDirection]:
-        """The direction of each objective."""
-        return self.study.directions
-
     @cached_property
     def _study_id(self) -> int:
         return self.storage.get_study_id_from_name(self.name)
@@ -96,7 +86,7 @@ class SweepStudy:
     @patient
     def copy(self) -> optuna.Study:
         """A copy in memory, to read without the database."""
-        copy = optuna.create_study(study_name=self.name, directions=self.directions)
+        copy = optuna.create_study(study_name=self.name, directions=self.study.directions)
         for name, value in self.study.user_attrs.items():
             copy.set_user_attr(name, value)
         copy.add_trials(self.trials())
@@ -111,29 +101,20 @@ class SweepStudy:
     ) -> int:
         """Adds a running trial with its first heartbeat, and returns its number.
 
-        This is one transaction. ``Study.enqueue_trial`` followed by ``ask`` are two, and a sweep
-        killed between them would leave a waiting trial.
-
         Args:
             point: its parameters, where no sampler draws them.
             distributions: of the parameters in ``point``.
         """
+        # One transaction: Study.enqueue_trial and ask are two, and a sweep killed between them
+        # would leave a waiting trial.
         attributes = {ALIVE: heartbeat(0, job=False), **attributes}
-        trial = create_trial(
-            state=TrialState.RUNNING,
-            params=point,
-            distributions=distributions,
-            user_attrs=attributes,
-        )
+        trial = create_trial(state=TrialState.RUNNING, params=point, distributions=distributions,
+                             user_attrs=attributes)  # fmt: skip
         return self.storage.get_trial(self.storage.create_new_trial(self._study_id, trial)).number
 
     @patient
     def draw(self, number: int, options: SweeperConfig, draw: Callable[[Suggest], Point]) -> Point:
-        """Draws a running trial's parameters; those that it has already stay.
-
-        Args:
-            draw: calls ``suggest(name, distribution)`` for each parameter of the point.
-        """
+        """Draws a running trial's parameters; those that it has already stay."""
         study = sampler_study(self.name, self.storage, make_sampler(options, number))
         return draw(partial(_suggest, Trial(study, self._id(number))))
 
@@ -204,11 +185,7 @@ def open_study(
 
 
 def load_study(options: SweeperConfig, folder: Path) -> SweepStudy:
-    """Loads the study of the sweep in ``folder``.
-
-    Raises:
-        KeyError: there is none.
-    """
+    """Loads the study of the sweep in ``folder``; raises KeyError where there is none."""
     storage, location = open_storage(options.storage, folder), location_of(options.storage)
     load = partial(optuna.load_study, study_name=str(options.study_name), storage=storage)
     return SweepStudy(patiently(load, location), storage, folder, location)
