@@ -74,7 +74,6 @@ def read_entry(folder: Path) -> Entry:
 
     Raises:
         Damaged: the record or an array is missing, or is not what was written.
-        OSError: an existing file cannot be read.
     """
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))

@@ -18,9 +18,6 @@ class Locked(Exception):
 def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
     """Holds the lock file ``path`` within the block; the file stays behind.
 
-    Args:
-        wait: wait for another holder; otherwise raise.
-
     Raises:
         Locked: another process holds the lock, and ``wait`` is false.
         OSError: the file cannot be opened, or its file system has no locks.

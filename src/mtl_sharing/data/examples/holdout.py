@@ -22,16 +22,13 @@ KEY = "suite.select_fraction"
 def hold_out(
     examples: Mapping[str, Sequence[Example]], fraction: float
 ) -> dict[str, NDArray[np.bool_]]:
-    """Chooses the held-out examples of each task, as a function of the texts alone.
+    """Chooses the held-out examples of each task by their texts alone, whatever their order.
 
     Examples that share a text (in lower case, white space collapsed; also across tasks, and also
     through a third one) form a group. Complete groups are held out, ordered by the hash of a text,
     while no task exceeds its round(fraction * examples), at least 1; a group that would exceed it
     is skipped. Each task so reaches its number exactly, unless every remaining group is larger
     than what is missing. A task without any held-out example gives one of its smallest groups.
-
-    Args:
-        examples: the examples of each task; their order has no influence.
 
     Returns:
         For each task, whether each example is held out; shape (examples,).

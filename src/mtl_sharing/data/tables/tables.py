@@ -32,8 +32,7 @@ class Record:
         line: line of the file where the row starts, from 1 (Parquet and hub: the row's number).
         fields: the values by column name; ``None`` where the row is too short.
         problem: why the row is unreliable, or ``None``. A row with more fields than the header
-            has lost or gained a delimiter, so its columns are shifted; ``fields`` holds them
-            unchanged, and the caller decides how to treat the row.
+            has lost or gained a delimiter, so its columns are shifted in ``fields``.
     """
 
     line: int

@@ -127,8 +127,7 @@ def task_facts(
 
 def source_facts(splits: Mapping[str, LoadedExamples]) -> dict[str, dict[str, int]]:
     """Numbers of examples of each split, and of bad rows, for each source of a task."""
-    none = SourceCount(0, 0)
-    facts = {}
+    none, facts = SourceCount(0, 0), {}
     for name in dict.fromkeys(name for loaded in splits.values() for name in loaded.sources):
         counts = {split: loaded.sources.get(name, none) for split, loaded in splits.items()}
         facts[name] = {f"{split}_examples": count.examples for split, count in counts.items()}

@@ -86,8 +86,7 @@ def mask_tokens(
     least 1 if any token is ordinary.
 
     Args:
-        tokens: ids of packed sequences, shape (N,).
-        lengths: tokens of each sequence; they add up to N.
+        tokens, lengths: ids of packed sequences, shape (N,), and the number of each one's tokens.
         rate: share of the ordinary tokens that are chosen, 0 to 1.
         whole_word: choose all pieces of a word together; a word that would exceed the rate is
             skipped, as in BERT's whole-word masking. Each piece is then hidden independently.

@@ -107,8 +107,7 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
 
 def _unwrapped(tokenizer: BaseTokenizer) -> Tokenizer:
     """The tokenizer inside one of the library's ready-made ones."""
-    unwrapped: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
-    return unwrapped
+    return Tokenizer.from_str(tokenizer.to_str())
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
