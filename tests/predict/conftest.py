@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mtl_sharing.cli.predict import main
+from spacy_pipelines import make_pipeline
 from support import Outcome
 
 
@@ -22,6 +23,13 @@ def moved(quick_run, tmp_path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tagged_run(quick_run, tmp_path_factory) -> Path:
+    """The folder of a run with tags; its pipeline is in config.json."""
+    pipeline = make_pipeline(tmp_path_factory.mktemp("spacy") / "pipeline")
+    return quick_run("encoder.layers=2", "sharing.plan=S2", f"suite.tags.pipeline={pipeline}")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import torch
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.predict.loading import load_run
-from spacy_pipelines import make_pipeline
 
 SMALL = ("encoder.layers=2",)
 KINDS = {
@@ -60,9 +59,8 @@ def test_a_loaded_run_says_what_its_run_said(quick_run, words):
     check_against_its_run(quick_run(*SMALL, *words))
 
 
-def test_tags_are_read_as_in_training(quick_run, tmp_path_factory):
-    pipeline = make_pipeline(tmp_path_factory.mktemp("spacy") / "pipeline")
-    check_against_its_run(quick_run(*SMALL, "sharing.plan=S2", f"suite.tags.pipeline={pipeline}"))
+def test_tags_are_read_as_in_training(tagged_run):
+    check_against_its_run(tagged_run)
 
 
 NAMED = ("sharing.plan=S1-I1", "task.sst.labels=[awful,bad,fair,good,great]",

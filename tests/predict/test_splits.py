@@ -171,6 +171,7 @@ def usable_ids(path):
 @pytest.mark.parametrize("tasks", ["sst,sts", pytest.param(None, marks=pytest.mark.slow)])
 def test_the_courses_own_files(mtl_predict, quick_run, course_data, tmp_path, tasks):
     data = ("suite=cs224n", f"data_dir={course_data}", "encoder.layers=2", "sharing.plan=S1-I1")
+    data += (f"suite.tasks=[{tasks}]",) if tasks else ()
     folder, out = quick_run(*data), tmp_path / "predictions"
     words = ("--format", "cs224n", "--out", out, *(["--tasks", tasks] if tasks else []))
     assert mtl_predict(folder, "--split", "dev", *words).code == 0

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import signal
+from functools import cache
 
 import pandas as pd
 import pyarrow as pa
@@ -27,9 +28,13 @@ def folder(quick_run):
     return quick_run(*RUN)
 
 
+LOADED_ONCE = cache(load_run)
+
+
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    """Every table here spans several chunks."""
+    """Every table here spans several chunks, and the command loads a run once."""
+    monkeypatch.setattr("mtl_sharing.predict.loading.load_run", LOADED_ONCE)
     monkeypatch.setattr(table_files.InputTable.chunks, "__defaults__", (4,))
 
 
@@ -111,7 +116,10 @@ def test_what_is_nested_is_no_text(mtl_predict, folder, tmp_path):
     assert [json.loads(line)["sst"] is None for line in lines] == [True, False, True]
 
 
-def test_a_parquet_file_that_is_broken_further_on_is_told(mtl_predict, folder, tmp_path):
+def test_a_parquet_file_that_is_broken_further_on_is_told(
+    mtl_predict, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(table_files.InputTable.chunks, "__defaults__", (500,))
     path, texts = tmp_path / "in.parquet", [f"a good film {n}" for n in range(3000)]
     parquet.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False)
     content = bytearray(path.read_bytes())
