@@ -1,6 +1,7 @@
 """Config group ``hydra/sweeper``: hydra-optuna-sweeper's keys and the project's own.
 
-Does not import optuna, so that the command line starts fast.
+Does not import optuna, so that the command line starts fast. A pruner's config has its arguments
+beside ``_target_``. A step, or resource, is a percent of the training.
 """
 
 from dataclasses import dataclass, field
@@ -12,10 +13,6 @@ from omegaconf import MISSING, OmegaConf
 # The only targets that a config may instantiate.
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.study.pruning.KeepPruner")
-
-
-# Configs of pruners, with their arguments beside _target_. A step, or resource, is a percent of the
-# training.
 
 
 @dataclass

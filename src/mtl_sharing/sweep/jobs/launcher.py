@@ -125,9 +125,8 @@ def _outcome(returned: JobReturn) -> JobOutcome:
         return JobOutcome()
     # The public return_value would print to stderr.
     error = returned._return_value
-    return JobOutcome(
-        _message(error), isinstance(error, DatabaseGone), isinstance(error, FolderInUse)
-    )
+    lost, in_use = isinstance(error, DatabaseGone), isinstance(error, FolderInUse)
+    return JobOutcome(_message(error), lost, in_use)
 
 
 def _message(error: BaseException) -> str:

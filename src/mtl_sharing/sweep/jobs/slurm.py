@@ -25,7 +25,10 @@ class QueueWatcher(SlurmInfoWatcher):
     def update(self) -> None:
         """Queries SLURM; submitit calls this at intervals."""
         if self.accounting is None:
-            self.accounting = _succeeds(["sacct", "--noheader", "--jobs=1"])
+            self.accounting, command = False, ["sacct", "--noheader", "--jobs=1"]
+            with suppress(OSError):
+                done = subprocess.run(command, capture_output=True, check=False)
+                self.accounting = done.returncode == 0
             if not self.accounting:
                 log.info("SLURM keeps no accounts here; its queue is asked instead")
         super().update()
@@ -49,12 +52,6 @@ class QueueWatcher(SlurmInfoWatcher):
         for job in self._registered - states.keys():
             states[job] = {"State": _FORGOTTEN}
         return states
-
-
-def _succeeds(command: list[str]) -> bool:
-    with suppress(OSError):
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    return False
 
 
 def watch_queue() -> None:

@@ -43,10 +43,7 @@ _REPORT_S = 20.0
 
 @dataclass
 class InputCache:
-    """Keeps the latest run's inputs for the trials of one process.
-
-    Files that change while a sweep runs are not noticed.
-    """
+    """Keeps the latest run's inputs for the trials of one process; changed files go unnoticed."""
 
     _key: str = ""
     _inputs: RunInputs | None = None

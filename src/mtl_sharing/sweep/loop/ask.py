@@ -34,7 +34,6 @@ class RunningTrial:
     Attributes:
         seeds: the seed of each of its runs; empty for one run with the config's seed.
         same_as: the trial whose result it copies, without training.
-        metrics_saved: whether the study has its metrics already.
         result: how it ended, even if the study must wait for the reference to be told.
         run: position of the current run in ``seeds``.
         begun, ended: by the monotonic clock.

@@ -34,10 +34,9 @@ _IDLE_S = 15.0
 
 @dataclass
 class Supervisor:
-    """One start of a sweep; others may work on the same study.
+    """One start of a sweep, responsible for the trials in ``running``, by number.
 
-    Attributes:
-        running: the running trials that this start is responsible for, by number.
+    Others may work on the same study.
     """
 
     study: SweepStudy
@@ -64,11 +63,9 @@ class Supervisor:
                 self._resume_lost()
                 self._settle()
                 self._fill()
-                # Of this start or of another.
-                running = self.running or any(
+                if not self.running and not any(  # nor does a trial of another start run
                     trial.state == TrialState.RUNNING for trial in self.study.trials()
-                )
-                if not running:
+                ):
                     return
                 self.jobs.wait(_POLL_S)
 

@@ -18,14 +18,8 @@ from mtl_sharing.run_folder.layout import CHECKPOINT
 from mtl_sharing.score.objectives import Metrics, missing_metrics, objective_values
 from mtl_sharing.sweep.loop.ask import RunningTrial
 from mtl_sharing.sweep.space.spec import SweepSpec
-from mtl_sharing.sweep.study.attributes import (
-    METRICS,
-    REASON,
-    REGIME,
-    SECONDS,
-    is_reference,
-    trained,
-)
+from mtl_sharing.sweep.study import attributes
+from mtl_sharing.sweep.study.attributes import is_reference, trained
 from mtl_sharing.sweep.study.records import TrialResult, best_trials
 from mtl_sharing.sweep.study.study import SweepStudy
 from mtl_sharing.utils.progress import set_training_caption
@@ -81,7 +75,7 @@ class SweepConsole:
         self._running.discard(trial.number)
         self._counts[trial.state] += 1
         if better:
-            self._best = f"best {trial.user_attrs.get(REGIME)}"
+            self._best = f"best {trial.user_attrs.get(attributes.REGIME)}"
         log.info("%s%s", _line(trial, reference), "  best so far" if better else "")
         self._show()
 
@@ -104,21 +98,22 @@ class SweepConsole:
 
 def _line(trial: FrozenTrial, reference: float | None) -> str:
     """A trial in one line: regime, parameters, outcome, seconds."""
-    regime = trial.user_attrs.get(REGIME, "?") + (" (reference)" if is_reference(trial) else "")
+    regime = trial.user_attrs.get(attributes.REGIME, "?")
+    regime += " (reference)" if is_reference(trial) else ""
     params = " ".join(
         f"{name.rpartition('.')[2]}={format(value, '.3g' if isinstance(value, float) else '')}"
         for name, value in trial.params.items()
     )
-    seconds = trial.user_attrs.get(SECONDS)
+    seconds = trial.user_attrs.get(attributes.SECONDS)
     parts = [f"trial {trial.number}", regime, params, _outcome(trial, reference)]
     return "  ".join(filter(None, [*parts, "" if seconds is None else f"{seconds:.0f} s"]))
 
 
 def _outcome(trial: FrozenTrial, reference: float | None) -> str:
     if trial.state != TrialState.COMPLETE:
-        reason = trial.user_attrs.get(REASON)
+        reason = trial.user_attrs.get(attributes.REASON)
         return _NAMES.get(trial.state, trial.state.name) + (f": {reason}" if reason else "")
-    metrics = trial.user_attrs[METRICS]
+    metrics = trial.user_attrs[attributes.METRICS]
     parts = [f"performance {metrics['performance']:.4f}"]
     if reference:
         parts.append(f"kept {metrics['dev_performance'] / reference:.1%}")
@@ -152,8 +147,8 @@ class StudyReporter:
 
     def reference_metrics(self) -> Metrics | None:
         """Metrics of the trial of separate models; None until it has been trained."""
-        first = self.study.trials()[:1]
-        return first[0].user_attrs.get(METRICS) if first and is_reference(first[0]) else None
+        trained_first = [t for t in self.study.trials()[:1] if is_reference(t)]
+        return trained_first[0].user_attrs.get(attributes.METRICS) if trained_first else None
 
     def dev_reference(self) -> float | None:
         """Performance of separate models on dev, for reporting; None until it is known."""
@@ -168,27 +163,29 @@ class StudyReporter:
             result = TrialResult(TrialState.FAIL, {}, f"not measured: {one_of(missing)}")
         if result.state == TrialState.COMPLETE:
             if not trial.metrics_saved:
-                trial.metrics_saved = self.study.set_attrs(
-                    trial.number, **{METRICS: result.metrics}
-                )
+                metrics = {attributes.METRICS: result.metrics}
+                trial.metrics_saved = self.study.set_attrs(trial.number, **metrics)
             reference = self.reference()
             if "keep" in objectives and reference is None:
                 return False
             values = objective_values(objectives, result.metrics, self.spec.config.score, reference)
-        self.study.set_attrs(trial.number, **{SECONDS: trial.seconds, REASON: result.reason})
+        ending = {attributes.SECONDS: trial.seconds, attributes.REASON: result.reason}
+        self.study.set_attrs(trial.number, **ending)
         self.study.tell(trial.number, result.state, values)
         for folder in trial.folders:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        best = [other.number == trial.number for other in best_trials(self.study)[:1]]
-        self.console.ended(self.study.trial(trial.number), self.dev_reference(), any(best))
+        best = best_trials(self.study)
+        better = bool(best) and best[0].number == trial.number
+        self.console.ended(self.study.trial(trial.number), self.dev_reference(), better)
         return True
 
     def copy_result(self, trial: RunningTrial, earlier: FrozenTrial) -> bool:
         """Ends a duplicate with the earlier trial's result; False where that has not ended."""
         if not earlier.state.is_finished():
             return False
-        attributes = {name: earlier.user_attrs.get(name) for name in (METRICS, REASON)}
-        self.study.set_attrs(trial.number, **attributes, **{SECONDS: 0.0})
+        names = (attributes.METRICS, attributes.REASON)
+        copied = {name: earlier.user_attrs.get(name) for name in names} | {attributes.SECONDS: 0.0}
+        self.study.set_attrs(trial.number, **copied)
         for step, value in earlier.intermediate_values.items():
             self.study.report(trial.number, step, value)
         values = list(earlier.values) if earlier.state == TrialState.COMPLETE else None
@@ -201,12 +198,12 @@ class StudyReporter:
         trials = trained(self.study.trials())
         failed = [trial for trial in trials if trial.state == TrialState.FAIL]
         if "keep" in self.spec.objectives and failed and is_reference(failed[0]):
-            found = f"trial 0 failed: {failed[0].user_attrs.get(REASON)}"
+            found = f"trial 0 failed: {failed[0].user_attrs.get(attributes.REASON)}"
             allowed = "separate models that train; begin anew with hydra.sweeper.study_name=NAME"
             raise UserError("the sweep's reference", found, allowed)
         total, rate = self.console.total or max(len(trials), 10), self.spec.options.max_failure_rate
         if failed and len(failed) > rate * total:
-            last = f"the last, trial {failed[-1].number}: {failed[-1].user_attrs.get(REASON)}"
-            found = f"{len(failed)} failed trials ({last})"
+            reason = failed[-1].user_attrs.get(attributes.REASON)
+            found = f"{len(failed)} failed trials (the last, trial {failed[-1].number}: {reason})"
             allowed = f"{rate:.0%} of {total}; with a higher rate the same command goes on"
             raise UserError("hydra.sweeper.max_failure_rate", found, allowed)

@@ -20,7 +20,7 @@ from mtl_sharing.sweep.study.records import (
     write_best,
     write_table,
 )
-from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
+from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
 
 log = logging.getLogger(__name__)
@@ -47,11 +47,8 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     measured = read_measurement(study.folder, best.number)
     if complete and spec.config.score.clock == "flops":
         measured = measure_best(jobs, study, best)
-    facts = {
-        "trial": str(best.number),
-        "regime": str(best.user_attrs.get(REGIME)),
-        "kept": _kept(best, reference),
-    }
+    facts = {"trial": best.number, "regime": best.user_attrs.get(REGIME),
+             "kept": _kept(best, reference)}  # fmt: skip
     content = spec.standalone_config(best.user_attrs[OVERRIDES], reference)
     with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_best(study, content, facts)
@@ -88,7 +85,7 @@ def _print_summary(
         console = Console(width=_WIDE)  # a file or a pipe has no width of its own
     console.print(table, highlight=False)
     console.print()
-    for label, text in _lines(study, best[0], reference, total, measured):
+    for label, text in _lines(reporter, best[0], total, measured):
         console.print(f"{label:<10}{text}", soft_wrap=True, markup=False, highlight=False)
 
 
@@ -118,16 +115,13 @@ def _share(parameters: float, total: int | None) -> str:
 
 
 def _lines(
-    study: SweepStudy,
-    best: FrozenTrial,
-    reference: float | None,
-    total: int | None,
-    measured: Measurement | None,
+    reporter: StudyReporter, best: FrozenTrial, total: int | None, measured: Measurement | None
 ) -> list[tuple[str, str]]:
     """Labelled lines on the best trial, the number of trials and the files."""
-    parameters, folder = best.user_attrs[METRICS]["parameters"], short_path(study.folder)
+    study, parameters = reporter.study, best.user_attrs[METRICS]["parameters"]
+    folder, kept = short_path(study.folder), _kept(best, reporter.dev_reference())
     share = "" if total is None else f" at {_share(parameters, total)} of the parameters"
-    lines = [("best", f"{best.user_attrs.get(REGIME)}: {_kept(best, reference)}{share}")]
+    lines = [("best", f"{best.user_attrs.get(REGIME)}: {kept}{share}")]
     if measured is not None:
         times = measured["time"]
         text = f"{times['train']:.2f} x the time to train and {times['predict']:.2f} x to predict"

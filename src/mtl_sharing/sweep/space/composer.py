@@ -71,7 +71,8 @@ class ConfigComposer:
         groups = {entry.name for entry in fields(Config)}
         chosen = {group: option for group, option in choices.items() if group in groups}
         loader = self.context.config_loader
-        options = [f"{group}={_option_text(option)}" for group, option in chosen.items()]
+        texts = {g: f"[{','.join(o)}]" if isinstance(o, list) else o for g, o in chosen.items()}
+        options = [f"{group}={text}" for group, text in texts.items()]
         plain = loader.load_configuration("train", options, RunMode.RUN)
         values = difference(asdict(_to_config(plain)), asdict(_to_config(composed)))
         named = [{f"override {group}": option} for group, option in chosen.items()]
@@ -104,10 +105,6 @@ def _to_config(composed: DictConfig) -> Config:
     with open_dict(composed):
         del composed["hydra"]
     return to_config(composed)
-
-
-def _option_text(option: Any) -> str:
-    return f"[{','.join(option)}]" if isinstance(option, list) else str(option)
 
 
 def trial_identity(run_spec: RunSpec) -> str:

@@ -56,11 +56,7 @@ class SweepSpec:
     def standalone_config(
         self, overrides: Sequence[str], reference: float | None
     ) -> dict[str, Any]:
-        """The content of a config file that repeats a trial outside of the sweep.
-
-        Args:
-            reference: performance of separate models on dev, if known.
-        """
+        """The content of a config file that repeats a trial, compared with ``reference``."""
         kept = [override for override in overrides if override not in _IN_ALL_TRIALS]
         known = [] if reference is None else [f"score.reference={reference!r}"]
         return self.composer.standalone_config([*kept, *known])

@@ -24,11 +24,7 @@ It names no process and never goes stale: the sweep responsible for the trial re
 
 
 def heartbeat(beat: int, job: bool) -> dict[str, Any]:
-    """A heartbeat of this process.
-
-    Args:
-        job: whether it is the trial's job; otherwise it is the sweep on behalf of the trial.
-    """
+    """A heartbeat of this process: the trial's job, or else the sweep on behalf of the trial."""
     pid = os.getpid()
     return {"host": socket.gethostname(), "pid": pid, "start": _start(pid), "beat": beat,
             "job": job}  # fmt: skip

@@ -24,11 +24,8 @@ from mtl_sharing.utils.files import replace_text
 
 BEST = "best.yaml"
 Row = dict[str, Any]
-_STATES = {
-    Status.FINISHED: TrialState.COMPLETE,
-    Status.PRUNED: TrialState.PRUNED,
-    Status.FAILED: TrialState.FAIL,
-}
+_STATES = {Status.FINISHED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED,
+           Status.FAILED: TrialState.FAIL}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -143,12 +140,7 @@ def best_trials(study: SweepStudy) -> list[FrozenTrial]:
 
 
 def write_best(study: SweepStudy, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Replaces best.yaml, a config that trains the best trial's regime.
-
-    Args:
-        content: the config, from :meth:`ConfigComposer.standalone_config`.
-        facts: comment lines, by label.
-    """
+    """Replaces best.yaml, a config that trains the best trial's regime; ``facts`` are comments."""
     head = [f"# mtl-train --config-dir {study.folder} --config-name best"]
     head += [f"# {label}: {text}" for label, text in facts.items()]
     body = OmegaConf.to_yaml(OmegaConf.create(dict(content)))
