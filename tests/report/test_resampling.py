@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from mtl_sharing.evaluation.metrics import task_metrics
-from mtl_sharing.report.analysis import resampling
-from mtl_sharing.report.analysis.resampling import resample_weights, resampled_metrics
+from mtl_sharing.report.analysis import predictions
+from mtl_sharing.report.analysis.predictions import resample_weights, resampled_metrics
 
 KINDS = {"accuracy": "classes", "f1": "classes", "mcc": "classes"}
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(resampling, "RESAMPLES", 7)
-    monkeypatch.setattr(resampling, "BLOCK", 150)  # several blocks
+    monkeypatch.setattr(predictions, "RESAMPLES", 7)
+    monkeypatch.setattr(predictions, "BLOCK", 150)  # several blocks
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "mcc", "pearson", "spearman"])

@@ -1,4 +1,4 @@
-"""result.json: missing, damaged and incomplete files, and each status."""
+"""result.json: missing, damaged and incomplete files, and each status; metrics.csv."""
 
 import json
 
@@ -12,6 +12,7 @@ from mtl_sharing.run_folder.results import (
     read_object,
     read_result,
     result_problem,
+    write_metrics,
 )
 
 FINISHED = {
@@ -90,3 +91,12 @@ def test_an_unfinished_run_needs_no_metrics(status):
 )  # fmt: skip
 def test_what_an_unusable_result_lacks_is_named(change, problem):
     assert result_problem(FINISHED | change) == problem
+
+
+def test_a_row_has_only_the_columns_that_it_has_values_for(tmp_path):
+    write_metrics(tmp_path, [{"step": 1, "a": 0.5}, {"step": 2, "b, c": 0.25}])
+    text = (tmp_path / "metrics.csv").read_text()
+    assert text == 'step,a,"b, c"\n1,0.5,\n2,,0.25\n'
+    write_metrics(tmp_path, [])
+    assert (tmp_path / "metrics.csv").read_text() == "\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]

@@ -9,7 +9,7 @@ import torch
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.validation import check_settings
-from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.training.settings import PHASE_KINDS, PhaseConfig
 from mtl_sharing.utils.progress import Progress
 

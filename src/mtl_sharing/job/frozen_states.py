@@ -12,7 +12,7 @@ from mtl_sharing.data.tokens.tokenizing import TokenRows
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.training.frozen_layers import FrozenLayers, StateCache
 from mtl_sharing.training.schedule import TrainingSchedule
 from mtl_sharing.utils.progress import Progress

@@ -9,7 +9,7 @@ from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.objectives.weighting import Weighting, make_weighting
-from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.training.schedule import TrainingSchedule, make_schedule
 from mtl_sharing.training.settings import OptimizerConfig, PhaseConfig
 

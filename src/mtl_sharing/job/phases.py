@@ -17,7 +17,7 @@ from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight
 from mtl_sharing.model.network import HeadsOnly, Network
 from mtl_sharing.model.pretraining import MaskedLanguageModel, PairEmbeddings, load_mlm_head
 from mtl_sharing.objectives.pretraining import MaskedTokens, ranked_pairs
-from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase
 from mtl_sharing.training.settings import PhaseConfig

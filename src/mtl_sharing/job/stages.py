@@ -32,8 +32,7 @@ from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
-from mtl_sharing.run_folder.metrics import MAIN, Row
-from mtl_sharing.run_folder.results import Result
+from mtl_sharing.run_folder.results import MAIN, Result, Row
 from mtl_sharing.score.flops import OperationComparison
 from mtl_sharing.score.objectives import Multipliers
 from mtl_sharing.score.parameters import plan_cost

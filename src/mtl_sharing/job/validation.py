@@ -15,7 +15,7 @@ from mtl_sharing.objectives.pretraining import ranked_pairs
 from mtl_sharing.objectives.regularizers import check_regularizer
 from mtl_sharing.objectives.ties import check_tie
 from mtl_sharing.objectives.weighting import check_weighting
-from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.sampling.samplers import SAMPLERS, check_sampler
 from mtl_sharing.score.objectives import check_score
 from mtl_sharing.tracking.trackers import check_trackers

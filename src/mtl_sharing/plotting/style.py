@@ -46,12 +46,9 @@ GroupStyles = Mapping[str, GroupStyle]
 def choose_styles(
     groups: Sequence[str], first: Sequence[str] = (), named: int = NAMED
 ) -> GroupStyles:
-    """Chooses a style for each group.
+    """Chooses styles of ``named`` groups: of ``first``, the most important first, then of others.
 
-    Args:
-        groups: labels of all groups, in the legend's order.
-        first: groups to name before all others, the most important first.
-        named: how many groups have their own style.
+    The labels ``groups`` are in the legend's order.
     """
     chosen = list(dict.fromkeys((*first, *groups)))[:named]
     in_order = [group for group in groups if group in chosen]
@@ -152,12 +149,7 @@ def entry(label: str, style: GroupStyle, line: bool) -> "Line2D":
 
 
 def group_handles(styles: GroupStyles, shown: Collection[str], lines: bool) -> list["Line2D"]:
-    """Legend entries of the named groups in a figure, and one of all others.
-
-    Args:
-        shown: labels of the groups in the figure.
-        lines: draw lines instead of marks alone.
-    """
+    """Legend entries of the named groups among those shown, and one of all others."""
     named = {group: style for group, style in styles.items() if group in shown}
     handles = [entry(wrap(group), style, lines) for group, style in named.items()]
     if others := len(set(shown) - set(named)):

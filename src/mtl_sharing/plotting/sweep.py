@@ -32,12 +32,7 @@ def draw_sweep(
     reference: float | None,
     study: optuna.Study,
 ) -> None:
-    """Replaces sweep.png.
-
-    Args:
-        rows: the rows of sweep.csv.
-        reference: performance of separate models, if known.
-    """
+    """Replaces sweep.png, from the rows of sweep.csv and separate models' performance, if known."""
     figure = new_figure(8.5, width=12)
     axes = figure.subplots(2, 2)
     draw_split(axes[0][0], split_data(rows), reference)
@@ -55,26 +50,21 @@ def title_of(name: str, rows: Sequence[Row]) -> str:
     return f"{name}: {len(rows) - equal} trials{duplicates}"
 
 
-def split_data(rows: Sequence[Row]) -> list[tuple[int, float, str, str]]:
-    """(layers shared by all tasks, performance, state, regime) of each evaluated trial."""
-    points = ((row["regime"], _performance(row), row["state"]) for row in rows)
-    return [
-        (shared_layers(regime), value, state, regime)
-        for regime, value, state in points
-        if regime and value is not None
-    ]
+def split_data(rows: Sequence[Row]) -> list[tuple[int, float, str]]:
+    """(layers shared by all tasks, performance or else last report, state) of each trial."""
+    data = []
+    for row in rows:
+        value = row.get("performance")
+        value = row.get("last_report") if value is None else value
+        if row["regime"] and value is not None:
+            data.append((shared_layers(row["regime"]), value, row["state"]))
+    return data
 
 
 def shared_layers(regime: str) -> int:
     """How many encoder layers of a regime, as in ``F2-S4-I6/S-I + pals 16``, have one copy."""
     plan = regime.split()[0].partition("/")[0]
     return sum(int(depth) for depth in re.findall(r"(?:^|-)[FS](\d+)", plan))
-
-
-def _performance(row: Row) -> float | None:
-    """The performance of a complete trial, or the last report of a pruned one."""
-    value = row.get("performance")
-    return value if value is not None else row.get("last_report")
 
 
 def cost_data(rows: Sequence[Row]) -> list[tuple[float, float, str, bool]]:
@@ -120,7 +110,7 @@ def importance_data(study: optuna.Study) -> dict[str, float]:
 
 
 def draw_split(
-    axes: "Axes", data: Sequence[tuple[int, float, str, str]], reference: float | None
+    axes: "Axes", data: Sequence[tuple[int, float, str]], reference: float | None
 ) -> None:
     """Draws every trial's performance over the number of layers that all tasks share."""
     axes.set(title="performance against shared layers", ylabel="performance",

@@ -32,7 +32,6 @@ class TradeOff:
 
     Attributes:
         parameters: number of parameters of all tasks together.
-        values: the performance of each seed.
         interval: confidence interval of the mean; None with too few seeds.
         front: whether the group is on the Pareto front: no group as small has a higher mean.
     """
@@ -42,7 +41,7 @@ class TradeOff:
     values: tuple[float, ...]
     mean: float
     interval: tuple[float, float] | None
-    front: bool
+    front: bool = False
 
 
 def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":

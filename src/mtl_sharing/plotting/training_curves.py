@@ -1,6 +1,6 @@
 """Draws curves.png: the losses and metrics of a run over its steps."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.plotting.style import new_figure
 from mtl_sharing.run_folder.layout import CURVES
-from mtl_sharing.run_folder.metrics import MAIN, Row
+from mtl_sharing.run_folder.results import MAIN, Row
 from mtl_sharing.utils.files import replace_file
 
 if TYPE_CHECKING:
@@ -63,17 +63,9 @@ class Curves:
     spans: tuple[Span, ...]
     split: str = "dev"
 
-    def title(self, panel: str) -> str:
-        """The title of a panel."""
-        return {TRAINING: panel, LOSS: f"{self.split} loss", METRIC: self.split}[panel]
-
 
 def read_curves(history: Sequence[Row]) -> Curves:
-    """The curves of a run.
-
-    Args:
-        history: the rows of metrics.csv in their order.
-    """
+    """The curves of a run, from the rows of metrics.csv in their order."""
     phases = [
         (phase, list(rows))
         for phase, rows in groupby(history, key=lambda row: str(row.get("phase", MAIN)))
@@ -127,14 +119,18 @@ def curve_figure(curves: Curves, title: str) -> "Figure":
     from matplotlib.lines import Line2D
 
     colours, names = _colours(list(curves.metrics)), _legend(curves)
-    columns = _legend_columns(names.values())
+    longest = max(map(len, names.values()), default=0)
+    columns = max(1, min(len(names), _LEGEND_LETTERS // (longest + 8)))
+    titles = {TRAINING: TRAINING, LOSS: f"{curves.split} loss", METRIC: curves.split}
     figure = new_figure(3.7 + 0.2 * -(-len(names) // columns), width=12)
     for axes, panel in zip(figure.subplots(1, len(PANELS), sharex=True), PANELS, strict=True):
         _draw_spans(axes, curves.spans)
         for line in curves.lines:
             if line.panel == panel:
-                _draw_line(axes, line, colours[line.task])
-        axes.set(title=curves.title(panel), xlabel="step")
+                x, y = zip(*line.points, strict=True)
+                width = 2.5 if line.task == PERFORMANCE else 1.5
+                axes.plot(x, y, linewidth=width, color=colours[line.task], marker=".")
+        axes.set(title=titles[panel], xlabel="step")
         axes.grid(alpha=0.3)
     handles = [Line2D([], [], color=colours[t], marker=".", label=names[t]) for t in names]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize="small")
@@ -149,11 +145,6 @@ def _colours(tasks: Sequence[str]) -> dict[str, Any]:
     palettes = [colormaps["tab10"], colormaps["tab20"], colormaps["turbo"].resampled(len(tasks))]
     palette = next((p for p in palettes if len(tasks) <= p.N), palettes[-1])
     return {task: palette(number) for number, task in enumerate(tasks)} | {PERFORMANCE: "black"}
-
-
-def _draw_line(axes: "Axes", line: Line, colour: Any) -> None:
-    width = 2.5 if line.task == PERFORMANCE else 1.5
-    axes.plot(*zip(*line.points, strict=True), linewidth=width, color=colour, marker=".")
 
 
 def _draw_spans(axes: "Axes", spans: Sequence[Span]) -> None:
@@ -184,7 +175,3 @@ def _legend(curves: Curves) -> dict[str, str]:
     names = {task: f"{task} ({m})" if m else task for task, m in curves.metrics.items()}
     overall = any(line.task == PERFORMANCE for line in curves.lines)
     return names | ({PERFORMANCE: PERFORMANCE} if overall else {})
-
-
-def _legend_columns(names: Collection[str]) -> int:
-    return max(1, min(len(names), _LEGEND_LETTERS // (max(map(len, names), default=0) + 8)))

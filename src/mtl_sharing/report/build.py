@@ -33,13 +33,7 @@ DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
 
 @dataclass(frozen=True)
 class Written:
-    """A report on disk.
-
-    Attributes:
-        comparison: the table of the groups.
-        headlines: a sentence for each group.
-        paths: the page, and the folders of tables and figures.
-    """
+    """A report on disk: the table of groups, a sentence for each group, and what was written."""
 
     comparison: "pd.DataFrame"
     headlines: Sequence[str]

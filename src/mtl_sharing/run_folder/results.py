@@ -1,17 +1,24 @@
-"""result.json and the other JSON files of a run's folder: reading and checking."""
+"""Contents of a run's folder: metrics.csv, and reading and checking of its JSON files."""
 
+import csv
+import io
 import json
 import math
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.layout import RESULT, Status
+from mtl_sharing.run_folder.layout import METRICS, RESULT, Status
+from mtl_sharing.utils.files import replace_text
 from mtl_sharing.utils.nested import flatten, get
 
 SCHEMA = 1
 Result = dict[str, Any]
+Row = dict[str, Any]
+MAIN = "main"
+"""The main training's name in the ``phase`` column."""
 
 # The values of a finished run that every table needs, by dotted path, with their types.
 _REQUIRED = {
@@ -82,3 +89,13 @@ def _has(result: Result, path: str) -> bool:
 
 def _is_task(task: Any) -> bool:
     return isinstance(get(task, "metric"), str) and isinstance(get(task, "value"), Real)
+
+
+def write_metrics(folder: Path, history: Sequence[Row]) -> None:
+    """Replaces metrics.csv. A row lacks the columns that it has no value for."""
+    names = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    replace_text(folder / METRICS, text.getvalue())

@@ -54,7 +54,6 @@ def prediction_flops(architecture: Architecture, text: TextSize, every_token: bo
     Args:
         text: the text of every task; an even number of sequences if a task encodes the two
             sequences of a pair separately.
-        every_token: as in :func:`training_flops`.
     """
     streams = [_Stream(architecture.plan.tasks, text)]
     return sum(_Pass(architecture, False, every_token, streams).run().values())
@@ -62,11 +61,7 @@ def prediction_flops(architecture: Architecture, text: TextSize, every_token: bo
 
 @dataclass(frozen=True)
 class _Stream:
-    """The text of some tasks whose states are equal so far.
-
-    Attributes:
-        gradient: whether these states take a gradient.
-    """
+    """The text of some tasks whose states are equal so far, and whether these take a gradient."""
 
     tasks: tuple[str, ...]
     text: TextSize

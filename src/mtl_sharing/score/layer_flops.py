@@ -63,11 +63,7 @@ def _layer(
 
 
 def _attention(pairs: int, width: int) -> int:
-    """Forward operations of scores and weighted values, all heads together.
-
-    Args:
-        pairs: number of pairs of a query and a key.
-    """
+    """Forward operations of all heads' scores and weighted values, over pairs of query and key."""
     return 2 * 2 * pairs * width
 
 

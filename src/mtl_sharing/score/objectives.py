@@ -60,14 +60,10 @@ def weighted_score(
 
 
 def keep_objective(kept: float, keep: float, saved: float) -> float:
-    """The savings of a regime that keeps enough performance; otherwise its shortfall.
+    """The saved cost of a regime that keeps enough performance; otherwise its shortfall.
 
-    The shortfall is negative, so such a regime ranks below every one that keeps enough.
-
-    Args:
-        kept: share of separate models' performance.
-        keep: the share that is enough.
-        saved: product of the score's two ratios.
+    ``kept`` and ``keep`` are shares of separate models' performance. The shortfall is negative, so
+    such a regime ranks below every one that keeps enough.
     """
     return saved if kept >= keep else kept - keep
 
@@ -94,11 +90,7 @@ def missing_metrics(names: Sequence[str], metrics: Metrics) -> list[str]:
 def objective_values(
     names: Sequence[str], metrics: Metrics, score: ScoreConfig, reference: float | None
 ) -> list[float]:
-    """The objective values of a complete trial.
-
-    Args:
-        reference: performance of separate models; only ``keep`` needs it.
-    """
+    """The objective values of a complete trial; only ``keep`` needs the reference's performance."""
     return [_value(name, metrics, score, reference) for name in names]
 
 

@@ -19,12 +19,10 @@ class StageCost:
     """The parameters of one stage of a regime.
 
     Attributes:
-        stage: name of the stage.
         ownership: the plan's letter with its groups; I for parts that each task has alone.
         owners: the groups of tasks, each with a copy.
         readers: for each copy, the tasks whose predictions use it. Lanes add readers of another
             task's head; a head that reads a lower layer is no reader of the layers above.
-        parameters: number of parameters of each copy.
     """
 
     stage: str
@@ -43,11 +41,6 @@ class StageCost:
     def bytes(self) -> int:
         """Bytes of all copies in float32."""
         return self.total * _BYTES
-
-    def of_task(self, task: str) -> int:
-        """Parameters of the copies that a task's predictions use."""
-        copies = zip(self.readers, self.parameters, strict=True)
-        return sum(count for readers, count in copies if task in readers)
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,8 @@ class PlanCost:
 
     def serving(self, task: str) -> int:
         """Parameters of a model for this task alone."""
-        return sum(stage.of_task(task) for stage in self.stages)
+        copies = [c for s in self.stages for c in zip(s.readers, s.parameters, strict=True)]
+        return sum(count for readers, count in copies if task in readers)
 
     def summary(self) -> dict[str, Any]:
         """The ``params`` node of result.json and plan.json."""
@@ -105,7 +99,9 @@ def _stages(a: Architecture) -> Iterator[StageCost]:
     yield from _parts(a)
     for stage in a.stages():
         if stage.name.startswith("head."):
-            counts = tuple(_head_layer(a, stage.name, group[0]) for group in stage.owners)
+            first = stage.name == "head.0"
+            widths = [a.head_input(group[0]) if first else a.head.width for group in stage.owners]
+            counts = tuple((width + 1) * a.head.width for width in widths)
             yield _planned(stage, counts, [_readers(a, group) for group in stage.owners])
     yield _of_each_task(a, "output", [_output(a, task) for task in a.plan.tasks])
 
@@ -157,11 +153,6 @@ def reaching(a: Architecture, name: str, owners: Sequence[str]) -> list[str]:
 def _readers(a: Architecture, owners: Sequence[str]) -> list[str]:
     readers = {reader for task in owners for reader in a.readers(task)}
     return [task for task in a.plan.tasks if task in readers]
-
-
-def _head_layer(a: Architecture, name: str, task: str) -> int:
-    width_in = a.head_input(task) if name == "head.0" else a.head.width
-    return (width_in + 1) * a.head.width
 
 
 def _output(a: Architecture, task: str) -> int:

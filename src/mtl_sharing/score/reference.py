@@ -33,15 +33,15 @@ def task_changes(tasks: TaskMetrics, baseline: TaskMetrics) -> dict[str, dict[st
 
     A metric that the baseline lacks gives None.
     """
+
+    def change(task: str, name: str) -> float | None:
+        base = baseline[task].get(name)
+        return None if base is None else percent_change(tasks[task][name], base)
+
     return {
-        task: {name: _change(own, baseline[task], name) for name in (*METRICS, own["metric"])}
+        task: {name: change(task, name) for name in (*METRICS, own["metric"])}
         for task, own in tasks.items()
     }
-
-
-def _change(own: Mapping[str, Any], baseline: Mapping[str, Any], name: str) -> float | None:
-    base = baseline.get(name)
-    return None if base is None else percent_change(own[name], base)
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,7 @@ class Reference:
 
 
 def is_separate_result(plan: str, parts: Iterable[str]) -> bool:
-    """Whether a result is one of separate models: nothing is shared, nothing added to sharing.
-
-    Args:
-        plan: in canonical notation.
-        parts: names of the parts that the regime adds to the plan.
-    """
+    """Whether a plan in canonical notation shares nothing, and no part adds to sharing."""
     return set(plan) <= set("I0123456789") and not set(parts) & set(SHARING_PARTS)
 
 

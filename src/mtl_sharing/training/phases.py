@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtl_sharing.evaluation.evaluate import Evaluation
-from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.training.learner import Learner, Update
 
 _SMOOTHING = 0.9

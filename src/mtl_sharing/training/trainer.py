@@ -17,7 +17,7 @@ from mtl_sharing.errors import Stopped, UserError, first_line
 from mtl_sharing.evaluation.evaluate import Evaluation, TaskMeasure, evaluate
 from mtl_sharing.model.network import Network
 from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, WEIGHTS
-from mtl_sharing.run_folder.metrics import MAIN, Row, write_metrics
+from mtl_sharing.run_folder.results import MAIN, Row, write_metrics
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase, RunningMetrics, Timing, evaluation_row
 from mtl_sharing.training.signals import StopSignals

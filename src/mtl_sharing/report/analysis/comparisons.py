@@ -38,10 +38,7 @@ class Comparison:
         against_baseline: whether the second group is separate models with equal settings.
         quantity: a task, or ``performance``.
         metric: name of the task's metric; correlations enter performance as (r + 1) / 2.
-        seeds: the common seeds.
-        examples: number of dev examples.
         difference: with its interval and p-value; None without a test.
-        test: name of the test; empty without one.
         seed: the seed of a comparison on one of several seeds; else None.
         adjusted: p-value after Holm's correction over all comparisons of this quantity and seed
             with a baseline; None for other pairs.
@@ -85,9 +82,9 @@ class _Pair:
             return "not a task of both"
         if len({run.result["tasks"][task]["metric"] for run in runs}) > 1:
             return "measured by different metrics"
-        without = [run.name for run in runs if task not in self.predictions.by_task(run)]
-        if without:
-            return f"no predictions of {without[0]}"
+        for run in runs:
+            if task not in self.predictions.by_task(run):
+                return f"no predictions of {run.name}"
         digests = {self.predictions.by_task(run)[task].examples for run in runs}
         return "different dev examples" if len(digests) > 1 else ""
 
@@ -134,9 +131,8 @@ def compare(group: Group, other: Group, predictions: RunPredictions) -> list[Com
 
 def _overall(pair: _Pair, blank: Comparison, problems: dict[str, str]) -> Comparison:
     blank = replace(blank, metric="mean over tasks")
-    for task, problem in problems.items():
-        if problem:
-            return replace(blank, note=f"{task}: {problem}")
+    if notes := [f"{task}: {problem}" for task, problem in problems.items() if problem]:
+        return replace(blank, note=notes[0])
     observed = np.mean([pair.scale(task) * pair.observed(task) for task in problems], axis=0)
     resampled = np.mean([pair.scale(task) * pair.resampled(task) for task in problems], axis=0)
     examples = sum(pair.examples(task) for task in problems)

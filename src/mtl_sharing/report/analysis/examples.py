@@ -83,10 +83,8 @@ class Confusion:
     """The confusion matrix of a group on a task.
 
     Attributes:
-        label: the group's.
         classes: names of the classes; whole values for a regression.
         counts: examples by label (row) and prediction (column), summed over seeds, shape (K, K).
-        seeds: number of seeds.
     """
 
     label: str

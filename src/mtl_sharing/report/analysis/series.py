@@ -4,7 +4,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mtl_sharing.report.analysis.tables import number, summary_of, values_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
-from mtl_sharing.run_folder.metrics import MAIN
+from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.samplers import make_schedule
 from mtl_sharing.sampling.settings import SamplerConfig
@@ -30,21 +30,20 @@ def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
     The Pareto front compares means: no group has as few parameters and a higher mean, or fewer
     and as high a mean.
     """
-    performances = [tuple(values_of(group, PERFORMANCE).values()) for group in groups]
-    summaries = [summarize(values) for values in performances]
-    sizes = [summary_of(group, "params.total").mean or 0.0 for group in groups]
-    pairs = [(size, s.mean or 0.0) for size, s in zip(sizes, summaries, strict=True)]
     points = []
-    for group, values, summary, pair in zip(groups, performances, summaries, pairs, strict=True):
+    for group in groups:
+        values = tuple(values_of(group, PERFORMANCE).values())
+        summary, size = summarize(values), summary_of(group, "params.total").mean or 0.0
         low, high = summary.low, summary.high
         interval = None if low is None or high is None else (low, high)
-        front = not any(_beats(other, pair) for other in pairs)
-        points.append(TradeOff(group.label, pair[0], values, pair[1], interval, front))
+        points.append(TradeOff(group.label, size, values, summary.mean or 0.0, interval))
+    points = [replace(p, front=not any(_beats(other, p) for other in points)) for p in points]
     return sorted(points, key=lambda point: (point.parameters, -point.mean, point.group))
 
 
-def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one[0] <= other[0] and one[1] >= other[1] and one != other
+def _beats(one: TradeOff, other: TradeOff) -> bool:
+    equal = (one.parameters, one.mean) == (other.parameters, other.mean)
+    return one.parameters <= other.parameters and one.mean >= other.mean and not equal
 
 
 def split_panels(groups: Sequence[Group]) -> dict[int, Panels]:
@@ -93,9 +92,7 @@ class AlphaCurve:
     """The exponent of the tasks' sizes over the epochs.
 
     Attributes:
-        name: description of the sampler.
         alphas: one for each epoch, a partial last one included.
-        runs: names of the runs with this sampler.
     """
 
     name: str
@@ -142,7 +139,6 @@ class TrainingCurve:
     Attributes:
         label: the group's; the regime and name of a run without a group.
         metric: name of the task's metric, if the panel shows it.
-        line: panel (``plotting/training_curves.py``), task or ``performance``, and points.
     """
 
     label: str
@@ -172,8 +168,7 @@ def _rows(run: Run) -> list[dict[str, object]]:
 def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> Panels:
     """A panel for each task, the performance first; a run's phases are joined into one line.
 
-    Args:
-        kind: a panel of ``plotting/training_curves.py``.
+    ``kind`` is a panel of ``plotting/training_curves.py``.
     """
     points: dict[str, dict[tuple[str, str], list[tuple[int, float]]]] = {}
     # In the order of the evaluations, which does not depend on the task that trained first.

@@ -91,9 +91,7 @@ def _comparison_row(group: Group, baseline: Group | None) -> Record:
 def baseline_parameters(group: Group, baseline: Group | None) -> float | None:
     """Parameters of separate models: from the group's results, or from the baseline's."""
     own = summary_of(group, "baseline.params.total").mean
-    if own is None and baseline is not None:
-        return summary_of(baseline, "params.total").mean
-    return own
+    return summary_of(baseline, "params.total").mean if own is None and baseline else own
 
 
 def class_table(groups: Sequence[Group]) -> "pd.DataFrame":

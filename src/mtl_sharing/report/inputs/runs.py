@@ -148,12 +148,7 @@ class Run(RunLocation):
 
 @dataclass(frozen=True)
 class RunCollection:
-    """The runs of a report.
-
-    Attributes:
-        runs: all runs of any status, sorted by name.
-        omissions: folders that hold no run or cannot be read.
-    """
+    """The runs of a report of any status, sorted by name, and folders that hold none."""
 
     runs: tuple[Run, ...]
     omissions: tuple[Omission, ...]

@@ -49,9 +49,7 @@ class ReportContents:
         shown: the groups with single examples and confusions.
         best: the group with the highest mean performance.
         best_sharing: the best group that shares something; None if there is none.
-        headlines: a sentence for each group.
         tables: the tables that have a row, by name.
-        confusions: those of the groups shown.
     """
 
     collection: RunCollection
@@ -72,11 +70,7 @@ class ReportContents:
 def make_contents(
     collection: RunCollection, groups: Sequence[Group], shown: Sequence[Group]
 ) -> ReportContents:
-    """Compares the groups and makes all tables.
-
-    Args:
-        shown: the groups with single examples and confusions.
-    """
+    """Compares the groups and makes all tables; those shown have single examples and confusions."""
     predictions = RunPredictions.of(groups)
     ranked = sorted(groups, key=lambda group: -(summary_of(group, "performance").mean or 0.0))
     sharing = next((group for group in ranked if not group.separate), None)

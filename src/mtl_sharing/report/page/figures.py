@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mtl_sharing.plotting.lines import (
     Line,
-    Panels,
     draw_cosines,
     draw_curves,
     draw_history,
@@ -39,13 +38,7 @@ _THIN = (
 
 @dataclass(frozen=True)
 class ReportFigures:
-    """Draws the figures of one report.
-
-    Attributes:
-        points: size and performance of each group.
-        styles: the groups' styles, the same in all figures.
-        formats: file formats of each figure, ``svg`` among them.
-    """
+    """Draws the figures of one report in the given formats, ``svg`` among them."""
 
     groups: Sequence[Group]
     points: Sequence[TradeOff]
@@ -68,16 +61,16 @@ class ReportFigures:
 
     def splits(self) -> list[FigureView]:
         """Score, performance and each task over the split point, for each encoder depth."""
-        return [self._split(layers, panels) for layers, panels in split_panels(self.groups).items()]
-
-    def _split(self, layers: int, panels: Panels) -> FigureView:
-        runs = counted(sum(len(line.points) for line in next(iter(panels.values()))), "run")
-        caption = (
-            f"Regimes that share the lower of {layers} encoder layers, {runs}."
-            " A point is a run, the line the mean at each split."
-        )
-        alt = f"{', '.join(panels)} against the number of shared layers"
-        return self._view(f"splits_{layers}_layers", alt, caption, draw_splits, panels)
+        views = []
+        for layers, panels in split_panels(self.groups).items():
+            runs = counted(sum(len(line.points) for line in next(iter(panels.values()))), "run")
+            caption = (
+                f"Regimes that share the lower of {layers} encoder layers, {runs}."
+                " A point is a run, the line the mean at each split."
+            )
+            alt = f"{', '.join(panels)} against the number of shared layers"
+            views.append(self._view(f"splits_{layers}_layers", alt, caption, draw_splits, panels))
+        return views
 
     def schedules(self) -> list[FigureView]:
         """The exponent of samplers that draw by size; none if no run has such a sampler."""
@@ -130,13 +123,11 @@ class ReportFigures:
     def history(self, history: SweepHistory, number: int) -> FigureView:
         """A sweep's objective, trial after trial."""
         trials = counted(len(history.trials), "complete trial")
-        caption = (
-            f"{history.name}: {history.objective} of {trials} in the order in which they were"
-            " drawn."
-        )
+        what = f"{history.name}: {history.objective}"
+        caption = f"{what} of {trials} in the order in which they were drawn."
         alt = f"{history.objective} of each trial of the sweep {history.name}, and the best so far"
-        data = history.trials, history.objective
-        return self._view(f"sweep_{number}", alt, caption, draw_history, *data)
+        name, data = f"sweep_{number}", (history.trials, history.objective)
+        return self._view(name, alt, caption, draw_history, *data)
 
     def _view(
         self, name: str, alt: str, caption: str, draw: Callable[..., "Figure"], *data: object
@@ -148,11 +139,7 @@ class ReportFigures:
 
 
 def group_styles(groups: Sequence[Group], points: Sequence[TradeOff]) -> GroupStyles:
-    """A style for each group; of many groups, baselines, the Pareto front and the best are named.
-
-    Args:
-        points: size and performance of each group.
-    """
+    """A style for each group; of many, baselines, the Pareto front and the best are named."""
     ranked = sorted(points, key=lambda point: -point.mean)
     baselines = [group.label for group in groups if group.separate]
     front = [point.group for point in ranked if point.front]

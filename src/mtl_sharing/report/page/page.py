@@ -26,10 +26,9 @@ class Cell:
     """A table's cell.
 
     Attributes:
-        number: aligned to the right.
+        number: whether it is aligned to the right.
         order: sort key; empty for the text itself.
         shade: strength of the background, 0 to 1.
-        strong: printed in bold.
         same: a repeated label, hidden unless the reader sorts the rows.
     """
 
@@ -76,8 +75,6 @@ class FigureView:
     Attributes:
         name: its files beside the page are ``figures/<name>.<kind>``.
         files: content by file format; the page shows ``svg``.
-        alt: alternative text.
-        caption: number of runs, and the meaning of marks and bars.
     """
 
     name: str
@@ -114,12 +111,7 @@ Block = TableView | FigureView | Sentences | Grid
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading.
-
-    Attributes:
-        name: its anchor.
-        intro: one or two sentences below the heading.
-    """
+    """A part of the page with a heading; ``name`` is its anchor."""
 
     name: str
     title: str
@@ -129,12 +121,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The content of the page.
-
-    Attributes:
-        facts: labels and texts below the title.
-        files: file formats of the tables.
-    """
+    """The content of the page: labels and texts below the title, and the tables' file formats."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -166,11 +153,7 @@ def _template(name: str) -> str:
 
 
 def table_view(frame: "pd.DataFrame", caption: str, file: str, most: int = MOST_ROWS) -> TableView:
-    """The first rows of a table as the page shows them, sorted by value.
-
-    Args:
-        most: number of rows shown.
-    """
+    """The first ``most`` rows of a table as the page shows them, which sorts them by value."""
     head = frame.head(most)
     texts = shown(head)
     names = [str(name) for name in texts]
@@ -187,8 +170,7 @@ def table_view(frame: "pd.DataFrame", caption: str, file: str, most: int = MOST_
         ))  # fmt: skip
         above = line
     heads = tuple(Cell(name, k in numbers) for k, name in enumerate(names))
-    count = len(frame)
-    return TableView(caption, heads, tuple(rows), count, file, wide, labels, 0 not in wide)
+    return TableView(caption, heads, tuple(rows), len(frame), file, wide, labels, 0 not in wide)
 
 
 def _columns(names: Sequence[str], chosen: Sequence[str]) -> frozenset[int]:

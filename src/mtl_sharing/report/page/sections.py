@@ -171,24 +171,20 @@ def _confusions(contents: ReportContents) -> Iterator[Block]:
         ranked = sorted(matrices, key=lambda matrix: order.index(matrix.label))
         rest = len(matrices) - MOST_CONFUSIONS
         more = f" {counted(rest, 'more group')} in the file." if rest > 0 else ""
-        note = (
-            f"{task}: rows are labels, columns predictions; shaded by the share of a label.{more}"
-        )
-        yield Grid(tuple(map(_matrix, ranked[:MOST_CONFUSIONS])), note)
+        note = f"{task}: rows are labels, columns predictions; shaded by the share of a label."
+        yield Grid(tuple(map(_matrix, ranked[:MOST_CONFUSIONS])), note + more)
 
 
 def _matrix(confusion: Confusion) -> TableView:
     heads = (Cell("label"), *(Cell(name, number=True) for name in confusion.classes))
     rows = []
-    for row, (name, counts) in enumerate(
-        zip(confusion.classes, confusion.counts.tolist(), strict=True)
-    ):
+    for row, counts in enumerate(confusion.counts.tolist()):
         total = max(1, sum(counts))
         cells = (
             Cell(f"{count:,}", number=True, shade=count / total, strong=row == column)
             for column, count in enumerate(counts)
         )
-        rows.append((Cell(name), *cells))
+        rows.append((Cell(confusion.classes[row]), *cells))
     caption = f"{confusion.task}, {confusion.label} ({counted(confusion.seeds, 'seed')})"
     return TableView(caption, heads, tuple(rows), len(rows))
 
