@@ -122,7 +122,7 @@ def _predict_split(options: argparse.Namespace) -> None:
     from mtl_sharing.utils.progress import Progress
 
     run, size = _load(options)
-    kind = options.format or "csv"
+    kind = options.format or CSV
     names = splits.split_files(run, options.split, _tasks(options), kind)
     own_files = kind == CS224N
     read = splits.read_examples(run, options.split, tuple(names), options.data_dir, own_files)

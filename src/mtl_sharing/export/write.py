@@ -61,7 +61,6 @@ def new_folder(folder: Path) -> Iterator[Path]:
         OSError: it cannot be written; nothing stays behind.
     """
     folder = folder.expanduser().absolute()
-    check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = folder.with_name(f".{folder.name}.{token_hex(4)}.tmp")
     work.mkdir()
@@ -75,13 +74,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that was written.
-
-    Attributes:
-        task: the task of the plain model; None where the folder holds the whole run.
-        description: what the folder holds, for people.
-        parameters: of the model without the head.
-    """
+    """An export that was written; ``task`` is None where the folder holds the whole run."""
 
     folder: Path
     task: str | None
@@ -139,14 +132,14 @@ def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
 
 def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str]) -> Exported:
     tasks = run.tasks if task is None else (task,)
-    result = read_result(run.folder) or {}
+    card = run_card(run, read_result(run.folder) or {}, tasks, reasons)
     with new_folder(out) as folder:
         for name in (WEIGHTS, TOKENIZER):
             replace_file(folder / name, partial(shutil.copyfile, run.folder / name))
         replace_json(folder / CONFIG, without_paths(read_object(run.folder / CONFIG)))
-        replace_text(folder / _CARD, run_card(run, result, tasks, reasons))
-    reason = f"{' and '.join(reasons)} are in no plain model"
-    description = f"the whole run, which load_run reads, since {reason}"
+        replace_text(folder / _CARD, card)
+    obstacle = f"{' and '.join(reasons)} are in no plain model"
+    description = f"the whole run, which load_run reads, since {obstacle}"
     parameters = sum(value.numel() for value in run.network.parameters())
     return Exported(out, None, description, parameters)
 

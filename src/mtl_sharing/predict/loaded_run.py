@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
@@ -93,13 +93,14 @@ class LoadedRun:
         """The tasks to predict, checked against the texts that there are."""
         if isinstance(tasks, str):
             raise UserError("tasks", tasks, f"a list, as in [{tasks!r}]")
+        without_texts = [n for n in self.tasks if self.run_spec.specs[n].is_pair and not pairs]
         for name in tasks or ():
             check_known("tasks", name, self.tasks)
-            if self.run_spec.specs[name].is_pair and not pairs:
+            if name in without_texts:
                 raise UserError("text_pairs", "none", f"second texts, for task {name}")
         if tasks is not None:
             return tuple(dict.fromkeys(tasks))
-        chosen = tuple(n for n in self.tasks if pairs or not self.run_spec.specs[n].is_pair)
+        chosen = tuple(name for name in self.tasks if name not in without_texts)
         if not chosen:
             raise UserError("text_pairs", "none", f"second texts, for {one_of(self.tasks)}")
         return chosen
@@ -120,15 +121,15 @@ def _text_list(name: str, texts: Iterable[str | None]) -> list[str | None]:
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         found = "one text" if isinstance(texts, str) else repr(texts)
         raise UserError(name, found, "a list of texts")
-    listed = [None if _is_missing(text) else text for text in texts]
-    for number, text in enumerate(listed):
-        if not isinstance(text, str | None):
-            raise UserError(f"{name}[{number}]", repr(text), "a text, or None")
-    return listed
-
-
-def _is_missing(value: object) -> bool:
-    """Whether a value of a table's column is NaN or pandas' NA."""
     import pandas as pd
 
-    return value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    listed: list[str | None] = []
+    text: Any
+    for number, text in enumerate(texts):
+        # A table's column has NaN or NA for a missing text.
+        if text is pd.NA or (isinstance(text, float) and math.isnan(text)):
+            text = None
+        if not isinstance(text, str | None):
+            raise UserError(f"{name}[{number}]", repr(text), "a text, or None")
+        listed.append(text)
+    return listed

@@ -1,15 +1,15 @@
 """Predicts several tasks for rows of texts, in one pass of the layers that the tasks share."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from mtl_sharing.batch import PackedBatch
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.text.cleaning import Cleaning
 from mtl_sharing.data.tokens.batches import pack
@@ -99,15 +99,12 @@ class Predictor:
                     kind: pack([part], numbers).to(runtime.device) for kind, part in encoded.items()
                 }
                 batch = {task: tuple(packed[kind] for kind in inputs[task]) for task in tasks}
-                yield rows[numbers], self._answers(batch, len(numbers))
-
-    def _answers(
-        self, batch: Mapping[str, tuple[PackedBatch, ...]], count: int
-    ) -> dict[str, Answers]:
-        unknown = np.full(count, np.nan)
-        measures = self.run_spec.measures
-        raw = self.network(batch)
-        return {task: answers_of(measures[task].objective, raw[task], unknown) for task in batch}
+                unknown, raw = np.full(len(numbers), np.nan), self.network(batch)
+                objectives = {task: self.run_spec.measures[task].objective for task in tasks}
+                yield (
+                    rows[numbers],
+                    {task: answers_of(objectives[task], raw[task], unknown) for task in tasks},
+                )
 
     def _inputs(self, task: str) -> tuple[str, ...]:
         """The kinds of sequences that the task reads."""
@@ -120,14 +117,12 @@ class Predictor:
     ) -> dict[str, TokenRows]:
         """The tokens of each kind of sequence, cleaned like the texts of the training."""
         firsts = self._cleaning.texts(firsts)[0]
-        seconds = self._cleaning.texts(seconds)[0] if set(kinds) - {FIRST} else []
-        tokens = {}
-        for kind in kinds:
-            if kind == JOINED:
-                tokens[kind] = self._encoder.rows(list(zip(firsts, seconds, strict=True)))
-            else:
-                tokens[kind] = self._encoder.rows(firsts if kind == FIRST else seconds)
-        return tokens
+        if set(kinds) == {FIRST}:
+            return {FIRST: self._encoder.rows(firsts)}
+        seconds = self._cleaning.texts(seconds)[0]
+        joined = list(zip(firsts, seconds, strict=True))
+        texts: dict[str, Any] = {FIRST: firsts, SECOND: seconds, JOINED: joined}
+        return {kind: self._encoder.rows(texts[kind]) for kind in kinds}
 
     @cached_property
     def _cleaning(self) -> Cleaning:

@@ -140,13 +140,10 @@ def predict_table(
             first_surplus = first_surplus or next(surplus, "")
             answers = run.predictor.predict(texts, pairs, columns.tasks, batch_size)
             cells = _cells(run, answers, columns.prefix)
-            write(
-                [
-                    {n: record.fields[n] for n in columns.kept if n in record.fields}
-                    | {name: values[number] for name, values in cells.items()}
-                    for number, record in enumerate(records)
-                ]
-            )
+            rows = [{n: r.fields[n] for n in columns.kept if n in r.fields} for r in records]
+            for number, row in enumerate(rows):
+                row |= {name: values[number] for name, values in cells.items()}
+            write(rows)
             progress.advance(len(records))
     pair_tasks = [name for name in columns.tasks if run.run_spec.specs[name].is_pair]
     _warn_of_missing(missing, first_surplus, pair_tasks)
