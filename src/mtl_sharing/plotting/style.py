@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", ":", "-.")
-OTHER_COLOUR = "#BBBBBB"
 INK, GRID = "#222222", "#E4E4E4"
 # Groups with their own colour; the others are grey, and the legend counts them.
 NAMED = 12
@@ -36,7 +35,7 @@ class GroupStyle:
     dash: str = "-"
 
 
-OTHER = GroupStyle(OTHER_COLOUR)
+OTHER = GroupStyle("#BBBBBB")
 
 
 GroupStyles = Mapping[str, GroupStyle]

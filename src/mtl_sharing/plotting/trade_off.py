@@ -28,10 +28,9 @@ _LABEL_LETTERS = 30
 
 @dataclass(frozen=True)
 class TradeOff:
-    """Size and performance of one group.
+    """Performance of one group over the number of parameters of all tasks together.
 
     Attributes:
-        parameters: number of parameters of all tasks together.
         interval: confidence interval of the mean; None with too few seeds.
         front: whether the group is on the Pareto front: no group as small has a higher mean.
     """

@@ -27,7 +27,6 @@ class Line:
     """One metric over the steps.
 
     Attributes:
-        panel: one of :data:`PANELS`.
         task: name of the task, or ``performance``, the mean over all tasks.
         points: step and value of each evaluation. A line of a training loss ends with its phase:
             the next phase may have another loss.

@@ -20,7 +20,6 @@ class StageCost:
 
     Attributes:
         ownership: the plan's letter with its groups; I for parts that each task has alone.
-        owners: the groups of tasks, each with a copy.
         readers: for each copy, the tasks whose predictions use it. Lanes add readers of another
             task's head; a head that reads a lower layer is no reader of the layers above.
     """

@@ -80,11 +80,9 @@ def _mode(row: Values) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """The confusion matrix of a group on a task.
+    """The confusion matrix of a group on a task; the classes of a regression are whole values.
 
-    Attributes:
-        classes: names of the classes; whole values for a regression.
-        counts: examples by label (row) and prediction (column), summed over seeds, shape (K, K).
+    ``counts`` are examples by label (row) and prediction (column), summed over seeds, shape (K, K).
     """
 
     label: str

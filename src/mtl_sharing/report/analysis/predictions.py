@@ -42,8 +42,7 @@ class TaskPredictions:
 class RunPredictions:
     """The predictions of many runs, each read once, and their metrics in common resamples.
 
-    Attributes:
-        runs: all runs that may be compared; runs with the same examples share their resamples.
+    Runs with the same examples share their resamples.
     """
 
     runs: tuple[Run, ...]

@@ -89,11 +89,7 @@ def split_of(plan: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class AlphaCurve:
-    """The exponent of the tasks' sizes over the epochs.
-
-    Attributes:
-        alphas: one for each epoch, a partial last one included.
-    """
+    """The exponent of the tasks' sizes in each epoch, a partial last one included, and its runs."""
 
     name: str
     alphas: tuple[float, ...]
@@ -136,9 +132,7 @@ def _sampler_name(config: SamplerConfig) -> str:
 class TrainingCurve:
     """One metric or loss of one run over its steps.
 
-    Attributes:
-        label: the group's; the regime and name of a run without a group.
-        metric: name of the task's metric, if the panel shows it.
+    ``label`` is the group's, or the regime and name of a run without a group.
     """
 
     label: str

@@ -21,7 +21,6 @@ class Summary:
     """The values of one metric over seeds.
 
     Attributes:
-        n: number of values.
         mean: None without values.
         deviation: standard deviation with n - 1 in the denominator; None below two values.
         low, high: interval of the mean, see :func:`summarize`; None below three values.
@@ -34,14 +33,13 @@ class Summary:
     high: float | None = None
 
 
-def summarize(values: Sequence[float], seed: int = 0, interval: bool = True) -> Summary:
+def summarize(values: Sequence[float], interval: bool = True) -> Summary:
     """Mean, standard deviation, and the percentile bootstrap's 95% interval of the mean.
 
     The interval resamples the values (Efron 1979), so it covers other seeds on the same examples.
     It is too narrow for few values: that of three values is at most their range.
 
     Args:
-        seed: seed of the resampling.
         interval: compute the interval, which takes seconds for hundreds of metrics.
     """
     data = np.asarray(values, dtype=np.float64)
@@ -61,7 +59,7 @@ def summarize(values: Sequence[float], seed: int = 0, interval: bool = True) -> 
 
     limits = bootstrap(
         (data,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
     return Summary(len(data), mean, deviation, float(limits.low), float(limits.high))
 
@@ -70,10 +68,7 @@ def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """P-value of McNemar's exact test (1947) that two classifiers are right equally often.
 
     ``p = P(|X - n/2| >= |b - n/2|)`` with X ~ Binomial(n, 1/2), where n counts the examples that
-    exactly one classifier has right and b those of the first; 1 if n is 0.
-
-    Args:
-        one, other: whether each classifier has each example right, shape (E,).
+    exactly one classifier has right and b those of the first; 1 if n is 0. Both shapes are (E,).
     """
     from scipy.stats import binomtest
 

@@ -26,7 +26,6 @@ class Group:
     Attributes:
         label: short and unique: the regime, then the settings that distinguish the groups.
         runs: sorted by seed; several runs may have the same seed.
-        plan: in canonical notation.
         differs: the settings that differ among the groups, as text by dotted key.
         separate: whether nothing is shared and nothing added to sharing: the baseline.
     """

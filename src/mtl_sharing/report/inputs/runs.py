@@ -119,12 +119,7 @@ class Run(RunLocation):
         return table
 
     def predictions_table(self, columns: Sequence[str] | None = None) -> "pa.Table | None":
-        """Reads predictions.parquet; None if it is missing or damaged.
-
-        Args:
-            columns: some of task, id, text, text_pair, label, prediction, probability and error
-                (see ``evaluation/evaluate.py``); None for all.
-        """
+        """Reads columns of predictions.parquet, or all; None if it is missing or damaged."""
         import pyarrow as pa
         from pyarrow import parquet
 

@@ -16,10 +16,9 @@ _OBJECTIVE = "objective/"
 
 @dataclass(frozen=True)
 class SweepHistory:
-    """The trials of a sweep.
+    """The trials of a sweep and its first objective.
 
     Attributes:
-        objective: name of the first objective.
         counts: trials by state in small letters, such as ``complete``, the most frequent first;
             duplicates of an earlier trial count apart.
         trials: number, objective and best objective so far of each complete trial.

@@ -13,7 +13,6 @@ from mtl_sharing.report.analysis.examples import (
     worst_examples,
 )
 from mtl_sharing.report.analysis.predictions import RunPredictions
-from mtl_sharing.report.analysis.tables import summary_of
 from mtl_sharing.report.inputs.groups import Group, baseline_of
 from mtl_sharing.report.inputs.runs import RunCollection
 from mtl_sharing.report.inputs.sweeps import SweepHistory, read_sweep_histories
@@ -72,7 +71,7 @@ def make_contents(
 ) -> ReportContents:
     """Compares the groups and makes all tables; those shown have single examples and confusions."""
     predictions = RunPredictions.of(groups)
-    ranked = sorted(groups, key=lambda group: -(summary_of(group, "performance").mean or 0.0))
+    ranked = sorted(groups, key=lambda g: -(tables.summary_of(g, "performance").mean or 0.0))
     sharing = next((group for group in ranked if not group.separate), None)
     frames = {
         "comparison": tables.comparison_table(groups),

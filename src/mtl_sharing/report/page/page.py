@@ -70,12 +70,7 @@ class TableView:
 
 @dataclass(frozen=True)
 class FigureView:
-    """A figure on the page.
-
-    Attributes:
-        name: its files beside the page are ``figures/<name>.<kind>``.
-        files: content by file format; the page shows ``svg``.
-    """
+    """A figure in several formats: the page shows ``svg``, all are ``figures/<name>.<kind>``."""
 
     name: str
     files: Mapping[str, bytes] = field(repr=False)
