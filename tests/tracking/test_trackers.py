@@ -18,8 +18,7 @@ import pytest
 from mtl_sharing.errors import Pruned, Stopped, UserError
 from mtl_sharing.job.run import Hooks, run_job
 from mtl_sharing.run_folder.results import write_metrics
-from mtl_sharing.tracking.settings import TrackerConfig
-from mtl_sharing.tracking.tracker import RunDescription
+from mtl_sharing.tracking.settings import RunDescription, TrackerConfig
 from mtl_sharing.tracking.trackers import Trackers, check_trackers, numeric, tracking
 from mtl_sharing.utils.nested import flatten
 from support import QUICK, load_config, start, wait_for

@@ -4,8 +4,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -22,16 +21,10 @@ def run_command(work: Callable[[], object], debug: bool, program: str) -> None:
 
     Takes and raises what :func:`exit_on_failure` does.
     """
-    with _interruptible():
-        exit_on_failure(work, debug, program, "stopped; no file is left half written")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
     stop = signal.default_int_handler
     old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        exit_on_failure(work, debug, program, "stopped; no file is left half written")
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

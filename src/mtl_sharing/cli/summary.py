@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,8 @@ def print_result(result: Record, folder: Path) -> None:
         table.add_row(name, task["metric"], *numbers)
     for content in ("", table, "", *((_changes(result), "") if result.get("against") else ())):
         _print(content)
-    for label, text in _result_lines(result):
+    for label, text in (*_result_lines(result), ("run", short_path(folder))):
         _print(f"{label:<13}{text}")
-    _print(f"{'run':<13}{short_path(folder)}")
 
 
 def _result_lines(result: Record) -> list[tuple[str, str]]:
@@ -85,10 +85,9 @@ def print_plan(record: Record, folder: Path) -> None:
         cells = [_copy_of(task, stage["owners"]) for task in tasks]
         table.add_row(label, stage["ownership"], trains, *cells, size, f"{stage['together']:,}")
     _print(table)
-    _print()
-    for label, text in _plan_lines(record):
+    _print("")
+    for label, text in (*_plan_lines(record), ("plan.json", short_path(folder))):
         _print(f"{label:<16}{text}")
-    _print(f"{'plan.json':<16}{short_path(folder)}")
 
 
 def _copy_of(task: str, owners: list[list[str]]) -> str:
@@ -100,7 +99,8 @@ def _copy_of(task: str, owners: list[list[str]]) -> str:
 def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
     """Label and stage of each line: adjacent equal layers share one, with their total."""
     lines = []
-    for _, layers in groupby(stages, _layout):
+    kind = itemgetter("ownership", "parameters")
+    for _, layers in groupby(stages, lambda s: (s["stage"].partition(".")[0], *kind(s))):
         first, *others = list(layers)
         label = first["stage"]
         if others:
@@ -108,10 +108,6 @@ def _merged(stages: list[Record]) -> list[tuple[str, Record]]:
         together = first["total"] + sum(stage["total"] for stage in others)
         lines.append((label, first | {"together": together}))
     return lines
-
-
-def _layout(stage: Record) -> tuple[str, str, list[int]]:
-    return stage["stage"].partition(".")[0], stage["ownership"], list(stage["parameters"])
 
 
 def _plan_lines(record: Record) -> list[tuple[str, str]]:
@@ -157,6 +153,6 @@ def _table(texts: Iterable[str], numbers: Iterable[str]) -> Table:
     return table
 
 
-def _print(content: object = "") -> None:
+def _print(content: object) -> None:
     wrap = isinstance(content, str)
     get_console().print(content, soft_wrap=wrap, highlight=False, markup=False)

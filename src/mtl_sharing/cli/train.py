@@ -1,21 +1,24 @@
 """``mtl-train``: one run, or several with ``-m``."""
 
-import logging
+import logging.config
 import os
 import re
 import sys
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cli.exit import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.compose import check_group_values
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, RESULT, TOKENIZER
+from mtl_sharing.run_folder.discovery import start_folder
+from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
 from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
@@ -23,6 +26,7 @@ from mtl_sharing.sweep.settings import sweeper_of
 # Hydra may import and call nothing else that a config file names.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
 _RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
+_BESIDE_RESUME = ("resume=", "trainer.debug=")
 
 
 @hydra.main(
@@ -92,6 +96,43 @@ def _start(arguments: list[str]) -> None:
     _run_composed()
 
 
+def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
+    """The config and the folder of the run ``name``, with logging set up.
+
+    Changes to the folder that the run was started from, where that still exists, because relative
+    paths in the config start there.
+
+    Raises:
+        UserError: no run there, or other overrides, which would make it another run.
+    """
+    others = [argument for argument in arguments if not argument.startswith(_BESIDE_RESUME)]
+    if others:
+        allowed = "nothing beside resume=RUN_DIR; the run keeps its own settings"
+        raise UserError("resume", others[0], allowed)
+    folder = Path(name).expanduser().resolve()
+    saved = folder / HYDRA_CONFIG
+    if not saved.is_file():
+        raise UserError("resume", name, "the folder of a run (it holds .hydra/config.yaml)")
+    values: Any = OmegaConf.load(saved)
+    config = to_config(values)
+    if config.dry_run:
+        raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
+    started = start_folder(folder)
+    if started is not None:
+        os.chdir(started)
+    _log_to(folder)
+    return config, folder
+
+
+def _log_to(folder: Path) -> None:
+    """Configures logging like Hydra does; log lines are appended to the run's train.log."""
+    text = files("mtl_sharing.conf").joinpath("hydra/job_logging/plain.yaml").read_text("utf-8")
+    values = OmegaConf.create(text)
+    OmegaConf.update(values, "hydra.runtime.output_dir", str(folder))
+    settings: Any = OmegaConf.to_container(values, resolve=True)
+    logging.config.dictConfig(settings)
+
+
 def _debug() -> bool:
     return any(re.fullmatch(r"\+*trainer\.debug=(?i:true|1|yes|on)", word) for word in sys.argv)
 
@@ -110,8 +151,6 @@ def main() -> None:
 
     def work() -> None:
         if resume_from and resume_from[-1] not in ("", "null"):
-            from mtl_sharing.cli.resume import resume
-
             run(*resume(resume_from[-1], arguments), resumed=True)
         else:
             _start(arguments)

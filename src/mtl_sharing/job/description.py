@@ -11,7 +11,7 @@ from mtl_sharing.model.specs import LaneShape, PalShape
 from mtl_sharing.run_folder.layout import HYDRA_JOB
 from mtl_sharing.run_folder.results import SCHEMA, Result
 from mtl_sharing.score.parameters import plan_cost
-from mtl_sharing.tracking.tracker import RunDescription
+from mtl_sharing.tracking.settings import RunDescription
 from mtl_sharing.utils.nested import flatten
 
 _TRACKED = ("score", "kept", "performance", "performance_raw_r", "tasks", "params", "memory",

@@ -6,13 +6,13 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mtl_sharing.tracking.tracker import EVERY_ROW, RunDescription
+from mtl_sharing.tracking.settings import EVERY_ROW, RunDescription
 from mtl_sharing.utils.files import replace_json
 from mtl_sharing.utils.locks import exclusive
 from mtl_sharing.utils.logging import log_level
@@ -51,7 +51,7 @@ class MlflowRun:
         number = _experiment_id(self._client, experiment, folder)
         created = self._client.create_run(number, run_name=run.folder.name, tags=dict(run.tags))
         run_id: str = created.info.run_id
-        for batch in _batches(run.settings.items(), _PARAMS_PER_BATCH):
+        for batch in _batches(run.settings, _PARAMS_PER_BATCH):
             params = [Param(_valid_name(key), str(value)) for key, value in batch]
             self._client.log_batch(run_id, params=params)
         replace_json(run.folder / FILE, {"run_id": run_id, "experiment": experiment})
@@ -66,7 +66,7 @@ class MlflowRun:
         from mlflow.entities import Metric
 
         now = time.time_ns() // 10**6
-        for batch in _batches(metrics.items(), _METRICS_PER_BATCH):
+        for batch in _batches(metrics, _METRICS_PER_BATCH):
             values = [Metric(_valid_name(name), value, now, step) for name, value in batch]
             self._client.log_batch(self._id, metrics=values)
 
@@ -131,8 +131,6 @@ def _valid_name(name: str) -> str:
     return re.sub(r"[^/\w.\- ]", "_", name)
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Splits the items into lists of at most ``size``."""
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch
+def _batches(items: Mapping[str, Item], size: int) -> Iterator[list[tuple[str, Item]]]:
+    remaining = iter(items.items())
+    return iter(lambda: list(islice(remaining, size)), [])

@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from mtl_sharing.tracking.tracker import EVERY_ROW, RunDescription
+from mtl_sharing.tracking.settings import EVERY_ROW, RunDescription
 from mtl_sharing.utils.files import replace_json
 
 FOLDER = "tensorboard"

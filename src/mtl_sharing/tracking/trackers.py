@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.errors import Pruned, UserError, first_line
-from mtl_sharing.tracking.settings import MlflowConfig, TrackerConfig
-from mtl_sharing.tracking.tracker import RunDescription, Tracker
+from mtl_sharing.tracking.settings import MlflowConfig, RunDescription, Tracker, TrackerConfig
 from mtl_sharing.utils.environment import check_package
 from mtl_sharing.utils.nested import flatten
 
@@ -48,14 +47,10 @@ class Trackers:
         """Opens all trackers and sends each the rows of a resumed run that it lacks."""
         self._step = history[-1]["step"] if history else 0
         for name, make in self.makers.items():
-            self._guard(name, partial(self._begin, name, make, history))
-
-    def _begin(
-        self, name: str, make: Callable[[], Tracker], history: Sequence[Mapping[str, Any]]
-    ) -> None:
-        tracker = self._open[name] = make()
-        for row in history[tracker.rows() :]:
-            tracker.add(row["step"], _row_metrics(row))
+            with self._guarded(name):
+                tracker = self._open[name] = make()
+                for row in history[tracker.rows() :]:
+                    tracker.add(row["step"], _row_metrics(row))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Sends a row of metrics.csv."""
@@ -74,12 +69,14 @@ class Trackers:
 
     def _for_each(self, call: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self._open.items()):
-            self._guard(name, partial(call, tracker))
+            with self._guarded(name):
+                call(tracker)
 
-    def _guard(self, name: str, call: Callable[[], None]) -> None:
-        """Calls, and disables the tracker on any exception, such as a full disk's."""
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        """Disables the tracker on any exception in the block, such as a full disk's."""
         try:
-            call()
+            yield
         except Exception as error:
             self._open.pop(name, None)
             log.warning("%s is disabled for the rest of this run: %s", name, first_line(error))
