@@ -9,24 +9,13 @@ from typing import TYPE_CHECKING
 
 from mtl_sharing.cli.exit import run_command
 from mtl_sharing.errors import UserError, check_range
-from mtl_sharing.predict.table_files import (
-    CS224N,
-    CSV,
-    JSONL,
-    PARQUET_NAME,
-    TSV,
-    check_writable,
-    format_of,
-    open_input,
-)
+from mtl_sharing.predict import table_files
 
 if TYPE_CHECKING:
     from mtl_sharing.predict.loaded_run import LoadedRun
-    from mtl_sharing.predict.splits import SplitScore
     from mtl_sharing.utils.progress import Progress
 
 _PROGRAM = "mtl-predict"
-_FORMATS = (CSV, TSV, JSONL, PARQUET_NAME, CS224N)
 _INPUT_OPTIONS = ("text", "text_pair", "id", "prefix", "delimiter")
 _EXAMPLES = """examples:
   mtl-predict RUN --input texts.csv --out predicted
@@ -60,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--split", choices=("dev", "test"), help="the tasks' own files")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the predictions")
     parser.add_argument("--tasks", metavar="A,B", help="some of the run's tasks")
-    parser.add_argument("--format", choices=_FORMATS, help="of the output; by default the input's")
+    parser.add_argument("--format", choices=table_files.KINDS,
+                        help="of the output; by default the input's")  # fmt: skip
     parser.add_argument("--batch-size", type=int, metavar="N", help="rows at a time")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
     parser.add_argument("--data-dir", metavar="DIR", help="with --split: where the files are")
@@ -83,8 +73,8 @@ def _check(options: argparse.Namespace) -> None:
                 raise UserError(option, f"{value} with --split", "--input FILE")
     elif options.data_dir is not None:
         raise UserError("--data-dir", f"{options.data_dir} with --input", "--split dev or test")
-    elif options.format == CS224N:
-        raise UserError("--format", f"{CS224N} with --input", "--split dev or test")
+    elif options.format == table_files.CS224N:
+        raise UserError("--format", f"{table_files.CS224N} with --input", "--split dev or test")
 
 
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
@@ -102,7 +92,7 @@ def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
 
 def _predict_input(options: argparse.Namespace) -> None:
     source = Path(options.input).expanduser()
-    table = open_input(source, _delimiter(options.delimiter))
+    table = table_files.open_input(source, _delimiter(options.delimiter))
     run, size = _load(options)
     # Not before the input is checked: torch takes long to load.
     from mtl_sharing.predict.tables import choose_columns, predict_table
@@ -110,9 +100,10 @@ def _predict_input(options: argparse.Namespace) -> None:
 
     texts = (options.text, options.text_pair)
     columns = choose_columns(run, table, texts, options.id, _tasks(options), options.prefix or "")
-    kind = options.format or format_of(source)
+    kind = options.format or table_files.format_of(source)
     target = Path(options.out).expanduser() / f"predictions.{kind}"
-    check_writable(target, {"the input": source, "the run's own file": run.folder / PREDICTIONS})
+    kept = {"the input": source, "the run's own file": run.folder / PREDICTIONS}
+    table_files.check_writable(target, kept)
     progress = predict_table(run, table, target, kind, columns, size)
     _print_files(progress, [target])
 
@@ -122,13 +113,13 @@ def _predict_split(options: argparse.Namespace) -> None:
     from mtl_sharing.utils.progress import Progress
 
     run, size = _load(options)
-    kind = options.format or CSV
+    kind = options.format or table_files.CSV
     names = splits.split_files(run, options.split, _tasks(options), kind)
-    own_files = kind == CS224N
+    own_files = kind == table_files.CS224N
     read = splits.read_examples(run, options.split, tuple(names), options.data_dir, own_files)
     targets = {task: Path(options.out).expanduser() / name for task, name in names.items()}
     for target in targets.values():
-        check_writable(target)
+        table_files.check_writable(target)
     with Progress(f"predicting {options.split}", unit="rows") as progress:
         answers = {
             task: splits.predict_examples(run, task, examples, size, progress)
@@ -139,9 +130,11 @@ def _predict_split(options: argparse.Namespace) -> None:
     for task, examples in read.items():
         splits.write_split(targets[task], kind, run.run_spec.specs[task], examples, answers[task])
         if any(example.label is not None for example in examples):
-            labels = splits.labels_of(examples)
-            scores.append(splits.score(run, task, labels, answers[task]))
-    _print_scores(scores)
+            scores.append(splits.score(run, task, examples, answers[task]))
+    if scores:
+        print(f"{'task':<12}  {'metric':<8}  {'value':>6}  {'examples':>8}")
+    for task, metric, value, count in scores:
+        print(f"{task:<12}  {metric:<8}  {value:6.3f}  {count:>8,}")
     _print_files(progress, list(targets.values()))
 
 
@@ -156,13 +149,6 @@ def _delimiter(name: str | None) -> str | None:
 
 def _tasks(options: argparse.Namespace) -> list[str] | None:
     return None if options.tasks is None else [name.strip() for name in options.tasks.split(",")]
-
-
-def _print_scores(scores: "Sequence[SplitScore]") -> None:
-    if scores:
-        print(f"{'task':<12}  {'metric':<8}  {'value':>6}  {'examples':>8}")
-    for score in scores:
-        print(f"{score.task:<12}  {score.metric:<8}  {score.value:6.3f}  {score.examples:>8,}")
 
 
 def _print_files(progress: "Progress", files: Sequence[Path]) -> None:

@@ -30,10 +30,16 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
     params, raw_r = result["params"], result["performance_raw_r"]
     seconds, rate = (result["time"][name] for name in ("train_s", "examples_per_s"))
     speed = "" if rate is None else f", {rate:.0f} examples/s"
+    selection = result.get("selection")  # missing in old results
     lines = [
         ("regime", f"{result.get('regime', result['plan'])} (seed {result['seed']})"),
         ("performance", f"{result['performance']:.4f}, {raw_r:.4f} with raw r"),
-        *_selection_line(result),
+    ]
+    if selection is not None:
+        count = sum(task["examples"] for task in selection["tasks"].values())
+        text = f"{selection['performance']:.4f} on {count:,} examples held out of train"
+        lines.append(("selection", text))
+    lines += [
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
         ("time", f"{seconds:.1f} s of training steps{speed}"),
     ]
@@ -62,16 +68,6 @@ def _changes(result: Record) -> Table:
             cells = ["-" if value is None else f"{value:+.1f}%" for value in values]
             table.add_row("" if number else _BASELINES[baseline], task, *cells)
     return table
-
-
-def _selection_line(result: Record) -> list[tuple[str, str]]:
-    """The performance on the examples that the best weights were chosen by, if not on dev."""
-    selection = result.get("selection")  # missing in old results
-    if selection is None:
-        return []
-    count = sum(task["examples"] for task in selection["tasks"].values())
-    text = f"{selection['performance']:.4f} on {count:,} examples held out of train"
-    return [("selection", text)]
 
 
 def print_plan(record: Record, folder: Path) -> None:

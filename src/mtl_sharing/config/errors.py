@@ -21,11 +21,8 @@ MERGING = "Error merging override "
 # Groups whose keys are the user's own names, and what every entry is.
 _ENTRIES = {"task": TaskConfig, "sources": SourceConfig, "phases": PhaseConfig}
 # Launchers that an extra installs.
-_EXTRAS = {
-    "hydra/launcher/joblib": "parallel",
-    "hydra/launcher/submitit_local": "slurm",
-    "hydra/launcher/submitit_slurm": "slurm",
-}
+_EXTRAS = {"hydra/launcher/joblib": "parallel", "hydra/launcher/submitit_local": "slurm",
+           "hydra/launcher/submitit_slurm": "slurm"}  # fmt: skip
 
 
 class ConfigError(UserError):

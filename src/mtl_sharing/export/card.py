@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.export.head import describe_labels, head_code, loading_code
+from mtl_sharing.export.head import describe_labels, example_texts, head_code, loading_code
 from mtl_sharing.export.plain import CLASSES, drops_pooler, layers_read
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.predict.loaded_run import LoadedRun
@@ -13,7 +13,6 @@ _UNREAD_POOLER = """\
 The head reads no pooler, so none was kept: `add_pooling_layer=False` keeps `transformers` from \
 making a random one.
 """
-_PRECISION = "The run computed in {}; the weights here are its own, in fp32.\n"
 
 
 def plain_card(
@@ -28,6 +27,7 @@ def plain_card(
     architecture, shape = run_spec.architecture, run_spec.shape
     layers = layers_read(architecture, task)
     precision, cut = run_spec.runtime.precision, ""
+    rounded = f"The run computed in {precision}; the weights here are its own, in fp32.\n"
     if layers < shape.layers:
         cut = (
             f" The head reads layer {layers - 1} of {shape.layers}, counted from 0. Layers above"
@@ -37,8 +37,7 @@ def plain_card(
         "transformers",
         f"# {task}, from a multi-task run\n",
         f"A plain `{CLASSES[shape.family]}` of {layers} layers, hidden width {shape.hidden}: the"
-        f" tower of task `{task}` in a run of mtl-sharing that trained {_list(run.tasks)} together"
-        f" as `{describe_regime(run_spec)}` (seed {run_spec.config.seed}).{cut}\n",
+        f" tower of task `{task}` in a {_training(run)}.{cut}\n",
         _metrics(result, [task]),
         _data(run, [task]),
         "## Load\n",
@@ -49,7 +48,7 @@ def plain_card(
         f" head reads {record['input']}, and returns {record['meaning']}. Its labels are"
         f" {describe_labels(run_spec.specs[task])}.\n",
         f"```python\n{head_code(run, task)}```\n",
-        "" if precision == "fp32" else _PRECISION.format(precision),
+        "" if precision == "fp32" else rounded,
         _origin(result),
     )
 
@@ -63,9 +62,7 @@ def run_card(
         tasks: the tasks that the card shows.
         obstacles: the reasons why there is no plain model.
     """
-    run_spec = run.run_spec
-    pair = any(run_spec.specs[task].is_pair for task in tasks)
-    texts = '["a text"], ["another text"]' if pair else '["a text"]'
+    texts = example_texts(any(run.run_spec.specs[task].is_pair for task in tasks))
     code = (
         "from mtl_sharing import load_run\n\n"
         'run = load_run(".")  # this folder\n'
@@ -74,10 +71,9 @@ def run_card(
     return _page(
         "mtl-sharing",
         f"# {', '.join(tasks)}: a multi-task run\n",
-        f"A run of mtl-sharing that trained {_list(run.tasks)} together as"
-        f" `{describe_regime(run_spec)}` (seed {run_spec.config.seed}). It has"
-        f" {' and '.join(obstacles)}, which no plain model of `transformers` has, so this folder"
-        " holds the whole network, and `load_run` of mtl-sharing reads it.\n",
+        f"A {_training(run)}. It has {' and '.join(obstacles)}, which no plain model of"
+        " `transformers` has, so this folder holds the whole network, and `load_run` of mtl-sharing"
+        " reads it.\n",
         _metrics(result, tasks),
         _data(run, tasks),
         "## Load\n",
@@ -89,6 +85,11 @@ def run_card(
 def _page(library: str, *parts: str) -> str:
     front_matter = f"---\nlibrary_name: {library}\ntags: [mtl-sharing, multi-task]\n---\n"
     return "\n".join(filter(None, (front_matter, *parts)))
+
+
+def _training(run: LoadedRun) -> str:
+    regime = f"`{describe_regime(run.run_spec)}` (seed {run.run_spec.config.seed})"
+    return f"run of mtl-sharing that trained {_list(run.tasks)} together as {regime}"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -128,8 +129,8 @@ def _data(run: LoadedRun, tasks: Sequence[str]) -> str:
             f"- every text was cleaned first, in this order: {steps}{lemmas}; clean yours alike"
             " before the tokenizer sees them (`mtl_sharing.data.text.cleaning.Cleaning`)"
         )
-    tags = run_spec.config.suite.tags.pipeline
-    lines += [f"- words are tagged by {_pipeline(tags)}"] if tags else []
+    if suite.tags.pipeline:
+        lines.append(f"- words are tagged by {_pipeline(suite.tags.pipeline)}")
     return "\n".join(["## Data\n", *lines, ""])
 
 

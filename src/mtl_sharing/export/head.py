@@ -9,14 +9,7 @@ from torch import Tensor, nn
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.export.plain import drops_pooler, layers_read, pools_in_model
 from mtl_sharing.model.specs import TaskHead
-from mtl_sharing.objectives.losses import (
-    BinaryCrossEntropy,
-    CosineError,
-    CrossEntropy,
-    ExpectedClass,
-    Objective,
-    SquaredError,
-)
+from mtl_sharing.objectives import losses
 from mtl_sharing.predict.loaded_run import LoadedRun
 
 _ACTIVATION = {"relu": "F.relu", "gelu": "F.gelu", "tanh": "torch.tanh"}
@@ -96,10 +89,8 @@ def head_code(run: LoadedRun, task: str) -> str:
     head, pair = run.run_spec.architecture.head_of(task), run.run_spec.specs[task].is_pair
     returned, meaning = _reading(run.run_spec.measures[task].objective)
     parameters = "texts, text_pairs" if pair else "texts"
-    example = '["a text"], ["another text"]' if pair else '["a text"]'
-    lines = [*_head_lines(run, head, parameters), f"return {returned}"]
-    blocks = (lines, _pooling_lines(run, task))
-    body, pooling = (indent("\n".join(block), "    ") for block in blocks)
+    body = indent("\n".join([*_head_lines(run, head, parameters), f"return {returned}"]), "    ")
+    pooling = indent("\n".join(_pooling_lines(run, task)), "    ")
     return f"""\
 import torch.nn.functional as F
 from safetensors.torch import load_file
@@ -118,8 +109,13 @@ def predict({parameters}):
 {body}
 
 
-print(predict({example}))
+print(predict({example_texts(pair)}))
 """
+
+
+def example_texts(pair: bool) -> str:
+    """Python of the texts in an example's call."""
+    return '["a text"], ["another text"]' if pair else '["a text"]'
 
 
 def _pooling_lines(run: LoadedRun, task: str) -> list[str]:
@@ -158,23 +154,23 @@ def _head_lines(run: LoadedRun, head: TaskHead, parameters: str) -> list[str]:
     return [*lines, 'raw = F.linear(x, head["output.weight"], head["output.bias"])']
 
 
-def _reading(objective: Objective) -> tuple[str, str]:
+def _reading(objective: losses.Objective) -> tuple[str, str]:
     """Python that turns raw outputs (E, K) into predictions, and a description of these."""
     classes = "the probability of each class, of shape (texts, classes)"
     value = "the value in the label's units, of shape (texts,)"
     match objective:
-        case CrossEntropy():
+        case losses.CrossEntropy():
             return "raw.softmax(dim=1)", classes
-        case BinaryCrossEntropy():
+        case losses.BinaryCrossEntropy():
             return "torch.cat([(-raw).sigmoid(), raw.sigmoid()], dim=1)", classes
-        case SquaredError(whole=True):
+        case losses.SquaredError(whole=True):
             return "torch.cat([1 - raw, raw], dim=1).clamp(0, 1)", classes
-        case SquaredError():
+        case losses.SquaredError():
             return "raw[:, 0]", value
-        case ExpectedClass(low=low):
+        case losses.ExpectedClass(low=low):
             numbers = f"torch.arange(raw.shape[1]) + {low!r}"
             return f"raw.softmax(dim=1) @ ({numbers})", value
-        case CosineError(low=low, high=high, sigmoid=sigmoid):
+        case losses.CosineError(low=low, high=high, sigmoid=sigmoid):
             share = "raw[:, 0].sigmoid()" if sigmoid else "(raw[:, 0] + 1) / 2"
             return f"{low!r} + {share} * {high - low!r}", value
     raise TypeError(f"no export of {type(objective).__name__}")

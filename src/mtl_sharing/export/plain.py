@@ -14,20 +14,14 @@ from mtl_sharing.model.encoder.shape import POOLER_FAMILIES, EncoderShape, check
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.routing import StageCopies
 
-CLASSES = {
-    "bert": "BertModel",
-    "roberta": "RobertaModel",
-    "electra": "ElectraModel",
-    "distilbert": "DistilBertModel",
-}
+CLASSES = {"bert": "BertModel", "roberta": "RobertaModel", "electra": "ElectraModel",
+           "distilbert": "DistilBertModel"}  # fmt: skip
 # In the vocabularies of BERT and of RoBERTa.
 _SPECIAL = {
-    "unk_token": ("[UNK]", "<unk>"),
-    "sep_token": ("[SEP]", "</s>"),
-    "pad_token": ("[PAD]", "<pad>"),
-    "cls_token": ("[CLS]", "<s>"),
+    "unk_token": ("[UNK]", "<unk>"), "sep_token": ("[SEP]", "</s>"),
+    "pad_token": ("[PAD]", "<pad>"), "cls_token": ("[CLS]", "<s>"),
     "mask_token": ("[MASK]", "<mask>"),
-}
+}  # fmt: skip
 
 
 def obstacles(architecture: Architecture) -> list[str]:

@@ -14,18 +14,9 @@ from safetensors.torch import save_file
 
 from mtl_sharing.config.identity import Decides, without
 from mtl_sharing.errors import UserError, check_known, one_of
+from mtl_sharing.export import plain
 from mtl_sharing.export.card import path_name, plain_card, run_card
 from mtl_sharing.export.head import head_record, head_weights
-from mtl_sharing.export.plain import (
-    CLASSES,
-    check_shape,
-    layers_read,
-    model_weights,
-    obstacles,
-    padding_id,
-    plain_config,
-    tokenizer_files,
-)
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
@@ -38,8 +29,6 @@ _REMOVED = frozenset({
     Decides.PLACE, Decides.INVOCATION, Decides.SCORING, Decides.TRACKING, Decides.START_FILES,
     Decides.DATA_FOLDER,
 })  # fmt: skip
-# Fields with texts of the user's own, which may look like paths.
-_KEPT = ("labels",)
 
 
 def check_target(folder: Path) -> None:
@@ -98,7 +87,7 @@ def export_run(run_folder: str | Path, task: str | None, out: Path) -> Exported:
     run = load_run(run_folder, device="cpu")
     if task is not None:
         check_known("--task", task, run.tasks)
-    reasons = obstacles(run.run_spec.architecture)
+    reasons = plain.obstacles(run.run_spec.architecture)
     if reasons:
         return _export_whole(run, task, out, reasons)
     if task is None and len(run.tasks) > 1:
@@ -109,24 +98,25 @@ def export_run(run_folder: str | Path, task: str | None, out: Path) -> Exported:
 def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
     run_spec = run.run_spec
     architecture, shape = run_spec.architecture, run_spec.shape
-    check_shape(shape)
-    layers = layers_read(architecture, task)
-    padding = padding_id(run.tokenizer, shape.position_offset)
-    weights = model_weights(run.network.encoder, architecture, task)
+    plain.check_shape(shape)
+    layers = plain.layers_read(architecture, task)
+    padding = plain.padding_id(run.tokenizer, shape.position_offset)
+    weights = plain.model_weights(run.network.encoder, architecture, task)
     head = head_weights(run, task)
     record = head_record(run, task, head)
-    json_files = tokenizer_files(
+    json_files = plain.tokenizer_files(
         run.tokenizer, run_spec.config.suite.max_length, shape.token_types, padding
     )
     result = read_result(run.folder) or {}
-    json_files |= {CONFIG: plain_config(shape, layers, padding), _HEAD: record}
+    json_files |= {CONFIG: plain.plain_config(shape, layers, padding), _HEAD: record}
     with new_folder(out) as folder:
         for name, content in json_files.items():
             replace_json(folder / name, content)
         for name, tensors in ((WEIGHTS, weights), (_HEAD_WEIGHTS, head)):
             replace_file(folder / name, partial(save_file, tensors, metadata={"format": "pt"}))
         replace_text(folder / _CARD, plain_card(run, result, task, record))
-    description = f"{task} as a plain {CLASSES[shape.family]} of {layers} layers, with its head"
+    model = plain.CLASSES[shape.family]
+    description = f"{task} as a plain {model} of {layers} layers, with its head"
     return Exported(out, task, description, sum(value.numel() for value in weights.values()))
 
 
@@ -138,8 +128,8 @@ def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str
             replace_file(folder / name, partial(shutil.copyfile, run.folder / name))
         replace_json(folder / CONFIG, without_paths(read_object(run.folder / CONFIG)))
         replace_text(folder / _CARD, card)
-    obstacle = f"{' and '.join(reasons)} are in no plain model"
-    description = f"the whole run, which load_run reads, since {obstacle}"
+    missing = " and ".join(reasons)
+    description = f"the whole run, which load_run reads, since {missing} are in no plain model"
     parameters = sum(value.numel() for value in run.network.parameters())
     return Exported(out, None, description, parameters)
 
@@ -150,14 +140,14 @@ def without_paths(record: dict[str, Any]) -> dict[str, Any]:
     The starting weights are removed, because loading does not need them. Any other absolute path
     is cut to its last part, so that a spaCy pipeline in a folder is looked up by its name.
     """
-    settings = without(record["settings"], _REMOVED)
-    cut: dict[str, Any] = _cut_paths(record | {"settings": settings})
+    cut: dict[str, Any] = _cut_paths(record | {"settings": without(record["settings"], _REMOVED)})
     return cut
 
 
 def _cut_paths(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: v if k in _KEPT else _cut_paths(v) for k, v in value.items()}
+        # Labels are texts of the user's own, which may look like paths.
+        return {k: v if k == "labels" else _cut_paths(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_cut_paths(item) for item in value]
     return path_name(value) if isinstance(value, str) else value

@@ -59,22 +59,20 @@ class Predictor:
         has_text = np.array([not is_empty(text) for text in texts], dtype=bool)
         has_pair = has_text & np.array([not is_empty(text) for text in pairs], dtype=bool)
         single = [task for task in tasks if not self.run_spec.specs[task].is_pair]
-        values = {task: np.full(count, np.nan) for task in tasks}
-        probability = {task: np.full(count, np.nan) for task in tasks}
+        answers = {}
+        for task in tasks:
+            values, probability, unknown = np.full((3, count), np.nan)
+            is_value = self.run_spec.specs[task].kind == "regression"
+            answers[task] = Answers(values, None if is_value else probability, unknown)
         for mask, predicted in ((has_pair, tasks), (has_text & ~has_pair, single)):
             rows = np.flatnonzero(mask)
             if len(rows) and predicted:
-                for batch, answers in self._batches(rows, texts, pairs, predicted, batch_size):
-                    for task in predicted:
-                        values[task][batch] = answers[task].values
-                        if answers[task].probability is not None:
-                            probability[task][batch] = answers[task].probability
-        unknown = np.full(count, np.nan)
-        is_value = {task: self.run_spec.specs[task].kind == "regression" for task in tasks}
-        return {
-            task: Answers(values[task], None if is_value[task] else probability[task], unknown)
-            for task in tasks
-        }
+                for batch, parts in self._batches(rows, texts, pairs, predicted, batch_size):
+                    for task, part in parts.items():
+                        answers[task].values[batch] = part.values
+                        if (known := answers[task].probability) is not None:
+                            known[batch] = part.probability
+        return answers
 
     def _batches(
         self,
@@ -100,11 +98,11 @@ class Predictor:
                 }
                 batch = {task: tuple(packed[kind] for kind in inputs[task]) for task in tasks}
                 unknown, raw = np.full(len(numbers), np.nan), self.network(batch)
-                objectives = {task: self.run_spec.measures[task].objective for task in tasks}
-                yield (
-                    rows[numbers],
-                    {task: answers_of(objectives[task], raw[task], unknown) for task in tasks},
-                )
+                answers = {
+                    task: answers_of(self.run_spec.measures[task].objective, raw[task], unknown)
+                    for task in tasks
+                }
+                yield rows[numbers], answers
 
     def _inputs(self, task: str) -> tuple[str, ...]:
         """The kinds of sequences that the task reads."""

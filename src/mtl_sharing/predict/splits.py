@@ -27,12 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class _CourseFile(NamedTuple):
-    """A task's file in the CS 224N default project, with the kind that the task must have.
-
-    Attributes:
-        name: start of the file's name.
-        column: header of the predictions, which are written as integers or not.
-    """
+    """Start of a task's file name in the CS 224N default project, header, and the task's kind."""
 
     name: str
     column: str
@@ -47,15 +42,6 @@ _COURSE_FILES = {
     "sts": _CourseFile("sts", "Predicted_Similiary", "regression"),
     "cfimdb": _CourseFile("cfimdb", "Predicted_Sentiment", "binary", integer=True),
 }
-
-
-class SplitScore(NamedTuple):
-    """A task's metric on a split, and its number of labelled examples."""
-
-    task: str
-    metric: str
-    value: float
-    examples: int
 
 
 def split_files(
@@ -159,14 +145,17 @@ def predict_examples(
     )
 
 
-def score(run: LoadedRun, task: str, labels: NDArray[np.float64], answers: Answers) -> SplitScore:
-    """The task's metric of its answers; unknown labels are NaN and do not count."""
-    measure, known = run.run_spec.measures[task], ~np.isnan(labels)
+def score(
+    run: LoadedRun, task: str, examples: Sequence[Example], answers: Answers
+) -> tuple[str, str, float, int]:
+    """The task, its metric's name and value, and the number of labelled examples."""
+    labels, measure = _labels_of(examples), run.run_spec.measures[task]
+    known = ~np.isnan(labels)
     metrics = task_metrics(measure.kind, answers.values[known], labels[known], measure.classes)
-    return SplitScore(task, measure.metric, metrics[measure.metric], int(known.sum()))
+    return task, measure.metric, metrics[measure.metric], int(known.sum())
 
 
-def labels_of(examples: Sequence[Example]) -> NDArray[np.float64]:
+def _labels_of(examples: Sequence[Example]) -> NDArray[np.float64]:
     """Labels as numbers, NaN where there is none."""
     return np.array([np.nan if e.label is None else e.label for e in examples], dtype=float)
 
@@ -182,7 +171,7 @@ def write_split(
     if kind == CS224N:
         _write_course_file(path, _COURSE_FILES[spec.name], examples, answers)
         return
-    labels = labels_of(examples)
+    labels = _labels_of(examples)
     columns: dict[str, list[Any]] = {"id": [example.id for example in examples]}
     if not np.isnan(labels).all():
         columns["label"] = readable(spec, replace(answers, values=labels))

@@ -12,15 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mtl_sharing.data.tables.tables import (
-    DELIMITERS,
-    FORMATS,
-    JSON_LINES,
-    PARQUET,
-    Record,
-    TableFile,
-    open_parquet,
-)
+from mtl_sharing.data.tables import tables
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.utils.files import replacing
 
@@ -34,6 +26,7 @@ CHUNK = 4096
 CSV, TSV, JSONL, PARQUET_NAME = "csv", "tsv", "jsonl", "parquet"
 CS224N = "cs224n"
 """The format of Stanford's CS 224N default project, for the tasks' own files alone."""
+KINDS = (CSV, TSV, JSONL, PARQUET_NAME, CS224N)
 _DELIMITERS = {CSV: ",", TSV: "\t"}
 
 Row = Mapping[str, Any]
@@ -53,15 +46,14 @@ class InputTable:
     delimiter: str | None
     columns: tuple[str, ...]
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[tables.Record]:
         """The rows, with values unchanged."""
-        return TableFile(self.path, self.delimiter, raw=True).records()
+        return tables.TableFile(self.path, self.delimiter, raw=True).records()
 
-    def chunks(self, rows: int = CHUNK) -> Iterator[list[Record]]:
+    def chunks(self, rows: int = CHUNK) -> Iterator[list[tables.Record]]:
         """The rows, at most ``rows`` at a time."""
         records = self.records()
-        while chunk := list(islice(records, rows)):
-            yield chunk
+        return iter(lambda: list(islice(records, rows)), [])
 
     def check_column(self, option: str, name: str) -> None:
         """Raises UserError, which lists the columns, unless the table has this one."""
@@ -76,8 +68,8 @@ class InputTable:
         """
         import pyarrow as pa
 
-        if self.path.suffix.lower() == PARQUET:
-            schema = open_parquet(self.path).schema_arrow
+        if self.path.suffix.lower() == tables.PARQUET:
+            schema = tables.open_parquet(self.path).schema_arrow
             return [schema.field(name) for name in names]
         if format_of(self.path) != JSONL or self.delimiter is not None:
             return [pa.field(name, pa.string()) for name in names]
@@ -101,10 +93,10 @@ def open_input(path: Path, delimiter: str | None) -> InputTable:
     Raises:
         UserError: the file is missing, broken, without rows, or of an unknown format.
     """
-    if delimiter is None and path.is_file() and path.suffix.lower() not in FORMATS:
-        allowed = f"a file that ends in {one_of(FORMATS)}, or its --delimiter"
+    if delimiter is None and path.is_file() and path.suffix.lower() not in tables.FORMATS:
+        allowed = f"a file that ends in {one_of(tables.FORMATS)}, or its --delimiter"
         raise UserError(str(path), f"the extension {path.suffix!r}", allowed)
-    names = TableFile(path, delimiter, raw=True).columns()
+    names = tables.TableFile(path, delimiter, raw=True).columns()
     table = InputTable(path, delimiter, tuple(filter(None, names)))
     if next(table.records(), None) is None:
         raise UserError(str(path), "no row", "a table with a row or more")
@@ -130,11 +122,11 @@ def _common_kind(kinds: set[str]) -> str:
 def format_of(path: Path) -> str:
     """The format of a file by its extension; CSV for an unknown one."""
     extension = path.suffix.lower()
-    if extension == PARQUET:
+    if extension == tables.PARQUET:
         return PARQUET_NAME
-    if extension in JSON_LINES:
+    if extension in tables.JSON_LINES:
         return JSONL
-    return TSV if DELIMITERS.get(extension) == "\t" else CSV
+    return TSV if tables.DELIMITERS.get(extension) == "\t" else CSV
 
 
 @contextmanager

@@ -111,10 +111,8 @@ def predict_table(
     the row lacks a text. Some thousand rows are in memory at a time.
 
     Args:
-        path: the file to write; it appears once it is complete.
-        kind: its format.
+        path: the file to write, in the format ``kind``; it appears once it is complete.
         columns: the choice of :func:`choose_columns`.
-        batch_size: rows of a batch.
 
     Returns:
         The progress at its end: number of rows and seconds.
