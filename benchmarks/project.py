@@ -13,7 +13,7 @@ from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.data.tokens.batches import TrainingBatches
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import RunInputs, load_inputs
-from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.timing import predict_all, timed_text
 from mtl_sharing.model.architecture import Architecture

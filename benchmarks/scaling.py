@@ -20,7 +20,7 @@ from benchmarks.worker import resting_memory
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.data.tokens.tokenizing import TokenRows
 from mtl_sharing.job.inputs import RunInputs
-from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory

@@ -10,7 +10,7 @@ from benchmarks.tiny_weights import FOLDER, OVERRIDES, main
 from mtl_sharing.data.tokens.masking import MaskedBatches
 from mtl_sharing.evaluation.evaluate import evaluate
 from mtl_sharing.job.inputs import load_inputs
-from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.checkpoint import load_tower
 from mtl_sharing.model.pretraining import MaskedLanguageModel, load_mlm_head

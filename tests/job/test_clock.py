@@ -3,9 +3,9 @@
 import pytest
 
 from mtl_sharing.job.inputs import load_inputs
-from mtl_sharing.job.learners import make_learner
 from mtl_sharing.job.measurement import count_operations
 from mtl_sharing.job.phase_settings import main_settings
+from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.job.timing import timed_text
 from mtl_sharing.sampling.samplers import RoundRobin

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from mtl_sharing.job.inputs import RunInputs
-from mtl_sharing.job.phase_settings import main_settings, make_phase_settings, phase_settings
+from mtl_sharing.job.phase_settings import (
+    main_settings,
+    make_phase_settings,
+    phase_settings,
+    train_data,
+)
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.training.settings import PhaseConfig
@@ -77,7 +82,7 @@ def test_only_a_phase_of_the_tasks_weighs_their_losses(inputs):
 
 def test_a_ranking_trains_on_the_positive_pairs_of_its_task(inputs):
     ranking = phase_settings("own", PhaseConfig("ranking", task="quora"), spec_of(), inputs)
-    assert ranking.train_data(inputs) == {"quora": inputs.pairs["quora"]}
+    assert train_data(ranking.options, inputs) == {"quora": inputs.pairs["quora"]}
     assert ranking.schedule.sizes == {"quora": 5}
 
 

@@ -11,8 +11,7 @@ from omegaconf import OmegaConf
 from mtl_sharing.config import register, to_config
 from mtl_sharing.errors import Stopped
 from mtl_sharing.job.inputs import load_inputs
-from mtl_sharing.job.learners import make_learner
-from mtl_sharing.job.phases import make_trainer
+from mtl_sharing.job.phases import make_learner, make_trainer
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.training.learner import Learner

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.phases import make_learner
 
 PLAIN = ("encoder.dropout=0.0", "encoder.attention_dropout=0.0", "head.dropout=0.0",
          "optimizer.clip=null", "encoder.layers=4")  # fmt: skip

@@ -5,8 +5,7 @@ import csv
 import pytest
 import torch
 
-from mtl_sharing.job.learners import make_learner
-from mtl_sharing.job.phases import make_trainer
+from mtl_sharing.job.phases import make_learner, make_trainer
 
 # Losses without dropout and gradients as they are, so that they can be compared.
 PLAIN = ("encoder.layers=3", "head.dropout=0", "optimizer.clip=null")

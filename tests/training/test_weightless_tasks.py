@@ -83,8 +83,8 @@ def test_a_phase_of_the_tasks_leaves_it_out(prepare):
 def test_the_score_is_measured_by_the_tasks_that_train(mtl_train, monkeypatch):
     turns_taken = []
 
-    def record_turns(regime, baseline, text, pairs, turns):
-        for make_learner in (regime, baseline):
+    def record_turns(makers, text, pairs, turns):
+        for make_learner in makers:
             learner = make_learner()
             turns_taken.append([learner.sampler.tasks(draw) for draw in range(turns)])
 

@@ -56,24 +56,20 @@ def keep_baseline(folder: Path, provenance: Mapping[str, Any], max_bytes: int) -
         Whether the cache holds the baseline; otherwise a warning gives the reason.
     """
     try:
-        return _keep(folder, provenance, max_bytes)
-    except OSError as error:
-        log.warning("not cached in %s: %s", folder.parent, error.strerror or error)
-        return False
-
-
-def _keep(folder: Path, provenance: Mapping[str, Any], max_bytes: int) -> bool:
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-    (folder / WEIGHTS).unlink(missing_ok=True)
-    _remove_abandoned(folder.parent)
-    size = folder_bytes(folder)
-    if not make_room(folder.parent, size, max_bytes, RECORD):
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        _remove_abandoned(folder.parent)
+        size = folder_bytes(folder)
+        if make_room(folder.parent, size, max_bytes, RECORD):
+            record = {"sha256": _digest(folder), "made_from": dict(provenance)}
+            replace_json(folder / RECORD, record)
+            return True
         message = "not cached, for want of room: %.1f MB in %s (cache.max_gb)"
         log.warning(message, size / 1e6, folder.parent)
         remove_folder(folder)
-        return False
-    replace_json(folder / RECORD, {"sha256": _digest(folder), "made_from": dict(provenance)})
-    return True
+    except OSError as error:
+        log.warning("not cached in %s: %s", folder.parent, error.strerror or error)
+    return False
 
 
 def _digest(folder: Path) -> str:

@@ -19,8 +19,6 @@ from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
-from mtl_sharing.model.encoder.initialization import Tower
-from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.plan.settings import SharingConfig
 from mtl_sharing.score.reference import UNTUNED
 from mtl_sharing.score.settings import ScoreConfig
@@ -48,18 +46,22 @@ def baseline_config(kind: str, run_spec: RunSpec) -> Config:
     """
     config, layers = run_spec.config, run_spec.shape.layers
     precision, plain = run_spec.runtime.precision, Config()
-    own = replace(
+    without_effect = {
+        name: value for name, value in vars(plain.loss).items()
+        if decides(f"loss.{name}") in OF_SHARED_WEIGHTS
+    }  # fmt: skip
+    separate = replace(
         config, split=Config.split, resume=None, dry_run=False, score=ScoreConfig(pairs=0),
         tracker=TrackerConfig(),
-        loss=replace(config.loss, **_without_shared(plain.loss)),
+        loss=replace(config.loss, **without_effect),
         sharing=SharingConfig(name="individual", plan=f"I{layers}"),
         trainer=replace(config.trainer, precision=precision),
     )  # fmt: skip
     if kind != UNTUNED:
-        return own
+        return separate
     trainer = config.trainer
     return replace(
-        own, sharing=SharingConfig(name="shared", plan=f"S{layers}"), phases={},
+        separate, sharing=SharingConfig(name="shared", plan=f"S{layers}"), phases={},
         sampler=plain.sampler, loss=plain.loss, regularizer=plain.regularizer,
         optimizer=plain.optimizer, scheduler=plain.scheduler,
         trainer=TrainerConfig(
@@ -67,11 +69,6 @@ def baseline_config(kind: str, run_spec: RunSpec) -> Config:
             device=trainer.device, threads=trainer.threads,
         ),
     )  # fmt: skip
-
-
-def _without_shared(loss: LossConfig) -> dict[str, Any]:
-    """Defaults of the loss settings without effect where tasks share no weight."""
-    return {n: v for n, v in vars(loss).items() if decides(f"loss.{n}") in OF_SHARED_WEIGHTS}
 
 
 def baseline_key(kind: str, config: Config, provenance: Mapping[str, Any]) -> str:
@@ -93,10 +90,14 @@ def baseline_provenance(run_spec: RunSpec, inputs: RunInputs, tokenizer: Path) -
         tokenizer: the tokenizer's file in the run's folder.
     """
     device = run_spec.runtime.device
+    weights = {
+        f"{stage}.{name}": weight for stage, part in sorted(inputs.tower.items())
+        for name, weight in sorted(part.items())
+    }  # fmt: skip
     return {
         "tasks": list(run_spec.specs),
         "encoder": asdict(run_spec.shape),
-        "weights": _digest_tower(inputs.tower),
+        "weights": digest_tensors(weights),
         "masked_lm_head": _digest_checkpoint(run_spec),
         "tokenizer": sha256(tokenizer.read_bytes()).hexdigest(),
         "data": digest_data(inputs),
@@ -124,13 +125,6 @@ def _arrays(data: EncodedTask) -> Iterator[np.ndarray[Any, Any]]:
             yield from (rows.tokens, rows.token_types, rows.offsets)
             if rows.tags is not None:
                 yield rows.tags
-
-
-def _digest_tower(tower: Tower) -> str:
-    return digest_tensors(
-        {f"{stage}.{name}": w for stage, part in sorted(tower.items())
-         for name, w in sorted(part.items())}
-    )  # fmt: skip
 
 
 def _digest_checkpoint(run_spec: RunSpec) -> str | None:

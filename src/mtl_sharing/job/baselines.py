@@ -24,13 +24,8 @@ from mtl_sharing.job.baseline_folder import keep_baseline, read_baseline
 from mtl_sharing.job.baseline_key import baseline_config, baseline_key, baseline_provenance
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.run_folder.layout import (
-    BASELINE_START,
-    BASELINES,
-    CHECKPOINT_STATE,
-    RESULT,
-    TOKENIZER,
-)
+from mtl_sharing.run_folder import layout
+from mtl_sharing.run_folder.layout import BASELINE_START, BASELINES, TOKENIZER
 from mtl_sharing.run_folder.results import SCHEMA, Result, read_object
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, performance_of
 from mtl_sharing.utils.files import replace_json
@@ -89,16 +84,18 @@ def _load_or_train(
     config = baseline_config(kind, run_spec)
     key = baseline_key(kind, config, provenance)
     make = partial(_make, kind, config, run_spec.runtime.device, train)
-    cached = _cached_folder(run_spec, kind, key)
+    cached, result, path = _cached_folder(run_spec, kind, key), None, None
     try:
         if cached is not None:
             max_bytes = int(run_spec.config.cache.max_gb * 1e9)
             result, kept = _in_cache(kind, cached, make, provenance, max_bytes)
-            return _reference(kind, result, run_spec, cached if kept else None, key)
+            path = str(cached) if kept else None
     except OSError as error:
         log.warning("%s: going on without the cache: %s", _NAMES[kind], error)
-    result = make(folder / BASELINES / f"{kind}-{key}")
-    return _reference(kind, result, run_spec, None, key)
+    if result is None:
+        result = make(folder / BASELINES / f"{kind}-{key}")
+    performance = performance_of(result, run_spec.config.score.pearson)
+    return Reference(kind, performance, result["tasks"], path, key)
 
 
 def _cached_folder(run_spec: RunSpec, kind: str, key: str) -> Path | None:
@@ -131,14 +128,6 @@ def _in_cache(
                 return result, keep_baseline(folder, provenance, max_bytes)
     log.info("%s from the cache", _NAMES[kind])
     return result, True
-
-
-def _reference(
-    kind: str, result: Result, run_spec: RunSpec, folder: Path | None, key: str
-) -> Reference:
-    performance = performance_of(result, run_spec.config.score.pearson)
-    path = None if folder is None else str(folder)
-    return Reference(kind, performance, result["tasks"], path, key)
 
 
 def _make(kind: str, config: Config, device: torch.device, train: Train, folder: Path) -> Result:
@@ -174,11 +163,6 @@ def _resume_or_train(kind: str, config: Config, folder: Path, train: Train) -> R
     return train(config, folder)
 
 
-def remove_local_baselines(folder: Path) -> None:
-    """Removes baselines that were trained in a run's own folder."""
-    shutil.rmtree(folder / BASELINES, ignore_errors=True)
-
-
 def own_baseline_key(run_spec: RunSpec, inputs: RunInputs, folder: Path) -> str | None:
     """The key under which a run of separate models may be kept as a baseline.
 
@@ -189,7 +173,7 @@ def own_baseline_key(run_spec: RunSpec, inputs: RunInputs, folder: Path) -> str 
     provenance = baseline_provenance(run_spec, inputs, folder / TOKENIZER)
     key = baseline_key(SEPARATE, baseline_config(SEPARATE, run_spec), provenance)
     start = folder / BASELINE_START
-    if not start.is_file() and not (folder / CHECKPOINT_STATE).is_file():
+    if not start.is_file() and not (folder / layout.CHECKPOINT_STATE).is_file():
         replace_json(start, {"key": key, "made_from": provenance})
     try:
         return key if read_object(start)["key"] == key else None
@@ -207,7 +191,7 @@ def keep_own_baseline(run_spec: RunSpec, key: str, folder: Path, result: Result)
             if read_baseline(cached) is None:
                 provenance = read_object(folder / BASELINE_START)["made_from"]
                 head = {"schema": SCHEMA, "seed": run_spec.config.seed}
-                replace_json(cached / RESULT, head | result)
+                replace_json(cached / layout.RESULT, head | result)
                 keep_baseline(cached, provenance, int(run_spec.config.cache.max_gb * 1e9))
     except Locked:
         pass  # another process trains the same

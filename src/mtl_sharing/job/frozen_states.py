@@ -98,10 +98,7 @@ def _with_states(data: EncodedTask, states: Sequence[StoredStates]) -> EncodedTa
 
 
 def _lists(
-    run_spec: RunSpec,
-    inputs: RunInputs,
-    settings: Sequence[PhaseSettings],
-    cache: StateCache,
+    run_spec: RunSpec, inputs: RunInputs, settings: Sequence[PhaseSettings], cache: StateCache
 ) -> Iterator[_Texts]:
     """All lists of texts that the run reads."""
     architecture = run_spec.architecture

@@ -12,8 +12,8 @@ from mtl_sharing.config import Config
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.job.inputs import RunInputs, load_inputs
-from mtl_sharing.job.learners import make_learner
 from mtl_sharing.job.phase_settings import PhaseSettings, main_settings
+from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.timing import PairedTimings, time_side_by_side, timed_text
 from mtl_sharing.model.architecture import Architecture
@@ -33,15 +33,9 @@ log = logging.getLogger(__name__)
 
 
 def measure(
-    config: Config,
-    folder: Path,
-    load: Callable[[RunSpec, Path], RunInputs] = load_inputs,
+    config: Config, folder: Path, load: Callable[[RunSpec, Path], RunInputs] = load_inputs
 ) -> PairedTimings | None:
     """Times the config's regime beside separate models without training either.
-
-    Args:
-        folder: takes the tokenizer.
-        load: loads the inputs of a run in a folder.
 
     Raises:
         UserError: a mistake in the config or the data.
@@ -52,20 +46,6 @@ def measure(
     return time_pairs(run_spec, inputs, settings, max(1, config.score.pairs))
 
 
-def time_for_score(
-    run_spec: RunSpec, inputs: RunInputs, settings: PhaseSettings
-) -> PairedTimings | None:
-    """The timings that the score of a run needs; None where it counts operations, or nothing.
-
-    Args:
-        settings: of the main training.
-    """
-    score = run_spec.config.score
-    if not score.pairs or score.clock == "flops":
-        return None
-    return time_pairs(run_spec, inputs, settings, score.pairs)
-
-
 def time_pairs(
     run_spec: RunSpec, inputs: RunInputs, settings: PhaseSettings, pairs: int
 ) -> PairedTimings | None:
@@ -74,8 +54,8 @@ def time_pairs(
     None, with a warning, where both do not fit into memory together.
     """
     architecture, unshared = run_spec.architecture, run_spec.baseline
-    log.info("measuring %s and the baseline %s side by side", describe_regime(run_spec),
-             unshared.plan)  # fmt: skip
+    regime = describe_regime(run_spec)
+    log.info("measuring %s and the baseline %s side by side", regime, unshared.plan)
     # Random weights cost the same as others. No states from a cache: what is cached here must
     # not decide the score.
     inputs = replace(inputs, tower=random_tower(run_spec.shape, run_spec.config.seed))
@@ -85,16 +65,11 @@ def time_pairs(
         schedule = replace(schedule, sampler=RoundRobin(tuple(schedule.sizes)))
         turns = len(schedule.sizes)
     settings = replace(settings, schedule=schedule)
-    regime = partial(make_learner, run_spec, inputs, architecture, settings)
-    baseline = partial(make_learner, run_spec, inputs, unshared, settings)
+    # Separate models are their own baseline, which is timed once.
+    both = [architecture] if architecture == unshared else [architecture, unshared]
+    makers = [partial(make_learner, run_spec, inputs, timed, settings) for timed in both]
     try:
-        return time_side_by_side(
-            regime,
-            None if architecture == unshared else baseline,
-            timed_text(inputs.dev),
-            pairs,
-            turns=turns,
-        )
+        return time_side_by_side(makers, timed_text(inputs.dev), pairs, turns)
     except (torch.OutOfMemoryError, MemoryError):
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None
@@ -135,11 +110,8 @@ def _together(run_spec: RunSpec, architecture: Architecture) -> bool:
     """Whether a measured step takes the tasks through the network at once."""
     config = run_spec.config
     summed = config.loss.aggregation == SUM and config.loss.cosines == "none"
-    return config.sampler.name == "unified" and (summed or not _meet(architecture))
-
-
-def _meet(architecture: Architecture) -> bool:
-    """Whether gradients of several tasks meet on any weights."""
     lanes = [] if architecture.lanes is None else [architecture.lane_norm()]
     trained = [stage for stage in (*architecture.stages(), *lanes) if stage.trains]
-    return any(len(owners) > 1 for stage in trained for owners in stage.owners)
+    # Whether gradients of several tasks meet on any weights.
+    meet = any(len(owners) > 1 for stage in trained for owners in stage.owners)
+    return config.sampler.name == "unified" and (summed or not meet)

@@ -38,14 +38,6 @@ class PhaseSettings:
         """Whether it follows the main training."""
         return self.name != MAIN and self.options.when == "after"
 
-    def train_data(self, inputs: RunInputs) -> Mapping[str, EncodedTask]:
-        """The examples it trains on: of a ranking the positive pairs of its task alone."""
-        return _train_data(self.options, inputs)
-
-    def weighting(self, run_spec: RunSpec) -> Weighting:
-        """A fresh weighting of the tasks' losses."""
-        return _weighting(self.loss, run_spec, self.seed)
-
 
 def make_phase_settings(run_spec: RunSpec, inputs: RunInputs) -> list[PhaseSettings]:
     """The settings of all phases in the order in which they run, the main training among them."""
@@ -57,11 +49,7 @@ def make_phase_settings(run_spec: RunSpec, inputs: RunInputs) -> list[PhaseSetti
 
 def main_settings(run_spec: RunSpec, inputs: RunInputs) -> PhaseSettings:
     """The settings of the main training."""
-    config, options = run_spec.config, PhaseConfig()
-    sizes = _sizes(options, config.loss, config.seed, run_spec, inputs)
-    batch_sizes = _batch_sizes(run_spec)
-    schedule = make_schedule(config.trainer, config.sampler, sizes, batch_sizes, config.seed)
-    return PhaseSettings(MAIN, options, config.seed, config.optimizer, config.loss, schedule)
+    return phase_settings(MAIN, PhaseConfig(), run_spec, inputs)
 
 
 def phase_settings(
@@ -72,49 +60,36 @@ def phase_settings(
     Only a phase of the tasks knows the losses that ``loss`` weighs. A phase that is given in epochs
     has no more steps than the main training may have.
     """
-    config, optimizer = run_spec.config, run_spec.config.optimizer
+    config = run_spec.config
+    trainer, optimizer, seed, step_limit = config.trainer, config.optimizer, config.seed, None
+    if name != MAIN:
+        steps, epochs, step_limit = options.steps, options.epochs, trainer.max_steps
+        trainer = replace(trainer, max_steps=steps, epochs=epochs, steps_per_epoch=None)
+        seed = crc32(f"{seed}/{name}".encode())
     if options.lr is not None:
         optimizer = replace(optimizer, lr=options.lr, head_lr=None)
     loss = config.loss if options.kind == "tasks" else LossConfig()
-    seed = crc32(f"{config.seed}/{name}".encode())
-    schedule = make_schedule(
-        replace(
-            config.trainer, max_steps=options.steps, epochs=options.epochs, steps_per_epoch=None
-        ),
-        replace(config.sampler, name=options.sampler or config.sampler.name),
-        _sizes(options, loss, seed, run_spec, inputs),
-        _batch_sizes(run_spec, options.batch_size),
-        seed,
-        step_limit=config.trainer.max_steps,
-    )
+    sampler = replace(config.sampler, name=options.sampler or config.sampler.name)
+    weighting, train = task_weighting(loss, run_spec, seed), train_data(options, inputs)
+    sizes = {task: len(data) for task, data in train.items() if weighting.has_weight(task)}
+    batch_sizes = {
+        task: options.batch_size or spec.batch_size or trainer.batch_size
+        for task, spec in run_spec.specs.items()
+    }
+    schedule = make_schedule(trainer, sampler, sizes, batch_sizes, seed, step_limit=step_limit)
     return PhaseSettings(name, options, seed, optimizer, loss, schedule)
 
 
-def _train_data(options: PhaseConfig, inputs: RunInputs) -> Mapping[str, EncodedTask]:
+def train_data(options: PhaseConfig, inputs: RunInputs) -> Mapping[str, EncodedTask]:
+    """The examples that a phase trains on; a ranking takes the positive pairs of its task."""
     if options.kind != "ranking":
         return inputs.train
     assert options.task is not None  # checked with the settings
     return {options.task: inputs.pairs[options.task]}
 
 
-def _weighting(loss: LossConfig, run_spec: RunSpec, seed: int) -> Weighting:
+def task_weighting(loss: LossConfig, run_spec: RunSpec, seed: int) -> Weighting:
+    """A fresh weighting of the tasks' losses."""
     measures = run_spec.measures
     squared = [name for name, measure in measures.items() if measure.objective.squared]
     return make_weighting(loss, tuple(measures), squared, seed)
-
-
-def _sizes(
-    options: PhaseConfig, loss: LossConfig, seed: int, run_spec: RunSpec, inputs: RunInputs
-) -> dict[str, int]:
-    """Training examples of each task whose loss has a weight."""
-    weighting, train = _weighting(loss, run_spec, seed), _train_data(options, inputs)
-    return {name: len(data) for name, data in train.items() if weighting.has_weight(name)}
-
-
-def _batch_sizes(run_spec: RunSpec, batch_size: int | None = None) -> dict[str, int]:
-    """Examples in a batch of each task; ``batch_size`` replaces what a task says of its own."""
-    default = run_spec.config.trainer.batch_size
-    return {
-        name: batch_size if batch_size is not None else task.batch_size or default
-        for name, task in run_spec.specs.items()
-    }

@@ -1,6 +1,7 @@
 """One run from its config to its result: prepare, train, assess, publish."""
 
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,27 +9,21 @@ import torch
 
 from mtl_sharing.config import Config
 from mtl_sharing.errors import Pruned, check_range
-from mtl_sharing.job.baselines import (
-    remove_local_baselines,
-)
-from mtl_sharing.job.description import (
-    describe_regime,
-    describe_run,
-    final_metrics,
-    parts,
-    plan_record,
-)
+from mtl_sharing.job import description
+from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
-from mtl_sharing.run_folder.layout import CONFIG, PLAN, RESULT, Status
+from mtl_sharing.run_folder.layout import BASELINES, CONFIG, PLAN, RESULT, Status
 from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result, read_object
 from mtl_sharing.score.reference import read_reference
-from mtl_sharing.tracking.trackers import Trackers, tracking
+from mtl_sharing.tracking.trackers import tracking
 from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
+
+_NO_HOOKS = Hooks()
 
 
 def describe(config: Config, folder: Path) -> Result:
@@ -42,7 +37,7 @@ def describe(config: Config, folder: Path) -> Result:
     return record
 
 
-def run_job(config: Config, folder: Path, hooks: Hooks = Hooks()) -> Result:
+def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
     """Trains, evaluates, measures and scores; goes on where the folder holds a checkpoint.
 
     Returns:
@@ -64,19 +59,20 @@ def run_job(config: Config, folder: Path, hooks: Hooks = Hooks()) -> Result:
 def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
     """The four stages; whatever ends one of them early is recorded in result.json."""
     reference = read_reference(run_spec.config.score, run_spec.plan.tasks)
-    head: Result = {"schema": SCHEMA, "status": Status.RUNNING, "plan": str(run_spec.plan)}
-    head |= {
-        "regime": describe_regime(run_spec),
-        "parts": parts(run_spec),
-        "seed": run_spec.config.seed,
-    }
+    head: Result = {
+        "schema": SCHEMA, "status": Status.RUNNING, "plan": str(run_spec.plan),
+        "regime": describe_regime(run_spec), "parts": parts(run_spec), "seed": run_spec.config.seed,
+    }  # fmt: skip
     try:
         replace_json(folder / PLAN, plan_record(run_spec))
         replace_json(folder / RESULT, head)
         with tracking(run_spec.config.tracker, lambda: describe_run(run_spec, folder)) as trackers:
             prepared = prepare(run_spec, folder, hooks, reference, _train_baseline)
             result = head | assess(prepared, train(prepared, trackers))
-            publish(folder, result, trackers)
+            replace_json(folder / RESULT, result)
+            trackers.conclude(description.final_metrics(result))
+            # Baselines that were trained in the run's own folder.
+            shutil.rmtree(folder / BASELINES, ignore_errors=True)
     except KeyboardInterrupt:
         replace_json(folder / RESULT, head | {"status": Status.STOPPED})
         raise
@@ -84,7 +80,10 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
         replace_json(folder / RESULT, head | {"status": Status.PRUNED, "pruned": vars(end)})
         raise
     except Exception as error:
-        _record_failure(folder, head, error)
+        try:
+            replace_json(folder / RESULT, head | {"status": Status.FAILED, "reason": str(error)})
+        except OSError:
+            log.warning("the failure could not be written to %s", folder / RESULT)
         raise
     return result
 
@@ -98,20 +97,6 @@ def _with_precision_of(config: Config, folder: Path) -> Config:
     return replace(config, trainer=trainer)
 
 
-def _record_failure(folder: Path, head: Result, error: Exception) -> None:
-    try:
-        replace_json(folder / RESULT, head | {"status": Status.FAILED, "reason": str(error)})
-    except OSError:
-        log.warning("the failure could not be written to %s", folder / RESULT)
-
-
 def _train_baseline(inputs: RunInputs, config: Config, folder: Path) -> Result:
     hooks = Hooks(lambda *_: replace(inputs), curves=False, keep_baseline=False)
     return finished_result(folder) or run_job(config, folder, hooks)
-
-
-def publish(folder: Path, result: Result, trackers: Trackers) -> None:
-    """Writes result.json, reports the final metrics, and removes what only training needed."""
-    replace_json(folder / RESULT, result)
-    trackers.conclude(final_metrics(result))
-    remove_local_baselines(folder)

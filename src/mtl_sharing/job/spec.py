@@ -105,49 +105,38 @@ def resolve_spec(config: Config) -> RunSpec:
     plan = make_plan(config.sharing, config.split, tuple(specs), shape.layers, config.head.depth)
     objectives = {name: make_task_objective(spec, config) for name, spec in specs.items()}
     heads = tuple(make_task_head(specs[n], objectives[n], config, shape) for n in specs)
+    architecture = Architecture(
+        encoder=shape,
+        plan=plan,
+        heads=heads,
+        head=make_head_shape(config, shape),
+        pals=make_pals(config.sharing.pals, shape, plan),
+        lanes=make_lanes(config, heads),
+    )
+    trainer, suite = config.trainer, config.suite
+    check_known("trainer.precision", trainer.precision, PRECISIONS)
     run_spec = RunSpec(
         config=config,
         specs=specs,
-        architecture=Architecture(
-            encoder=shape,
-            plan=plan,
-            heads=heads,
-            head=make_head_shape(config, shape),
-            pals=make_pals(config.sharing.pals, shape, plan),
-            lanes=make_lanes(config, heads),
-        ),
+        architecture=architecture,
         measures={
             name: TaskMeasure(objectives[name], spec.kind, spec.metric, spec.classes or 0)
             for name, spec in specs.items()
         },
         joined={name: is_joined(spec, config) for name, spec in specs.items()},
-        runtime=_runtime(config),
-        text=TextSettings(
-            tuple(config.suite.clean), config.suite.lemmatizer, tags, config.suite.max_length
-        ),
+        runtime=Runtime(choose_device(trainer.device), trainer.precision, trainer.eval_batch_size),
+        text=TextSettings(tuple(suite.clean), suite.lemmatizer, tags, suite.max_length),
     )
-    check_reference(config, run_spec.architecture == run_spec.baseline)
-    if config.sharing.tie != TieConfig() and not run_spec.architecture.tied:
+    check_reference(config, architecture == run_spec.baseline)
+    if config.sharing.tie != TieConfig() and not architecture.tied:
         log.warning("sharing.tie changes nothing: %s has no tied stage (T)", plan)
-    _warn_of_lone_owners(config, plan)
+    merges = config.loss.aggregation != SUM or config.loss.cosines != "none"
+    stages = plan.stages(len(plan.head))
+    if merges and not any(len(owners) > 1 for s in stages for owners in s.owners if s.trains):
+        log.warning("loss.aggregation and loss.cosines change nothing: %s shares no weight", plan)
     if tags is not None and not plan.embeddings.trains:
         log.warning("suite.tags changes nothing: %s freezes the embeddings, tags among them", plan)
     return run_spec
-
-
-def _warn_of_lone_owners(config: Config, plan: SharingPlan) -> None:
-    loss = config.loss
-    asked = loss.aggregation != SUM or loss.cosines != "none"
-    several = any(len(group) > 1 for stage in plan.stages(len(plan.head)) for group in stage.owners
-                  if stage.trains)  # fmt: skip
-    if asked and not several:
-        log.warning("loss.aggregation and loss.cosines change nothing: %s shares no weight", plan)
-
-
-def _runtime(config: Config) -> Runtime:
-    options = config.trainer
-    check_known("trainer.precision", options.precision, PRECISIONS)
-    return Runtime(choose_device(options.device), options.precision, options.eval_batch_size)
 
 
 def start_on_machine(run_spec: RunSpec) -> RunSpec:

@@ -10,21 +10,11 @@ from pathlib import Path
 
 from mtl_sharing.config import Config
 from mtl_sharing.evaluation.evaluate import Evaluation, evaluate, write_predictions
-from mtl_sharing.job.baselines import (
-    keep_own_baseline,
-    load_or_train_baselines,
-    own_baseline_key,
-)
-from mtl_sharing.job.description import (
-    describe_regime,
-    model_config,
-)
+from mtl_sharing.job.baselines import keep_own_baseline, load_or_train_baselines, own_baseline_key
+from mtl_sharing.job.description import describe_regime, model_config
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import RunInputs, load_inputs
-from mtl_sharing.job.measurement import (
-    count_operations,
-    time_for_score,
-)
+from mtl_sharing.job.measurement import count_operations, time_pairs
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.result import machine, multipliers, scores, selection_record, times
@@ -101,7 +91,7 @@ class Prepared:
 
 @dataclass
 class Trained:
-    """What a training leaves.
+    """Results of a training.
 
     Attributes:
         network: with the best weights; None once it was released.
@@ -172,10 +162,14 @@ def train(prepared: Prepared, trackers: Trackers) -> Trained:
     if trainer.restore():
         log.info("going on after step %d of %d", trainer.done, trainer.total)
     trackers.begin(trainer.history)
-    _log_start(run_spec, trainer.total)
-    reset_peak_memory(run_spec.runtime.device)
+    runtime, parameters = run_spec.runtime, plan_cost(run_spec.architecture).total
+    log.info(
+        "training %s: %.2f M parameters, %d steps, %s on %s", describe_regime(run_spec),
+        parameters / 1e6, trainer.total, runtime.precision, runtime.device,
+    )  # fmt: skip
+    reset_peak_memory(runtime.device)
     trainer.run()
-    peak_bytes = peak_memory(run_spec.runtime.device)
+    peak_bytes = peak_memory(runtime.device)
     return Trained(trainer.network, trainer.timing, trainer.history, frozen_s, peak_bytes)
 
 
@@ -185,15 +179,16 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
     Returns:
         What result.json holds of a finished run, but for its head.
     """
-    run_spec, folder, main = prepared.run_spec, prepared.folder, prepared.main
+    run_spec, main = prepared.run_spec, prepared.main
     evaluation, selection = _evaluate(prepared, trained)
     if prepared.hooks.curves:
         title = f"{describe_regime(run_spec)} (seed {run_spec.config.seed})"
-        draw_curves(folder, trained.history, title)
+        draw_curves(prepared.folder, trained.history, title)
     trained.network = None  # makes room for the two networks that are timed
-    timings = time_for_score(run_spec, prepared.inputs, main)
-    cost = plan_cost(run_spec.architecture)
-    facts = prepared.inputs.facts
+    score, timings = run_spec.config.score, None
+    if score.pairs and score.clock != "flops":
+        timings = time_pairs(run_spec, prepared.inputs, main, score.pairs)
+    cost, facts = plan_cost(run_spec.architecture), prepared.inputs.facts
     result = {
         **scores(run_spec, evaluation, timings, prepared.operations, prepared.references),
         "performance": evaluation.performance,
@@ -210,7 +205,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
     }
     if prepared.baseline_key is not None:
         record = {"plan": str(run_spec.plan), **result}
-        keep_own_baseline(run_spec, prepared.baseline_key, folder, record)
+        keep_own_baseline(run_spec, prepared.baseline_key, prepared.folder, record)
     return result
 
 
@@ -221,26 +216,12 @@ def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluat
     log.info("evaluating on all of dev")
     evaluation = evaluate(network, inputs.dev, run_spec.measures, run_spec.runtime)
     write_predictions(prepared.folder, evaluation.answers, inputs.dev_examples)
-    if prepared.reference is not None:
-        _warn_of_other_data(evaluation, prepared.reference)
+    reference = prepared.reference
+    if reference is not None and (tasks := differing_data(evaluation.tasks, reference.tasks)):
+        log.warning("score.reference: %s has other dev examples of %s: what is kept, and changes, "
+                    "are of different texts", reference.folder, ", ".join(tasks))  # fmt: skip
     if not inputs.select:
         return evaluation, None
     log.info("evaluating on all of select")
-    return evaluation, evaluate(
-        network, inputs.select, run_spec.measures, run_spec.runtime, "select"
-    )
-
-
-def _warn_of_other_data(evaluation: Evaluation, reference: Reference) -> None:
-    tasks = differing_data(evaluation.tasks, reference.tasks)
-    if tasks:
-        log.warning("score.reference: %s has other dev examples of %s: what is kept, and changes, "
-                    "are of different texts", reference.folder, ", ".join(tasks))  # fmt: skip
-
-
-def _log_start(run_spec: RunSpec, steps: int) -> None:
-    runtime, cost = run_spec.runtime, plan_cost(run_spec.architecture)
-    log.info(
-        "training %s: %.2f M parameters, %d steps, %s on %s",
-        describe_regime(run_spec), cost.total / 1e6, steps, runtime.precision, runtime.device,
-    )  # fmt: skip
+    measures, runtime = run_spec.measures, run_spec.runtime
+    return evaluation, evaluate(network, inputs.select, measures, runtime, "select")

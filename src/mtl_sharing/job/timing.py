@@ -8,6 +8,7 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any, TypeVar
 
@@ -51,42 +52,38 @@ class PairedTimings:
     def record(self) -> dict[str, Any]:
         """The measured part of result.json's ``baseline`` node; ``beside`` holds the regime's."""
         ratios = [b / a for a, b in self.train_s]
-        return self._of(baseline=True) | {
-            "beside": self._of(baseline=False),
+
+        def costs(baseline: bool) -> dict[str, Any]:
+            return {
+                "step_s": self.seconds("train", baseline),
+                "predict_all_s": self.seconds("predict", baseline),
+                "peak_train_bytes": self.peak_train_bytes[baseline],
+            }
+
+        return costs(baseline=True) | {
+            "beside": costs(baseline=False),
             "pairs": len(self.train_s),
             "train_ratio_range": [min(ratios), max(ratios)],
         }
 
-    def _of(self, baseline: bool) -> dict[str, Any]:
-        return {
-            "step_s": self.seconds("train", baseline),
-            "predict_all_s": self.seconds("predict", baseline),
-            "peak_train_bytes": self.peak_train_bytes[baseline],
-        }
-
 
 def time_side_by_side(
-    regime: Callable[[], Learner],
-    baseline: Callable[[], Learner] | None,
-    text: PackedBatch,
-    pairs: int,
-    turns: int = 1,
+    makers: Sequence[Callable[[], Learner]], text: PackedBatch, pairs: int, turns: int
 ) -> PairedTimings:
     """Times the regime and its baseline by turns.
 
     Args:
-        regime, baseline: each makes a fresh learner; None where the regime is the baseline.
+        makers: make a fresh learner of the regime and of its baseline, or of one that is both.
         text: the text that all tasks predict on.
         pairs: timings of each, interleaved, after one untimed round.
         turns: updates until every task has been in one.
     """
-    makers = [regime] if baseline is None else [regime, baseline]
     peaks = [_peak(make, turns) for make in makers]
     learners = [make() for make in makers]
     train, predict = [], []
     for number in range(pairs + 1):
         train.append(_ends([_step_s(learner, number, turns) for learner in learners]))
-        predict.append(_ends([_predict_s(learner, text) for learner in learners]))
+        predict.append(_ends([_timed(partial(predict_all, n, text), n.runtime) for n in learners]))
     return PairedTimings(tuple(train[1:]), tuple(predict[1:]), _ends(peaks))
 
 
@@ -140,18 +137,12 @@ def _step_s(learner: Learner, number: int, turns: int) -> float:
     return _timed(turn, learner.runtime) / turns
 
 
-def _predict_s(learner: Learner, text: PackedBatch) -> float:
-    return _timed(lambda: predict_all(learner, text), learner.runtime)
-
-
 def _timed(work: Callable[[], object], runtime: Runtime) -> float:
-    _wait(runtime)
+    on_gpu = runtime.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.synchronize()
     began = time.perf_counter()
     work()
-    _wait(runtime)
-    return time.perf_counter() - began
-
-
-def _wait(runtime: Runtime) -> None:
-    if runtime.device.type == "cuda":
+    if on_gpu:
         torch.cuda.synchronize()
+    return time.perf_counter() - began

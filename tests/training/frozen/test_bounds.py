@@ -222,8 +222,8 @@ def test_the_score_is_measured_without_states(mtl_train, monkeypatch, tmp_path):
     """Both sides run all their layers on tokens: what lies in a cache decides no score."""
     found = {}
 
-    def watched(regime, baseline, text, pairs, turns):
-        for name, make in (("regime", regime), ("baseline", baseline)):
+    def watched(makers, text, pairs, turns):
+        for name, make in zip(("regime", "baseline"), makers, strict=True):
             learner = make()
             seen = count_tokens(learner.network)
             for step in range(3):

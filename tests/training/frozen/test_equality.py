@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtl_sharing.job.frozen_states import with_frozen_states
-from mtl_sharing.job.learners import make_learner
+from mtl_sharing.job.phases import make_learner
 from mtl_sharing.utils.device import autocast
 
 JOINED = "pairing.mode=joined"
