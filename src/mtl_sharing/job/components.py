@@ -28,8 +28,7 @@ def make_pals(config: PalsConfig, encoder: EncoderShape, plan: SharingPlan) -> P
         return None
     heads = encoder.heads if config.heads is None else config.heads
     attention = config.kind == "attention"
-    multiple = max(1, heads) if attention else 1
-    default = "shared" if attention else "own"
+    multiple, default = (max(1, heads), "shared") if attention else (1, "own")
     return PalShape(
         size=scaled_width("sharing.pals.size", config.size, encoder.hidden, multiple),
         heads=heads,
@@ -42,14 +41,12 @@ def make_pals(config: PalsConfig, encoder: EncoderShape, plan: SharingPlan) -> P
 
 def _pal_layers(name: str, plan: SharingPlan) -> tuple[int, ...]:
     half = plan.depth // 2
-    shared = [
-        n for n, stage in enumerate(plan.layers) if len(stage.owners(plan.tasks)) < len(plan.tasks)
-    ]
+    tasks = plan.tasks
     choices: dict[str, Sequence[int]] = {
         "all": range(plan.depth),
         "top": range(half, plan.depth),
         "bottom": range(half),
-        "shared": shared,
+        "shared": [n for n, x in enumerate(plan.layers) if len(x.owners(tasks)) < len(tasks)],
     }
     check_known("sharing.pals.layers", name, choices)
     if not choices[name]:
@@ -81,10 +78,10 @@ def make_lanes(config: Config, heads: Sequence[TaskHead]) -> LaneShape | None:
         upstream = {name: tuple(lanes.upstream.get(name, ())) for name in names}
     else:
         upstream = {head.name: _readable(head, heads[:n]) for n, head in enumerate(heads)}
-    if not any(upstream.values()):
-        log.warning("no lanes: no head has another to read")
-        return None
-    return LaneShape(upstream, lanes.fusion, lanes.upstream_rate, lanes.task_dropout)
+    if any(upstream.values()):
+        return LaneShape(upstream, lanes.fusion, lanes.upstream_rate, lanes.task_dropout)
+    log.warning("no lanes: no head has another to read")
+    return None
 
 
 def _readable(reader: TaskHead, before: Sequence[TaskHead]) -> tuple[str, ...]:
@@ -98,9 +95,8 @@ def _readable(reader: TaskHead, before: Sequence[TaskHead]) -> tuple[str, ...]:
 
 def make_head_shape(config: Config, shape: EncoderShape) -> HeadShape:
     """The hidden head layers that ``head`` asks for."""
-    head, width = config.head, shape.hidden
-    if head.width is not None:
-        width = scaled_width("head.width", head.width, shape.hidden)
+    head, hidden = config.head, shape.hidden
+    width = hidden if head.width is None else scaled_width("head.width", head.width, hidden)
     return HeadShape(head.depth, width, head.activation, head.dropout)
 
 
@@ -157,10 +153,9 @@ def _read_layer(spec: TaskSpec, config: Config, shape: EncoderShape) -> int | No
 
 def _pooling(task: str, config: Config, shape: EncoderShape, last: bool) -> str:
     pooling = config.head.pooling
-    if pooling is None and not last:
-        return "mean"
     if pooling is None:
-        return "pooler" if shape.pooler else "cls"
+        top = "pooler" if shape.pooler else "cls"
+        return top if last else "mean"
     check_known("head.pooling", pooling, POOLINGS)
     if pooling == "pooler" and not last:
         value = f"pooler, for task {task}, which reads a layer below the last"

@@ -6,8 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.model.architecture import Architecture
-from mtl_sharing.model.specs import LaneShape, PalShape
+from mtl_sharing.model.specs import LaneShape
 from mtl_sharing.run_folder.layout import HYDRA_JOB
 from mtl_sharing.run_folder.results import SCHEMA, Result
 from mtl_sharing.score.parameters import plan_cost
@@ -20,13 +19,13 @@ _TRACKED = ("score", "kept", "performance", "performance_raw_r", "tasks", "param
 
 def describe_run(run_spec: RunSpec, folder: Path) -> RunDescription:
     """The folder, settings and tags of a run, for trackers."""
-    tags = {
-        "plan": str(run_spec.plan),
-        "regime": describe_regime(run_spec),
-        "seed": str(run_spec.config.seed),
-    }
-    sweep = _sweep_name(folder)
-    tags |= {} if sweep is None else {"sweep": sweep}
+    plan, seed = str(run_spec.plan), str(run_spec.config.seed)
+    tags = {"plan": plan, "regime": describe_regime(run_spec), "seed": seed}
+    path = folder / HYDRA_JOB
+    if path.is_file():
+        job = OmegaConf.load(path)
+        if OmegaConf.select(job, "hydra.mode") == "MULTIRUN":
+            tags["sweep"] = Path(OmegaConf.select(job, "hydra.sweep.dir")).name
     return RunDescription(folder, dict(flatten(asdict(run_spec.config))), tags)
 
 
@@ -35,29 +34,20 @@ def final_metrics(result: Result) -> Result:
     return {name: result[name] for name in _TRACKED if result[name] is not None}
 
 
-def _sweep_name(folder: Path) -> str | None:
-    """The name of the sweep whose trial works in ``folder``; None for a single run."""
-    path = folder / HYDRA_JOB
-    if not path.is_file():
-        return None
-    values = OmegaConf.load(path)
-    if OmegaConf.select(values, "hydra.mode") != "MULTIRUN":
-        return None
-    return Path(OmegaConf.select(values, "hydra.sweep.dir")).name
-
-
 def plan_record(run_spec: RunSpec) -> Result:
     """The content of plan.json: who owns which stage, and what it costs."""
     architecture, unshared = run_spec.architecture, run_spec.baseline
-    cost = plan_cost(architecture)
+    cost, shape = plan_cost(architecture), run_spec.shape
+    stages = ["embeddings", *(f"layer.{i}" for i in range(shape.layers))]
+    stages += ["pooler"] if shape.pooler else []
     record: Result = {
         "schema": SCHEMA,
         "plan": str(run_spec.plan),
         "regime": describe_regime(run_spec),
         "parts": parts(run_spec),
         "tasks": list(run_spec.plan.tasks),
-        "encoder": asdict(run_spec.shape),
-        "tower_parameters": _tower_parameters(run_spec),
+        "encoder": asdict(shape),
+        "tower_parameters": sum(map(shape.stage_parameters, stages)),
         "stages": [
             asdict(stage) | {"total": stage.total, "bytes": stage.bytes} for stage in cost.stages
         ],
@@ -65,19 +55,16 @@ def plan_record(run_spec: RunSpec) -> Result:
         "memory": {"model_bytes": cost.model_bytes},
         "baseline": {"plan": str(unshared.plan), "params": plan_cost(unshared).summary()},
     }
-    if architecture.pals is not None:
-        record["pals_per_task"] = _pals_per_task(architecture, architecture.pals)
+    if (pals := architecture.pals) is not None:
+        hidden, read = shape.hidden, architecture.read
+        shapes = {task: pals.up_to(read.get(task)) for task in run_spec.plan.tasks}
+        # Biases apart, since published numbers leave them out.
+        record["pals_per_task"] = {
+            task: {"weights": p.weights(hidden), "biases": p.biases(hidden),
+                   "layers": len(p.layers)}
+            for task, p in shapes.items()
+        }  # fmt: skip
     return record
-
-
-def _pals_per_task(architecture: Architecture, pals: PalShape) -> Result:
-    """The size of each task's PALs; biases apart, since published numbers leave them out."""
-    hidden, read = architecture.encoder.hidden, architecture.read
-    shapes = {task: pals.up_to(read.get(task)) for task in architecture.plan.tasks}
-    return {
-        task: {"weights": p.weights(hidden), "biases": p.biases(hidden), "layers": len(p.layers)}
-        for task, p in shapes.items()
-    }
 
 
 def parts(run_spec: RunSpec) -> Result:
@@ -102,7 +89,11 @@ def describe_regime(run_spec: RunSpec) -> str:
     architecture, tie = run_spec.architecture, run_spec.config.sharing.tie
     described = [str(run_spec.plan)]
     if architecture.pals is not None:
-        described.append(_describe_pals(architecture.pals, run_spec.shape.layers))
+        pals = architecture.pals
+        kind = "" if pals.kind == "attention" else " low rank"
+        every = len(pals.layers) == run_spec.shape.layers
+        layers = "" if every else f" in {len(pals.layers)} layers"
+        described.append(f"pals {pals.size}{kind}{layers}")
     if architecture.lanes is not None:
         described.append(_describe_lanes(architecture.lanes))
     if architecture.tied:
@@ -117,22 +108,10 @@ def describe_regime(run_spec: RunSpec) -> str:
     return " + ".join(described)
 
 
-def _describe_pals(pals: PalShape, layers: int) -> str:
-    kind = "" if pals.kind == "attention" else " low rank"
-    some = "" if len(pals.layers) == layers else f" in {len(pals.layers)} layers"
-    return f"pals {pals.size}{kind}{some}"
-
-
 def _describe_lanes(lanes: LaneShape) -> str:
     readers = [f"{task}<{'+'.join(names)}" for task, names in lanes.upstream.items() if names]
     rate = f" at rate {lanes.upstream_rate:g}" if lanes.upstream_rate else ""
     return f"lanes {' '.join(readers)} by {lanes.fusion}{rate}"
-
-
-def _tower_parameters(run_spec: RunSpec) -> int:
-    shape = run_spec.shape
-    names = ["embeddings", *(f"layer.{i}" for i in range(shape.layers))]
-    return sum(map(shape.stage_parameters, [*names, *(["pooler"] if shape.pooler else [])]))
 
 
 def model_config(run_spec: RunSpec) -> Result:

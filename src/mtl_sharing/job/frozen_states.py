@@ -61,7 +61,9 @@ def with_frozen_states(
     store = make_store(config) if config.prefix and layers and not perturbed else None
     if store is None:
         return inputs
-    cache = StateCache(store, _frozen_layers(run_spec, inputs))
+    shape, runtime = run_spec.shape, run_spec.runtime
+    frozen = FrozenLayers(shape, layers, inputs.tower, runtime.precision, runtime.device)
+    cache = StateCache(store, frozen)
     lists = sorted(_lists(run_spec, inputs, settings, cache), key=lambda texts: -texts.passes)
     filled = _within(lists, int(config.max_gb * 1e9 * _SHARE))
     splits = {split: dict(getattr(inputs, split)) for split in ("train", "dev", "select")}
@@ -80,12 +82,6 @@ def with_frozen_states(
     size = sum(texts.bytes for texts in with_states)
     log.info(message, layers, len(with_states), len(lists), size / 1e6)
     return replace(inputs, train=splits["train"], dev=splits["dev"], select=splits["select"])
-
-
-def _frozen_layers(run_spec: RunSpec, inputs: RunInputs) -> FrozenLayers:
-    runtime, layers = run_spec.runtime, run_spec.architecture.frozen_layers
-    shape, tower = run_spec.shape, inputs.tower
-    return FrozenLayers(shape, layers, tower, runtime.precision, runtime.device)
 
 
 def _parts(data: EncodedTask) -> list[TokenRows]:

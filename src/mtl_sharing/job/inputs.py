@@ -92,21 +92,17 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         if run_spec.specs[name].sources:
             facts[name]["sources"] = source_facts(splits)
         log_facts(name, facts[name], *data[:2])
+    kinds = {phase.kind for phase in run_spec.config.phases.values()}
     return RunInputs(
         encoded_train,
         encoded_dev,
         _tower(run_spec),
         facts,
-        _vocabulary(run_spec, tokenizer),
+        Vocabulary.of(tokenizer) if "masked_lm" in kinds else None,
         _pairs(run_spec, train, tokenizer),
         select=encoded_select,
         dev_examples=dev_examples,
     )
-
-
-def _vocabulary(run_spec: RunSpec, tokenizer: Tokenizer) -> Vocabulary | None:
-    kinds = {phase.kind for phase in run_spec.config.phases.values()}
-    return Vocabulary.of(tokenizer) if "masked_lm" in kinds else None
 
 
 def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str, EncodedTask]:
@@ -150,15 +146,12 @@ def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
         where = "encoder.checkpoint" if encoder.tokenizer is None else "encoder.tokenizer"
         tokenizer = load_tokenizer(checkpoint_folder(source, where))
     else:
-        tokenizer = train_tokenizer(_texts(train), run_spec.shape.vocabulary)
+        pairs = [(e.text, e.text_pair) for rows in train.values() for e in rows]
+        texts = [text for pair in pairs for text in pair if text is not None]
+        tokenizer = train_tokenizer(texts, run_spec.shape.vocabulary)
     check_vocabulary(tokenizer, run_spec.shape.vocabulary)
     replace_text(saved, tokenizer.to_str(pretty=True))
     return tokenizer
-
-
-def _texts(examples: Examples) -> list[str]:
-    pairs = [(e.text, e.text_pair) for rows in examples.values() for e in rows]
-    return [text for pair in pairs for text in pair if text is not None]
 
 
 def _tower(run_spec: RunSpec) -> Tower:

@@ -46,11 +46,8 @@ def scores(
     if saved is not None:
         exponents = config.memory_exponent, config.time_exponent
         weighted = weighted_score(performance, saved, *exponents)
-        keep = (
-            None
-            if kept is None
-            else keep_objective(kept, config.keep, saved_cost(saved, *exponents))
-        )
+        if kept is not None:
+            keep = keep_objective(kept, config.keep, saved_cost(saved, *exponents))
         baseline = _baseline(run_spec, timings, operations)
     return {
         "score": weighted,

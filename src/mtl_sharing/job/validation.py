@@ -97,8 +97,8 @@ def _check_kind(where: str, phase: PhaseConfig) -> None:
     for key, kinds in KINDS_WITH.items():
         value, default = getattr(phase, key), getattr(plain, key)
         if phase.kind not in kinds and value != default:
-            known = "null" if default is None else str(default).lower()
-            allowed = f"{known}, or a phase of kind {one_of(kinds)}"
+            neutral = "null" if default is None else str(default).lower()
+            allowed = f"{neutral}, or a phase of kind {one_of(kinds)}"
             raise UserError(f"{where}.{key}", f"{value} in a phase of kind {phase.kind}", allowed)
 
 
