@@ -1,4 +1,4 @@
-"""Loads what a spec names: examples, tokenizer and starting weights."""
+"""Loads the examples, the tokenizer and the starting weights that a spec names."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -125,7 +125,7 @@ def _load_splits(run_spec: RunSpec, task: TaskSpec) -> dict[str, LoadedExamples]
 
 
 def _hold_out(run_spec: RunSpec, loaded: Mapping[str, dict[str, LoadedExamples]]) -> None:
-    """Splits train into examples that train and examples to choose by, where asked.
+    """Splits train into examples that train and examples to choose by.
 
     Before the cleaning, so that runs that clean differently are judged by the same examples.
     """

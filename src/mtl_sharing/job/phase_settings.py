@@ -1,4 +1,4 @@
-"""What the main training and each phase set for themselves, made once for a run."""
+"""Settings of the main training and of each phase, made once for a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ class PhaseSettings:
 
     Attributes:
         name: the phase's own, or ``main``.
-        options: what the config says of the phase; the defaults for the main training.
+        options: the phase's entry in the config; the defaults for the main training.
         seed: of batches, sampler and weighting.
         loss: how the tasks' losses are weighed and their gradients merged.
         schedule: how long it is, and which tasks its steps take.

@@ -10,7 +10,7 @@ from typing import Any
 
 from mtl_sharing.config import Config
 from mtl_sharing.data.tasks.task import TaskSpec, task_spec
-from mtl_sharing.data.text.tagging import TagScheme, tag_scheme
+from mtl_sharing.data.text.tagging import tag_scheme
 from mtl_sharing.data.tokens.encoding import TextSettings
 from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.evaluation.evaluate import TaskMeasure
@@ -62,11 +62,6 @@ class RunSpec:
     joined: Mapping[str, bool]
     runtime: Runtime
     text: TextSettings
-
-    @property
-    def tags(self) -> TagScheme | None:
-        """The tags of words, where the encoder embeds any."""
-        return self.text.tags
 
     @property
     def shape(self) -> EncoderShape:

@@ -1,4 +1,4 @@
-"""The stages of a run: what is loaded, what a training leaves, how it is assessed."""
+"""The stages of a run: prepare, train, assess."""
 
 import logging
 import time
@@ -40,7 +40,7 @@ TrainBaseline = Callable[[RunInputs, Config, Path], Result]
 
 @dataclass(frozen=True)
 class Hooks:
-    """Where a caller may step in.
+    """Callbacks and options of a caller.
 
     Attributes:
         load: loads the inputs of a run in a folder.
@@ -63,7 +63,7 @@ class Hooks:
 
 @dataclass
 class Prepared:
-    """Everything that a run knows before it trains.
+    """Inputs, settings and references of a run before its training.
 
     Attributes:
         reference: separate models that the user names, if any.

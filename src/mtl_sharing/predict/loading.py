@@ -114,7 +114,7 @@ def _read_spec(path: Path, record: Mapping[str, Any], device: str) -> RunSpec:
     # Settings without effect were warned of when the run began.
     with log_level("mtl_sharing", logging.ERROR):
         run_spec = start_on_machine(resolve_spec(config))
-    recorded, tags = get(record, "parts.tags.digest"), run_spec.tags
+    recorded, tags = get(record, "parts.tags.digest"), run_spec.text.tags
     if recorded is not None and tags is not None and recorded != tags.digest:
         message = "%s is not the pipeline that the run was trained with: tags may differ"
         log.warning(message, tags.pipeline)

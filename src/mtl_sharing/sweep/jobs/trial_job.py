@@ -67,7 +67,7 @@ def _key(run_spec: RunSpec) -> str:
     phases = sorted((phase.kind, str(phase.task)) for phase in config.phases.values())
     # The seed draws random weights, and the parts that a checkpoint lacks.
     return repr((config.suite, config.data_dir, config.encoder, config.cache, config.seed, phases,
-                 run_spec.specs, run_spec.joined, run_spec.shape, run_spec.tags,
+                 run_spec.specs, run_spec.joined, run_spec.shape, run_spec.text.tags,
                  run_spec.architecture.pooler))  # fmt: skip
 
 
