@@ -15,8 +15,7 @@ from safetensors.torch import save_file
 
 from mtl_sharing.cli.exit import explain
 from mtl_sharing.cli.train import run
-from mtl_sharing.config.compose import compose_config
-from mtl_sharing.config.errors import MERGING
+from mtl_sharing.config.compose import MERGING, compose_config
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.spec import resolve_spec
 from support import QUICK, Outcome, load_config
@@ -258,11 +257,11 @@ def test_hydra_still_names_the_override_that_it_cannot_merge():
     with initialize_config_module("mtl_sharing.conf"), pytest.raises(HydraException) as error:
         compose("train", overrides=[override])
     assert str(error.value) == f"{MERGING}{override}", (
-        "Hydra words its error in another way: adapt MERGING in config/errors.py, or the message"
+        "Hydra words its error in another way: adapt MERGING in config/compose.py, or the message"
         " for a missing task, source or phase no longer shows how to add it"
     )
     assert "PhaseConfig" in str(error.value.__cause__), (
-        "OmegaConf no longer names the type of a missing entry: config/errors.py needs it to tell"
+        "OmegaConf no longer names the type of a missing entry: config/compose.py needs it to tell"
         " tasks, sources and phases apart"
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_sharing.config.errors import config_error
+from mtl_sharing.config.compose import config_error
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141

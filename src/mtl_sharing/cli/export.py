@@ -24,9 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "mtl-export", description=_HELP, formatter_class=RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser("mtl-export", description=_HELP,
+                            formatter_class=RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("run", metavar="RUN", help="the folder of a run that has trained")
     parser.add_argument("--task", help="whose tower and head; a run of one task needs none")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR",

@@ -32,9 +32,8 @@ def main() -> None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "mtl-report", description=_HELP, formatter_class=RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser("mtl-report", description=_HELP,
+                            formatter_class=RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("folders", nargs="+", metavar="DIR", type=Path,
                         help="a run, a sweep, or a folder above them")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("report"), metavar="DIR",

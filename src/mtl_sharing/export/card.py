@@ -137,10 +137,8 @@ def _data(run: LoadedRun, tasks: Sequence[str]) -> str:
 def _pipeline(source: str) -> str:
     """A spaCy pipeline by its name; a folder of the machine is not part of the export."""
     name = path_name(source)
-    pipeline = f"the spaCy pipeline `{name}`"
-    if name == source:
-        return pipeline
-    return f"{pipeline}, a folder that is not here: set its path in `config.json`"
+    elsewhere = ", a folder that is not here: set its path in `config.json`"
+    return f"the spaCy pipeline `{name}`{'' if name == source else elsewhere}"
 
 
 def _origin(result: Mapping[str, Any]) -> str:

@@ -169,7 +169,11 @@ def write_split(
     one), probability (of classes).
     """
     if kind == CS224N:
-        _write_course_file(path, _COURSE_FILES[spec.name], examples, answers)
+        file = _COURSE_FILES[spec.name]
+        lines = [f"id \t {file.column} \n"]
+        for example, value in zip(examples, answers.values, strict=True):
+            lines.append(f"{example.id} , {int(value) if file.integer else rounded(value)} \n")
+        replace_text(path, "".join(lines))
         return
     labels = _labels_of(examples)
     columns: dict[str, list[Any]] = {"id": [example.id for example in examples]}
@@ -186,13 +190,3 @@ def write_split(
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     with table_writer(path, kind, list(columns), fields) as write:
         write(rows)
-
-
-def _write_course_file(
-    path: Path, file: _CourseFile, examples: Sequence[Example], answers: Answers
-) -> None:
-    """A header, then ``<id> , <prediction> `` for each example."""
-    lines = [f"id \t {file.column} \n"]
-    for example, value in zip(examples, answers.values, strict=True):
-        lines.append(f"{example.id} , {int(value) if file.integer else rounded(value)} \n")
-    replace_text(path, "".join(lines))

@@ -46,7 +46,8 @@ class TensorboardRun:
         """Adds the config for the view of hyperparameters, which compares the performance."""
         # Not add_hparams: it would mark the run as finished at its start, and add a metric's value.
         settings: dict[str, Any] = {f"run.{name}": tag for name, tag in run.tags.items()}
-        settings |= {name: _plain(value) for name, value in run.settings.items()}
+        for name, value in run.settings.items():
+            settings[name] = value if isinstance(value, bool | int | float | str) else str(value)
         for summary in hparams(settings, {"performance": 0.0})[:2]:
             self._writer.file_writer.add_summary(summary)
 
@@ -71,7 +72,3 @@ class TensorboardRun:
             value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=metadata)
             self._writer.file_writer.add_summary(Summary(value=[value]))
         self._writer.close()
-
-
-def _plain(value: Any) -> bool | int | float | str:
-    return value if isinstance(value, (bool, int, float, str)) else str(value)

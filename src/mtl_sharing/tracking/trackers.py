@@ -4,12 +4,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mtl_sharing.errors import Pruned, UserError, first_line
-from mtl_sharing.tracking.settings import MlflowConfig, RunDescription, Tracker, TrackerConfig
+from mtl_sharing.tracking.settings import RunDescription, Tracker, TrackerConfig
 from mtl_sharing.utils.environment import check_package
 from mtl_sharing.utils.nested import flatten
 
@@ -85,11 +84,21 @@ class Trackers:
 @contextmanager
 def tracking(config: TrackerConfig, run: Callable[[], RunDescription]) -> Iterator[Trackers]:
     """Yields the trackers that the config chooses, and ends them with the block's status."""
-    makers: dict[str, Callable[[], Tracker]] = {}
-    if config.tensorboard.enabled:
-        makers["tensorboard"] = partial(_tensorboard_run, run)
-    if config.mlflow.enabled:
-        makers["mlflow"] = partial(_mlflow_run, run, config.mlflow)
+
+    # Imported late: other runs need neither package.
+    def tensorboard() -> Tracker:
+        from mtl_sharing.tracking.tensorboard import TensorboardRun
+
+        return TensorboardRun(run())
+
+    def mlflow() -> Tracker:
+        from mtl_sharing.tracking.mlflow import MlflowRun
+
+        chosen = config.mlflow
+        return MlflowRun(run(), Path(chosen.folder).expanduser(), chosen.experiment)
+
+    makers = {"tensorboard": tensorboard} if config.tensorboard.enabled else {}
+    makers |= {"mlflow": mlflow} if config.mlflow.enabled else {}
     trackers, status = Trackers(makers), "finished"
     try:
         yield trackers
@@ -101,19 +110,6 @@ def tracking(config: TrackerConfig, run: Callable[[], RunDescription]) -> Iterat
         raise
     finally:
         trackers.end(status)
-
-
-# Imported late: other runs need neither package.
-def _tensorboard_run(run: Callable[[], RunDescription]) -> Tracker:
-    from mtl_sharing.tracking.tensorboard import TensorboardRun
-
-    return TensorboardRun(run())
-
-
-def _mlflow_run(run: Callable[[], RunDescription], config: MlflowConfig) -> Tracker:
-    from mtl_sharing.tracking.mlflow import MlflowRun
-
-    return MlflowRun(run(), Path(config.folder).expanduser(), config.experiment)
 
 
 def _row_metrics(row: Mapping[str, Any]) -> dict[str, float]:
