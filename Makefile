@@ -22,7 +22,7 @@ help:  ## this list
 train: $(VENV)/.run  ## the main job; other settings: make train ARGS="sharing=shared"
 	@$(BIN)/mtl-train $(ARGS)
 
-test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/test_plan.py"
+test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/plan"
 	@$(PYTEST) $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 test-all: $(VENV)/.dev  ## every test but those that need a GPU or a cluster
@@ -41,7 +41,7 @@ browser:  ## Chromium, which looks at the page of a report in a test; as root it
 bench: $(VENV)/.dev  ## this project beside plain training loops, half an hour; see docs/performance.md
 	@$(BENCH)
 
-bench-quick: $(VENV)/.dev  ## its two main figures, in three minutes
+bench-quick: $(VENV)/.dev  ## its two main metrics, in three minutes
 	@$(BENCH) --quick
 
 tiny-weights: $(VENV)/.run  ## pretrain the bundled encoder anew, some minutes

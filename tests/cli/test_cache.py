@@ -79,7 +79,7 @@ def test_a_cache_that_takes_nothing_is_said_once(train, tmp_path):
     assert said.count("going on without the cache") == 1
     (tmp_path / "cache").unlink()
     said, without_room = train("cache.max_gb=1e-6")
-    assert said.count("not cached, for want of room") == 1
+    assert said.count("not cached, no room") == 1
     assert not any((tmp_path / "cache").iterdir())
     assert found == without_room == train("cache.tokens=false")[1]
 

@@ -12,7 +12,7 @@ def test_an_interrupt_while_hydra_reads_a_config_file(mtl_train, monkeypatch):
         interrupt_reading(patch)
         done = mtl_train(*QUICK)
     assert done.code == INTERRUPTED
-    assert done.err.splitlines() == ["mtl-train: stopped at once; the last checkpoint stands"]
+    assert done.err.splitlines() == ["mtl-train: stopped at once; the last checkpoint is kept"]
     assert not (done.cwd / "outputs").exists()
 
 

@@ -35,7 +35,7 @@ def test_eight_trials_outlive_a_killed_job_and_a_stopped_node(sweeping: Sweeping
     cut = [lines for lines in starts if len(lines) > 1]
     assert len(cut) == 5
     assert all(sum("going on after step" in line for line in lines) >= 1 for lines in cut)
-    assert "lost" in sweeping.said() or "no sign of life" in sweeping.said()
+    assert "lost" in sweeping.said() or "no heartbeat" in sweeping.said()
     assert not leaks(sweeping)
 
 
@@ -82,7 +82,7 @@ def test_a_time_limit_is_no_end(sweeping: Sweeping):
                "a training that went on after its time limit")  # fmt: skip
     jobs = sweeping.slurm.jobs()
     assert len(jobs) == 1, "queued again by SLURM, not started anew by the sweep"
-    assert "lost" not in sweeping.said() and "no sign of life" not in sweeping.said()
+    assert "lost" not in sweeping.said() and "no heartbeat" not in sweeping.said()
     # It went on where it was stopped, which is no evaluation's step.
     (line,) = [line for line in log.read_text().splitlines() if "going on after step" in line]
     stopped = int(line.split("after step ")[1].split()[0])

@@ -172,7 +172,7 @@ def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
     assert f"The first {MOST_LONG_ROWS} of {13 * count} rows; the csv file has all." in text
     left = 13 * count - MOST_LONG_ROWS
     assert f"{left} of {13 * count} rows of “Precision, recall and F1”: the table's file" in text
-    assert f"{count - NAMED} groups without a colour" in text
+    assert f"{count - NAMED} groups drawn in grey" in text
     assert f"{count - MOST_HEADLINES} more groups, in the table below." in text
     assert len((out / "tables" / "comparison.csv").read_text().splitlines()) == count + 1
     assert (out / "report.html").stat().st_size < 4_000_000

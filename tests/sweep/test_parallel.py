@@ -90,7 +90,7 @@ def test_a_killed_worker_costs_no_trial(tmp_path):
     os.kill(workers(tmp_path)[0], signal.SIGKILL)
     ends(tmp_path, process)
     assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE] * 4
-    assert "lost" in said(tmp_path) or "no sign of life" in said(tmp_path)
+    assert "lost" in said(tmp_path) or "no heartbeat" in said(tmp_path)
     assert any("going on after step" in text for text in logs(tmp_path).values())
 
 

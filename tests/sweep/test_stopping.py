@@ -35,7 +35,7 @@ def test_kill_and_the_same_command_again(mtl_train, tmp_path):
     begun = (folder / "0" / "result.json").stat().st_mtime_ns
     again = mtl_train(*words)
     assert again.code == 0, again.err
-    assert "trial 2: taken up again" in again.out + again.err
+    assert "trial 2: resumed" in again.out + again.err
     assert "going on after step" in (folder / "2" / "train.log").read_text()
     assert states(folder) == ["COMPLETE"] * 3
     assert (folder / "0" / "result.json").stat().st_mtime_ns == begun

@@ -105,9 +105,9 @@ def _map(path: Path, form: Mapping[str, Any]) -> NDArray[Any]:
 
 
 class ArrayStore:
-    """Entries in one folder, each a folder ``<kind>-<key>``; the key is a digest of its content.
+    """Entries in one folder, each a folder ``<kind>-<key>``; the key digests all that decides it.
 
-    A store that cannot be read or written fails no run: one warning tells, and entries are
+    A store that cannot be read or written fails no run: it logs one warning, and entries are
     computed without it.
 
     Args:
@@ -191,7 +191,7 @@ class ArrayStore:
             elif not self._warned_of_room:
                 self._warned_of_room = True
                 room = f"{size / 1e6:.1f} MB in {self._folder}, which may hold"
-                log.warning("not cached, for want of room: %s %g GB (cache.max_gb)",
+                log.warning("not cached, no room: %s %g GB (cache.max_gb)",
                             room, self._max_bytes / 1e9)  # fmt: skip
         except OSError as error:
             if not os.path.isdir(final):  # else another process was first, without locks

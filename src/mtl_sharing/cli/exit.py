@@ -1,4 +1,4 @@
-"""How a command ends: exit code and message for mistakes, interruptions and full disks."""
+"""Exit codes and messages for mistakes, interruptions and full disks."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from mtl_sharing.config.compose import config_error
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
-_AT_ONCE = "stopped at once; the last checkpoint stands"
+_AT_ONCE = "stopped at once; the last checkpoint is kept"
 
 
 def run_command(work: Callable[[], object], debug: bool, program: str) -> None:

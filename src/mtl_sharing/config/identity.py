@@ -1,4 +1,4 @@
-"""What each config key decides: one table for all who compare, group or share runs.
+"""The table of what each config key decides, used to compare, group and share runs.
 
 The keys of baselines, the identity of a sweep's trials and its record, the groups of a report and
 the clean-up of an export are derived from it. A new key must be entered here: a test fails for one
@@ -14,7 +14,7 @@ from mtl_sharing.config.schema import Config
 
 
 class Decides(Enum):
-    """What a config key decides."""
+    """The effect of a config key."""
 
     TRAINING = "the trained weights, or how they are evaluated"
     SEED = "every random draw"
@@ -117,15 +117,15 @@ NOT_IN_TRIAL = frozenset({
 })  # fmt: skip
 """Left out of the identity of a sweep's trial, which has the canonical plan beside it."""
 NOT_IN_SWEEP = frozenset({Decides.INVOCATION, Decides.PLACE})
-"""What two starts of one sweep may have otherwise."""
+"""Keys in which two processes of one sweep may differ."""
 NOT_IN_GROUP = NOT_IN_TRIAL | {Decides.SEED, Decides.DATA_FOLDER, Decides.GRADIENT_RECORD}
-"""What the runs of a report's group may have otherwise; a result says what its data were."""
+"""Keys in which runs of a report's group may differ; results record their data themselves."""
 OF_SHARED_WEIGHTS = frozenset({Decides.SHARED_GRADIENTS, Decides.GRADIENT_RECORD})
 """Without effect where tasks share no weight."""
 
 
 def decides(key: str) -> Decides:
-    """What a dotted key decides; a key below an entry of the table decides the same.
+    """The effect of a dotted key; a key below an entry of the table decides the same.
 
     Raises:
         KeyError: the table has no entry for the key.

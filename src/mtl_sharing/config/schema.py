@@ -70,7 +70,7 @@ class Config:
 
 @cache
 def _schema() -> Any:
-    """The dataclasses as OmegaConf's nodes; whoever reads them takes a copy."""
+    """The dataclasses as OmegaConf's nodes; readers take a copy."""
     return OmegaConf.structured(Config)
 
 

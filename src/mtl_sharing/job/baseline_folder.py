@@ -41,7 +41,7 @@ def read_baseline(folder: Path) -> Result | None:
             return result
     except (UserError, KeyError, FileNotFoundError):
         pass
-    log.warning("a damaged baseline is made again: %s", folder)
+    log.warning("removing a damaged baseline: %s", folder)
     remove_folder(folder)
     return None
 
@@ -64,7 +64,7 @@ def keep_baseline(folder: Path, provenance: Mapping[str, Any], max_bytes: int) -
             record = {"sha256": _digest(folder), "made_from": dict(provenance)}
             replace_json(folder / RECORD, record)
             return True
-        message = "not cached, for want of room: %.1f MB in %s (cache.max_gb)"
+        message = "not cached, no room: %.1f MB in %s (cache.max_gb)"
         log.warning(message, size / 1e6, folder.parent)
         remove_folder(folder)
     except OSError as error:

@@ -18,7 +18,7 @@ from mtl_sharing.run_folder.layout import BASELINES, CONFIG, PLAN, RESULT, Statu
 from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result, read_object
 from mtl_sharing.score.reference import read_reference
-from mtl_sharing.tracking.trackers import tracking
+from mtl_sharing.tracking.trackers import Trackers, tracking
 from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
@@ -69,10 +69,7 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
         with tracking(run_spec.config.tracker, lambda: describe_run(run_spec, folder)) as trackers:
             prepared = prepare(run_spec, folder, hooks, reference, _train_baseline)
             result = head | assess(prepared, train(prepared, trackers))
-            replace_json(folder / RESULT, result)
-            trackers.conclude(description.final_metrics(result))
-            # Baselines that were trained in the run's own folder.
-            shutil.rmtree(folder / BASELINES, ignore_errors=True)
+            publish(folder, result, trackers)
     except KeyboardInterrupt:
         replace_json(folder / RESULT, head | {"status": Status.STOPPED})
         raise
@@ -86,6 +83,14 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
             log.warning("the failure could not be written to %s", folder / RESULT)
         raise
     return result
+
+
+def publish(folder: Path, result: Result, trackers: Trackers) -> None:
+    """Writes result.json, records the final metrics, and removes what only the training needed."""
+    replace_json(folder / RESULT, result)
+    trackers.conclude(description.final_metrics(result))
+    # Baselines that were trained in the run's own folder.
+    shutil.rmtree(folder / BASELINES, ignore_errors=True)
 
 
 def _with_precision_of(config: Config, folder: Path) -> Config:

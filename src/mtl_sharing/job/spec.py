@@ -65,12 +65,12 @@ class RunSpec:
 
     @property
     def shape(self) -> EncoderShape:
-        """One tower's shape."""
+        """The encoder's shape."""
         return self.architecture.encoder
 
     @property
     def plan(self) -> SharingPlan:
-        """Who owns which stage."""
+        """The sharing plan."""
         return self.architecture.plan
 
     @property
@@ -85,7 +85,9 @@ class RunSpec:
 
 
 def resolve_spec(config: Config) -> RunSpec:
-    """Checks the config and derives everything that needs no data. Has no side effect.
+    """Checks the config and derives everything that needs no data, without side effects.
+
+    Reads the checkpoint's own config only where the shape is incomplete (``encoder=auto``).
 
     Raises:
         UserError: naming the first field that does not fit.

@@ -62,7 +62,7 @@ def split_data(rows: Sequence[Row]) -> list[tuple[int, float, str]]:
 
 
 def shared_layers(regime: str) -> int:
-    """How many encoder layers of a regime, as in ``F2-S4-I6/S-I + pals 16``, have one copy."""
+    """The number of encoder layers of a regime, as in ``F2-S4-I6/S-I + pals 16``, have one copy."""
     plan = regime.split()[0].partition("/")[0]
     return sum(int(depth) for depth in re.findall(r"(?:^|-)[FS](\d+)", plan))
 

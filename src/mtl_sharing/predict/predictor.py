@@ -144,7 +144,7 @@ def readable(spec: TaskSpec, answers: Answers) -> list[str | int | float | None]
 
 
 def rounded(value: float) -> float:
-    """As many digits as float32 holds."""
+    """Rounds to seven significant digits, which is what float32 holds."""
     return float(f"{value:.7g}")
 
 

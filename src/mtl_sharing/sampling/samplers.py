@@ -1,4 +1,4 @@
-"""Samplers: the tasks of each training step.
+"""Samplers: the tasks of each draw of a training.
 
 A sampler is a pure function of the draw's number and has no state, so that a resumed run draws the
 same tasks as an uninterrupted one. A draw is one micro-batch of a step.
@@ -69,7 +69,7 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Unified:
-    """Every task in every step."""
+    """Every task in every draw."""
 
     names: tuple[str, ...]
 
@@ -120,7 +120,7 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One task in each step, drawn with ``p_i ~ N_i ** alpha`` (Stickland and Murray 2019)."""
+    """One task in each draw, at random with ``p_i ~ N_i ** alpha`` (Stickland and Murray 2019)."""
 
     sizes: Mapping[str, int]
     schedule: AlphaSchedule
@@ -166,13 +166,18 @@ def make_sampler(
     """
     check_sampler(config)
     names = tuple(sizes)
-    if config.name == "unified":
-        return Unified(names)
-    if config.name == "round_robin" and config.exhausted == "recycle":
-        return RoundRobin(names)
-    if config.name in ("round_robin", "sequential"):
-        return Ordered(batches, epochs, in_turn=config.name == "round_robin")
-    return Drawn(sizes, make_schedule(config), epochs, seed)
+    recycle, drawn = (
+        config.exhausted == "recycle",
+        Drawn(sizes, make_schedule(config), epochs, seed),
+    )
+    samplers: dict[str, Sampler] = {
+        "unified": Unified(names),
+        "round_robin": RoundRobin(names) if recycle else Ordered(batches, epochs, in_turn=True),
+        "sequential": Ordered(batches, epochs, in_turn=False),
+        "temperature": drawn,
+        "annealed": drawn,
+    }
+    return samplers[config.name]
 
 
 def epoch_draws(name: str, sizes: Mapping[str, int], batch_sizes: Mapping[str, int]) -> int:

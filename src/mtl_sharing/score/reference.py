@@ -1,4 +1,4 @@
-"""What a run is compared with: separate models, given by ``score.reference`` or trained here."""
+"""References of a run: separate models, given by ``score.reference`` or trained here."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

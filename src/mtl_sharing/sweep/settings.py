@@ -10,9 +10,8 @@ from typing import Any
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
-# The only targets that a config may instantiate.
+# The only samplers that a config may instantiate; PRUNERS below lists the pruners.
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
-PRUNERS = ("optuna.pruners.*", "mtl_sharing.sweep.study.pruning.KeepPruner")
 
 
 @dataclass
@@ -141,7 +140,7 @@ class SweeperConfig(OptunaSweeperConf):
     grace_s: float = 60.0
 
 
-PRUNER_OPTIONS = {
+PRUNER_OPTIONS: dict[str, Any] = {
     "none": NoPrunerConfig,
     "keep": KeepConfig,
     "asha": SuccessiveHalvingConfig,
@@ -151,6 +150,11 @@ PRUNER_OPTIONS = {
     "threshold": ThresholdConfig,
     "wilcoxon": WilcoxonConfig,
 }
+# Optuna's pruners, and the project's own that an option names.
+PRUNERS = ("optuna.pruners.*", *{
+    option._target_ for option in PRUNER_OPTIONS.values()
+    if option._target_.startswith("mtl_sharing.")
+})  # fmt: skip
 
 
 def sweeper_of(job: Any) -> SweeperConfig | None:

@@ -31,7 +31,7 @@ _TIMED_ROWS, _TIMED_ROUNDS = 512, 7
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how forward passes run."""
+    """Device, precision and batch size of forward passes."""
 
     device: torch.device
     precision: str

@@ -190,7 +190,7 @@ def _run_row(run: Run) -> Record:
 
 
 def left_out_table(collection: RunCollection, groups: Sequence[Group]) -> "pd.DataFrame":
-    """What the report leaves out, and why. Complete only once all files have been read."""
+    """The omissions of the report with reasons; complete once all files have been read."""
     omitted = list(collection.omissions)
     omitted += [(run.name, f"{run.status}: {run.reason}".rstrip(": "))
                 for run in collection.runs if not run.finished]  # fmt: skip

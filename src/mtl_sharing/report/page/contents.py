@@ -62,7 +62,7 @@ class ReportContents:
     histories: Sequence[SweepHistory]
 
     def left_out(self) -> "pd.DataFrame":
-        """What the report leaves out, and why. Complete only once all files have been read."""
+        """The omissions of the report with reasons; complete once all files have been read."""
         return tables.left_out_table(self.collection, self.groups)
 
 

@@ -103,8 +103,8 @@ def _left_out(
     lines = [f"Section “{section.title}”: {_WHY_ABSENT[section.name]}." for section in absent]
     hidden = len(contents.groups) - len(contents.shown)
     if hidden:
-        lines.append(f"{counted(hidden, 'group')} without a colour, single examples and confusions"
-                     f" of their own: those of {len(contents.shown)} are told.")  # fmt: skip
+        lines.append(f"{counted(hidden, 'group')} drawn in grey, without examples or confusions; "
+                     f"{len(contents.shown)} have them.")  # fmt: skip
     lines += [
         f"{view.cut:,} of {view.count:,} rows of “{section.title}”: the table's file has them."
         for section in present

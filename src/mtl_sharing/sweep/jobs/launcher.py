@@ -45,7 +45,7 @@ Measurement = dict[str, Any]
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """How a job ended, by its launcher.
+    """The end of a job, as its launcher reports it.
 
     Attributes:
         reason: the error that it raised; None where it ended well.
@@ -104,7 +104,7 @@ class JobPool:
         self._wake.set()
 
     def outcome(self, job_id: int) -> JobOutcome | None:
-        """How a job ended; None while it runs."""
+        """The outcome of a job; None while it runs."""
         return self._outcomes.get(job_id)
 
     def stop(self) -> None:

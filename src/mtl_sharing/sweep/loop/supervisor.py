@@ -107,7 +107,7 @@ class Supervisor:
             others = trial.state == TrialState.RUNNING and trial.number not in self.running
             if others and self._is_lost(trial) and self._claim(trial):
                 # An interrupted sweep does not count against the trial's retries.
-                log.info("trial %d: taken up again", trial.number)
+                log.info("trial %d: resumed", trial.number)
                 self._begin(self.proposer.resume(trial))
 
     def _claim(self, trial: FrozenTrial) -> bool:
@@ -165,7 +165,7 @@ class Supervisor:
         return trial.result is not None and self.reporter.tell(trial, trial.result)
 
     def _result(self, trial: RunningTrial) -> TrialResult | None:
-        """How the trial ended; None while it has not. Starts its next run, or a lost one again."""
+        """Starts the trial's next run or a lost one again; returns the result once it has ended."""
         result = self._read(trial.folders[: trial.run + 1])
         if result is not None:
             return self._next_seed(trial, result)
@@ -174,7 +174,7 @@ class Supervisor:
             return self._without_result(trial, outcome)
         current = self.study.trial(trial.number)
         if self._is_lost(current) and self._claim(current):
-            log.warning("trial %d: no sign of life; starting it again", trial.number)
+            log.warning("trial %d: no heartbeat; restarting it", trial.number)
             self._retry(trial)
         return trial.result
 

@@ -68,7 +68,7 @@ class SweepSpec:
 
     @cached_property
     def points(self) -> int | None:
-        """How many points the space has; None if infinitely many, or more than 10,000."""
+        """The number of points in the space; None if infinite or above 10,000."""
         if not self.space.finite:
             return None
         count = sum(1 for _ in islice(self.space.points(), _MOST_COUNTED + 1))
@@ -76,7 +76,7 @@ class SweepSpec:
 
     @property
     def total_trials(self) -> int | None:
-        """How many trials there will be at most; None where only the hours bound them."""
+        """The largest number of trials; None where only the hours bound them."""
         points = None if self.points is None else self.points + self.options.reference
         bounds = [bound for bound in (self.options.n_trials, points) if bound is not None]
         return min(bounds, default=None)

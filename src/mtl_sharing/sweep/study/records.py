@@ -30,7 +30,7 @@ _STATES = {Status.FINISHED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended.
+    """The end of a trial.
 
     Attributes:
         metrics: of a complete trial, by the names of sweep.csv.
