@@ -93,6 +93,12 @@ def test_a_finished_run_is_read_and_another_refused(folder):
     assert weights(folder) == before
 
 
+def test_a_result_without_its_settings_is_not_read(tmp_path):
+    (tmp_path / "result.json").write_text('{"status": "finished"}')
+    with pytest.raises(UserError, match=r"which has result\.json but no config\.json"):
+        train(OVERRIDES, tmp_path)
+
+
 def test_part_of_a_run_is_not_overwritten(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"which has config\.json but no result\.json"):

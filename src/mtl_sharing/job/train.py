@@ -64,9 +64,11 @@ def _checked(overrides: Sequence[str] | Config) -> Config:
 
 def _refuse_other_run(config: Config, folder: Path) -> None:
     """Raises UserError where the folder holds a run of other settings, or parts of a run."""
-    if not (folder / CONFIG).is_file():
-        return
     allowed = "a new folder, or that of a run with the same settings"
+    if not (folder / CONFIG).is_file():
+        if finished_result(folder) is not None:
+            raise UserError("folder", f"{folder}, which has {RESULT} but no {CONFIG}", allowed)
+        return
     if not (folder / RESULT).is_file():
         raise UserError("folder", f"{folder}, which has {CONFIG} but no {RESULT}", allowed)
     record = read_object(folder / CONFIG)
