@@ -6,6 +6,8 @@ from pkgutil import resolve_name
 
 import pytest
 
+from benchmarks.structure import floors_svg
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "mtl_sharing"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -69,3 +71,9 @@ def test_the_architecture_is_short():
 
 def test_the_index_links_every_page():
     assert set(links(INDEX.read_text())) >= {page.name for page in PAGES} - {INDEX.name}
+
+
+def test_the_picture_of_the_floors_is_that_of_the_imports():
+    picture = ROOT / "docs" / "floors.svg"
+    message = "draw it again: python -m benchmarks.structure --draw docs/floors.svg"
+    assert picture.read_text(encoding="utf-8") == floors_svg(), message
