@@ -25,7 +25,7 @@ def test_describing_has_no_side_effect(monkeypatch):
 
 
 def test_describing_asks_for_no_checkpoint_where_the_shape_is_complete(monkeypatch):
-    monkeypatch.setattr(spec_module, "checkpoint_folder", lambda source: pytest.fail(source))
+    monkeypatch.setattr(spec_module, "checkpoint_folder", lambda source, **_: pytest.fail(source))
     run_spec = resolve_spec(load_config(*WORDS, "encoder.checkpoint=some/checkpoint"))
     with pytest.raises(pytest.fail.Exception, match="some/checkpoint"):
         start_on_machine(run_spec)

@@ -265,6 +265,23 @@ def test_a_package_folder_is_found():
     assert (checkpoint_folder("pkg://mtl_sharing/model/encoder") / "shape.py").is_file()
 
 
+@pytest.mark.parametrize(("config_only", "weights"), [(True, False), (False, True)])
+def test_a_description_downloads_the_config_alone(monkeypatch, tmp_path, config_only, weights):
+    import huggingface_hub
+
+    patterns = []
+
+    def download(source, allow_patterns):
+        patterns.extend(allow_patterns)
+        (tmp_path / "model.safetensors").touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert checkpoint_folder("owner/model", config_only=config_only) == tmp_path
+    assert "config.json" in patterns
+    assert ("model.safetensors" in patterns) is weights
+
+
 def test_a_hub_id_without_network_says_what_to_do(monkeypatch, tmp_path):
     from huggingface_hub import constants
 

@@ -226,7 +226,7 @@ def test_two_hundred_runs_are_reported_in_twenty_seconds_of_a_core(make_run, tmp
 
 def test_help_is_fast_and_needs_nothing_heavy():
     check = (
-        "import sys; from mtl_sharing.cli import report; report._parser().format_help();"
+        "import sys; from mtl_sharing.cli import report; report.make_parser().format_help();"
         "heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'jinja2', 'optuna', 'numpy'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

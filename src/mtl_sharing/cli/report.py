@@ -24,14 +24,15 @@ Reads every run at or below the folders, in whatever state, and writes
 
 def main() -> None:
     """The console script."""
-    options = _parser().parse_args()
+    options = make_parser().parse_args()
     # Here, not above: --help must not wait for Hydra and torch.
     from mtl_sharing.cli.exit import run_command
 
     run_command(lambda: _report(options), options.debug, "mtl-report")
 
 
-def _parser() -> ArgumentParser:
+def make_parser() -> ArgumentParser:
+    """The parser of the command line."""
     parser = ArgumentParser("mtl-report", description=_HELP,
                             formatter_class=RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("folders", nargs="+", metavar="DIR", type=Path,

@@ -174,4 +174,4 @@ def _shape(config: Config) -> EncoderShape:
 
 def _checkpoint_config(config: Config) -> dict[str, Any] | None:
     source = config.encoder.checkpoint
-    return None if source is None else read_config(checkpoint_folder(source))
+    return None if source is None else read_config(checkpoint_folder(source, config_only=True))

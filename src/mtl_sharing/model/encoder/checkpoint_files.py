@@ -8,13 +8,19 @@ from typing import Any
 from mtl_sharing.errors import UserError, one_of
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-_TEXT_FILES = ("config.json", "tokenizer_config.json", "tokenizer.json", "vocab.txt",
+_CONFIG = "config.json"
+_TEXT_FILES = (_CONFIG, "tokenizer_config.json", "tokenizer.json", "vocab.txt",
                "vocab.json", "merges.txt")  # fmt: skip
 _PACKAGE = "pkg://"
 
 
-def checkpoint_folder(source: str, where: str = "encoder.checkpoint") -> Path:
+def checkpoint_folder(
+    source: str, where: str = "encoder.checkpoint", config_only: bool = False
+) -> Path:
     """The local folder of ``source``, downloaded when it is a hub id.
+
+    Args:
+        config_only: of a hub id, download config.json alone: enough to describe an encoder.
 
     Raises:
         UserError: no such folder, package or hub id, or no network.
@@ -26,7 +32,7 @@ def checkpoint_folder(source: str, where: str = "encoder.checkpoint") -> Path:
         return path
     if source.startswith((".", "/", "~")) or source.count("/") > 1 or path.exists():
         raise UserError(where, source, "an existing folder, a hub id or pkg://package/folder")
-    return _hub_folder(source, where)
+    return _hub_folder(source, where, config_only)
 
 
 def _package_folder(source: str, where: str) -> Path:
@@ -41,12 +47,14 @@ def _package_folder(source: str, where: str) -> Path:
     return folder
 
 
-def _hub_folder(source: str, where: str) -> Path:
+def _hub_folder(source: str, where: str, config_only: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     from huggingface_hub.errors import RepositoryNotFoundError as NotFound
 
     try:
+        if config_only:
+            return Path(snapshot_download(source, allow_patterns=[_CONFIG]))
         folder = Path(snapshot_download(source, allow_patterns=[*_TEXT_FILES, WEIGHT_FILES[0]]))
         # Most repositories have both forms, so the second is downloaded only without the first.
         if not (folder / WEIGHT_FILES[0]).exists():
@@ -66,7 +74,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: no file, or no JSON object.
     """
-    path = folder / "config.json"
+    path = folder / _CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
