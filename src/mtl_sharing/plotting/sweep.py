@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optuna
-from optuna.trial import TrialState
-
 from mtl_sharing.plotting.style import new_figure
 from mtl_sharing.score.objectives import DIRECTIONS, UP
 from mtl_sharing.utils.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from optuna import Study
 
 PICTURE = "sweep.png"
 # Colour and legend of each state; a failed trial has nothing to draw.
@@ -30,7 +28,7 @@ def draw_sweep(
     rows: Sequence[Row],
     objectives: Sequence[str],
     reference: float | None,
-    study: optuna.Study,
+    study: "Study",
 ) -> None:
     """Replaces sweep.png, from the rows of sweep.csv and separate models' performance, if known."""
     figure = new_figure(8.5, width=12)
@@ -95,8 +93,12 @@ def history_data(rows: Sequence[Row], objectives: Sequence[str]) -> list[tuple[i
     return history
 
 
-def importance_data(study: optuna.Study) -> dict[str, float]:
+def importance_data(study: "Study") -> dict[str, float]:
     """The importance of each parameter for the first objective; empty with too few trials."""
+    # Here, not above: a report reads histories of sweeps without a study.
+    import optuna
+    from optuna.trial import TrialState
+
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.values[0] for trial in complete}) < 2:
         return {}  # of equal values Optuna calls all parameters equally important
