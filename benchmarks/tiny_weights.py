@@ -56,7 +56,7 @@ def _save(folder: Path, run_spec: RunSpec, learner: Learner) -> None:
     stages = [m for m in model.network.encoder.modules() if isinstance(m, StageCopies)]
     tower = {stage.name: stage.copies[0].state_dict() for stage in stages}
     weights = checkpoint_weights(tower, run_spec.shape.family)
-    weights |= checkpoint_head(model.head, run_spec.shape.family)
+    weights |= checkpoint_head(model.heads[0], run_spec.shape.family)
     replace_file(folder / WEIGHTS, lambda path: save_file(weights, path))
     replace_json(folder / CONFIG, checkpoint_config(run_spec.shape, padding=0))
 

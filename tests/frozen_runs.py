@@ -56,10 +56,10 @@ def finish(
     update, seen = learner.update, count_tokens(learner.network)
     before = {name: w.clone() for name, w in learner.network.state_dict().items()}
 
-    def watched(step, total):
+    def watched(step, total, ended):
         if meanwhile is not None:
             meanwhile(step)
-        found = update(step, total)
+        found = update(step, total, ended)
         losses.append(dict(found.losses))
         return found
 

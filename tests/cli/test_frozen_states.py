@@ -33,11 +33,11 @@ def stop_at(monkeypatch):
     update = Learner.update
 
     def at(step):
-        def interrupted(self, number, total):
+        def interrupted(self, number, total, ended):
             if number == step:
                 monkeypatch.setattr(Learner, "update", update)
                 signal.raise_signal(signal.SIGINT)
-            return update(self, number, total)
+            return update(self, number, total, ended)
 
         monkeypatch.setattr(Learner, "update", interrupted)
 

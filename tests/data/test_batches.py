@@ -62,6 +62,26 @@ def test_every_epoch_covers_every_example_once(size, batch_size, epoch):
     assert len(batches) == -(-size // batch_size)
 
 
+@pytest.mark.parametrize(("size", "batch_size"), [(17, 16), (23, 7), (12, 8), (5, 8), (16, 8)])
+def test_every_example_has_the_same_weight(size, batch_size):
+    """Over as many epochs as there are examples, each is in the short batch as often."""
+    batches = TrainingBatches("a", task_of(size), batch_size, seed=5)
+    weights = torch.zeros(size, dtype=torch.float64)
+    for number in range(size * len(batches)):
+        labels = batches[number].labels
+        weights[labels.long()] += 1 / len(labels)
+    torch.testing.assert_close(weights, torch.full_like(weights, len(batches)))
+
+
+def test_the_short_batch_falls_on_other_examples_in_the_next_epoch():
+    batches = TrainingBatches("a", task_of(23), 7, seed=5)
+    short = []
+    for epoch in range(11):
+        drawn = [batches[epoch * len(batches) + n].labels.tolist() for n in range(len(batches))]
+        short += min(drawn, key=len)
+    assert sorted(short[:22]) == sorted(set(short[:22]))
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=12))
 def test_a_batch_depends_on_its_number_alone(numbers):

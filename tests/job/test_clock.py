@@ -141,16 +141,17 @@ MIXED = ("head.pooling=cls", "task.sst.layer=1")
 
 
 @pytest.mark.parametrize(
-    ("words", "together"),
+    ("words", "sizes"),
     [
-        (("sampler=unified",), True),
-        (("sampler=round_robin",), False),
-        (("sampler=unified", "loss=pcgrad"), False),
-        (("sampler=unified", "loss=pcgrad", "sharing=individual"), True),
+        (("sampler=unified",), [3]),
+        (("sampler=round_robin",), [1]),
+        (("sampler=unified", "loss=pcgrad"), [1, 1, 1]),
+        (("sampler=unified", "sharing=individual"), [1, 1, 1]),
+        (("sampler=unified", "sharing.plan=G4:quora+sts"), [1, 2]),
     ],
 )
 def test_tasks_are_counted_together_as_the_measured_step_takes_them(
-    prepared, monkeypatch, words, together
+    prepared, monkeypatch, words, sizes
 ):
     """The head of sst reads a layer of which the others need every token."""
     run_spec, inputs = prepared(*MIXED, *words)
@@ -164,14 +165,15 @@ def test_tasks_are_counted_together_as_the_measured_step_takes_them(
     if run_spec.config.sampler.name != "unified":
         learner.sampler = RoundRobin(tuple(run_spec.specs))
     learner.update(0, 3)
-    assert (rounds == [3]) == together
+    assert rounds == sizes
     texts = {
         task: TextSize.of(
             [n for p in (d.first, d.second) if p is not None for n in p.lengths.tolist()]
         )
         for task, d in inputs.train.items()
     }
-    wanted = training_flops(run_spec.architecture, texts, together=together)
+    groups = None if sum(sizes) == 3 and "loss=pcgrad" not in words else [(t,) for t in texts]
+    wanted = training_flops(run_spec.architecture, texts, groups)
     found = count_operations(
         run_spec, inputs, main_settings(run_spec, inputs).schedule
     ).regime.train_by_task

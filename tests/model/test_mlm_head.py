@@ -59,7 +59,8 @@ def test_each_task_is_decoded_by_its_own_table(build, plan):
         (copy,) = [c for c, o in zip(encoder.embeddings.copies, encoder.embeddings.owners,
                                      strict=True) if task in o]  # fmt: skip
         states = encoder.hidden({task: texts[task]})[task][texts[task].picked]
-        wanted = model.head(states, copy.word.weight).detach()
+        (head,) = [h for h, o in zip(model.heads, model.components, strict=True) if task in o]
+        wanted = head(states, copy.word.weight).detach()
         close(found[task], wanted.float(), 1e-4)
     assert len(model.tables()) == len(encoder.embeddings.owners)
 
@@ -88,7 +89,7 @@ def test_a_task_is_read_at_its_heads_layer(build, make_shape, make_tower):
     own = model.network.encoder.state_dict()
     kept = {n: w for n, w in own.items() if n in lower.encoder.state_dict()}
     lower.encoder.load_state_dict(kept)
-    wanted = MaskedLanguageModel(lower, model.head.state_dict()).double()
+    wanted = MaskedLanguageModel(lower, model.heads[0].state_dict()).double()
     assert torch.equal(logits(model, {"b": text})["b"], logits(wanted, {"b": text})["b"])
 
 
@@ -116,7 +117,7 @@ def test_encoder_and_head_are_trained_and_nothing_else(build):
     model = build("S3", pooling="pooler")
     model(dict.fromkeys(TASKS, text_of(1)))["a"].sum().backward()
     reached = {name for name, weight in model.named_parameters() if weight.grad is not None}
-    stages = ("network.encoder.embeddings.", "network.encoder.layers.", "head.")
+    stages = ("network.encoder.embeddings.", "network.encoder.layers.", "heads.")
     assert reached == {name for name, _ in model.named_parameters() if name.startswith(stages)}
 
 
@@ -156,9 +157,9 @@ def test_the_weights_handed_in_stay_as_they_are(make_shape, make_tower):
     network = Network(architecture_of(shape, "S3", heads("a")), make_tower(shape))
     model = MaskedLanguageModel(network, state)
     with torch.no_grad():
-        model.head.bias.add_(1)
+        model.heads[0].bias.add_(1)
     assert state["bias"].abs().max() == 0
-    assert all(weight.requires_grad for weight in model.head.parameters())
+    assert all(weight.requires_grad for weight in model.heads.parameters())
 
 
 def test_a_batch_moves_with_its_picked_tokens():

@@ -154,7 +154,10 @@ def test_a_copy_gets_the_sum_of_its_owners_gradients(build, tower, batches, plan
 )
 def test_a_frozen_stage_keeps_every_bit(build, batches, plan, frozen):
     encoder = build(plan, eval_mode=False)
-    optimizer = make_optimizer(encoder, OptimizerConfig(lr=0.1, weight_decay=0.3))
+    optimizer = make_optimizer(
+        [(n, w) for n, w in encoder.named_parameters() if w.requires_grad],
+        OptimizerConfig(lr=0.1, weight_decay=0.3),
+    )
     before = [{k: v.clone() for k, v in s.state_dict().items()} for s in stages(encoder)]
     for _ in range(3):
         sum(vectors.sum() for vectors in pooled(encoder, batches).values()).backward()

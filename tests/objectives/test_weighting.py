@@ -78,8 +78,8 @@ def test_dynamic_average_by_hand():
         assert list(weighting.weights().values()) == pytest.approx([1 / 3] * 3)
         weighting.start_epoch(epoch)
         # Two draws that average to these losses.
-        weighting.observe({"a": a - 0.25, "b": b - 1, "c": c})
-        weighting.observe({"a": a + 0.25, "b": b + 1, "c": c})
+        weighting.observe({"a": a - 0.25, "b": b - 1, "c": c}, dict.fromkeys(TASKS, 5))
+        weighting.observe({"a": a + 0.25, "b": b + 1, "c": c}, dict.fromkeys(TASKS, 5))
     weighting.start_epoch(2)
     powers = [math.exp(r / 2) for r in (0.5, 1.0, 0.5)]
     wanted = [power / sum(powers) for power in powers]
@@ -91,14 +91,29 @@ def test_dynamic_average_by_hand():
     assert total(weighting, losses(b=3.0)).item() == pytest.approx(3 * 3 * wanted[1])
 
 
+def test_dynamic_average_counts_every_example_once():
+    """A short batch has no more say than its examples."""
+    short, whole = make(weighting="dwa"), make(weighting="dwa")
+    for epoch in range(2):
+        for weighting in (short, whole):
+            weighting.start_epoch(epoch)
+        short.observe({"a": 1.0 + epoch}, {"a": 3})
+        short.observe({"a": 5.0}, {"a": 1})
+        whole.observe({"a": (3 * (1.0 + epoch) + 5.0) / 4}, {"a": 4})
+    for weighting in (short, whole):
+        weighting.start_epoch(2)
+    assert short.weights() == pytest.approx(whole.weights()) and short.weights()["a"] > 1 / 3
+
+
 def test_dynamic_average_goes_on_from_its_state():
     one, two = make(weighting="dwa"), make(weighting="dwa")
     for draw in range(9):
         one.start_epoch(draw // 2)
-        one.observe({task: 1.0 / (draw + n + 1) for n, task in enumerate(TASKS)})
+        found = {task: 1.0 / (draw + n + 1) for n, task in enumerate(TASKS)}
+        one.observe(found, dict.fromkeys(TASKS, 3))
     two.load_state_dict(one.state_dict())
     for weighting in (one, two):
-        weighting.observe({"a": 3.0, "b": 1.0})
+        weighting.observe({"a": 3.0, "b": 1.0}, {"a": 2, "b": 5})
         weighting.start_epoch(5)
     assert one.weights() == two.weights() and len(set(one.weights().values())) == 3
 

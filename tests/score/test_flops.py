@@ -115,9 +115,14 @@ def check(architecture, lengths=None, text=TEXT):
     """Holds both counts against torch's: all tasks at once, one by one, and on the same text."""
     lengths = lengths or LENGTHS
     network = built(architecture)
-    assert sum(training_flops(architecture, sizes(lengths)).values()) == one_step(network, lengths)
+    found = training_flops(architecture, sizes(lengths), groups=[TASKS])
+    assert sum(found.values()) == one_step(network, lengths)
     alone = {task: one_step(network, {task: own}) for task, own in lengths.items()}
-    assert training_flops(architecture, sizes(lengths), together=False) == alone
+    each = [(task,) for task in TASKS]
+    assert training_flops(architecture, sizes(lengths), groups=each) == alone
+    components = [{t: lengths[t] for t in own} for own in architecture.components()]
+    by_component = sum(one_step(network, own) for own in components)
+    assert sum(training_flops(architecture, sizes(lengths)).values()) == by_component
     found = prediction_flops(architecture, TextSize.of(text))
     assert found == one_prediction(network, text) > 0
 
@@ -192,7 +197,8 @@ def test_a_layer_that_some_heads_read_whole():
     check(architecture)
     # Beside a head that reads all tokens, the others' last layer is computed whole as well.
     together, alone = (
-        training_flops(architecture, sizes(LENGTHS), together=way) for way in (True, False)
+        training_flops(architecture, sizes(LENGTHS), groups)
+        for groups in ([TASKS], [(task,) for task in TASKS])
     )
     assert {task: together[task] > alone[task] for task in TASKS} == {
         "sst": True, "quora": False, "sts": True

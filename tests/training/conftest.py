@@ -88,10 +88,10 @@ def stop_at(monkeypatch):
     update = Learner.update
 
     def run(trainer, number):
-        def interrupted(self, step, total):
+        def interrupted(self, step, total, ended):
             if trainer.done + 1 == number:
                 trainer.signals.receive(signal.SIGTERM)
-            return update(self, step, total)
+            return update(self, step, total, ended)
 
         with monkeypatch.context() as patch:
             patch.setattr(Learner, "update", interrupted)

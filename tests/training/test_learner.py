@@ -27,7 +27,8 @@ def update_with_gradients(learner):
         named = learner.network.named_parameters()
         gradients.update({n: p.grad.clone() for n, p in named if p.grad is not None})
 
-    learner.optimizer.register_step_pre_hook(keep)
+    (component,) = learner.components
+    component.optimizer.register_step_pre_hook(keep)
     return learner.update(0, 4), gradients
 
 
@@ -50,13 +51,34 @@ def test_accumulated_batches_make_the_gradient_of_the_large_batch(learner, text)
     assert several.losses == pytest.approx(one.losses, rel=1e-5)
 
 
+def test_unequal_micro_batches_weigh_by_their_examples(learner, text):
+    """Of 12 examples, 8 and 4 in two micro-batches: the gradient of the batch of 12."""
+
+    def made_of(*spans):
+        made = learner(f"trainer.accumulation={len(spans)}")
+        made.batches = {
+            task: [data.collate(list(range(*span))) for span in spans]
+            for task, data in text.train.items()
+        }
+        return made
+
+    one, expected = update_with_gradients(made_of((0, 12)))
+    several, gradients = update_with_gradients(made_of((0, 8), (8, 12)))
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6)
+    assert several.examples == one.examples == 3 * 12
+    assert several.losses == pytest.approx(one.losses, rel=1e-5)
+
+
 def test_the_gradient_is_clipped_as_a_whole(learner):
     """AdamW's first moment is a tenth of the gradient that it was given."""
 
     def moments(clip):
         made = learner(f"optimizer.clip={clip}")
         made.update(0, 4)
-        parts = [state["exp_avg"].flatten() for state in made.optimizer.state.values()]
+        parts = [
+            state["exp_avg"].flatten() for state in made.components[0].optimizer.state.values()
+        ]
         return torch.cat(parts) / 0.1
 
     free = moments("null")
@@ -77,7 +99,7 @@ def test_the_rate_follows_the_schedule(learner):
     rates = []
     for step in range(3):
         made.update(step, 4)
-        (rate,) = {group["lr"] for group in made.optimizer.param_groups}
+        (rate,) = {group["lr"] for group in made.components[0].optimizer.param_groups}
         rates.append(rate)
     assert rates == pytest.approx([0.02, 0.015, 0.01])
 

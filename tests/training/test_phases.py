@@ -180,7 +180,7 @@ def test_a_later_phase_starts_from_the_best_weights(start):
         return after.make_learner()
 
     def keep_best(share, evaluation):
-        if trainer.phase == main and evaluation.performance == trainer.best:
+        if trainer.phase == main and evaluation.performance == trainer.selections[0].best:
             best.update(weights(trainer))
 
     trainer.phases = [main, replace(after, make_learner=make_learner)]

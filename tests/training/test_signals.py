@@ -107,12 +107,12 @@ def send_at(monkeypatch):
     update = Learner.update
 
     def at(step, *numbers):
-        def interrupted(self, number, total):
+        def interrupted(self, number, total, ended):
             if number == step:
                 monkeypatch.setattr(Learner, "update", update)
                 for signal_number in numbers:
                     signal.raise_signal(signal_number)
-            return update(self, number, total)
+            return update(self, number, total, ended)
 
         monkeypatch.setattr(Learner, "update", interrupted)
 

@@ -11,6 +11,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.evaluation.evaluate import Evaluation, evaluate
 from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, METRICS, WEIGHTS
 from mtl_sharing.training import trainer as trainer_module
+from mtl_sharing.training.selection import Selection
 
 SMALL = ("encoder.layers=1", "sharing.plan=S1", "trainer.eval_examples=5", "optimizer.lr=0.01")
 
@@ -23,14 +24,21 @@ def start(start):
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """Evaluations with the given performances, one after the other."""
+    """Evaluations with the given metrics of each task, one after the other.
 
-    def script(*performances):
-        remaining = iter(performances)
+    A single number is the metric of all tasks.
+    """
+
+    def script(*evaluations):
+        remaining = iter(evaluations)
 
         def scripted_evaluate(*arguments):
-            value = next(remaining)
-            return Evaluation({"own": {"metric": "accuracy", "value": value, "loss": 1 - value}})
+            values = next(remaining)
+            values = values if isinstance(values, tuple) else (values,) * 3
+            return Evaluation({
+                task: {"metric": "accuracy", "value": value, "loss": 1 - value}
+                for task, value in zip(("sst", "quora", "sts"), values, strict=True)
+            })  # fmt: skip
 
         monkeypatch.setattr(trainer_module, "evaluate", scripted_evaluate)
 
@@ -89,8 +97,10 @@ def test_patience_ends_the_training_with_the_best_weights(start, scripted, caplo
     seen = []
     trainer.on_evaluation = lambda *_: seen.append(weights(trainer))
     trainer.run()
-    assert [row["performance"] for row in trainer.history] == [0.1, 0.3, 0.2, 0.3]
-    assert (trainer.best, trainer.stale, trainer.done) == (0.3, 2, 8)
+    assert [row["performance"] for row in trainer.history] == pytest.approx([0.1, 0.3, 0.2, 0.3])
+    (selection,) = trainer.selections
+    assert selection == Selection(("sst", "quora", "sts"), pytest.approx(0.3), 4, 2)
+    assert trainer.done == 8
     assert same(weights(trainer), seen[1]) and not same(seen[1], seen[2])
     assert "main ends after 8 of 10 steps: no better for 2 evaluations" in caplog.messages
 
@@ -99,14 +109,17 @@ def test_an_improvement_restarts_patience(start, scripted):
     scripted(0.3, 0.2, 0.4, 0.1, 0.5)
     trainer = start("trainer.max_steps=5", "trainer.eval_every=1", "trainer.patience=2")
     trainer.run()
-    assert (trainer.best, trainer.stale, trainer.done) == (0.5, 0, 5)
+    (selection,) = trainer.selections
+    assert (selection.best, selection.step, selection.stale) == (pytest.approx(0.5), 5, 0)
+    assert trainer.done == 5
 
 
 def test_the_network_holds_the_best_weights_at_the_end(start):
     trainer = start("trainer.max_steps=6", "trainer.eval_every=1")
     trainer.run()
     found = evaluate(trainer.network, trainer.eval_data, trainer.measures, trainer.runtime)
-    assert found.performance == trainer.best == max(r["performance"] for r in trainer.history)
+    best = max(row["performance"] for row in trainer.history)
+    assert found.performance == trainer.selections[0].best == best
     assert same(weights(trainer), load_file(trainer.folder / WEIGHTS))
 
 
@@ -129,8 +142,11 @@ def test_a_stopped_training_ends_as_the_uninterrupted_one_bit_for_bit(start, sto
     ours, theirs = (
         torch.load(one.folder / CHECKPOINT_STATE, weights_only=True) for one in (trainer, whole)
     )
+    assert ours.pop("selections") == theirs.pop("selections")
     for state in (ours, theirs):
         state.pop("timing")
+        for component in state["learner"]["components"]:
+            component.pop("tasks")
         for row in state["history"]:
             row.pop("train_s")
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
@@ -141,12 +157,14 @@ def test_the_checkpoint_keeps_its_format(start):
     trainer = start("trainer.max_steps=1")
     trainer.run()
     state = torch.load(trainer.folder / CHECKPOINT_STATE, weights_only=True)
-    assert set(state) == {"phase", "step", "past", "best", "stale", "timing", "history", "running",
-                          "learner", "random"}  # fmt: skip
+    assert set(state) == {"phase", "step", "past", "selections", "timing", "history", "running",
+                          "learner"}  # fmt: skip
     assert set(state["timing"]) == {"phases_s", "counted_s", "counted_steps", "counted_examples"}
     assert set(state["running"]) == {"losses", "tie", "cosines"}
-    assert set(state["learner"]) == {"served", "network", "optimizer", "weighting", "regularizer",
-                                     "surgery"}  # fmt: skip
+    assert set(state["selections"][0]) == {"tasks", "best", "step", "stale"}
+    assert set(state["learner"]) == {"served", "network", "components", "regularizer"}
+    (component,) = state["learner"]["components"]
+    assert set(component) == {"tasks", "optimizer", "weighting", "surgery"}
 
 
 def test_a_folder_without_checkpoint_restores_nothing(start):
@@ -162,6 +180,17 @@ def test_checkpoints_that_do_not_fit_are_named(start):
     path = trainer.folder / CHECKPOINT_STATE
     path.write_bytes(path.read_bytes()[:-99])
     with pytest.raises(UserError, match="a damaged file"):
+        start().restore()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_named(start):
+    trainer = start("trainer.max_steps=1")
+    trainer.run()
+    path = trainer.folder / CHECKPOINT_STATE
+    state = torch.load(path, weights_only=True)
+    (selection,) = state.pop("selections")
+    torch.save({**state, "best": selection["best"]}, path)
+    with pytest.raises(UserError, match=r"earlier version; allowed: .*start the run again"):
         start().restore()
 
 

@@ -73,7 +73,12 @@ class Evaluation:
     @property
     def performance(self) -> float:
         """Mean of the tasks' metrics, correlations as (r + 1) / 2."""
-        return float(np.mean([unit(t["metric"], t["value"]) for t in self.tasks.values()]))
+        return float(np.mean(list(self.unit_values.values())))
+
+    @property
+    def unit_values(self) -> dict[str, float]:
+        """Each task's metric, correlations as (r + 1) / 2."""
+        return {name: unit(task["metric"], task["value"]) for name, task in self.tasks.items()}
 
     @property
     def performance_raw_r(self) -> float:

@@ -27,7 +27,7 @@ from mtl_sharing.training.settings import TrainerConfig
 from mtl_sharing.utils.environment import versions
 from mtl_sharing.utils.hashing import digest_arrays, digest_tensors
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Part of every key, so that raising it retrains all baselines.
 
 Raise it with every change of code after which equal settings and data give another trained weight

@@ -89,7 +89,8 @@ def count_operations(
     dev_text = TextSize.of(timed_text(inputs.dev).lengths)
 
     def operations_of(architecture: Architecture) -> OperationCounts:
-        totals = training_flops(architecture, texts, _together(run_spec, architecture))
+        groups = None if _joint(run_spec) else [(task,) for task in texts]
+        totals = training_flops(architecture, texts, groups)
         by_task = {task: totals[task] / examples[task] for task in counted}
         step = sum(by_task[task] * batches[task] for task in counted)
         per_example = step / sum(batches[task] for task in counted)
@@ -106,12 +107,8 @@ def _size(data: EncodedTask) -> TextSize:
     return TextSize.of([length for part in parts for length in part.lengths.tolist()])
 
 
-def _together(run_spec: RunSpec, architecture: Architecture) -> bool:
-    """Whether a measured step takes the tasks through the network at once."""
-    config = run_spec.config
-    summed = config.loss.aggregation == SUM and config.loss.cosines == "none"
-    lanes = [] if architecture.lanes is None else [architecture.lane_norm()]
-    trained = [stage for stage in (*architecture.stages(), *lanes) if stage.trains]
-    # Whether gradients of several tasks meet on any weights.
-    meet = any(len(owners) > 1 for stage in trained for owners in stage.owners)
-    return config.sampler.name == "unified" and (summed or not meet)
+def _joint(run_spec: RunSpec) -> bool:
+    """Whether a measured step takes the tasks of a component through the network at once."""
+    loss = run_spec.config.loss
+    summed = loss.aggregation == SUM and loss.cosines == "none"
+    return run_spec.config.sampler.name == "unified" and summed

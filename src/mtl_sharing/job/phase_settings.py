@@ -1,6 +1,6 @@
 """Settings of the main training and of each phase, made once for a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -70,7 +70,7 @@ def phase_settings(
         optimizer = replace(optimizer, lr=options.lr, head_lr=None)
     loss = config.loss if options.kind == "tasks" else LossConfig()
     sampler = replace(config.sampler, name=options.sampler or config.sampler.name)
-    weighting, train = task_weighting(loss, run_spec, seed), train_data(options, inputs)
+    train, weighting = train_data(options, inputs), task_weighting(loss, run_spec, seed)
     sizes = {task: len(data) for task, data in train.items() if weighting.has_weight(task)}
     batch_sizes = {
         task: options.batch_size or spec.batch_size or trainer.batch_size
@@ -88,8 +88,10 @@ def train_data(options: PhaseConfig, inputs: RunInputs) -> Mapping[str, EncodedT
     return {options.task: inputs.pairs[options.task]}
 
 
-def task_weighting(loss: LossConfig, run_spec: RunSpec, seed: int) -> Weighting:
-    """A fresh weighting of the tasks' losses."""
+def task_weighting(
+    loss: LossConfig, run_spec: RunSpec, seed: int, tasks: Sequence[str] | None = None
+) -> Weighting:
+    """A fresh weighting of the losses of some tasks, which train together; None takes all."""
     measures = run_spec.measures
     squared = [name for name, measure in measures.items() if measure.objective.squared]
-    return make_weighting(loss, tuple(measures), squared, seed)
+    return make_weighting(loss, tuple(measures if tasks is None else tasks), squared, seed)

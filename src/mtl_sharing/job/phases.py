@@ -1,11 +1,11 @@
 """Builds learners, the phases of a training, and the trainer that runs through them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mtl_sharing.data.tokens.batches import Batches, TrainingBatches
 from mtl_sharing.data.tokens.masking import MaskedBatches
@@ -22,15 +22,15 @@ from mtl_sharing.job.phase_settings import (
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
-from mtl_sharing.model.network import HeadsOnly, Network
+from mtl_sharing.model.network import HeadsOnly, Network, PhaseNetwork
 from mtl_sharing.model.pretraining import MaskedLanguageModel, PairEmbeddings, load_mlm_head
 from mtl_sharing.objectives.aggregation import make_aggregator
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.pretraining import MaskedTokens, ranked_pairs
 from mtl_sharing.objectives.regularizers import Regularizer, make_regularizer
 from mtl_sharing.objectives.ties import make_tie
-from mtl_sharing.objectives.weighting import Weighting
 from mtl_sharing.run_folder.results import MAIN
+from mtl_sharing.training.component import Component
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.optimizer import make_optimizer
 from mtl_sharing.training.phases import Phase
@@ -167,7 +167,7 @@ def make_learner(
 
 
 def task_learner(
-    run_spec: RunSpec, inputs: RunInputs, network: Network | HeadsOnly, settings: PhaseSettings
+    run_spec: RunSpec, inputs: RunInputs, network: Network | PhaseNetwork, settings: PhaseSettings
 ) -> Learner:
     """A fresh learner of the tasks, with the config's losses, regulariser and tie.
 
@@ -176,62 +176,93 @@ def task_learner(
     """
     config, sizes = run_spec.config, settings.schedule.batch_sizes
     objectives = {name: measure.objective for name, measure in run_spec.measures.items()}
-    tied = network.tied() if isinstance(network, Network) else []
     batches = {
         name: TrainingBatches(name, data, sizes[name], settings.seed)
         for name, data in inputs.train.items()
     }
-    return assemble_learner(
-        run_spec,
-        settings,
-        network,
-        batches,
-        objectives,
-        task_weighting(settings.loss, run_spec, settings.seed),
-        make_regularizer(config.regularizer, objectives, run_spec.shape.hidden, network),
-        tie=make_tie(config.sharing.tie, tied),
-        surgery=make_aggregator(settings.loss, network.shared(), tuple(objectives)),
-    )
+    regularizer = make_regularizer(config.regularizer, objectives, run_spec.shape.hidden, network)
+    return assemble_learner(run_spec, settings, network, batches, objectives, regularizer)
 
 
 def assemble_learner(
     run_spec: RunSpec,
     settings: PhaseSettings,
-    network: nn.Module,
+    network: Network | PhaseNetwork,
     batches: Mapping[str, Batches],
     objectives: Mapping[str, Objective],
-    weighting: Weighting | None = None,
     regularizer: Regularizer | None = None,
-    **options: Any,
+    dense: Iterable[Tensor] = (),
 ) -> Learner:
-    """A fresh learner of a network: optimiser and data from the start.
+    """A fresh learner of a network: optimisers and data from the start.
 
     Args:
-        weighting: None takes the mean of the objectives' losses.
         regularizer: None adds no penalty.
-        options: further arguments of :class:`Learner`.
+        dense: see :class:`Learner`.
     """
     keep_freed_memory()
-    config = run_spec.config
-    weighting = (Weighting() if weighting is None else weighting).to(run_spec.runtime.device)
-    weights = list(weighting.parameters())
+    config, schedule = run_spec.config, settings.schedule
     return Learner(
         network=network,
-        optimizer=make_optimizer(
-            network, settings.optimizer, run_spec.shape.layers, weights, settings.loss.lr
-        ),
+        components=_make_components(run_spec, settings, network),
         scheduler=config.scheduler,
-        sampler=settings.schedule.sampler,
-        epochs=settings.schedule.epochs,
+        sampler=schedule.sampler,
+        epochs=schedule.epochs,
         batches=batches,
         objectives=objectives,
-        weighting=weighting,
         regularizer=Regularizer({}) if regularizer is None else regularizer,
         runtime=run_spec.runtime,
-        clip=settings.optimizer.clip,
         accumulation=config.trainer.accumulation,
-        **options,
+        seed=settings.seed,
+        dense=dense,
     )
+
+
+def _make_components(
+    run_spec: RunSpec, settings: PhaseSettings, network: Network | PhaseNetwork
+) -> list[Component]:
+    """The components of a network that have weights to train.
+
+    Raises:
+        UserError: nothing trains, or a setting of the optimiser is out of range.
+    """
+    owners, components = network.owners(), []
+    for tasks in network.architecture.components():
+        trained = [
+            (name.removeprefix("network."), weight)  # a phase may wrap the network
+            for name, weight in network.named_parameters()
+            if weight.requires_grad and set(owners[name]) & set(tasks)
+        ]
+        if trained:
+            components.append(_make_component(run_spec, settings, network, tasks, trained))
+    if not components:
+        raise UserError("sharing.plan", "no weight that trains", "at least one S, I, G or T stage")
+    return components
+
+
+def _make_component(
+    run_spec: RunSpec, settings: PhaseSettings, network: Network | PhaseNetwork,
+    tasks: tuple[str, ...], trained: Sequence[tuple[str, nn.Parameter]],
+) -> Component:  # fmt: skip
+    """The component of these tasks and weights."""
+    loss, own = settings.loss, {id(weight) for _, weight in trained}
+    weighting = task_weighting(loss, run_spec, settings.seed, tasks).to(run_spec.runtime.device)
+    stages = {
+        stage: [weight for weight in weights if id(weight) in own]
+        for stage, weights in network.shared().items()
+    }
+    shared = {stage: weights for stage, weights in stages.items() if weights}
+    tied = network.tied()
+    return Component(
+        tasks=tasks,
+        optimizer=make_optimizer(
+            trained, settings.optimizer, run_spec.shape.layers,
+            list(weighting.parameters()), loss.lr,
+        ),
+        weighting=weighting,
+        clip=settings.optimizer.clip,
+        tie=make_tie(run_spec.config.sharing.tie, tied) if tied else None,
+        surgery=make_aggregator(loss, shared, tasks),
+    )  # fmt: skip
 
 
 # Makes a phase's learner over the run's network, for each of training.settings.PHASE_KINDS.

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +29,7 @@ from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.reference import SEPARATE, Reference, differing_data
 from mtl_sharing.tracking.trackers import Trackers
 from mtl_sharing.training.phases import Timing
+from mtl_sharing.training.selection import Selection
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 from mtl_sharing.utils.environment import git_state, versions
 from mtl_sharing.utils.files import replace_json
@@ -97,6 +98,7 @@ class Trained:
         network: with the best weights; None once it was released.
         frozen_s: seconds for the states of frozen layers.
         peak_bytes: memory at the peak of the training.
+        selections: the best evaluation of each component.
     """
 
     network: Network | None
@@ -104,6 +106,7 @@ class Trained:
     history: list[Row]
     frozen_s: float
     peak_bytes: int
+    selections: Sequence[Selection]
 
 
 def prepare(
@@ -170,7 +173,9 @@ def train(prepared: Prepared, trackers: Trackers) -> Trained:
     reset_peak_memory(runtime.device)
     trainer.run()
     peak_bytes = peak_memory(runtime.device)
-    return Trained(trainer.network, trainer.timing, trainer.history, frozen_s, peak_bytes)
+    return Trained(
+        trainer.network, trainer.timing, trainer.history, frozen_s, peak_bytes, trainer.selections
+    )
 
 
 def assess(prepared: Prepared, trained: Trained) -> Result:
@@ -194,6 +199,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
         "performance": evaluation.performance,
         "performance_raw_r": evaluation.performance_raw_r,
         "selection": selection_record(selection),
+        "components": [{"tasks": list(s.tasks), "best_step": s.step} for s in trained.selections],
         "tasks": {name: task | dict(facts[name]) for name, task in evaluation.tasks.items()},
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": trained.peak_bytes},

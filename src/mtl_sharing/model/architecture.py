@@ -1,11 +1,12 @@
 """The structure of a network as one checked value. No torch: operation counts need none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.specs import HeadShape, LaneShape, PalShape, TaskHead
-from mtl_sharing.plan.ownership import Ownership
+from mtl_sharing.plan.ownership import Groups, Ownership, connected
 from mtl_sharing.plan.plan import SharingPlan, Stage
 
 
@@ -80,6 +81,28 @@ class Architecture:
         """The layer norm before the lanes: owned like the pooler, but always trained."""
         own = self.plan.pooler if self.plan.pooler.trains else Ownership("S")
         return Stage("lanes.norm", own, own.owners(self.plan.tasks))
+
+    def reaching(self, stage_name: str, owners: Sequence[str]) -> tuple[str, ...]:
+        """The tasks among a stage's ``owners`` whose predictions use it."""
+        kind, _, number = stage_name.partition(".")
+        if kind == "pooler":
+            return tuple(task for task in owners if self.head_of(task).pooling == "pooler")
+        depth = int(number) if kind == "layer" else 0
+        return tuple(task for task in owners if self.read.get(task, depth) >= depth)
+
+    def components(self) -> Groups:
+        """The tasks that share a trained weight, directly or through others: separate trainings.
+
+        A tie couples the tasks of its copies, and a lane couples a head with the heads it reads.
+        Components come in the order of their first tasks, tasks in the order of the plan.
+        """
+        stages = self.stages() if self.lanes is None else (*self.stages(), self.lane_norm())
+        trained = [stage for stage in stages if stage.trains]
+        groups = [self.reaching(s.name, owners) for s in trained for owners in s.owners]
+        groups += [self.plan.tasks] * self.tied
+        if self.lanes is not None:
+            groups += [(task, *self.lanes.ancestors(task)) for task in self.plan.tasks]
+        return connected(self.plan.tasks, groups)
 
     def lane_widths(self, task: str) -> tuple[int, ...]:
         """Width of each upstream output at the fusion in front of the head of ``task``."""

@@ -73,6 +73,25 @@ class Network(nn.Module):
                     weights.setdefault(stage.name, []).extend(copy.parameters())
         return weights
 
+    def owners(self) -> dict[str, tuple[str, ...]]:
+        """The tasks whose predictions use each weight, by the weight's name.
+
+        A copy that no prediction uses is its owners'.
+        """
+        a, tasks = self.architecture, self.architecture.plan.tasks
+        parts = {
+            f"{prefix}.copies.{number}": a.reaching(stage.name, owners) or owners
+            for prefix, stage in self.named_modules()
+            if isinstance(stage, StageCopies)
+            for number, owners in enumerate(stage.owners)
+        }
+        of_each_task = ("encoder.pals.tasks", "heads.fusions", "heads.outputs")
+        parts |= {f"{name}.{n}": (task,) for name in of_each_task for n, task in enumerate(tasks)}
+        return {
+            name: next(owners for part, owners in parts.items() if name.startswith(f"{part}."))
+            for name in self.state_dict()
+        }
+
     def encoder_requires_grad_(self, flag: bool) -> "Network":
         """Sets whether the encoder takes a gradient; stages frozen by the plan never do."""
         self.encoder.requires_grad_(flag)
@@ -95,12 +114,36 @@ class Network(nn.Module):
         return pooled
 
 
-class HeadsOnly(nn.Module):
-    """A network with a frozen encoder, which takes no gradient and runs without dropout."""
+class PhaseNetwork(nn.Module):
+    """A network as a phase trains it: with other outputs, or some of its weights alone."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network.encoder_requires_grad_(False)
+        self.network = network
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's."""
+        return self.network.architecture
+
+    def owners(self) -> dict[str, tuple[str, ...]]:
+        """See :meth:`Network.owners`."""
+        return {f"network.{name}": tasks for name, tasks in self.network.owners().items()}
+
+    def shared(self) -> dict[str, list[nn.Parameter]]:
+        """The weights of :meth:`Network.shared` whose gradients are aggregated: none."""
+        return {}
+
+    def tied(self) -> list[list[nn.Parameter]]:
+        """The weights of :meth:`Network.tied` with a penalty: none."""
+        return []
+
+
+class HeadsOnly(PhaseNetwork):
+    """A network with a frozen encoder, which takes no gradient and runs without dropout."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network.encoder_requires_grad_(False))
 
     def train(self, mode: bool = True) -> "HeadsOnly":
         """Sets the mode as in torch, except that the encoder stays in evaluation mode."""

@@ -13,7 +13,7 @@ from mtl_sharing.model.encoder.checkpoint import PARTS, check_weights, read_weig
 from mtl_sharing.model.encoder.initialization import DEVIATION, random_source
 from mtl_sharing.model.encoder.layers import ACTIVATIONS, Embeddings
 from mtl_sharing.model.encoder.shape import EncoderShape
-from mtl_sharing.model.network import Network
+from mtl_sharing.model.network import Network, PhaseNetwork
 from mtl_sharing.model.routing import mean_tokens, values_by_task
 
 _NAME = "mlm_head"
@@ -48,9 +48,10 @@ class MaskedLanguageHead(nn.Module):
         return F.linear(self.norm(self.activation(self.dense(states))), table, self.bias)
 
 
-class MaskedLanguageModel(nn.Module):
-    """A network's encoder with one masked-LM head for all tasks (Devlin et al. 2019, section 3.1).
+class MaskedLanguageModel(PhaseNetwork):
+    """A network's encoder with a masked-LM head (Devlin et al. 2019, section 3.1).
 
+    Each component of the network has a head of its own, so that separate models stay separate.
     The decoder is tied: a task's tokens are decoded with the word embedding of its own copy.
 
     Args:
@@ -60,16 +61,16 @@ class MaskedLanguageModel(nn.Module):
     """
 
     def __init__(self, network: Network, head: Mapping[str, Tensor] | None, seed: int = 0) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         shape = network.architecture.encoder
+        self.components = network.architecture.components()
         with torch.device("meta"):
-            self.head = MaskedLanguageHead(shape)
+            self.heads = nn.ModuleList(MaskedLanguageHead(shape) for _ in self.components)
         state = random_mlm_head(shape, seed) if head is None else head
-        # Cloned, since training must not change the caller's weights.
-        state = {name: value.clone() for name, value in state.items()}
-        self.head.load_state_dict(state, assign=True)
-        self.head.requires_grad_(True)
+        for own in self.heads:
+            # Cloned, since training must not change the caller's weights.
+            own.load_state_dict({name: value.clone() for name, value in state.items()}, assign=True)
+        self.heads.requires_grad_(True)
 
     def forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
         """Logits (P, vocabulary) of each task's ``picked`` tokens, in float32.
@@ -80,6 +81,15 @@ class MaskedLanguageModel(nn.Module):
         states = self.network.encoder.hidden(texts)
         return {task: self._logits(task, text, states[task]) for task, text in texts.items()}
 
+    def owners(self) -> dict[str, tuple[str, ...]]:
+        """The tasks that use each weight, by its name; see :meth:`Network.owners`."""
+        heads = enumerate(zip(self.heads, self.components, strict=True))
+        return super().owners() | {
+            f"heads.{number}.{name}": tasks
+            for number, (head, tasks) in heads
+            for name in head.state_dict()
+        }
+
     def tables(self) -> list[nn.Parameter]:
         """The word embeddings, whose gradients are dense, since the decoder scores every row."""
         return [_table(copy) for copy in self.network.encoder.embeddings.copies]
@@ -88,19 +98,15 @@ class MaskedLanguageModel(nn.Module):
         if text.picked is None:
             raise ValueError(f"a text of {task} without picked tokens")
         table = _table(self.network.encoder.embeddings.copy_of(task))
-        return cast(Tensor, self.head(states[text.picked], table)).float()
+        (head,) = [h for h, t in zip(self.heads, self.components, strict=True) if task in t]
+        return cast(Tensor, head(states[text.picked], table)).float()
 
 
-class PairEmbeddings(nn.Module):
+class PairEmbeddings(PhaseNetwork):
     """A network that gives one vector for each text of a pair: the mean over the text's tokens.
 
-    Args:
-        network: its encoder is read at the layer that the task's head reads.
+    Its encoder is read at the layer that the task's head reads.
     """
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
         """The embeddings of each task's pairs side by side, (E, 2 H), in float32.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mtl_sharing.errors import UserError, check_above, check_known, check_range, one_of
 from mtl_sharing.objectives.settings import LossConfig
+from mtl_sharing.utils.hashing import random_seed
 
 WEIGHTINGS = ("fixed", "uncertainty", "dwa", "random")
 
@@ -19,6 +20,7 @@ def make_weighting(
     """The weighting of a checked config.
 
     Args:
+        tasks: those that train together; the weights of others have no say.
         squared: the tasks whose loss is a squared error.
     """
     if config.weighting == "uncertainty":
@@ -49,7 +51,7 @@ def check_weighting(config: LossConfig, tasks: Sequence[str]) -> None:
 
 
 class Weighting(nn.Module):
-    """Equal weights: the mean of the losses of a step.
+    """Equal weights: the mean of the losses of the tasks of a step that train together.
 
     State that a weighting learns or keeps is in its state dict, so that a run can resume.
     """
@@ -63,7 +65,7 @@ class Weighting(nn.Module):
 
         Args:
             loss: mean over the task's examples, a scalar.
-            among: number of tasks in this draw.
+            among: number of these tasks in this draw.
             draw: its number, from 0.
         """
         return loss / among
@@ -71,8 +73,8 @@ class Weighting(nn.Module):
     def start_epoch(self, epoch: int) -> None:
         """Sets the epoch, from 0, of the next draw."""
 
-    def observe(self, losses: Mapping[str, float]) -> None:
-        """Records a draw's losses."""
+    def observe(self, losses: Mapping[str, float], sizes: Mapping[str, int]) -> None:
+        """Records a draw's mean losses over batches of these sizes."""
 
 
 class Fixed(Weighting):
@@ -145,11 +147,11 @@ class DynamicAverage(Weighting):
             self.means = [*self.means, means][-2:]
             self.epoch, self.sums = epoch, dict.fromkeys(self.tasks, (0.0, 0))
 
-    def observe(self, losses: Mapping[str, float]) -> None:
-        """Adds a draw's losses to the sums of the epoch."""
+    def observe(self, losses: Mapping[str, float], sizes: Mapping[str, int]) -> None:
+        """Adds a draw's losses to the sums of the epoch, each example's once."""
         for task, loss in losses.items():
             total, count = self.sums[task]
-            self.sums[task] = (total + loss, count + 1)
+            self.sums[task] = (total + loss * sizes[task], count + sizes[task])
 
     def get_extra_state(self) -> Any:
         """Epoch, sums and means, for the state dict."""
@@ -170,8 +172,8 @@ class Random(Weighting):
 
     def weights(self, draw: int) -> dict[str, float]:
         """Each task's weight in a draw; they add up to 1."""
-        # The last number makes this stream differ from the samplers'.
-        numbers = np.random.default_rng([self.seed, draw, 1]).standard_normal(len(self.tasks))
+        seed = random_seed(self.seed, draw, ("weights", *self.tasks))
+        numbers = np.random.default_rng(seed).standard_normal(len(self.tasks))
         return dict(zip(self.tasks, _softmax(numbers), strict=True))
 
     def term(self, task: str, loss: Tensor, among: int, draw: int) -> Tensor:

@@ -160,6 +160,17 @@ class Reader:
         return UserError(self.where, found if self.text else 'an empty text ""', allowed)
 
 
+def connected(tasks: Iterable[str], groups: Iterable[Iterable[str]]) -> Groups:
+    """The smallest groups of tasks that no one of ``groups`` crosses, in the order of ``tasks``."""
+    names = tuple(tasks)
+    component = {task: {task} for task in names}
+    for group in groups:
+        joined = set[str]().union(*(component[task] for task in group))
+        component |= dict.fromkeys(joined, joined)
+    members = (tuple(t for t in names if t in component[task]) for task in names)
+    return tuple(dict.fromkeys(members))
+
+
 def head_rule(head_layers: int) -> str:
     """The ``allowed`` part of an error for a bad head stack."""
     count = f"as many letters as head.depth has layers ({head_layers})"

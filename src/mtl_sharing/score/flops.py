@@ -14,36 +14,35 @@ lies between the count of these texts and that of texts that are all as long.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.specs import PalShape
 from mtl_sharing.plan.plan import Stage
 from mtl_sharing.score.layer_flops import TextSize, head_flops, pal_flops, stage_flops
-from mtl_sharing.score.parameters import reaching
 
 
 def training_flops(
     architecture: Architecture,
     texts: Mapping[str, TextSize],
-    together: bool = True,
+    groups: Iterable[Sequence[str]] | None = None,
     every_token: bool = False,
 ) -> dict[str, int]:
     """Operations of a forward and backward pass over each task's text.
 
     Args:
         texts: text of each trained task: the examples of a batch, or of a whole training set.
-        together: run all tasks through the network at once, not one by one. The counts differ if
-            tasks that share a layer read different layers, or some of them first tokens alone.
+        groups: tasks that run through the network at once; None takes the components of the
+            network. The counts differ if tasks that share a layer read different layers, or some of
+            them first tokens alone.
         every_token: count the last layer for every token, even if only first ones are read.
     """
-    groups = [tuple(texts)] if together else [(task,) for task in texts]
     counts: dict[str, int] = {}
-    for group in groups:
-        streams = [_Stream((task,), texts[task]) for task in group]
+    for group in architecture.components() if groups is None else groups:
+        streams = [_Stream((task,), texts[task]) for task in group if task in texts]
         counts |= _Pass(architecture, True, every_token, streams).run()
-    return counts
+    return {task: counts[task] for task in texts}
 
 
 def prediction_flops(architecture: Architecture, text: TextSize, every_token: bool = False) -> int:
@@ -99,7 +98,7 @@ class _Pass:
 
     def _encode(self, stage: Stage) -> None:
         """Counts one stage of the encoder with the PALs beside it."""
-        groups = [reaching(self.architecture, stage.name, owners) for owners in stage.owners]
+        groups = [self.architecture.reaching(stage.name, owners) for owners in stage.owners]
         copies = {task: number for number, group in enumerate(groups) for task in group}
         pals = self._pals_at(stage)
         # PALs separate the tasks. A task that does not read the stage keeps its states.

@@ -109,7 +109,7 @@ def _encoder(a: Architecture) -> Iterator[StageCost]:
     for stage in a.stages():
         if not stage.name.startswith("head."):
             count = a.encoder.stage_parameters(stage.name)
-            readers = [reaching(a, stage.name, group) for group in stage.owners]
+            readers = [a.reaching(stage.name, group) for group in stage.owners]
             yield _planned(stage, tuple(count for _ in stage.owners), readers)
 
 
@@ -138,15 +138,6 @@ def _of_each_task(a: Architecture, name: str, counts: Sequence[int]) -> StageCos
     owners = tuple((task,) for task in a.plan.tasks)
     readers = tuple(a.readers(task) for task in a.plan.tasks)
     return StageCost(name, "I", owners, readers, True, tuple(counts))
-
-
-def reaching(a: Architecture, name: str, owners: Sequence[str]) -> list[str]:
-    """The tasks among ``owners`` whose predictions use this encoder stage."""
-    kind, _, number = name.partition(".")
-    if kind == "pooler":
-        return [task for task in owners if a.head_of(task).pooling == "pooler"]
-    depth = int(number) if kind == "layer" else 0
-    return [task for task in owners if a.read.get(task, depth) >= depth]
 
 
 def _readers(a: Architecture, owners: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """One update of the weights: draw of tasks, losses, gradients, optimizer step."""
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,20 +11,19 @@ from torch import Tensor, nn
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.data.tokens.batches import Batches
 from mtl_sharing.errors import check_finite
-from mtl_sharing.objectives.aggregation import GradientAggregator
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.regularizers import Regularizer
-from mtl_sharing.objectives.ties import Tie
-from mtl_sharing.objectives.weighting import Weighting
 from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.samplers import Sampler
-from mtl_sharing.training.optimizer import clip_gradients, rate_factor, set_rate
+from mtl_sharing.training.component import Component
+from mtl_sharing.training.optimizer import rate_factor, set_rate
 from mtl_sharing.training.row_gradients import TableGradient, table_gradients
 from mtl_sharing.training.settings import SchedulerConfig
 from mtl_sharing.utils.device import Runtime, autocast
+from mtl_sharing.utils.hashing import random_seed
 
 
-@dataclass(frozen=True)
+@dataclass
 class Update:
     """Metrics of one update: each task's mean loss, all tasks' examples, the tie's penalty.
 
@@ -32,156 +31,190 @@ class Update:
         cosines: between the tasks' gradients on shared weights, with gradient surgery.
     """
 
-    losses: Mapping[str, float]
-    examples: int
+    losses: dict[str, float] = field(default_factory=dict)
+    examples: int = 0
     tie: float | None = None
-    cosines: Mapping[str, float] = field(default_factory=dict)
+    cosines: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """The batches of one draw.
+
+    Attributes:
+        draw: number of the draw.
+        shares: the part of each task's labels in this update that its batch here has.
+    """
+
+    draw: int
+    batches: Mapping[str, LabelledBatch]
+    shares: Mapping[str, float]
 
 
 @dataclass
 class Learner:
     """Updates the weights of a network, which maps texts of some tasks to their raw outputs.
 
+    Each component of the network is a training of its own: its tasks run through the network by
+    themselves, and its random numbers are a function of seed, draw and component. So a task that
+    shares nothing trains as it would alone.
+
     Attributes:
-        clip: largest norm of the whole gradient, or None.
         accumulation: micro-batches whose gradients make one update.
-        tie: penalty over tied stages, added to the loss of every update.
-        surgery: merges the tasks' gradients on shared weights; None sums them.
-        dense: weights whose gradients reach every row of a table.
+        seed: of the random numbers of dropout and regularizer.
+        dense: weights whose gradients reach every row of a table, beside those of the components.
         served: batches that each task has given so far, the whole state of the data's order.
     """
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
+    components: Sequence[Component]
     scheduler: SchedulerConfig
     sampler: Sampler
     batches: Mapping[str, Batches]
     objectives: Mapping[str, Objective]
     epochs: Epochs
-    weighting: Weighting
     regularizer: Regularizer
     runtime: Runtime
-    clip: float | None
     accumulation: int
-    tie: Tie | None = None
-    surgery: GradientAggregator | None = None
+    seed: int
     dense: Iterable[Tensor] = ()
     served: dict[str, int] = field(default_factory=dict)
     tables: list[TableGradient] = field(init=False)
 
     def __post_init__(self) -> None:
-        # A tie's gradient reaches every row. An aggregator takes each task's gradient away, so that
-        # the next task's must not be added to the same buffer.
-        tied = [] if self.tie is None else self.tie.copies
-        parted = {} if self.surgery is None else self.surgery.shared
-        dense = itertools.chain(self.dense, *tied, *parted.values())
-        self.tables = table_gradients(self.network, dense)
+        dense = [weight for component in self.components for weight in component.dense]
+        self.tables = table_gradients(self.network, [*self.dense, *dense])
 
     def close(self) -> None:
         """Removes the learner's hooks from the network."""
         for table in self.tables:
             table.close()
 
-    def update(self, step: int, total: int) -> Update:
+    def update(self, step: int, total: int, ended: Collection[tuple[str, ...]] = ()) -> Update:
         """Makes update ``step``, counted from 0, of ``total``.
 
-        Raises UserError for a loss that is not finite, before any weight changes.
+        Args:
+            ended: tasks of the components whose training is over.
+
+        Raises:
+            UserError: a loss that is not finite, before any weight of its component changes.
         """
-        set_rate(self.optimizer, rate_factor(self.scheduler, step, total))
         self.network.train()
-        losses: dict[str, list[float]] = {}
-        examples = 0
-        for part in range(self.accumulation):
-            batch_losses, count = self._add_gradients(step * self.accumulation + part)
-            for task, loss in batch_losses.items():
-                check_finite(f"loss of task {task}", loss, f"at step {step + 1}")
-                losses.setdefault(task, []).append(loss)
-            self.weighting.observe(batch_losses)
-            examples += count
-        cosines = {} if self.surgery is None else self.surgery.aggregate()
-        penalty = None if self.tie is None else self.tie.add_gradient()
-        if penalty is not None:
-            check_finite("the tie's penalty", penalty, f"at step {step + 1}")
-        self._apply()
-        means = {task: sum(values) / len(values) for task, values in losses.items()}
-        return Update(means, examples, penalty, cosines)
+        update = Update()
+        for component in self.components:
+            if component.tasks not in ended:
+                self._update(component, step, total, update)
+        self.regularizer.observe(self.network)
+        return update
 
     def state(self) -> dict[str, Any]:
         """The state that the next update depends on, apart from the step's number."""
         return {
             "served": dict(self.served),
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "weighting": self.weighting.state_dict(),
+            "components": [component.state() for component in self.components],
             "regularizer": self.regularizer.state_dict(),
-            "surgery": {} if self.surgery is None else self.surgery.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restores a :meth:`state`; raises RuntimeError or ValueError for another learner's."""
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.weighting.load_state_dict(state["weighting"])
+        for component, own in zip(self.components, state["components"], strict=True):
+            component.restore(own)
         self.regularizer.load_state_dict(state["regularizer"])
-        if self.surgery is not None:
-            self.surgery.load_state_dict(state["surgery"])
         self.served = dict(state["served"])
 
-    def _add_gradients(self, draw: int) -> tuple[dict[str, float], int]:
-        """Adds the gradients of one micro-batch; returns the losses and the number of examples."""
-        tasks = self.sampler.tasks(draw)
-        self.weighting.start_epoch(self.epochs.of(draw))
+    def _update(self, component: Component, step: int, total: int, update: Update) -> None:
+        """Updates a component's weights if a task of it is drawn, and adds to ``update``."""
+        drawn, where = self._draw(component, step), f"at step {step + 1}"
+        turns = Counter(task for micro in drawn for task in micro.batches)
+        if not turns:
+            return
+        set_rate(component.optimizer, rate_factor(self.scheduler, step, total))
+        for micro in drawn:
+            component.weighting.start_epoch(self.epochs.of(micro.draw))
+            losses = self._add_gradients(component, micro, turns)
+            for task, loss in losses.items():
+                check_finite(f"loss of task {task}", loss, where)
+                update.losses[task] = update.losses.get(task, 0.0) + micro.shares[task] * loss
+            component.weighting.observe(losses, _sizes(micro.batches))
+            update.examples += sum(batch.examples for batch in micro.batches.values())
+        penalty, cosines = component.apply(where)
+        update.tie = update.tie if penalty is None else penalty
+        update.cosines |= cosines
+        for table in self.tables:
+            table.clear()
+
+    def _draw(self, component: Component, step: int) -> list[MicroBatch]:
+        """The micro-batches of a component's update."""
+        draws = range(step * self.accumulation, (step + 1) * self.accumulation)
+        drawn = {
+            draw: {t: self._next(t) for t in self.sampler.tasks(draw) if t in component.tasks}
+            for draw in draws
+        }
+        totals: Counter[str] = Counter()
+        for batches in drawn.values():
+            totals.update(_sizes(batches))
+        return [
+            MicroBatch(draw, batches, {t: n / totals[t] for t, n in _sizes(batches).items()})
+            for draw, batches in drawn.items()
+        ]
+
+    def _next(self, task: str) -> LabelledBatch:
+        number = self.served.get(task, 0)
+        self.served[task] = number + 1
+        return self.batches[task][number]
+
+    def _add_gradients(
+        self, component: Component, micro: MicroBatch, turns: Mapping[str, int]
+    ) -> dict[str, float]:
+        """Adds the gradients of one micro-batch; returns the tasks' mean losses.
+
+        Args:
+            turns: micro-batches of this update in which each task takes part.
+        """
+        torch.manual_seed(random_seed(self.seed, micro.draw, component.tasks))
+        tasks = tuple(micro.batches)
         # Tasks that share a stage run through it as one long batch, which is fastest. An aggregator
         # needs each task's gradient apart.
-        groups = [tasks] if self.surgery is None else [(task,) for task in tasks]
+        groups = [tasks] if component.surgery is None else [(task,) for task in tasks]
         losses: dict[str, float] = {}
-        examples = 0
-        for group in groups:
-            group_losses, count = self._backward(group, len(tasks), draw)
-            losses |= group_losses
-            examples += count
-        return losses, examples
+        for group in groups if tasks else ():
+            losses |= self._backward(component, micro, group, turns)
+        return losses
 
     def _backward(
-        self, group: tuple[str, ...], drawn: int, draw: int
-    ) -> tuple[dict[str, float], int]:
-        """Runs one forward and backward pass over some of the ``drawn`` tasks of a draw."""
-        batches = {task: self._next(task) for task in group}
+        self, component: Component, micro: MicroBatch, group: tuple[str, ...],
+        turns: Mapping[str, int],
+    ) -> dict[str, float]:  # fmt: skip
+        """Runs one forward and backward pass over some tasks of a micro-batch."""
+        batches = {task: micro.batches[task].to(self.runtime.device) for task in group}
         raw = self._forward({task: batch.text for task, batch in batches.items()})
         losses = {
             task: self.objectives[task].loss(raw[task], batch.labels)
             for task, batch in batches.items()
         }
         penalties = self.regularizer.penalties(self._forward, batches, raw)
-        terms = [
-            self.weighting.term(task, loss + penalties.get(task, 0.0), drawn, draw)
-            for task, loss in losses.items()
-        ]
+        terms = []
+        for task, loss in losses.items():
+            # Every label of the update counts alike: a short micro-batch weighs by its size.
+            own = (loss + penalties.get(task, 0.0)) * (micro.shares[task] * turns[task])
+            terms.append(component.weighting.term(task, own, len(micro.batches), micro.draw))
         total = torch.stack(terms).sum() / self.accumulation
         if total.requires_grad:  # not if every weight of these tasks is frozen
             total.backward()
-        if self.surgery is not None:
-            self.surgery.collect(group[0])
+        if component.surgery is not None:
+            component.surgery.collect(group[0])
         # Read together, so that a GPU is waited for once.
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
-        count = sum(batch.examples for batch in batches.values())
-        return dict(zip(losses, values, strict=True)), count
+        return dict(zip(losses, values, strict=True))
 
     def _forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
         with autocast(self.runtime.precision, self.runtime.device):
             raw: dict[str, Tensor] = self.network(texts)
         return raw
 
-    def _next(self, task: str) -> LabelledBatch:
-        number = self.served.get(task, 0)
-        self.served[task] = number + 1
-        return self.batches[task][number].to(self.runtime.device)
 
-    def _apply(self) -> None:
-        if self.clip is not None:
-            clip_gradients(self.optimizer, self.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        for table in self.tables:
-            table.clear()
-        self.regularizer.observe(self.network)
+def _sizes(batches: Mapping[str, LabelledBatch]) -> dict[str, int]:
+    """Labels of each task's batch; at least 1, since a batch may have no token to predict."""
+    return {task: max(1, len(batch.labels)) for task, batch in batches.items()}

@@ -1,7 +1,7 @@
 """AdamW with its parameter groups, gradient clipping and learning rate schedules."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -31,13 +31,13 @@ class AdamW(torch.optim.AdamW):
 
 
 def make_optimizer(
-    network: nn.Module,
+    trained: Iterable[tuple[str, nn.Parameter]],
     config: OptimizerConfig,
     layers: int = 0,
     others: Sequence[nn.Parameter] = (),
     others_lr: float = 0.0,
 ) -> AdamW:
-    """Makes a fused AdamW over the weights that train, grouped by learning rate and decay.
+    """Makes a fused AdamW over named weights of a network, grouped by learning rate and decay.
 
     Args:
         layers: of the encoder, for ``layer_decay``.
@@ -45,18 +45,14 @@ def make_optimizer(
         others_lr: peak learning rate of ``others``.
 
     Raises:
-        UserError: nothing trains, or a setting is out of range.
+        UserError: a setting is out of range.
     """
     check_optimizer(config)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            # The module of a phase may wrap the network.
-            lr = _rate(name.removeprefix("network."), config, layers)
-            decay = config.weight_decay if parameter.dim() > 1 else 0.0
-            groups.setdefault((lr, decay), []).append(parameter)
-    if not groups:
-        raise UserError("sharing.plan", "no weight that trains", "at least one S, I, G or T stage")
+    for name, parameter in trained:
+        lr = _rate(name, config, layers)
+        decay = config.weight_decay if parameter.dim() > 1 else 0.0
+        groups.setdefault((lr, decay), []).append(parameter)
     rates = [(parameters, lr, decay) for (lr, decay), parameters in groups.items()]
     rates += [(list(others), others_lr, 0.0)] if others else []
     return AdamW(

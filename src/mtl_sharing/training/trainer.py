@@ -3,23 +3,23 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from mtl_sharing.data.tokens.batches import EncodedTask
-from mtl_sharing.errors import Stopped, UserError, first_line
+from mtl_sharing.errors import Stopped, UserError, first_line, one_of
 from mtl_sharing.evaluation.evaluate import Evaluation, TaskMeasure, evaluate
 from mtl_sharing.model.network import Network
 from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, WEIGHTS
 from mtl_sharing.run_folder.results import MAIN, Row, write_metrics
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase, RunningMetrics, Timing, evaluation_row
+from mtl_sharing.training.selection import Selection
 from mtl_sharing.training.signals import StopSignals
 from mtl_sharing.utils.device import Runtime
 from mtl_sharing.utils.files import replace_file
@@ -44,8 +44,7 @@ class Trainer:
             its metrics.
         step: finished updates of this phase.
         past: finished updates of the phases before it, which may have ended early.
-        best: best performance of the evaluations so far.
-        stale: evaluations of this phase since the best.
+        selections: for each component of the network its best evaluation so far.
         history: rows of metrics.csv.
     """
 
@@ -60,16 +59,17 @@ class Trainer:
     on_evaluation: Callable[[float, Evaluation], None] | None = None
     step: int = 0
     past: int = 0
-    best: float = -math.inf
-    stale: int = 0
     timing: Timing = field(default_factory=Timing)
     history: list[Row] = field(default_factory=list)
     learner: Learner = field(init=False)
+    selections: list[Selection] = field(init=False)
     signals: StopSignals = field(default_factory=StopSignals, init=False)
     _phase_index: int = field(default=0, init=False)
     _running: RunningMetrics = field(default_factory=RunningMetrics, init=False)
 
     def __post_init__(self) -> None:
+        components = self.network.architecture.components()
+        self.selections = [Selection(tasks) for tasks in components]
         self.learner = self.phase.make_learner()
 
     @property
@@ -105,14 +105,16 @@ class Trainer:
     def next_phase(self) -> None:
         """Enters the next phase, with the best weights so far."""
         self.learner.close()
-        if self.best > -math.inf:
+        if self._evaluated:
             self._load_best()
         del self.learner  # frees its optimizer's moments before the next are made
         self.past += self.step
         self._enter(self._phase_index + 1)
 
     def _enter(self, phase_index: int) -> None:
-        self._phase_index, self.step, self.stale = phase_index, 0, 0
+        self._phase_index, self.step = phase_index, 0
+        for selection in self.selections:
+            selection.stale = 0
         self._running = RunningMetrics()
         self.learner = self.phase.make_learner()
 
@@ -124,23 +126,30 @@ class Trainer:
         phase, start = self.phase, self.step
         if len(self.phases) > 1:
             log.info("phase %s: %d steps", phase.name, phase.total)
-        patience = math.inf if phase.patience is None else phase.patience
-        while self.step < phase.total and self.stale < patience:
+        while self.step < phase.total and len(self._ended) < len(self.selections):
             self._update(progress, timed=self.step - start >= _UNTIMED_STEPS)
             if self.step % phase.eval_every == 0 or self.step == phase.total:
                 self._evaluate_and_save()
             if self.signals.received is not None:
                 self.save()
                 raise Stopped(str(self.folder))
-        if phase.evaluated and self.best == -math.inf:  # no step
+        if phase.evaluated and not self._evaluated:  # no step
             self._evaluate_and_save()
-        if self.step < phase.total:
-            message = "%s ends after %d of %d steps: no better for %d evaluations"
-            log.info(message, phase.name, self.step, phase.total, self.stale)
+
+    @property
+    def _evaluated(self) -> bool:
+        """Whether there are best weights."""
+        return all(selection.step is not None for selection in self.selections)
+
+    @property
+    def _ended(self) -> list[tuple[str, ...]]:
+        """The tasks of the components that have not become better for as long as patience says."""
+        patience = math.inf if self.phase.patience is None else self.phase.patience
+        return [one.tasks for one in self.selections if one.stale >= patience]
 
     def _update(self, progress: Progress, timed: bool) -> None:
         start = time.perf_counter()
-        update = self.learner.update(self.step, self.phase.total)
+        update = self.learner.update(self.step, self.phase.total, self._ended)
         seconds = time.perf_counter() - start
         self.step += 1
         self.timing.add(self.phase.name, seconds, update.examples, timed)
@@ -155,16 +164,28 @@ class Trainer:
             evaluation = evaluate(
                 self.network, self.eval_data, self.measures, self.runtime, self.split
             )
-            self.stale += 1
-            if evaluation.performance > self.best:
-                self.best, self.stale = evaluation.performance, 0
-                save_weights(self.folder, self.network)
+            self._select(evaluation)
         self._record(evaluation)
         self.save()
         if self.on_row is not None:
             self.on_row(self.history[-1])
         if evaluation is not None and self.on_evaluation is not None:
             self.on_evaluation(self.done / self.total, evaluation)
+
+    def _select(self, evaluation: Evaluation) -> None:
+        """Keeps the weights of the components that are better than before."""
+        ended, values = self._ended, evaluation.unit_values
+        training = [one for one in self.selections if one.tasks not in ended]
+        better = [one for one in training if one.improves(values, self.done)]
+        if better:
+            tasks = [task for one in better for task in one.tasks]
+            save_weights(self.folder, self.network, None if len(tasks) == len(values) else tasks)
+        for own in self._ended:
+            if own not in ended:
+                whose = "" if len(self.selections) == 1 else f": {one_of(own)}"
+                message = "%s%s ends after %d of %d steps: no better for %d evaluations"
+                log.info(message, self.phase.name, whose, self.step, self.phase.total,
+                         self.phase.patience)  # fmt: skip
 
     def _record(self, evaluation: Evaluation | None) -> None:
         """Adds a row to metrics.csv, and a line to the log."""
@@ -182,8 +203,7 @@ class Trainer:
             "phase": self._phase_index,
             "step": self.step,
             "past": self.past,
-            "best": self.best,
-            "stale": self.stale,
+            "selections": [vars(selection) for selection in self.selections],
             "timing": vars(self.timing),
             "history": self.history,
             "running": vars(self._running),
@@ -199,7 +219,9 @@ class Trainer:
         state = load_state(self.folder)
         if state is None:
             return False
-        random = torch.get_rng_state()  # a new learner draws its initial weights
+        if "selections" not in state:
+            allowed = "one of this version: start the run again, in another folder"
+            raise UserError(str(self.folder), "a checkpoint of an earlier version", allowed)
         try:
             if state["phase"] != self._phase_index:
                 self.learner.close()
@@ -209,40 +231,37 @@ class Trainer:
         except (IndexError, KeyError, RuntimeError, ValueError) as error:
             allowed = "the checkpoint of this run"
             raise UserError(str(self.folder), first_line(error), allowed) from None
-        torch.set_rng_state(random)
-        self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
-        self.timing, self.history = Timing(**state["timing"]), state["history"]
+        self.step, self.history = state["step"], state["history"]
+        self.selections = [Selection(**one) for one in state["selections"]]
+        self.timing = Timing(**state["timing"])
         self._running = RunningMetrics(**state["running"])
         return True
 
 
-def save_weights(folder: Path, network: nn.Module) -> None:
-    """Replaces the run's best weights atomically."""
+def save_weights(folder: Path, network: Network, tasks: Collection[str] | None = None) -> None:
+    """Replaces the run's best weights atomically: those of some tasks, or of all for None."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    if tasks is not None:
+        best, owners = load_file(folder / WEIGHTS), network.owners()
+        state |= {name: best[name] for name in state if set(owners[name]).isdisjoint(tasks)}
     replace_file(folder / WEIGHTS, lambda path: save_file(state, path))
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replaces the run's checkpoint atomically; adds the random state of every device."""
-    random = {"cpu": torch.get_rng_state()}
-    random |= {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
-    complete = state | {"random": random}
-    replace_file(folder / CHECKPOINT_STATE, lambda path: torch.save(complete, path))
+    """Replaces the run's checkpoint atomically."""
+    replace_file(folder / CHECKPOINT_STATE, lambda path: torch.save(state, path))
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """Loads the run's checkpoint and sets torch's random state; None if there is none yet."""
+    """Loads the run's checkpoint; None if there is none yet."""
     path = folder / CHECKPOINT_STATE
     if not path.is_file():
         return None
     try:
         # weights_only: a pickle could run code.
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        torch.set_rng_state(state["random"]["cpu"])
     except Exception as error:  # the type depends on where the file is damaged
         allowed = "a whole checkpoint; without it the run starts again from its settings"
         found = f"a damaged file ({first_line(error)})"
         raise UserError(str(path), found, allowed) from None
-    if "cuda" in state["random"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["random"]["cuda"])
     return state

@@ -1,4 +1,4 @@
-"""Digests of texts, arrays and weights, in hexadecimal."""
+"""Digests of texts, arrays and weights, in hexadecimal, and seeds of random numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
@@ -7,6 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+
+def random_seed(seed: int, draw: int, names: Iterable[str]) -> int:
+    """The seed of the random numbers of ``names`` in a draw, 63 bits."""
+    text = f"{seed} {draw} {' '.join(names)}"
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "little") >> 1
 
 
 def digest_tensors(weights: Mapping[str, Tensor]) -> str:

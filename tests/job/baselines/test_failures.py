@@ -126,10 +126,10 @@ def disturb(monkeypatch):
     def at(number, what):
         counts, update = count(1), Learner.update
 
-        def disturbed(self, step, total):
+        def disturbed(self, step, total, *ended):
             if next(counts) == number:
                 what()
-            return update(self, step, total)
+            return update(self, step, total, *ended)
 
         monkeypatch.setattr(Learner, "update", disturbed)
 

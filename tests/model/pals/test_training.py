@@ -35,7 +35,10 @@ REGIMES = {
 
 def train_step(network, batches, lr=0.1):
     """One update on all tasks; gives the loss and every weight's gradient."""
-    optimizer = make_optimizer(network.train(), OptimizerConfig(lr=lr))
+    optimizer = make_optimizer(
+        [(n, w) for n, w in network.train().named_parameters() if w.requires_grad],
+        OptimizerConfig(lr=lr),
+    )
     loss = sum(F.mse_loss(raw, torch.ones_like(raw)) for raw in network(batches).values())
     loss.backward()
     gradients = {name: p.grad for name, p in network.named_parameters()}

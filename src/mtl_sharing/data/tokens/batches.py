@@ -122,6 +122,9 @@ class TrainingBatches:
 
     Batch ``k`` depends on the seed, the task's name and ``k`` alone, so the only state of a
     training run is each task's number of batches so far.
+
+    An epoch has every example once. Where the last batch is short, its examples have more weight
+    than others; they change from epoch to epoch, so that all examples take turns.
     """
 
     task: str
@@ -143,10 +146,14 @@ class TrainingBatches:
 
     def _shuffle(self, epoch: int) -> list[NDArray[np.int64]]:
         """The epoch's batches: shuffled, grouped by length in long runs, shuffled again."""
-        random = np.random.default_rng([self.seed, crc32(self.task.encode()), epoch])
+        task = crc32(self.task.encode())
+        random = np.random.default_rng([self.seed, task, epoch])
         order, lengths = random.permutation(len(self.data)), self.data.lengths
-        run = self.batch_size * _RUN_OF_BATCHES
-        batches = []
+        run, batches = self.batch_size * _RUN_OF_BATCHES, []
+        if rest := len(order) % self.batch_size:
+            turns = np.random.default_rng([self.seed, task]).permutation(len(order))
+            short = turns[np.arange(epoch * rest, (epoch + 1) * rest) % len(order)]
+            order, batches = order[~np.isin(order, short)], [short]
         for start in range(0, len(order), run):
             rows = order[start : start + run]
             rows = rows[np.argsort(lengths[rows], kind="stable")]
