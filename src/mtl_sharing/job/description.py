@@ -46,6 +46,7 @@ def plan_record(run_spec: RunSpec) -> Result:
         "regime": describe_regime(run_spec),
         "parts": parts(run_spec),
         "tasks": list(run_spec.plan.tasks),
+        "components": [list(tasks) for tasks in architecture.components()],
         "encoder": asdict(shape),
         "tower_parameters": sum(map(shape.stage_parameters, stages)),
         "stages": [

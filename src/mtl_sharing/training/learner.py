@@ -19,7 +19,7 @@ from mtl_sharing.training.component import Component
 from mtl_sharing.training.optimizer import rate_factor, set_rate
 from mtl_sharing.training.row_gradients import TableGradient, table_gradients
 from mtl_sharing.training.settings import SchedulerConfig
-from mtl_sharing.utils.device import Runtime, autocast
+from mtl_sharing.utils.device import Runtime, autocast, seed_random
 from mtl_sharing.utils.hashing import random_seed
 
 
@@ -173,7 +173,7 @@ class Learner:
         Args:
             turns: micro-batches of this update in which each task takes part.
         """
-        torch.manual_seed(random_seed(self.seed, micro.draw, component.tasks))
+        seed_random(random_seed(self.seed, micro.draw, component.tasks), self.runtime.device)
         tasks = tuple(micro.batches)
         # Tasks that share a stage run through it as one long batch, which is fastest. An aggregator
         # needs each task's gradient apart.

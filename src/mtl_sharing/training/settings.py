@@ -14,8 +14,8 @@ class OptimizerConfig:
         layer_decay: each encoder layer's rate over that of the layer above it (Howard and Ruder
             2018); embeddings count as the layer below the first. 1 gives all the same rate.
         weight_decay: decay of weight matrices; biases and layer norms have none.
-        clip: largest norm of the gradient of all weights, those of separate models together; null
-            does not clip.
+        clip: largest norm of the gradient of all weights that train together; separate models have
+            a norm each. null does not clip.
     """
 
     lr: float = 5e-5
@@ -57,7 +57,8 @@ class TrainerConfig:
             dev or of the part held out by suite.select_fraction; null is all. The result always
             counts all of them.
         eval_batch_size: examples of a batch in evaluation and prediction.
-        patience: evaluations without improvement before training stops; null for no limit.
+        patience: evaluations without improvement before the training of a component stops; null for
+            no limit.
         precision: ``auto``, ``fp32`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, or one of several GPUs by its number: ``cuda:1``.
         threads: torch's threads on a CPU; null is one for each core that the process may use.

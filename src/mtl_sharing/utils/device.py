@@ -144,6 +144,14 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
+def seed_random(seed: int, device: torch.device) -> None:
+    """Seeds torch's random numbers on the CPU and on ``device``, the current one of its kind."""
+    # Not torch.manual_seed: without a GPU it stores each call with a stack trace, and takes 0.5 ms.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 def reset_peak_memory(device: torch.device) -> None:
     """Starts a new peak: the allocator's on a GPU, the process's on a CPU (Linux only)."""
     if device.type == "cuda":
