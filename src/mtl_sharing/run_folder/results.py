@@ -36,8 +36,8 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(str(path), f"a damaged file ({error})", "a whole JSON file") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(str(path), f"a damaged file ({error})", "a JSON object") from None
     if not isinstance(record, dict):
         raise UserError(str(path), f"JSON that is a {type(record).__name__}", "a JSON object")
     return record
