@@ -18,10 +18,11 @@ ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_t
          "mask_token")  # fmt: skip
 _EXTRA, _OLD_EXTRA = "extra_special_tokens", "additional_special_tokens"
 _DECODER = "added_tokens_decoder"
-# Each would give other ids, and what it holds cannot be kept in a tokenizer.json or is code.
+# Each may give other ids, and is code or has no place in a tokenizer.json.
 _REFUSED = ("split_special_tokens", "auto_map", "init_inputs", "vocab", "merges",
             "tokenizer_object", "post_processor", "tokenizer_truncation",
             "tokenizer_padding")  # fmt: skip
+_FIELDS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 Token = str | AddedToken
 
 
@@ -86,18 +87,10 @@ def read_options(folder: Path, saved_tokens: list[dict[str, Any]]) -> TokenizerO
     _refuse(path, values)
     if _OLD_EXTRA in values and not values.get(_EXTRA):
         values[_EXTRA] = values.pop(_OLD_EXTRA)
-    specific = values.pop("model_specific_special_tokens", None) or {}
-    named = {
-        key: values.pop(key)
-        for key in list(values)
-        if _names_token(key) and isinstance(values[key], str)
-    }
     try:
-        if isinstance(values.get(_EXTRA), dict):
-            named |= values.pop(_EXTRA)
-        named = named or specific
+        named = _pop_named(values)
         if _DECODER in values:
-            added = {int(i): AddedToken(**token) for i, token in values.pop(_DECODER).items()}
+            added = {int(i): _token(token) for i, token in values.pop(_DECODER).items()}
         else:
             added = _older_files(folder, values, named, saved_tokens)
         added = dict(sorted(added.items()))
@@ -107,12 +100,21 @@ def read_options(folder: Path, saved_tokens: list[dict[str, Any]]) -> TokenizerO
         raise UserError(str(folder), found, "a whole tokenizer") from None
 
 
+def _pop_named(values: dict[str, Any]) -> dict[str, Any]:
+    """Moves the special tokens with names of their own out of ``values``."""
+    saved = values.pop("model_specific_special_tokens", None) or {}
+    names = [key for key in values if _names_token(key) and isinstance(values[key], str)]
+    named = {name: values.pop(name) for name in names}
+    if isinstance(values.get(_EXTRA), dict):
+        named |= values.pop(_EXTRA)
+    return named or saved
+
+
 def _refuse(path: Path, values: dict[str, Any]) -> None:
     for name in _REFUSED:
         if values.get(name):
             found = json.dumps(values[name])[:60]
-            allowed = f"a tokenizer without {name}, which cannot be kept in a tokenizer.json"
-            raise UserError(f"{path}: {name}", found, allowed)
+            raise UserError(f"{path}: {name}", found, f"a tokenizer without {name}")
     files = values.get("fast_tokenizer_files")
     if files and files != ["tokenizer.json"]:
         raise UserError(f"{path}: fast_tokenizer_files", files, "tokenizer.json alone")
@@ -124,11 +126,9 @@ def _older_files(
     """Adds the special tokens of the older files to ``values``; returns the added tokens."""
     for key, value in (read_json(folder / "special_tokens_map.json") or {}).items():
         if isinstance(value, dict) and key != _EXTRA:
-            value = AddedToken(**value | {"special": True})
+            value = _token(value | {"special": True})
         elif key == _EXTRA and isinstance(value, list):
-            tokens = [
-                AddedToken(**t | {"special": True}) if isinstance(t, dict) else t for t in value
-            ]
+            tokens = [_token(t | {"special": True}) if isinstance(t, dict) else t for t in value]
             known = list(values.get(_EXTRA) or [])
             value = known + [token for token in tokens if token not in known]
         values[key] = value
@@ -140,8 +140,7 @@ def _older_files(
         index: AddedToken(text, normalized=text not in special, special=text in special)
         for text, index in (read_json(folder / "added_tokens.json") or {}).items()
     }
-    rest = {t["id"]: {k: v for k, v in t.items() if k != "id"} for t in saved}
-    return added | {index: AddedToken(**token) for index, token in rest.items()}
+    return added | {token["id"]: _token(token) for token in saved}
 
 
 def _options(
@@ -164,10 +163,15 @@ def _options(
 def _converted(value: Any) -> Any:
     """The value with marked objects (``"__type": "AddedToken"``) as tokens."""
     if isinstance(value, dict) and value.get("__type") == "AddedToken":
-        return AddedToken(**{k: v for k, v in value.items() if k != "__type"})
+        return _token(value)
     if isinstance(value, dict):
         return {key: _converted(item) for key, item in value.items()}
     return [_converted(item) for item in value] if isinstance(value, list) else value
+
+
+def _token(fields: dict[str, Any]) -> AddedToken:
+    # The library prints a line for each field that it does not know.
+    return AddedToken(**{name: fields[name] for name in _FIELDS if name in fields})
 
 
 def _names_token(key: str) -> bool:
