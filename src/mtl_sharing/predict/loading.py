@@ -20,9 +20,9 @@ from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.run_folder.layout import CONFIG, PLAN, RESULT, TOKENIZER, WEIGHTS
-from mtl_sharing.run_folder.results import read_object
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.utils.device import choose_device
+from mtl_sharing.utils.files import read_object
 from mtl_sharing.utils.logging import log_level
 from mtl_sharing.utils.nested import get
 

@@ -11,7 +11,7 @@ from typing import Any
 from tokenizers import AddedToken
 
 from mtl_sharing.errors import UserError, first_line
-from mtl_sharing.run_folder.results import read_object
+from mtl_sharing.utils.files import read_object
 
 CONFIG = "tokenizer_config.json"
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",

@@ -136,7 +136,8 @@ def check_vocabulary(tokenizer: Tokenizer, rows: int) -> None:
     token, highest = max(tokenizer.get_vocab().items(), key=itemgetter(1), default=("", -1))
     if highest >= rows:
         found = f"token {token} with id {highest}"
-        raise UserError("encoder.tokenizer", found, f"ids below encoder.vocabulary={rows}")
+        allowed = f"ids below encoder.vocabulary={rows} (special tokens that it lacks come last)"
+        raise UserError("encoder.tokenizer", found, allowed)
 
 
 Encode = Callable[[Tokenizer, Texts, int], TokenRows]

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.run_folder.results import read_object
+from mtl_sharing.utils.files import read_object
 
 _INDEX = ".index.json"
 # In the order in which transformers looks for them. An index names the files of its shards.
