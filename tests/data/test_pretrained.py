@@ -98,6 +98,9 @@ def assert_same(tokenizer, theirs):
     for ours in (tokenizer, again):
         assert ids(ours, TEXTS) == theirs(TEXTS)["input_ids"]
         assert ids(ours, PAIRS) == limited(theirs, PAIRS)
+    types = theirs(*map(list, zip(*PAIRS, strict=True)), return_token_type_ids=True)
+    wanted = [kind for row in types["token_type_ids"] for kind in row]
+    assert encode(again, PAIRS, 10**6).token_types.tolist() == wanted
     assert ids(again, TEXTS, 6) == theirs(TEXTS, **cut)["input_ids"]
     assert ids(again, PAIRS, 6) == limited(theirs, PAIRS, **cut)
 
