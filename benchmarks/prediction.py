@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.clock import timed
 from benchmarks.project import compose_config
 from benchmarks.workloads import FOLDER, data_overrides
-from mtl_sharing.data.tokens.tokenizing import load_tokenizer
+from mtl_sharing.data.tokens.tokenizing import read_tokenizer
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.spec import resolve_spec, start_on_machine
 from mtl_sharing.predict.loaded_run import LoadedRun
@@ -32,7 +32,7 @@ def untrained(overrides: Sequence[str]) -> tuple[LoadedRun, Pairs]:
     run_spec = start_on_machine(resolve_spec(compose_config(overrides)))
     with TemporaryDirectory() as folder:
         inputs = load_inputs(run_spec, Path(folder))
-        tokenizer = load_tokenizer(Path(folder))
+        tokenizer = read_tokenizer(Path(folder) / "tokenizer.json")
     network = run_spec.network(run_spec.architecture, inputs.tower).eval()
     rows = [(e.text, e.text_pair) for rows in inputs.dev_examples.values() for e in rows]
     pairs = [(first, second) for first, second in rows if second is not None]

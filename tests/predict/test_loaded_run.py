@@ -77,7 +77,7 @@ def test_damage_is_named(folder):
     weights.write_bytes(whole)
     tokens = (folder / "tokenizer.json").read_text()
     (folder / "tokenizer.json").write_text(tokens[:100])
-    assert f"{folder}: found a damaged tokenizer" in message(folder)
+    assert f"{folder}/tokenizer.json: found a damaged tokenizer" in message(folder)
     (folder / "tokenizer.json").unlink()
     assert message(folder).startswith(f"{folder}: found no tokenizer.json; allowed: the folder of")
     (folder / "config.json").write_text("{")

@@ -9,11 +9,11 @@ from mtl_sharing.run_folder.layout import Status
 from mtl_sharing.run_folder.results import (
     SCHEMA,
     finished_result,
-    read_object,
     read_result,
     result_problem,
     write_metrics,
 )
+from mtl_sharing.utils.files import read_object
 
 FINISHED = {
     "schema": SCHEMA, "status": "finished", "plan": "I2", "seed": 3, "performance": 0.5,

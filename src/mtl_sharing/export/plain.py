@@ -109,11 +109,15 @@ def padding_id(tokenizer: Tokenizer, offset: int) -> int:
     """
     token = _special_tokens(tokenizer).get("pad_token")
     number = None if token is None else tokenizer.token_to_id(token)
+    if number is None and offset == 0:
+        # Attention skips padding, so any token serves, but an ordinary one would become special.
+        added = tokenizer.get_added_tokens_decoder().items()
+        number = min((index for index, token in added if token.special), default=0)
     padding: int = offset - 1 if number is None else number
     if offset > 0 and padding != offset - 1:
         found = f"{offset}, where the tokenizer pads with {token} (id {padding})"
         raise UserError("encoder.position_offset", found, f"{padding + 1}, for a plain RoBERTa")
-    return max(0, padding)
+    return padding
 
 
 def tokenizer_files(
@@ -129,11 +133,12 @@ def tokenizer_files(
     """
     content = json.loads(tokenizer.to_str()) | {"truncation": None, "padding": None}
     special = _special_tokens(tokenizer) | {"pad_token": str(tokenizer.id_to_token(padding))}
+    side = (tokenizer.truncation or {}).get("direction", "right")
     inputs = ["input_ids", *(["token_type_ids"] if token_types > 1 else []), "attention_mask"]
     # This class reads tokenizer.json unchanged, without rules of a model family.
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length,
-        "model_input_names": inputs, "padding_side": "right", "truncation_side": "right",
+        "model_input_names": inputs, "padding_side": "right", "truncation_side": side,
         "clean_up_tokenization_spaces": False,
     }  # fmt: skip
     return {

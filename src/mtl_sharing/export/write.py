@@ -20,8 +20,8 @@ from mtl_sharing.export.head import head_record, head_weights
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
-from mtl_sharing.run_folder.results import read_object, read_result
-from mtl_sharing.utils.files import replace_file, replace_json, replace_text
+from mtl_sharing.run_folder.results import read_result
+from mtl_sharing.utils.files import read_object, replace_file, replace_json, replace_text
 
 _HEAD_WEIGHTS, _HEAD, _CARD = "head.safetensors", "head.json", "README.md"
 # Without effect on the network: a loaded run has their defaults.

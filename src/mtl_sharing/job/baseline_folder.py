@@ -15,8 +15,8 @@ from typing import Any
 from mtl_sharing.cache.folders import folder_bytes, is_made, is_stale, make_room, remove_folder
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import CHECKPOINT, RESULT, WEIGHTS
-from mtl_sharing.run_folder.results import Result, finished_result, read_object
-from mtl_sharing.utils.files import replace_json
+from mtl_sharing.run_folder.results import Result, finished_result
+from mtl_sharing.utils.files import read_object, replace_json
 
 log = logging.getLogger(__name__)
 

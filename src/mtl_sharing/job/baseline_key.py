@@ -18,7 +18,7 @@ from mtl_sharing.config.identity import OF_SHARED_WEIGHTS, baseline_settings, de
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
+from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file, weight_paths
 from mtl_sharing.plan.settings import SharingConfig
 from mtl_sharing.score.reference import UNTUNED
 from mtl_sharing.score.settings import ScoreConfig
@@ -128,13 +128,16 @@ def _arrays(data: EncodedTask) -> Iterator[np.ndarray[Any, Any]]:
 
 
 def _digest_checkpoint(run_spec: RunSpec) -> str | None:
-    """A digest of the checkpoint's file where a phase takes its masked LM head, else None."""
+    """A digest of the checkpoint's files where a phase takes its masked LM head, else None."""
     source = run_spec.config.encoder.checkpoint
     kinds = {phase.kind for phase in run_spec.config.phases.values()}
     if source is None or "masked_lm" not in kinds:
         return None
-    with weight_file(checkpoint_folder(source)).open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    digests = []
+    for path in weight_paths(weight_file(checkpoint_folder(source))):
+        with path.open("rb") as file:
+            digests.append(file_digest(file, "sha256").hexdigest())
+    return " ".join(digests)
 
 
 @cache

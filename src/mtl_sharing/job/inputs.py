@@ -25,7 +25,8 @@ from mtl_sharing.data.tokens.encoding import (
 )
 from mtl_sharing.data.tokens.masking import Vocabulary
 from mtl_sharing.data.tokens.positive_pairs import encode_positive_pairs
-from mtl_sharing.data.tokens.tokenizing import check_vocabulary, load_tokenizer, train_tokenizer
+from mtl_sharing.data.tokens.pretrained import load_pretrained
+from mtl_sharing.data.tokens.tokenizing import check_vocabulary, read_tokenizer, train_tokenizer
 from mtl_sharing.errors import one_of
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.encoder.checkpoint import load_tower
@@ -141,10 +142,10 @@ def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
     saved, encoder = folder / TOKENIZER, run_spec.config.encoder
     source = encoder.tokenizer if encoder.tokenizer is not None else encoder.checkpoint
     if saved.is_file():
-        tokenizer = load_tokenizer(folder)
+        tokenizer = read_tokenizer(saved)
     elif source is not None:
         where = "encoder.checkpoint" if encoder.tokenizer is None else "encoder.tokenizer"
-        tokenizer = load_tokenizer(checkpoint_folder(source, where))
+        tokenizer = load_pretrained(checkpoint_folder(source, where))
     else:
         pairs = [(e.text, e.text_pair) for rows in train.values() for e in rows]
         texts = [text for pair in pairs for text in pair if text is not None]

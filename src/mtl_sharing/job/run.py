@@ -16,10 +16,10 @@ from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
 from mtl_sharing.run_folder.layout import BASELINES, CONFIG, PLAN, RESULT, Status
 from mtl_sharing.run_folder.lock import hold
-from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result, read_object
+from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result
 from mtl_sharing.score.reference import read_reference
 from mtl_sharing.tracking.trackers import Trackers, tracking
-from mtl_sharing.utils.files import replace_json
+from mtl_sharing.utils.files import read_object, replace_json
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from mtl_sharing.config.identity import Decides, without
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.job.run import run_job
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, HYDRA_JOB, RESULT
-from mtl_sharing.run_folder.results import Result, finished_result, read_object
-from mtl_sharing.utils.files import replace_text
+from mtl_sharing.run_folder.results import Result, finished_result
+from mtl_sharing.utils.files import read_object, replace_text
 from mtl_sharing.utils.nested import difference, flatten
 
 # May differ between two starts of one run. The precision is compared with the recorded one.

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config import to_config
-from mtl_sharing.data.tokens.tokenizing import check_vocabulary, load_tokenizer
+from mtl_sharing.data.tokens.tokenizing import check_vocabulary, read_tokenizer
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.model.encoder.checkpoint import check_weights, read_weights
@@ -20,9 +20,9 @@ from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.run_folder.layout import CONFIG, PLAN, RESULT, TOKENIZER, WEIGHTS
-from mtl_sharing.run_folder.results import read_object
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.utils.device import choose_device
+from mtl_sharing.utils.files import read_object
 from mtl_sharing.utils.logging import log_level
 from mtl_sharing.utils.nested import get
 
@@ -64,7 +64,7 @@ def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
     network = _load_network(run_spec, folder / WEIGHTS)
     if not (folder / TOKENIZER).is_file():
         raise UserError(str(folder), f"no {TOKENIZER}", _RUN)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = read_tokenizer(folder / TOKENIZER)
     check_vocabulary(tokenizer, run_spec.shape.vocabulary)
     return LoadedRun(folder, run_spec, network, tokenizer)
 

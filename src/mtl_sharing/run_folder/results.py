@@ -2,16 +2,14 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import METRICS, RESULT, Status
-from mtl_sharing.utils.files import replace_text
+from mtl_sharing.utils.files import read_object, replace_text
 from mtl_sharing.utils.nested import flatten, get
 
 SCHEMA = 1
@@ -25,22 +23,6 @@ _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
     "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
 }  # fmt: skip
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Reads the object in a JSON file.
-
-    Raises:
-        UserError: the file is damaged or holds another kind of value.
-        OSError: the file cannot be read.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(str(path), f"a damaged file ({error})", "a whole JSON file") from None
-    if not isinstance(record, dict):
-        raise UserError(str(path), f"JSON that is a {type(record).__name__}", "a JSON object")
-    return record
 
 
 def read_result(folder: Path) -> Result | None:

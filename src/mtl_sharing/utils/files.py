@@ -1,4 +1,4 @@
-"""Atomic replacement of files."""
+"""Atomic replacement of files, and reading of JSON."""
 
 import errno
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from mtl_sharing.errors import first_line
+from mtl_sharing.errors import UserError, first_line
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -57,6 +57,22 @@ def replace_text(path: Path, text: str) -> None:
 def replace_json(path: Path, value: dict[str, Any]) -> None:
     """Replaces a JSON file atomically; raises ValueError for NaN, which JSON does not have."""
     replace_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads the object in a JSON file.
+
+    Raises:
+        UserError: the file is damaged or holds another kind of value.
+        OSError: the file cannot be read.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(str(path), f"a damaged file ({error})", "a JSON object") from None
+    if not isinstance(record, dict):
+        raise UserError(str(path), f"JSON that is a {type(record).__name__}", "a JSON object")
+    return record
 
 
 def short_path(path: Path) -> Path:

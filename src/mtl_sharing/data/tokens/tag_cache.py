@@ -12,7 +12,14 @@ from tokenizers import Tokenizer
 
 from mtl_sharing.cache.store import ArrayStore, Entry
 from mtl_sharing.data.text.tagging import TagScheme, WordTags, load_pipeline, tag_words
-from mtl_sharing.data.tokens.tokenizing import Encode, Texts, TokenRows, set_limit, token_key
+from mtl_sharing.data.tokens.tokenizing import (
+    Encode,
+    Texts,
+    TokenRows,
+    encoding_errors,
+    set_limit,
+    token_key,
+)
 from mtl_sharing.errors import UserError
 from mtl_sharing.utils.hashing import digest_texts
 
@@ -48,7 +55,8 @@ def align(
     for begin in range(0, len(texts), _CHUNK):
         chunk = texts[begin : begin + _CHUNK]
         # Not encode_batch_fast, which omits the characters.
-        encodings = tokenizer.encode_batch(chunk)
+        with encoding_errors():
+            encodings = tokenizer.encode_batch(chunk)
         spans = np.concatenate([np.array(e.offsets, np.int64).reshape(-1, 2) for e in encodings])
         text = np.arange(len(encodings)).repeat([len(e.offsets) for e in encodings])
         # Each token's text of the pair; -1 for special tokens.

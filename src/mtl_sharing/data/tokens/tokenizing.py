@@ -1,9 +1,10 @@
 """Tokenizes text with a checkpoint's tokenizer or one trained on the suite, and caches tokens."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,12 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 from tokenizers.implementations.base_tokenizer import BaseTokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
-from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
-from tokenizers.processors import RobertaProcessing
 
 from mtl_sharing.cache.store import ArrayStore, Entry
 from mtl_sharing.data.tokens.stored_states import StoredStates
-from mtl_sharing.errors import UserError
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.utils.hashing import digest_texts
+from mtl_sharing.utils.panics import panics_as_errors
 
 Texts = Sequence[str] | Sequence[tuple[str, str]]
 KIND = "tokens"
@@ -75,34 +75,16 @@ class TokenRows:
         return indices, lengths
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Loads the tokenizer of a checkpoint folder; raises UserError without a sound one."""
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Reads the tokenizer.json of a run as it is; raises UserError for a damaged one."""
     try:
-        tokenizer = _read_tokenizer(folder)
-    except UserError:
-        raise
+        with panics_as_errors():
+            tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception for a damaged file
-        raise UserError(str(folder), f"a damaged tokenizer ({error})", "tokenizer.json") from None
+        found = f"a damaged tokenizer ({first_line(error)})"
+        raise UserError(str(path), found, "a whole tokenizer.json") from None
     tokenizer.no_padding()
     return tokenizer
-
-
-def _read_tokenizer(folder: Path) -> Tokenizer:
-    if (folder / "tokenizer.json").is_file():
-        return Tokenizer.from_file(str(folder / "tokenizer.json"))
-    settings = folder / "tokenizer_config.json"
-    options = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
-    if (folder / "vocab.txt").is_file():
-        lower = bool(options.get("do_lower_case", True))
-        return _unwrapped(BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower))
-    if (folder / "merges.txt").is_file():
-        files = str(folder / "vocab.json"), str(folder / "merges.txt")
-        tokenizer = _unwrapped(ByteLevelBPETokenizer(*files))
-        vocabulary = tokenizer.get_vocab()
-        first, last = ((name, vocabulary[name]) for name in ("<s>", "</s>"))
-        tokenizer.post_processor = RobertaProcessing(last, first)
-        return tokenizer
-    raise UserError(str(folder), "no tokenizer", "tokenizer.json, vocab.txt or merges.txt")
 
 
 def _unwrapped(tokenizer: BaseTokenizer) -> Tokenizer:
@@ -151,29 +133,50 @@ def _continues_word(tokenizer: BertWordPieceTokenizer, character: str) -> bool:
 
 def check_vocabulary(tokenizer: Tokenizer, rows: int) -> None:
     """Raises UserError if a token id exceeds the embedding table."""
-    if tokenizer.get_vocab_size() > rows:
-        found = f"{tokenizer.get_vocab_size()} tokens"
-        raise UserError("encoder.tokenizer", found, f"at most encoder.vocabulary={rows}")
+    token, highest = max(tokenizer.get_vocab().items(), key=itemgetter(1), default=("", -1))
+    if highest >= rows:
+        found = f"token {token} with id {highest}"
+        allowed = f"ids below encoder.vocabulary={rows} (special tokens that it lacks come last)"
+        raise UserError("encoder.tokenizer", found, allowed)
 
 
 Encode = Callable[[Tokenizer, Texts, int], TokenRows]
 
 
 def set_limit(tokenizer: Tokenizer, max_length: int) -> None:
-    """Sets the tokenizer's limit to ``max_length`` tokens, special ones included."""
-    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    """Sets the tokenizer's limit to ``max_length`` tokens, special ones included.
+
+    It keeps the end at which the tokenizer cuts.
+    """
+    side = (tokenizer.truncation or {}).get("direction", "right")
+    tokenizer.enable_truncation(max_length, strategy="longest_first", direction=side)
+
+
+@contextmanager
+def encoding_errors() -> Iterator[None]:
+    """Turns an error of the tokenizer on a text into a UserError."""
+    try:
+        with panics_as_errors():
+            yield
+    except Exception as error:
+        if type(error) not in (Exception, RuntimeError):  # the library's own errors are bare
+            raise
+        found = f"a tokenizer that fails on a text ({first_line(error)})"
+        allowed = "a tokenizer.json whose patterns and unknown token serve every text"
+        raise UserError("encoder.tokenizer", found, allowed) from None
 
 
 def encode(tokenizer: Tokenizer, texts: Texts, max_length: int) -> TokenRows:
     """Tokenizes texts, or pairs joined by the tokenizer's separator.
 
-    Texts longer than ``max_length`` tokens, special ones included, are cut at their end, pairs at
-    the end of the longer text.
+    Texts longer than ``max_length`` tokens, special ones included, are cut at their end (or their
+    start, as the tokenizer says), pairs at the end of the longer text.
     """
     set_limit(tokenizer, max_length)
     tokens, types, lengths, truncated = [], [], [0], 0
     for start in range(0, len(texts), _CHUNK):
-        encodings: list[Encoding] = tokenizer.encode_batch_fast(texts[start : start + _CHUNK])
+        with encoding_errors():
+            encodings: list[Encoding] = tokenizer.encode_batch_fast(texts[start : start + _CHUNK])
         for encoding in encodings:
             tokens.append(np.array(encoding.ids, dtype=np.int32))
             types.append(np.array(encoding.type_ids, dtype=np.uint8))

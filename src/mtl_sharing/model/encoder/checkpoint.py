@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mtl_sharing.errors import UserError, first_line, one_of
+from mtl_sharing.model.encoder.checkpoint_files import shards_of
 from mtl_sharing.model.encoder.initialization import TAG_TABLES, Tower, empty_state, random_stage
 from mtl_sharing.model.encoder.layers import tower_stages
 from mtl_sharing.model.encoder.shape import EncoderShape
@@ -90,11 +91,13 @@ def load_tower(path: Path, shape: EncoderShape, seed: int) -> LoadedTower:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """All tensors of a ``.safetensors`` or ``.bin`` file, on the CPU.
+    """All tensors of a ``.safetensors`` or ``.bin`` file or of an index's shards, on the CPU.
 
     Raises:
-        UserError: the file is damaged, or is a pickle of anything but tensors.
+        UserError: a file is missing or damaged, or is a pickle of anything but tensors.
     """
+    if path.suffix == ".json":
+        return _read_shards(path)
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -115,6 +118,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
         raise UserError(str(path), "an object other than named tensors", "a state dict")
     return dict(weights)
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    """All tensors of the shards; of a name in several shards, the one that the index names."""
+    files = shards_of(index)
+    paths = dict.fromkeys(files.values())
+    for path in paths:
+        if not path.is_file():
+            raise UserError(str(path), "no file", f"every shard that {index.name} names")
+    shards = {path: read_weights(path) for path in paths}
+    lost = [name for name, path in files.items() if name not in shards[path]]
+    if lost:
+        found = f"weights that are not in the shards it names: {_shortened(lost)}"
+        raise UserError(str(index), found, "an index of the shards beside it")
+    weights = {name: tensor for shard in shards.values() for name, tensor in shard.items()}
+    return weights | {name: shards[path][name] for name, path in files.items()}
 
 
 def standard_names(weights: dict[str, Tensor], family: str) -> dict[str, Tensor]:

@@ -1,16 +1,22 @@
 """Finds a checkpoint's files in a local folder, an installed package or a hub repository."""
 
-import json
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.utils.files import read_object
 
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_INDEX = ".index.json"
+# In the order in which transformers looks for them. An index names the files of its shards.
+_FORMS = tuple((name, f"{name}{_INDEX}") for name in ("model.safetensors", "pytorch_model.bin"))
+WEIGHT_FILES = tuple(name for form in _FORMS for name in form)
+_CONVERTIBLE = {".h5": "from_tf", ".index": "from_tf", ".msgpack": "from_flax"}
+_OTHER_WEIGHTS = (*_CONVERTIBLE, ".ot", ".onnx", ".pt", ".pth", ".ckpt", ".gguf", ".safetensors",
+                  ".bin")  # fmt: skip
 _CONFIG = "config.json"
-_TEXT_FILES = (_CONFIG, "tokenizer_config.json", "tokenizer.json", "vocab.txt",
-               "vocab.json", "merges.txt")  # fmt: skip
+_TEXT_FILES = (_CONFIG, "tokenizer_config.json", "tokenizer.json", "vocab.txt", "vocab.json",
+               "merges.txt", "special_tokens_map.json", "added_tokens.json")  # fmt: skip
 _PACKAGE = "pkg://"
 
 
@@ -55,10 +61,16 @@ def _hub_folder(source: str, where: str, config_only: bool) -> Path:
     try:
         if config_only:
             return Path(snapshot_download(source, allow_patterns=[_CONFIG]))
-        folder = Path(snapshot_download(source, allow_patterns=[*_TEXT_FILES, WEIGHT_FILES[0]]))
         # Most repositories have both forms, so the second is downloaded only without the first.
-        if not (folder / WEIGHT_FILES[0]).exists():
-            folder = Path(snapshot_download(source, allow_patterns=[*_TEXT_FILES, WEIGHT_FILES[1]]))
+        for form in _FORMS:
+            folder = Path(snapshot_download(source, allow_patterns=[*_TEXT_FILES, *form]))
+            present = [folder / name for name in form if (folder / name).exists()]
+            if present:
+                break
+        if present and present[0].name.endswith(_INDEX):
+            shards = dict.fromkeys(shards_of(present[0]).values())
+            patterns = [str(shard.relative_to(folder)) for shard in shards]
+            snapshot_download(source, allow_patterns=patterns)
         return folder
     except (NotFound, HFValidationError):
         raise UserError(where, source, "the id of a public hub repository") from None
@@ -76,23 +88,56 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / _CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError:
         raise UserError(str(path), "no file", "the config.json of an encoder") from None
-    except ValueError as error:
-        raise UserError(str(path), error, "a JSON object") from None
-    if not isinstance(config, dict):
-        raise UserError(str(path), type(config).__name__, "a JSON object")
-    return config
 
 
 def weight_file(folder: Path) -> Path:
-    """The weight file in a checkpoint's folder, safetensors before ``.bin``.
+    """The weight file in a checkpoint's folder, or the index of its shards.
 
     Raises:
-        UserError: the folder has neither.
+        UserError: the folder has none.
     """
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
             return folder / name
-    raise UserError(str(folder), "no weights", f"a folder with {one_of(WEIGHT_FILES)}")
+    others = sorted(path for path in folder.iterdir() if path.suffix in _OTHER_WEIGHTS)
+    found = f"no weights but {one_of(path.name for path in others)}" if others else "no weights"
+    allowed = f"a folder with {one_of(WEIGHT_FILES)}"
+    for option in dict.fromkeys(_CONVERTIBLE.get(path.suffix) for path in others):
+        if option is not None:
+            call = f"AutoModel.from_pretrained(FOLDER, {option}=True).save_pretrained(FOLDER)"
+            allowed += f"; transformers 4 writes it: {call}"
+    raise UserError(str(folder), found, allowed)
+
+
+def shards_of(index: Path) -> dict[str, Path]:
+    """The file of each weight that an index of shards names.
+
+    Raises:
+        UserError: a damaged index, or one with a file that is no weight file in its own folder.
+    """
+    shards = read_object(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise UserError(f"{index}: weight_map", "no names", "the file of each weight")
+    suffix = PurePosixPath(index.name.removesuffix(_INDEX)).suffix
+    for name in dict.fromkeys(map(str, shards.values())):
+        path = PurePosixPath(name)
+        # As text, since a hub's files are links that lead out of the folder.
+        inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name
+        if not inside or path.suffix != suffix:
+            allowed = f"{suffix} files in the folder of the index"
+            raise UserError(f"{index}: weight_map", name, allowed)
+    return {weight: index.parent / str(name) for weight, name in shards.items()}
+
+
+def weight_paths(path: Path) -> list[Path]:
+    """All files of the weights in ``path``: itself, and its shards where it is an index.
+
+    Raises:
+        UserError: as for :func:`shards_of`.
+    """
+    if not path.name.endswith(_INDEX):
+        return [path]
+    return [path, *dict.fromkeys(shards_of(path).values())]
