@@ -202,7 +202,7 @@ BAD = {
     "empty": (["--input", "empty.csv"], "empty.csv: found no row"),
     "header alone": (["--input", "header.csv"], "header.csv: found no row"),
     "not UTF-8": (["--input", "latin.csv"], "latin.csv:7: found the byte 0xe9, which is not UTF-8"),
-    "an extension": (["--input", "in.xls"], ".parquet, or its --delimiter"),
+    "an extension": (["--input", "in.xls"], "with .gz), or its --delimiter"),
     "bad JSON": (["--input", "bad.jsonl"], "bad.jsonl:6: found bad JSON"),
     "no Parquet": (["--input", "bad.parquet"], "bad.parquet: found a broken file"),
     "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions are: sst"),

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.data.tables.tables import Record, arrow_records
+from mtl_sharing.data.tables.files import LineCounts
+from mtl_sharing.data.tables.parquet import ARROW_ERRORS, arrow_rows
+from mtl_sharing.data.tables.tables import Record
 from mtl_sharing.errors import UserError, did_you_mean, first_line, one_of
 from mtl_sharing.utils.logging import log_level
 
@@ -58,7 +60,7 @@ def parse_hub_name(where: str, name: str) -> HubName:
 
 
 def read_hub(
-    where: str, name: HubName, data_dir: Path | None
+    where: str, name: HubName, data_dir: Path | None, counts: LineCounts
 ) -> tuple[tuple[str, ...], Iterator[Record]]:
     """Columns and rows of a split; a record's line is the row's number, from 1.
 
@@ -76,7 +78,7 @@ def read_hub(
     folder = (data_dir or Path()).expanduser() / Path(name.source).expanduser()
     is_local = name.is_folder or (data_dir is not None and folder.is_dir())
     rows = _from_disk(where, name, folder, library) if is_local else _from_hub(where, name, library)
-    return tuple(rows.column_names), _records(name, rows)
+    return tuple(rows.column_names), _records(name, rows, counts)
 
 
 def _from_disk(where: str, name: HubName, folder: Path, library: Any) -> Any:
@@ -119,11 +121,12 @@ def _from_hub(where: str, name: HubName, library: Any) -> Any:
     raise UserError(where, f"{name}, {found}", allowed)
 
 
-def _records(name: HubName, rows: Any) -> Iterator[Record]:
-    record = Record(0, {})
+def _records(name: HubName, rows: Any, counts: LineCounts) -> Iterator[Record]:
+    number = 0
     try:
-        for record in arrow_records(rows.with_format("arrow").iter(batch_size=ROWS_AT_ONCE)):
-            yield record
-    except (OSError, ValueError) as error:
+        batches = rows.with_format("arrow").iter(batch_size=ROWS_AT_ONCE)
+        for number, row in arrow_rows(batches, counts):
+            yield Record(number, row)
+    except ARROW_ERRORS as error:
         found = f"damaged data ({first_line(error)})"
-        raise UserError(f"{name}:{record.line + 1}", found, "a sound data set") from None
+        raise UserError(f"{name}:{number + 1}", found, "a sound data set") from None

@@ -1,0 +1,96 @@
+"""Decides whether the quotation marks of a text table quote its fields or are part of its text."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl_sharing.data.tables.files import read_start
+
+LONG_FIELD = 10
+"""A quoted field over more lines than this is told."""
+ADVICE = "format.quoting=false (mtl-predict: --no-quoting)"
+_SAMPLE = 2**24  # bytes
+_MOST_ODD_FIELDS = 1000
+_LONGEST_LINE = 2**20  # bytes around a field that are searched for the ends of its line
+
+
+@dataclass(frozen=True)
+class QuoteStyle:
+    """What the first 16 MiB of a file show.
+
+    Attributes:
+        is_text: whether quotes are part of the text.
+        line: the first line that shows it, from 1; 0 if none does.
+    """
+
+    is_text: bool
+    line: int = 0
+
+
+def quote_style(path: Path, delimiter: str) -> QuoteStyle:
+    """Weighs the fields that begin with a quote: those that close properly against the others.
+
+    A field speaks for text if something other than a delimiter follows its closing quote, if it
+    never closes, or if it runs over lines that are complete rows by themselves. It weighs as many
+    rows as would be lost, at most 10. A field that closes properly speaks for quoting.
+    """
+    sample = read_start(path, _SAMPLE)
+    if b'"' not in sample:
+        return QuoteStyle(False)
+    is_whole = len(sample) < _SAMPLE
+    text = b"\n" + sample.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    separator, balance, first, odd_fields = delimiter.encode(), 0, 0, 0
+    width = text[1:].partition(b"\n")[0].count(separator)
+    escaped = re.escape(separator)
+    # It begins with a literal, which makes the search fast. Possessive quantifiers keep it linear.
+    pattern = rb'"(?:(?<=\n")|(?<=' + escaped + rb'"))[^"]*+(?:""[^"]*+)*+("?)'
+    for match in re.finditer(pattern, text):
+        closes = _closes(match, separator)
+        if closes and text.find(b"\n", *match.span()) < 0:
+            balance -= 1
+            continue
+        if odd_fields == _MOST_ODD_FIELDS or (match.end() == len(text) and not is_whole):
+            break
+        weight = _weight(match, separator, width, closes)
+        odd_fields, balance = odd_fields + 1, balance + weight
+        first = first or (match.start() if weight > 0 else 0)
+    return QuoteStyle(balance > 0, text.count(b"\n", 0, first) if balance > 0 else 0)
+
+
+def _closes(match: re.Match[bytes], separator: bytes) -> bool:
+    """Whether a quote closes the field, with a delimiter or the line's end behind it."""
+    text, end = match.string, match.end()
+    return bool(match[1]) and (end == len(text) or text.startswith((separator, b"\n"), end))
+
+
+def _weight(match: re.Match[bytes], separator: bytes, width: int, closes: bool) -> int:
+    """The weight for quotes as text of a field that is odd or over several lines."""
+    text, (start, end) = match.string, match.span()
+    line_start = text.rfind(b"\n", max(0, start - _LONGEST_LINE), start) + 1
+    lines = text[line_start or start : _line_end(text, end)].split(b"\n")
+    rows = sum(line.count(separator) == width for line in lines)
+    if closes:
+        # A comma is common in text, a tab is not.
+        least = 2 if separator == b"\t" else 3
+        are_rows = width and rows == len(lines) >= least
+        return min(rows, LONG_FIELD) if are_rows else -1
+    if match[1] and len(lines) == 1 and _rest_of_field(text, end, separator).endswith(b'"'):
+        return 0  # quotes inside a quoted field that are not doubled
+    return min(rows, LONG_FIELD) if 2 * rows > len(lines) else 0
+
+
+def _line_end(text: bytes, start: int) -> int:
+    end = text.find(b"\n", start, start + _LONGEST_LINE)
+    return min(len(text), start + _LONGEST_LINE) if end < 0 else end
+
+
+def _rest_of_field(text: bytes, start: int, separator: bytes) -> bytes:
+    return text[start : _line_end(text, start)].partition(separator)[0]
+
+
+def is_swallowed(field: str, delimiter: str, width: int) -> bool:
+    """Whether a quoted field over several lines seems to hold rows of the table."""
+    if delimiter == "\t":
+        return "\n" in field and "\t" in field
+    inner = field.split("\n")[1:-1]
+    return width > 1 and bool(inner) and all(line.count(delimiter) == width - 1 for line in inner)
