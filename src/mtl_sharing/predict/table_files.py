@@ -149,8 +149,21 @@ def table_writer(
         fields: the columns' types, for Parquet.
 
     Raises:
+        UserError: a value is nested too deeply to be written.
         OSError: the file cannot be written.
     """
+    try:
+        with _open_table(path, kind, columns, fields) as write:
+            yield write
+    except RecursionError:
+        found = "a value of the input that is nested too deeply"
+        raise UserError(str(path), found, "some hundred levels; --id keeps one column") from None
+
+
+@contextmanager
+def _open_table(
+    path: Path, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None"
+) -> Iterator[Write]:
     with replacing(path) as temporary:
         if kind == PARQUET_NAME:
             with _parquet(temporary, fields or ()) as write:

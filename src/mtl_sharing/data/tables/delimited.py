@@ -45,9 +45,9 @@ class DelimitedFile:
             reader = csv.reader(chain(lines, end_row), delimiter=self.delimiter, quoting=quoting)
             try:
                 for row in reader:
-                    if row == end_row:
-                        return
                     end = reader.line_num
+                    if end == start and row == end_row:
+                        return
                     if end > start:
                         self._check_closed(row, start, end)
                         is_told = is_told or self._tell_long(row, start, end, width)
@@ -71,8 +71,8 @@ class DelimitedFile:
         style = quote_style(self.path, self.delimiter)
         if style.is_text:
             log.warning(
-                "%s:%d: a quote opens a field and does not close it; this file's quotes are read"
-                " as text, as by %s", self.path, style.line, ADVICE,
+                "%s:%d: a quote begins a field and does not enclose it; the quotes of this file are"
+                " read as text, as by %s", self.path, style.line, ADVICE,
             )  # fmt: skip
         return not style.is_text
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import Any, TextIO
 
 from mtl_sharing.errors import UserError, first_line
 
 GZIP = ".gz"
 _GZIP_MAGIC = b"\x1f\x8b"
-_BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -64,25 +63,29 @@ def open_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
             not UTF-8.
     """
     try:
-        with _opener(path)(path, "rt", encoding="utf-8-sig", newline=newline) as file:
-            yield cast(TextIO, file)
+        with _opened(path, mode="rt", encoding="utf-8-sig", newline=newline) as file:
+            yield file
     except UnicodeDecodeError:
         raise _not_utf8(path) from None
-    except _BROKEN_GZIP as error:
-        raise _broken_gzip(path, error) from None
 
 
 def read_start(path: Path, size: int) -> bytes:
     """The first bytes of a file's text, unpacked and without a BOM; raises as ``open_text``."""
+    with _opened(path, mode="rb") as file:
+        start: bytes = file.read(size)
+    return start.removeprefix(codecs.BOM_UTF8)
+
+
+@contextmanager
+def _opened(path: Path, **options: Any) -> Iterator[Any]:
+    """Opens a file, in gzip or not; raises UserError within the block for broken gzip data."""
+    opener: Callable[..., Any] = gzip.open if _magic(path) == _GZIP_MAGIC else open
     try:
-        with _opener(path)(path, "rb") as file:
-            return cast(bytes, file.read(size)).removeprefix(codecs.BOM_UTF8)
-    except _BROKEN_GZIP as error:
-        raise _broken_gzip(path, error) from None
-
-
-def _opener(path: Path) -> Callable[..., IO[Any]]:
-    return gzip.open if _magic(path) == _GZIP_MAGIC else open
+        with opener(path, **options) as file:
+            yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        found = f"broken gzip data ({first_line(error)})"
+        raise UserError(str(path), found, "a sound file") from None
 
 
 def _magic(path: Path) -> bytes:
@@ -90,15 +93,11 @@ def _magic(path: Path) -> bytes:
         return file.read(2)
 
 
-def _broken_gzip(path: Path, error: Exception) -> UserError:
-    return UserError(str(path), f"broken gzip data ({first_line(error)})", "a sound file")
-
-
 def _not_utf8(path: Path) -> UserError:
     """The error that names the line of the first byte that is not UTF-8."""
     if _magic(path) in _UTF16_MARKS:
         return UserError(str(path), "UTF-16 text", "UTF-8 text: save the file as UTF-8")
-    with _opener(path)(path, "rb") as file:
+    with _opened(path, mode="rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")

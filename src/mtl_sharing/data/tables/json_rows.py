@@ -57,9 +57,10 @@ def _array_rows(path: Path, line: int, text: str, counts: LineCounts) -> Iterato
         elif text[start : start + 1] != "]":
             line += text.count("\n", seen, start)
             raise _bad_json(path, line, f"{text[start : start + 20]!r} where , or ] belongs")
-    if rest := text[start + 1 :].strip():
-        line += text.count("\n", seen, start)
-        raise _bad_json(path, line, f"text after the array: {rest[:20]!r}")
+    end = _skip(text, start + 1)
+    if end < len(text):
+        line += text.count("\n", seen, end)
+        raise _bad_json(path, line, f"text after the array: {text[end : end + 20]!r}")
 
 
 def _skip(text: str, start: int) -> int:
@@ -72,6 +73,9 @@ def _decoded(path: Path, line: int, text: str, start: int) -> tuple[Any, int]:
     """The value that starts there, and where it ends."""
     try:
         return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        line += text.count("\n", start, error.pos)
+        raise _bad_json(path, line, f"{error.msg}, column {error.colno}") from None
     except (ValueError, RecursionError) as error:
         raise _bad_json(path, line, str(error)) from None
 

@@ -47,7 +47,8 @@ def quote_style(path: Path, delimiter: str) -> QuoteStyle:
     for match in re.finditer(pattern, text):
         closes = _closes(match, separator)
         if closes and text.find(b"\n", *match.span()) < 0:
-            balance -= 1
+            # A file that begins with a field in quotes most likely has its header in quotes.
+            balance -= LONG_FIELD if match.start() == 1 else 1
             continue
         if odd_fields == _MOST_ODD_FIELDS or (match.end() == len(text) and not is_whole):
             break
