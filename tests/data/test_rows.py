@@ -123,6 +123,9 @@ REFUSED: dict[str, tuple[str, Any, dict[str, Any], str]] = {
     "yes for a binary task": (
         "a.csv", "text,label\na,yes\n", BINARY,
         r"a\.csv:2: found the label 'yes'; .*0 to 1, or names in .*labels: \['no', 'yes'\]"),
+    "letters that look alike": (
+        "a.csv", "text,label\na,g\u043eod\n", NAMED,
+        r"\(nearest: good\), in ASCII: 'g\\u043eod' \(nearest: good\)"),
     "leading zeros that YAML drops": (
         "a.csv", "text,label\na,010\n", {"kind": "classes", "labels": ["8", "9"]},
         r"the label '010'; allowed: 8, 9 \(YAML reads 010 as 8: quote it"),
@@ -190,7 +193,7 @@ def test_the_quotes_of_a_file_decide(tmp_path: Path, content: str, is_text: bool
 
 def test_a_long_line_of_odd_quotes_takes_no_time(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text('"a"b,' * 200_000)
+    path.write_text('"a"b,' * 400_000)
     assert quote_style(path, ",").is_text
 
 

@@ -1,6 +1,7 @@
 """Decides whether the quotation marks of a text table quote its fields or are part of its text."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,28 +35,33 @@ def quote_style(path: Path, delimiter: str) -> QuoteStyle:
     never closes, or if it runs over lines that are complete rows by themselves. It weighs as many
     rows as would be lost, at most 10. A field that closes properly speaks for quoting.
     """
-    sample = read_start(path, _SAMPLE)
-    if b'"' not in sample:
+    text = read_start(path, _SAMPLE)
+    if b'"' not in text:
         return QuoteStyle(False)
-    is_whole = len(sample) < _SAMPLE
-    text = b"\n" + sample.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    separator, balance, first, odd_fields = delimiter.encode(), 0, 0, 0
-    width = text[1:].partition(b"\n")[0].count(separator)
-    escaped = re.escape(separator)
-    # It begins with a literal, which makes the search fast. Possessive quantifiers keep it linear.
-    pattern = rb'"(?:(?<=\n")|(?<=' + escaped + rb'"))[^"]*+(?:""[^"]*+)*+("?)'
-    for match in re.finditer(pattern, text):
+    is_cut = len(text) == _SAMPLE
+    text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    separator, balance, first, odd_fields = delimiter.encode(), 0, None, 0
+    width = text.partition(b"\n")[0].count(separator)
+    for match in _fields_in_quotes(text, separator):
         closes = _closes(match, separator)
         if closes and text.find(b"\n", *match.span()) < 0:
             # A file that begins with a field in quotes most likely has its header in quotes.
-            balance -= LONG_FIELD if match.start() == 1 else 1
+            balance -= 1 if match.start() else LONG_FIELD
             continue
-        if odd_fields == _MOST_ODD_FIELDS or (match.end() == len(text) and not is_whole):
+        if odd_fields == _MOST_ODD_FIELDS or (match.end() == len(text) and is_cut):
             break
         weight = _weight(match, separator, width, closes)
         odd_fields, balance = odd_fields + 1, balance + weight
-        first = first or (match.start() if weight > 0 else 0)
-    return QuoteStyle(balance > 0, text.count(b"\n", 0, first) if balance > 0 else 0)
+        if weight > 0 and first is None:
+            first = match.start()
+    return QuoteStyle(True, text.count(b"\n", 0, first) + 1) if balance > 0 else QuoteStyle(False)
+
+
+def _fields_in_quotes(text: bytes, separator: bytes) -> Iterator[re.Match[bytes]]:
+    """The fields that begin with a quote, up to the next quote that is not doubled."""
+    # A literal first makes the search fast. Possessive quantifiers keep it linear.
+    starts = rb'"(?:(?<=\A")|(?<=\n")|(?<=' + re.escape(separator) + rb'"))'
+    return re.finditer(starts + rb'[^"]*+(?:""[^"]*+)*+("?)', text)
 
 
 def _closes(match: re.Match[bytes], separator: bytes) -> bool:
@@ -67,8 +73,9 @@ def _closes(match: re.Match[bytes], separator: bytes) -> bool:
 def _weight(match: re.Match[bytes], separator: bytes, width: int, closes: bool) -> int:
     """The weight for quotes as text of a field that is odd or over several lines."""
     text, (start, end) = match.string, match.span()
-    line_start = text.rfind(b"\n", max(0, start - _LONGEST_LINE), start) + 1
-    lines = text[line_start or start : _line_end(text, end)].split(b"\n")
+    reach = max(0, start - _LONGEST_LINE)
+    line_start = max(text.rfind(b"\n", reach, start) + 1, reach)
+    lines = text[line_start : _line_end(text, end)].split(b"\n")
     rows = sum(line.count(separator) == width for line in lines)
     if closes:
         # A comma is common in text, a tab is not.

@@ -27,7 +27,11 @@ class ColumnsConfig:
 
 @dataclass
 class FormatConfig:
-    """Format of a text table; see ``tables.TableFile``."""
+    """Format of a text table; see ``tables.TableFile``.
+
+    Args:
+        quoting: whether ``"`` quotes a field, unless the file shows that its quotes are text.
+    """
 
     delimiter: str | None = None
     quoting: bool = True
