@@ -16,6 +16,7 @@ from mtl_sharing.data.examples.splits import read_split
 from mtl_sharing.data.settings import SuiteConfig
 from mtl_sharing.data.tables.quotes import quote_style
 from mtl_sharing.data.tables.tables import TableFile
+from mtl_sharing.data.tasks.sources import ColumnsConfig
 from mtl_sharing.data.tasks.task import TaskConfig, TaskSpec, task_spec
 from mtl_sharing.errors import UserError
 
@@ -125,7 +126,12 @@ REFUSED: dict[str, tuple[str, Any, dict[str, Any], str]] = {
         r"a\.csv:2: found the label 'yes'; .*0 to 1, or names in .*labels: \['no', 'yes'\]"),
     "letters that look alike": (
         "a.csv", "text,label\na,g\u043eod\n", NAMED,
-        r"\(nearest: good\), in ASCII: 'g\\u043eod' \(nearest: good\)"),
+        r"\(nearest: good, 'good' not 'g\\u043eod'\)"),
+    "a column in another Unicode form": (
+        "a.csv", "cafe\u0301,label\na,1\n", {**BINARY, "columns": ColumnsConfig(text="caf\u00e9")},
+        r"'cafe\\u0301' not 'caf\\xe9'"),
+    "a table with another delimiter": (
+        "a.tsv", "text,label\na,1\n", BINARY, r"allowed: text,label.*task\.x\.format\.delimiter"),
     "leading zeros that YAML drops": (
         "a.csv", "text,label\na,010\n", {"kind": "classes", "labels": ["8", "9"]},
         r"the label '010'; allowed: 8, 9 \(YAML reads 010 as 8: quote it"),
@@ -164,6 +170,18 @@ def test_a_long_quoted_field_is_told_once(tmp_path: Path, caplog: pytest.LogCapt
     assert "format.quoting=false" in told[0]
 
 
+@pytest.mark.parametrize("swallowed", ['"e\n3,f" g,good\n', '"e\nf,bad\ng,bad\nh,"i, j" k\n'])
+def test_a_short_field_that_swallows_rows_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, swallowed: str
+) -> None:
+    """Most quotes of the file quote, so that this one field is wrong."""
+    write(tmp_path, "a.csv", "text,label\n" + '"a, b",good\n' * 30 + swallowed)
+    list(TableFile(tmp_path / "a.csv").records())
+    assert len(caplog.messages) == 1
+    assert "a.csv:32: a quoted field seems to hold other rows" in caplog.text
+    assert "format.quoting=false" in caplog.text
+
+
 def test_quotes_read_as_text_are_told_once_for_each_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -194,7 +212,7 @@ def test_the_quotes_of_a_file_decide(tmp_path: Path, content: str, is_text: bool
 def test_a_long_line_of_odd_quotes_takes_no_time(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('"a"b,' * 400_000)
-    assert quote_style(path, ",").is_text
+    assert quote_style(path, ",").line <= 1
 
 
 @pytest.mark.data

@@ -66,8 +66,10 @@ def check_columns(source: Source, split: str, table: Table) -> None:
         if name is not None and name not in names:
             found = f"no column {name!r} ({source.where}.columns.{role})"
             allowed = (one_of(names) or "the file is empty") + did_you_mean(name, names)
+            if len(names) == 1 and any(mark in names[0] for mark in ",;|\t"):
+                allowed += f"; another delimiter is {source.where}.format.delimiter"
             # A first line that has none of the names is probably a row.
-            if names and not set(names) & set(required.values()):
+            elif names and not set(names) & set(required.values()):
                 allowed += (
                     f"; if the file has no header, {source.where}.format.header=false"
                     " and columns by number, as columns: {text: '0', label: '1'}"

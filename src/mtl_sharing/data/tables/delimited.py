@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mtl_sharing.data.tables.files import LineCounts, open_text
-from mtl_sharing.data.tables.quotes import ADVICE, LONG_FIELD, is_swallowed, quote_style
+from mtl_sharing.data.tables.quotes import ADVICE, LONG_FIELD, QuoteStyle, is_swallowed, quote_style
 from mtl_sharing.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,9 @@ class DelimitedFile:
             UserError: text that is not UTF-8, a quote that is never closed, broken gzip data.
         """
         csv.field_size_limit(LARGEST_FIELD)
-        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._quotes else csv.QUOTE_NONE
-        start, before, width, is_told, end_row = 1, counts.lines, 0, False, [_END]
+        quoting: Literal[0, 3] = csv.QUOTE_NONE if self._style.is_text else csv.QUOTE_MINIMAL
+        start, before, width, end_row = 1, counts.lines, 0, [_END]
+        is_told = self._style.line > 0
         with open_text(self.path, newline="") as lines:
             reader = csv.reader(chain(lines, end_row), delimiter=self.delimiter, quoting=quoting)
             try:
@@ -64,17 +65,19 @@ class DelimitedFile:
                 raise UserError(where, str(error), "a row of delimited text") from None
 
     @cached_property
-    def _quotes(self) -> bool:
-        """Whether quotes quote a field; a file whose quotes are text is told."""
+    def _style(self) -> QuoteStyle:
+        """How quotes are read; warns once of a file that is in doubt."""
         if not self.quoting:
-            return False
+            return QuoteStyle(True)
         style = quote_style(self.path, self.delimiter)
         if style.is_text:
-            log.warning(
-                "%s:%d: a quote begins a field and does not enclose it; the quotes of this file are"
-                " read as text, as by %s", self.path, style.line, ADVICE,
-            )  # fmt: skip
-        return not style.is_text
+            message = "a quote begins a field and does not enclose it; the quotes of this file are"
+            message += " read as text, as by"
+        else:
+            message = "a quoted field seems to hold other rows; where quotes are text, set"
+        if style.line:
+            log.warning("%s:%d: %s %s", self.path, style.line, message, ADVICE)
+        return style
 
     def _check_closed(self, row: list[str], start: int, end: int) -> None:
         if row[-1].endswith(_END):

@@ -21,7 +21,8 @@ class QuoteStyle:
 
     Attributes:
         is_text: whether quotes are part of the text.
-        line: the first line that shows it, from 1; 0 if none does.
+        line: the first line that shows it, from 1; where quotes quote, the first line of a field
+            that seems to hold other rows. 0 without such a line.
     """
 
     is_text: bool
@@ -40,7 +41,8 @@ def quote_style(path: Path, delimiter: str) -> QuoteStyle:
         return QuoteStyle(False)
     is_cut = len(text) == _SAMPLE
     text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    separator, balance, first, odd_fields = delimiter.encode(), 0, None, 0
+    separator, balance, odd_fields = delimiter.encode(), 0, 0
+    starts: dict[bool, int] = {}  # of the first field that shows what the key says
     width = text.partition(b"\n")[0].count(separator)
     for match in _fields_in_quotes(text, separator):
         closes = _closes(match, separator)
@@ -52,9 +54,12 @@ def quote_style(path: Path, delimiter: str) -> QuoteStyle:
             break
         weight = _weight(match, separator, width, closes)
         odd_fields, balance = odd_fields + 1, balance + weight
-        if weight > 0 and first is None:
-            first = match.start()
-    return QuoteStyle(True, text.count(b"\n", 0, first) + 1) if balance > 0 else QuoteStyle(False)
+        if weight > 0:
+            starts.setdefault(True, match.start())
+        if b"\n" in match[0] and (weight > 0 or not closes):
+            starts.setdefault(False, match.start())
+    start = starts.get(balance > 0)
+    return QuoteStyle(balance > 0, 0 if start is None else text.count(b"\n", 0, start) + 1)
 
 
 def _fields_in_quotes(text: bytes, separator: bytes) -> Iterator[re.Match[bytes]]:

@@ -177,10 +177,7 @@ def _hint(text: str, names: Iterable[str]) -> str:
         value = OmegaConf.create(f"- {text}")[0]
         if not isinstance(value, str) and str(value) in names:
             return f" (YAML reads {text} as {value}: quote it, as in labels: ['{text}'])"
-    nearest = did_you_mean(text, names)
-    # Letters of several alphabets look alike.
-    is_plain = not nearest or f"{text}{nearest}".isascii()
-    return nearest if is_plain else f"{nearest}, in ASCII: {text!a}{ascii(nearest)[1:-1]}"
+    return did_you_mean(text, names)
 
 
 def _number(text: str) -> float | None:
