@@ -119,6 +119,9 @@ REFUSED: dict[str, tuple[str, Any, dict[str, Any], str]] = {
     "list cells of JSON": (
         "a.jsonl", '{"text": ["a"], "label": [1]}\n', BINARY,
         r"1 bad rows, the first is .*a\.jsonl:1: a list in column 'label', where one text"),
+    "JSON by columns": (
+        "a.json", '{"text": {"0": "a"}, "label": {"0": 1}}', BINARY,
+        r"a\.json:1: an object in column 'label', .*orient='records'"),
     "a boolean that is no name": (
         "a.jsonl", '{"text": "a", "label": false}', NAMED, r"the label 'False'; allowed: bad"),
     "yes for a binary task": (

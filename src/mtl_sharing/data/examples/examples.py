@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mtl_sharing.data.examples.source_tables import check_columns, open_tables
 from mtl_sharing.data.tables.cells import cell_text, why_no_text
-from mtl_sharing.data.tables.files import LineCounts
-from mtl_sharing.data.tables.tables import Record
+from mtl_sharing.data.tables.files import LineCounts, extension
+from mtl_sharing.data.tables.tables import JSON, Record
 from mtl_sharing.data.tasks.sources import OWN, Source
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, check_known, one_of
@@ -127,10 +127,18 @@ def _load(
             if len(examples) == max_rows:
                 return _loaded(examples, bad, reasons)
     if not examples:
-        first = f"; {len(bad)} bad rows, the first is {bad[0]}" if bad else ""
-        found = f"{source.where} is empty: no usable row in {one_of(source.files[split])}{first}"
-        raise UserError(f"{source.where}.{split}", found, "one usable row or more")
+        raise _no_example(source, split, bad)
     return _loaded(examples, bad, reasons)
+
+
+def _no_example(source: Source, split: str, bad: list[str]) -> UserError:
+    files = source.files[split]
+    first = f"; {len(bad)} bad rows, the first is {bad[0]}" if bad else ""
+    found = f"{source.where} is empty: no usable row in {one_of(files)}{first}"
+    allowed = "one usable row or more"
+    if len(bad) == 1 and any(extension(Path(name)) in JSON for name in files):
+        allowed += "; JSON by rows, as pandas' to_json(orient='records', lines=True) writes it"
+    return UserError(f"{source.where}.{split}", found, allowed)
 
 
 def _loaded(examples: list[Example], bad: list[str], reasons: Counter[str]) -> LoadedExamples:
