@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_sharing.data.tables.files import LineCounts
-from mtl_sharing.data.tables.hub import is_hub_name, parse_hub_name, read_hub
+from mtl_sharing.data.tables.hub import read_hub
+from mtl_sharing.data.tables.hub_names import is_hub_name, parse_hub_name
 from mtl_sharing.data.tables.tables import Record, TableFile
 from mtl_sharing.data.tasks.sources import Source
 from mtl_sharing.errors import UserError, did_you_mean, one_of
@@ -49,7 +50,8 @@ def _open(where: str, source: Source, name: str, folder: Path | None, counts: Li
     if is_hub_name(name):
         hub_name = parse_hub_name(where, name)
         prefix = f"{Path(hub_name.source).name}:{hub_name.split}"
-        return Table(name, prefix, *read_hub(where, hub_name, folder, counts))
+        columns, rows = read_hub(where, hub_name, folder, counts)
+        return Table(name, prefix, columns, (Record(*row) for row in rows))
     path = (folder or Path()) / Path(name).expanduser()
     table = TableFile(path, **vars(source.format))
     return Table(str(path), path.name, table.columns(), table.records(counts))

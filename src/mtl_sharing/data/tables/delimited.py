@@ -9,8 +9,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from mtl_sharing.data.tables.files import LineCounts, open_text
-from mtl_sharing.data.tables.quotes import ADVICE, LONG_FIELD, QuoteStyle, is_swallowed, quote_style
+from mtl_sharing.data.tables.files import LineCounts, open_text, read_start
+from mtl_sharing.data.tables.quotes import (
+    ADVICE,
+    LONG_FIELD,
+    SAMPLE,
+    QuoteStyle,
+    is_swallowed,
+    quote_style,
+)
 from mtl_sharing.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -69,7 +76,7 @@ class DelimitedFile:
         """How quotes are read; warns once of a file that is in doubt."""
         if not self.quoting:
             return QuoteStyle(True)
-        style = quote_style(self.path, self.delimiter)
+        style = quote_style(read_start(self.path, SAMPLE), self.delimiter)
         if style.is_text:
             message = "a quote begins a field and does not enclose it; the quotes of this file are"
             message += " read as text, as by"

@@ -3,16 +3,14 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-
-from mtl_sharing.data.tables.files import read_start
 
 LONG_FIELD = 10
 """A quoted field over more lines than this is told."""
 ADVICE = "format.quoting=false (mtl-predict: --no-quoting)"
-_SAMPLE = 2**24  # bytes
+SAMPLE = 2**24
+"""Bytes at the start of a file that are weighed."""
 _MOST_ODD_FIELDS = 1000
-_LONGEST_LINE = 2**20  # bytes around a field that are searched for the ends of its line
+_LONGEST_LINE = 2**17  # bytes around a field that are searched for the ends of its line
 
 
 @dataclass(frozen=True)
@@ -29,17 +27,19 @@ class QuoteStyle:
     line: int = 0
 
 
-def quote_style(path: Path, delimiter: str) -> QuoteStyle:
+def quote_style(text: bytes, delimiter: str) -> QuoteStyle:
     """Weighs the fields that begin with a quote: those that close properly against the others.
 
     A field speaks for text if something other than a delimiter follows its closing quote, if it
     never closes, or if it runs over lines that are complete rows by themselves. It weighs as many
     rows as would be lost, at most 10. A field that closes properly speaks for quoting.
+
+    Args:
+        text: the first ``SAMPLE`` bytes of the file.
     """
-    text = read_start(path, _SAMPLE)
     if b'"' not in text:
         return QuoteStyle(False)
-    is_cut = len(text) == _SAMPLE
+    is_cut = len(text) == SAMPLE
     text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     separator, balance, odd_fields = delimiter.encode(), 0, 0
     starts: dict[bool, int] = {}  # of the first field that shows what the key says
