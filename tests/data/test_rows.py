@@ -214,6 +214,13 @@ def test_a_long_line_of_odd_quotes_takes_no_time() -> None:
     assert quote_style(b'"a"b,' * 400_000, ",").line <= 1
 
 
+def test_a_field_that_the_sample_cuts_weighs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b'a\tb\n"x\t1\ny\t2\n'
+    assert quote_style(text, "\t") == QuoteStyle(True, 2)
+    monkeypatch.setattr("mtl_sharing.data.tables.quotes.SAMPLE", len(text))
+    assert quote_style(text, "\t") == QuoteStyle(False)
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data on this machine")
 def test_real_files_are_read_as_they_are_written() -> None:

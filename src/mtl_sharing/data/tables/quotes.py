@@ -39,7 +39,7 @@ def quote_style(text: bytes, delimiter: str) -> QuoteStyle:
     """
     if b'"' not in text:
         return QuoteStyle(False)
-    is_cut = len(text) == SAMPLE
+    is_cut = len(text) >= SAMPLE - 3  # a BOM is taken off
     text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     separator, balance, odd_fields = delimiter.encode(), 0, 0
     starts: dict[bool, int] = {}  # of the first field that shows what the key says
