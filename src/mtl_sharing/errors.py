@@ -102,9 +102,15 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The hint `` (nearest: x)`` if one of ``names`` resembles ``name``, else an empty text."""
+    """The hint `` (nearest: x)`` if one of ``names`` resembles ``name``, else an empty text.
+
+    Where one of the two is not ASCII, the hint tells them apart: letters may look alike.
+    """
     near = get_close_matches(name, list(names), n=1, cutoff=0.4)
-    return f" (nearest: {near[0]})" if near else ""
+    if not near:
+        return ""
+    is_plain = name.isascii() and near[0].isascii()
+    return f" (nearest: {near[0]}{'' if is_plain else f', {near[0]!a} not {name!a}'})"
 
 
 def check_finite(what: str, value: float, when: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mtl_sharing.data.examples.examples import Example, SourceCount, load_examples
-from mtl_sharing.data.tables.hub import HubName, parse_hub_name
+from mtl_sharing.data.tables.hub_names import HubName, parse_hub_name
 from mtl_sharing.data.tasks.sources import ColumnsConfig, SourceConfig
 from mtl_sharing.data.tasks.task import TaskConfig, TaskSpec, task_spec
 from mtl_sharing.errors import UserError

@@ -73,7 +73,7 @@ def test_rescaling_is_the_linear_map_between_the_limits(
          r"yes, no \(nearest: yes\) \(task\.x\.sources\.y\.labels\)"),
         (label_reader(WHERE, BINARY, {"yes": 1, "no": 0}, None), "1", "yes, no"),
         (LabelReader(LabelSpace(2, ("False", "True"), None)), "yes",
-         r"False, True \(quote yes in YAML\)$"),
+         r"False, True \(YAML reads yes as True: quote it, as in labels: \['yes'\]\)$"),
     ],
 )  # fmt: skip
 def test_a_label_that_is_none_says_what_is_allowed(

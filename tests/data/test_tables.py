@@ -1,5 +1,4 @@
 import csv
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -110,10 +109,10 @@ def test_json_lines(tmp_path: Path) -> None:
     content = '\ufeff{"text": "a", "label": true}\n\n{"text": "b", "score": 1.5, "tags": [1]}\n'
     for name in ("a.jsonl", "a.ndjson"):
         path = write(tmp_path, name, content)
-        assert TableFile(path).columns() == ("text", "label", "score")
+        assert TableFile(path).columns() == ("text", "label", "score", "tags")
         assert list(TableFile(path).records()) == [
-            Record(1, {"text": "a", "label": 1}),
-            Record(3, {"text": "b", "score": 1.5}),
+            Record(1, {"text": "a", "label": True}),
+            Record(3, {"text": "b", "score": 1.5, "tags": [1]}),
         ]
 
 
@@ -136,8 +135,8 @@ def test_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), path)
     assert TableFile(path).columns() == ("text", "label", "score", "tags")
     assert list(TableFile(path).records()) == [
-        Record(1, {"text": "a", "label": 1, "score": 0.5}),
-        Record(2, {"text": None, "label": 0, "score": 2.0}),
+        Record(1, {"text": "a", "label": 1, "score": 0.5, "tags": [1]}),
+        Record(2, {"text": None, "label": 0, "score": 2.0, "tags": []}),
     ]
 
 
@@ -172,14 +171,3 @@ def test_an_empty_file_has_no_columns_and_no_rows(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "")
     assert TableFile(path).columns() == ()
     assert list(TableFile(path).records()) == []
-
-
-def test_whole_rows_keep_what_a_table_cannot_hold(tmp_path: Path) -> None:
-    row = {"text": "a", "deep": {"b": [1, None]}, "flag": True}
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(row) + "\n")
-    assert TableFile(path, raw=True).columns() == ("text", "deep", "flag")
-    assert TableFile(path).columns() == ("text", "flag")
-    (whole,), (flat,) = TableFile(path, raw=True).records(), TableFile(path).records()
-    assert whole.fields == row and whole.fields["flag"] is True
-    assert flat.fields == {"text": "a", "flag": 1}

@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import gzip
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 from pyarrow import parquet
 
 import mtl_sharing.predict.table_files as table_files
+from mtl_sharing.errors import UserError
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.predict.predictor import Predictor
 
@@ -190,6 +192,59 @@ def test_a_delimiter_of_ones_own(mtl_predict, folder, tmp_path):
     assert "ignored columns without a name: 1\n" in done.out
 
 
+INPUTS = {
+    "quotes as text": ("in.tsv", 'text\tid\n"oh dear\t1\nfine\t2\n"well" then\t3\n', 4, []),
+    "a swallowed row": ("in.tsv", 'text\tid\n"oh dear\t1\nfine"\t2\nwell\t3\n', 4, []),
+    "quotes as text on request": ("in.csv", 'text,id\n"oh" dear,1\n"fine",2\n"well",3\n', 4,
+                                  ["--no-quoting"]),
+    "quoted line ends": ("in.csv", 'text,id\n"oh\ndear, dear",1\n\n"fine",2\nwell,3\n', 6, []),
+    "gzip": ("in.csv.gz", gzip.compress(b"text,id\nfine,1\noh,2\nwell,3\n"), 4, []),
+    "JSON lines in gzip": ("in.jsonl.gz", gzip.compress(b'{"text": "a", "id": 1}\n' * 3), 3, []),
+    "an array": ("in.json", '[{"text": "a", "id": 1},\n{"text": "b"}, {"text": "c"}]', 0, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "lines", "options"), INPUTS.values(), ids=INPUTS)
+def test_every_row_of_an_odd_file_is_a_row_of_the_output(
+    mtl_predict, folder, tmp_path, name, content, lines, options
+):
+    path, out = tmp_path / name, tmp_path / "o"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = mtl_predict(folder, "--input", path, "--out", out, "--format", "jsonl", *options)
+    assert done.code == 0, done.err
+    found = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert len(found) == 3 and all(row["sst"] for row in found)
+    assert (
+        f"in{''.join(path.suffixes)}: {lines or 3} {'lines' if lines else 'rows'} read: "
+        in done.out
+    )
+    assert "3 rows" in done.out
+    assert ("are read as text" in done.out) == (path.suffix == ".tsv")
+
+
+def test_a_quote_that_is_never_closed_is_refused(mtl_predict, folder, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text('text,id\n"a, b",1\n"c, d",2\n"e,3\nf,4\n')
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path / "o")
+    assert done.code == 2 and f"{path}:4: found a quote" in done.err and "--no-quoting" in done.err
+    again = mtl_predict(folder, "--input", path, "--out", tmp_path / "o", "--no-quoting")
+    assert again.code == 0 and "5 lines read: 1 header, 4 rows" in again.out
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_value_that_is_nested_too_deeply_is_told(tmp_path, kind):
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    path = tmp_path / f"out.{kind}"
+    with (
+        pytest.raises(UserError, match=r"out\..*nested too deeply"),
+        table_files.table_writer(path, kind, ["deep"]) as write,
+    ):
+        write([{"deep": deep}])
+    assert not list(tmp_path.iterdir())
+
+
 BAD = {
     "no such file": (["--input", "no.csv"], "no.csv: found no such file"),
     "a task": (["--input", "in.csv", "--tasks", "sst2"], "--tasks: found sst2 (nearest: sst)"),
@@ -202,7 +257,7 @@ BAD = {
     "empty": (["--input", "empty.csv"], "empty.csv: found no row"),
     "header alone": (["--input", "header.csv"], "header.csv: found no row"),
     "not UTF-8": (["--input", "latin.csv"], "latin.csv:7: found the byte 0xe9, which is not UTF-8"),
-    "an extension": (["--input", "in.xls"], ".parquet, or its --delimiter"),
+    "an extension": (["--input", "in.xls"], "with .gz), or its --delimiter"),
     "bad JSON": (["--input", "bad.jsonl"], "bad.jsonl:6: found bad JSON"),
     "no Parquet": (["--input", "bad.parquet"], "bad.parquet: found a broken file"),
     "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions are: sst"),

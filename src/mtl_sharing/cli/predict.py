@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mtl_sharing.utils.progress import Progress
 
 _PROGRAM = "mtl-predict"
-_INPUT_OPTIONS = ("text", "text_pair", "id", "prefix", "delimiter")
+_INPUT_OPTIONS = ("text", "text_pair", "id", "prefix", "delimiter", "no_quoting")
 _EXAMPLES = """examples:
   mtl-predict RUN --input texts.csv --out predicted
   mtl-predict RUN --input pairs.jsonl --text question1 --text-pair question2 --out predicted
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--input", metavar="FILE", help="a .csv, .tsv, .jsonl or .parquet table")
+    source.add_argument("--input", metavar="FILE", help="a table: CSV, TSV, JSON or Parquet")
     source.add_argument("--split", choices=("dev", "test"), help="the tasks' own files")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the predictions")
     parser.add_argument("--tasks", metavar="A,B", help="some of the run's tasks")
@@ -61,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--id", metavar="COLUMN", help="keep this column alone (all are kept)")
     table.add_argument("--prefix", metavar="P", help="before the names of the added columns")
     table.add_argument("--delimiter", metavar="C", help="of a text table: one character, or tab")
+    table.add_argument("--no-quoting", action="store_true", default=None,
+                       help="quotes of a text table are part of its text")  # fmt: skip
     return parser
 
 
@@ -92,7 +94,8 @@ def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
 
 def _predict_input(options: argparse.Namespace) -> None:
     source = Path(options.input).expanduser()
-    table = table_files.open_input(source, _delimiter(options.delimiter))
+    quoting = options.no_quoting is None
+    table = table_files.open_input(source, _delimiter(options.delimiter), quoting)
     run, size = _load(options)
     # Not before the input is checked: torch takes long to load.
     from mtl_sharing.predict.tables import choose_columns, predict_table

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from mtl_sharing.cache.store import make_store
 from mtl_sharing.data.examples.examples import Example, LoadedExamples
 from mtl_sharing.data.examples.holdout import hold_out, split_held
+from mtl_sharing.data.examples.label_counts import warn_of_labels
 from mtl_sharing.data.examples.splits import read_split
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.tokens.batches import EncodedTask
@@ -73,6 +74,8 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
     """
     loaded = {name: _load_splits(run_spec, task) for name, task in run_spec.specs.items()}
     _hold_out(run_spec, loaded)
+    for name, task in run_spec.specs.items():
+        warn_of_labels(task, loaded[name], _limits(run_spec))
     dev_examples = {name: splits["dev"].examples for name, splits in loaded.items()}
     cache = run_spec.config.cache
     store = make_store(cache) if cache.tokens else None
@@ -121,8 +124,14 @@ def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str
 
 def _load_splits(run_spec: RunSpec, task: TaskSpec) -> dict[str, LoadedExamples]:
     suite, data_dir = run_spec.config.suite, run_spec.config.data_dir
-    limits = {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
-    return {s: read_split(task, s, suite, data_dir, limit) for s, limit in limits.items()}
+    limits = _limits(run_spec).items()
+    return {split: read_split(task, split, suite, data_dir, limit) for split, limit in limits}
+
+
+def _limits(run_spec: RunSpec) -> dict[str, int | None]:
+    """The largest number of rows of each split that a source gives."""
+    suite = run_spec.config.suite
+    return {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
 
 
 def _hold_out(run_spec: RunSpec, loaded: Mapping[str, dict[str, LoadedExamples]]) -> None:

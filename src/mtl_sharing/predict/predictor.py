@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from mtl_sharing.data.tables.cells import MISSING, valid_text
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.text.cleaning import Cleaning
 from mtl_sharing.data.tokens.batches import pack
@@ -149,10 +150,10 @@ def rounded(value: float) -> float:
 
 
 def _plain(text: str | None) -> str:
-    """The text as in training: stripped, and half of a surrogate pair replaced."""
-    return (text or "").encode("utf-8", "replace").decode("utf-8").strip()
+    """The text as in training: stripped, and half of a surrogate pair replaced by U+FFFD."""
+    return valid_text(text or "").strip()
 
 
 def is_empty(text: str | None) -> bool:
     """Whether a text counts as missing, as in training."""
-    return text is None or text.strip() in ("", "nan", "NaN")
+    return text is None or text.strip() in MISSING

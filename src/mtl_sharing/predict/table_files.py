@@ -13,6 +13,9 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mtl_sharing.data.tables import tables
+from mtl_sharing.data.tables.cells import valid_text
+from mtl_sharing.data.tables.files import LineCounts, extension
+from mtl_sharing.data.tables.parquet import open_parquet
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.utils.files import replacing
 
@@ -38,21 +41,20 @@ class InputTable:
     """A table file, which can be read several times.
 
     Attributes:
-        delimiter: separates the fields of a text table; None is that of the file's extension.
         columns: the names of its columns.
     """
 
-    path: Path
-    delimiter: str | None
+    file: tables.TableFile
     columns: tuple[str, ...]
 
-    def records(self) -> Iterator[tables.Record]:
-        """The rows, with values unchanged."""
-        return tables.TableFile(self.path, self.delimiter, raw=True).records()
+    @property
+    def path(self) -> Path:
+        """The file's path."""
+        return self.file.path
 
-    def chunks(self, rows: int = CHUNK) -> Iterator[list[tables.Record]]:
-        """The rows, at most ``rows`` at a time."""
-        records = self.records()
+    def chunks(self, counts: LineCounts, rows: int = CHUNK) -> Iterator[list[tables.Record]]:
+        """The rows, at most ``rows`` at a time; their lines are added to ``counts``."""
+        records = self.file.records(counts)
         return iter(lambda: list(islice(records, rows)), [])
 
     def check_column(self, option: str, name: str) -> None:
@@ -64,17 +66,17 @@ class InputTable:
     def fields(self, names: Sequence[str]) -> "list[pa.Field]":
         """The Arrow fields of these columns: a Parquet file's own, or inferred from JSON lines.
 
-        A column of JSON lines with nested values, or values of several types, becomes text.
+        A column of JSON with nested values, or values of several types, becomes text.
         """
         import pyarrow as pa
 
-        if self.path.suffix.lower() == tables.PARQUET:
-            schema = tables.open_parquet(self.path).schema_arrow
+        if self.file.kind == tables.PARQUET:
+            schema = open_parquet(self.path).schema_arrow
             return [schema.field(name) for name in names]
-        if format_of(self.path) != JSONL or self.delimiter is not None:
+        if self.file.kind not in tables.JSON:
             return [pa.field(name, pa.string()) for name in names]
         kinds: dict[str, set[str]] = {name: set() for name in names}
-        for record in self.records():
+        for record in self.file.records():
             for name in names:
                 kinds[name].add(_kind(record.fields.get(name)))
         return [arrow_field(name, _common_kind(kinds - {""})) for name, kinds in kinds.items()]
@@ -87,18 +89,24 @@ def arrow_field(name: str, kind: str) -> "pa.Field":
     return pa.field(name, getattr(pa, kind)())
 
 
-def open_input(path: Path, delimiter: str | None) -> InputTable:
+def open_input(path: Path, delimiter: str | None, quoting: bool = True) -> InputTable:
     """Opens a table file and reads its header.
+
+    Args:
+        delimiter: separates the fields of a text table; None is that of the file's extension.
+        quoting: as in ``TableFile``.
 
     Raises:
         UserError: the file is missing, broken, without rows, or of an unknown format.
     """
-    if delimiter is None and path.is_file() and path.suffix.lower() not in tables.FORMATS:
-        allowed = f"a file that ends in {one_of(tables.FORMATS)}, or its --delimiter"
-        raise UserError(str(path), f"the extension {path.suffix!r}", allowed)
-    names = tables.TableFile(path, delimiter, raw=True).columns()
-    table = InputTable(path, delimiter, tuple(filter(None, names)))
-    if next(table.records(), None) is None:
+    if delimiter is None and path.is_file() and extension(path) not in tables.FORMATS:
+        allowed = f"a file that ends in {one_of(tables.FORMATS)} ({tables.PACKED})"
+        found = f"the extension {path.suffix!r}"
+        raise UserError(str(path), found, f"{allowed}, or its --delimiter")
+    file = tables.TableFile(path, delimiter, quoting)
+    names = file.columns()
+    table = InputTable(file, tuple(filter(None, names)))
+    if next(file.records(), None) is None:
         raise UserError(str(path), "no row", "a table with a row or more")
     if "" in names:
         log.info("ignored columns without a name: %d", names.count(""))
@@ -121,12 +129,12 @@ def _common_kind(kinds: set[str]) -> str:
 
 def format_of(path: Path) -> str:
     """The format of a file by its extension; CSV for an unknown one."""
-    extension = path.suffix.lower()
-    if extension == tables.PARQUET:
+    kind = extension(path)
+    if kind == tables.PARQUET:
         return PARQUET_NAME
-    if extension in tables.JSON_LINES:
+    if kind in tables.JSON:
         return JSONL
-    return TSV if tables.DELIMITERS.get(extension) == "\t" else CSV
+    return TSV if tables.DELIMITERS.get(kind) == "\t" else CSV
 
 
 @contextmanager
@@ -141,8 +149,21 @@ def table_writer(
         fields: the columns' types, for Parquet.
 
     Raises:
+        UserError: a value is nested too deeply to be written.
         OSError: the file cannot be written.
     """
+    try:
+        with _open_table(path, kind, columns, fields) as write:
+            yield write
+    except RecursionError:
+        found = "a value of the input that is nested too deeply"
+        raise UserError(str(path), found, "some hundred levels; --id keeps one column") from None
+
+
+@contextmanager
+def _open_table(
+    path: Path, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None"
+) -> Iterator[Write]:
     with replacing(path) as temporary:
         if kind == PARQUET_NAME:
             with _parquet(temporary, fields or ()) as write:
@@ -205,7 +226,7 @@ def _parquet(path: Path, fields: "Sequence[pa.Field]") -> Iterator[Write]:
 
 
 def _valid_text(value: Any) -> str | None:
-    return None if value is None else _text(value).encode("utf-8", "replace").decode("utf-8")
+    return None if value is None else valid_text(_text(value))
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.data.tables.tables import Record, flat
+from mtl_sharing.data.tables.cells import cell_text
+from mtl_sharing.data.tables.files import LineCounts
+from mtl_sharing.data.tables.tables import Record
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.evaluation.evaluate import Answers
 from mtl_sharing.predict.loaded_run import LoadedRun
@@ -121,7 +123,7 @@ def predict_table(
         UserError: a row that cannot be read.
         OSError: the file cannot be written.
     """
-    missing, first_surplus = Counter[str](), ""
+    missing, first_surplus, counts = Counter[str](), "", LineCounts()
     fields = None
     if kind == PARQUET_NAME:
         added_fields = [arrow_field(name, type_name) for name, type_name in columns.added.items()]
@@ -130,7 +132,7 @@ def predict_table(
         Progress("predicting", unit="rows") as progress,
         table_writer(path, kind, [*columns.kept, *columns.added], fields) as write,
     ):
-        for records in table.chunks():
+        for records in table.chunks(counts):
             texts = [_text(record, columns.text) for record in records]
             pairs = None if columns.pair is None else [_text(r, columns.pair) for r in records]
             missing.update(map(_missing, records, texts, texts if pairs is None else pairs))
@@ -144,6 +146,7 @@ def predict_table(
             write(rows)
             progress.advance(len(records))
     pair_tasks = [name for name in columns.tasks if run.run_spec.specs[name].is_pair]
+    log.info("%s: %s", table.path, counts.describe("rows", progress.done))
     _warn_of_missing(missing, first_surplus, pair_tasks)
     return progress
 
@@ -166,10 +169,7 @@ def _text(record: Record, column: str) -> str | None:
 
     None also where the row has more fields than the header: the text may be in any of them.
     """
-    if record.problem is not None or column not in record.fields:
-        return None
-    value = flat({column: record.fields[column]}).get(column)
-    return None if value is None else str(value)
+    return None if record.problem is not None else cell_text(record.fields.get(column))
 
 
 def _missing(record: Record, text: str | None, pair: str | None) -> str:

@@ -1,61 +1,22 @@
 """Examples: checked rows of a source's tables, and the count of texts that two splits share."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtl_sharing.data.tables.hub import is_hub_name, parse_hub_name, read_hub
-from mtl_sharing.data.tables.tables import Record, TableFile
+from mtl_sharing.data.examples.source_tables import check_columns, open_tables
+from mtl_sharing.data.tables.cells import cell_text, why_no_text
+from mtl_sharing.data.tables.files import LineCounts, extension
+from mtl_sharing.data.tables.tables import JSON, Record
 from mtl_sharing.data.tasks.sources import OWN, Source
 from mtl_sharing.data.tasks.task import TaskSpec
-from mtl_sharing.errors import UserError, check_known, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_known, one_of
 
 BAD_ROW_CHOICES = ("skip", "error")
 MAX_BAD_ROWS_SHOWN = 3
 
 Label = float | int | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """An open table; ``path`` names it in messages, and its rows' ids start with ``name``."""
-
-    path: str
-    name: str
-    columns: tuple[str, ...]
-    records: Iterator[Record]
-
-
-def open_tables(source: Source, split: str, data_dir: Path | None) -> Iterator[Table]:
-    """Opens the tables of one split of a source, one after the other.
-
-    Raises UserError at once, naming ``data_dir``, if relative names have no folder.
-    """
-    where, names = f"{source.where}.{split}", source.files[split]
-    folder = None if data_dir is None else data_dir.expanduser()
-    _check_folder(where, names, folder)
-    return (_open(where, source, name, folder) for name in names)
-
-
-def _check_folder(where: str, names: tuple[str, ...], folder: Path | None) -> None:
-    files = [Path(name).expanduser() for name in names if not is_hub_name(name)]
-    relative = next((path for path in files if not path.is_absolute()), None)
-    if relative is None:
-        return
-    if folder is None:
-        raise UserError("data_dir", "null", f"the folder that holds {relative} (named by {where})")
-    if not folder.is_dir():
-        raise UserError("data_dir", folder, f"a folder that exists and holds {relative}")
-
-
-def _open(where: str, source: Source, name: str, folder: Path | None) -> Table:
-    if is_hub_name(name):
-        hub_name = parse_hub_name(where, name)
-        prefix = f"{Path(hub_name.source).name}:{hub_name.split}"
-        return Table(name, prefix, *read_hub(where, hub_name, folder))
-    path = (folder or Path()) / Path(name).expanduser()
-    table = TableFile(path, **vars(source.format))
-    return Table(str(path), path.name, table.columns(), table.records())
 
 
 @dataclass(frozen=True)
@@ -83,12 +44,16 @@ class LoadedExamples:
     Attributes:
         first_bad: ``file:line: reason`` of up to 3 bad rows.
         sources: row counts by name of the source (``own`` for the task's own files).
+        reasons: number of bad rows by reason.
+        lines: what the lines of the files became; None for generated examples.
     """
 
     examples: list[Example]
     bad_rows: int = 0
     first_bad: list[str] = field(default_factory=list)
     sources: Mapping[str, SourceCount] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    lines: LineCounts | None = None
 
 
 class _BadRow(Exception):
@@ -104,10 +69,10 @@ def load_examples(
 ) -> LoadedExamples:
     """Examples of one split of a task: its own files, then its sources, row by row.
 
-    A row without a text or a label (empty or ``nan``), or with more fields than the header, is
-    bad. Texts are stripped of surrounding white space. A row without an id gets ``file:line``, and
-    an id from a named source starts with ``source:``. In the test split labels are optional: a
-    missing label column, or an empty label, gives ``None``.
+    A row without a text or a label (empty or ``nan``, unless the labels list that name), or with
+    more fields than the header, is bad. Texts are stripped of surrounding white space. A row
+    without an id gets ``file:line``, and an id from a named source starts with ``source:``. In the
+    test split labels are optional: a missing label column, or an empty label, gives ``None``.
 
     Args:
         on_bad_row: ``skip`` counts bad rows, ``error`` stops at the first.
@@ -121,25 +86,34 @@ def load_examples(
     check_known("suite.on_bad_row", on_bad_row, BAD_ROW_CHOICES)
     if max_rows is not None and max_rows < 1:
         raise UserError(f"suite.max_{split}_rows", max_rows, "1 or more, or null for all")
-    parts = {
-        source.name: _load(source, split, data_dir, on_bad_row, max_rows)
-        for source in spec.sources_of(split)
-    }
+    counts, reasons = LineCounts(), Counter[str]()
+    parts = {}
+    for source in spec.sources_of(split):
+        parts[source.name] = part = _load(source, split, data_dir, on_bad_row, max_rows, counts)
+        reasons.update(part.reasons)
     return LoadedExamples(
         [example for part in parts.values() for example in part.examples],
         sum(part.bad_rows for part in parts.values()),
         [row for part in parts.values() for row in part.first_bad][:MAX_BAD_ROWS_SHOWN],
         {name: SourceCount(len(part.examples), part.bad_rows) for name, part in parts.items()},
+        reasons,
+        counts,
     )
 
 
 def _load(
-    source: Source, split: str, data_dir: Path | None, on_bad_row: str, max_rows: int | None
+    source: Source,
+    split: str,
+    data_dir: Path | None,
+    on_bad_row: str,
+    max_rows: int | None,
+    counts: LineCounts,
 ) -> LoadedExamples:
     examples: list[Example] = []
     bad: list[str] = []
-    for table in open_tables(source, split, data_dir):
-        _check_columns(source, split, table)
+    reasons = Counter[str]()
+    for table in open_tables(source, split, data_dir, counts):
+        check_columns(source, split, table)
         for record in table.records:
             where = f"{table.path}:{record.line}"
             try:
@@ -149,13 +123,26 @@ def _load(
                     allowed = "a row with every field, or suite.on_bad_row=skip"
                     raise UserError(where, str(reason), allowed) from None
                 bad.append(f"{where}: {reason}")
+                reasons[str(reason)] += 1
             if len(examples) == max_rows:
-                return LoadedExamples(examples, len(bad), bad[:MAX_BAD_ROWS_SHOWN])
+                return _loaded(examples, bad, reasons)
     if not examples:
-        reasons = f"; {len(bad)} bad rows, the first is {bad[0]}" if bad else ""
-        found = f"{source.where} is empty: no usable row in {one_of(source.files[split])}{reasons}"
-        raise UserError(f"{source.where}.{split}", found, "one usable row or more")
-    return LoadedExamples(examples, len(bad), bad[:MAX_BAD_ROWS_SHOWN])
+        raise _no_example(source, split, bad)
+    return _loaded(examples, bad, reasons)
+
+
+def _no_example(source: Source, split: str, bad: list[str]) -> UserError:
+    files = source.files[split]
+    first = f"; {len(bad)} bad rows, the first is {bad[0]}" if bad else ""
+    found = f"{source.where} is empty: no usable row in {one_of(files)}{first}"
+    allowed = "one usable row or more"
+    if len(bad) == 1 and any(extension(Path(name)) in JSON for name in files):
+        allowed += "; JSON by rows, as pandas' to_json(orient='records', lines=True) writes it"
+    return UserError(f"{source.where}.{split}", found, allowed)
+
+
+def _loaded(examples: list[Example], bad: list[str], reasons: Counter[str]) -> LoadedExamples:
+    return LoadedExamples(examples, len(bad), bad[:MAX_BAD_ROWS_SHOWN], reasons=reasons)
 
 
 def shared_texts(train: Iterable[Example], dev: Iterable[Example]) -> tuple[int, int]:
@@ -179,43 +166,33 @@ def normalized_texts(example: Example) -> tuple[str, ...]:
     return tuple(sorted(" ".join(text.lower().split()) for text in texts))
 
 
-def _check_columns(source: Source, split: str, table: Table) -> None:
-    columns = source.columns
-    required = {"text": columns.text, "text_pair": columns.text_pair, "id": columns.id}
-    if split != "test":
-        required["label"] = columns.label
-    names = [name for name in table.columns if name]
-    for role, name in required.items():
-        if name is not None and name not in names:
-            found = f"no column {name!r} ({source.where}.columns.{role})"
-            allowed = (one_of(names) or "the file is empty") + did_you_mean(name, names)
-            raise UserError(table.path, found, allowed)
-
-
 def _example(source: Source, record: Record, where: str, table_name: str, is_test: bool) -> Example:
     """The example of a row; raises _BadRow, or UserError for an unknown label."""
     if record.problem is not None:
         raise _BadRow(record.problem)
     columns = source.columns
     pair = None if columns.text_pair is None else _text(record, columns.text_pair)
-    row_id = None if columns.id is None else _field(record, columns.id)
+    row_id = None if columns.id is None else cell_text(record.fields.get(columns.id))
     row_id = row_id or f"{table_name}:{record.line}"
     # Different sources may use the same ids.
     row_id = row_id if source.name == OWN else f"{source.name}:{row_id}"
-    label = _field(record, columns.label) if is_test else _text(record, columns.label)
-    number = None if label is None else source.labels.read(label, where)
-    return Example(row_id, _text(record, columns.text), pair, number)
+    label = _label(source, record, where, is_test)
+    return Example(row_id, _text(record, columns.text), pair, label)
 
 
-def _field(record: Record, column: str) -> str | None:
-    """The field as stripped text, ``None`` if it is empty."""
+def _label(source: Source, record: Record, where: str, is_test: bool) -> Label:
+    """The label of a row; None where a test row has none."""
+    column = source.columns.label
     value = record.fields.get(column)
-    text = "" if value is None else str(value).strip()
-    return None if text in ("", "nan", "NaN") else text
+    label = source.labels.read_cell(value, where)
+    if label is None and not is_test:
+        raise _BadRow(why_no_text(value, column))
+    return label
 
 
 def _text(record: Record, column: str) -> str:
-    text = _field(record, column)
+    value = record.fields.get(column)
+    text = cell_text(value)
     if text is None:
-        raise _BadRow(f"nothing in column {column!r}")
+        raise _BadRow(why_no_text(value, column))
     return text

@@ -2,65 +2,26 @@
 
 import importlib
 import logging
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.data.tables.tables import Record, arrow_records
+from mtl_sharing.data.tables.files import LineCounts
+from mtl_sharing.data.tables.hub_names import FORMS, HubName
+from mtl_sharing.data.tables.parquet import ARROW_ERRORS, arrow_rows
 from mtl_sharing.errors import UserError, did_you_mean, first_line, one_of
 from mtl_sharing.utils.logging import log_level
 
 log = logging.getLogger(__name__)
 
-HUB = "hub://"
 INSTALL = "the library datasets: pip install 'mtl-sharing[hub]'"
 ROWS_AT_ONCE = 1000
-_FORMS = f"{HUB}owner/name:split, {HUB}owner/name/part:split or {HUB}./folder:split"
-
-
-@dataclass(frozen=True)
-class HubName:
-    """A split of a data set, written ``hub://SOURCE:split``.
-
-    Attributes:
-        source: ``owner/name`` or ``owner/name/part`` of the hub, or a folder that
-            ``save_to_disk`` wrote. A folder of this name below ``data_dir`` comes first; a source
-            that starts with ``/``, ``~`` or ``.`` is always a folder.
-    """
-
-    source: str
-    split: str
-
-    def __str__(self) -> str:
-        return f"{HUB}{self.source}:{self.split}"
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether the source can only be a folder."""
-        return self.source.startswith(("/", "~", "."))
-
-
-def is_hub_name(name: str) -> bool:
-    """Whether a file name in a config names a data set."""
-    return name.startswith(HUB)
-
-
-def parse_hub_name(where: str, name: str) -> HubName:
-    """Parses ``hub://SOURCE:split``; raises UserError naming the config field for another form."""
-    source, _, split = name.removeprefix(HUB).rpartition(":")
-    parsed, parts = HubName(source, split), source.split("/")
-    in_hub = len(parts) in (2, 3) and all(parts)
-    if not re.fullmatch(r"\w+(\.\w+)*", split) or not (in_hub or parsed.is_folder):
-        raise UserError(where, name, _FORMS)
-    return parsed
 
 
 def read_hub(
-    where: str, name: HubName, data_dir: Path | None
-) -> tuple[tuple[str, ...], Iterator[Record]]:
-    """Columns and rows of a split; a record's line is the row's number, from 1.
+    where: str, name: HubName, data_dir: Path | None, counts: LineCounts
+) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[str, Any]]]]:
+    """Columns and rows of a split; each row has its number, from 1.
 
     The library ``datasets`` caches what it fetches. It never runs code of a data set.
 
@@ -76,7 +37,7 @@ def read_hub(
     folder = (data_dir or Path()).expanduser() / Path(name.source).expanduser()
     is_local = name.is_folder or (data_dir is not None and folder.is_dir())
     rows = _from_disk(where, name, folder, library) if is_local else _from_hub(where, name, library)
-    return tuple(rows.column_names), _records(name, rows)
+    return tuple(rows.column_names), _numbered(name, rows, counts)
 
 
 def _from_disk(where: str, name: HubName, folder: Path, library: Any) -> Any:
@@ -115,15 +76,16 @@ def _from_hub(where: str, name: HubName, library: Any) -> Any:
         allowed = f"network to the hub, or a folder {name.source} of save_to_disk in data_dir"
     except Exception as error:  # errors of the library's parsers and of its transport, untranslated
         found = f"which cannot be read ({first_line(error)})"
-        allowed = f"a split of a data set of the hub: {_FORMS}"
+        allowed = f"a split of a data set of the hub: {FORMS}"
     raise UserError(where, f"{name}, {found}", allowed)
 
 
-def _records(name: HubName, rows: Any) -> Iterator[Record]:
-    record = Record(0, {})
+def _numbered(name: HubName, rows: Any, counts: LineCounts) -> Iterator[tuple[int, dict[str, Any]]]:
+    number = 0
     try:
-        for record in arrow_records(rows.with_format("arrow").iter(batch_size=ROWS_AT_ONCE)):
-            yield record
-    except (OSError, ValueError) as error:
+        batches = rows.with_format("arrow").iter(batch_size=ROWS_AT_ONCE)
+        for number, row in arrow_rows(batches, counts):
+            yield number, row
+    except ARROW_ERRORS as error:
         found = f"damaged data ({first_line(error)})"
-        raise UserError(f"{name}:{record.line + 1}", found, "a sound data set") from None
+        raise UserError(f"{name}:{number + 1}", found, "a sound data set") from None

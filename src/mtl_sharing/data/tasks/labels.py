@@ -1,13 +1,18 @@
 """Converts label texts of a source to labels of its task, by the source's own names or limits."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
+from unicodedata import normalize
 
+from omegaconf import OmegaConf
+
+from mtl_sharing.data.tables.cells import cell_text, spellings
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
 Limits = tuple[float, float]
-_YAML_BOOLEANS = ("yes", "no", "on", "off", "true", "false")
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class LabelSpace:
     def parse(self, text: str) -> float | int | None:
         """The class (int) or score (float) that ``text`` names, or ``None``."""
         if self.names is not None:
-            return self.names.index(text) if text in self.names else None
+            name = find_name(text, self.names)
+            return None if name is None else self.names.index(name)
         if self.limits is not None:
             return _number_within(text, self.limits)
         assert self.classes is not None
@@ -37,9 +43,7 @@ class LabelSpace:
     def allowed(self, text: str) -> str:
         """The allowed labels, for an error about ``text``."""
         if self.names is not None:
-            unquoted = {"True", "False"} & set(self.names) and text.lower() in _YAML_BOOLEANS
-            hint = f" (quote {text} in YAML)" if unquoted else did_you_mean(text, self.names)
-            return one_of(self.names) + hint
+            return one_of(self.names) + _hint(text, self.names)
         if self.limits is not None:
             return _between(self.limits)
         assert self.classes is not None
@@ -64,16 +68,35 @@ class LabelReader:
 
     def read(self, text: str, where: str) -> float | int:
         """The task's label for ``text``; raises UserError at ``where`` if it names no label."""
-        if self.classes is not None:
-            label: float | int | None = self.classes.get(text)
-        elif self.limits is not None:
-            number = _number_within(text, self.limits)
-            label = None if number is None else self._rescaled(number, self.limits)
-        else:
-            label = self.space.parse(text)
+        label = self._find(text)
         if label is None:
             raise UserError(where, f"the label {text!r}", self._allowed(text))
         return label
+
+    def read_cell(self, value: Any, where: str) -> float | int | None:
+        """The task's label for a table's cell, or None if the cell holds no text or number.
+
+        Raises:
+            UserError: as ``read``.
+        """
+        if self.classes is None and self.space.names is None:
+            text = cell_text(value)
+            return None if text is None else self.read(text, where)
+        texts = spellings(value)
+        label = next((found for text in texts if (found := self._find(text)) is not None), None)
+        if label is not None:
+            return label
+        # "nan" counts as missing unless it is a name.
+        return None if cell_text(value) is None else self.read(texts[0], where)
+
+    def _find(self, text: str) -> float | int | None:
+        if self.classes is not None:
+            name = find_name(text, self.classes)
+            return None if name is None else self.classes[name]
+        if self.limits is not None:
+            number = _number_within(text, self.limits)
+            return None if number is None else self._rescaled(number, self.limits)
+        return self.space.parse(text)
 
     def _rescaled(self, number: float, limits: Limits) -> float:
         """``number`` mapped linearly from ``limits`` to the task's limits."""
@@ -85,12 +108,14 @@ class LabelReader:
 
     def _allowed(self, text: str) -> str:
         if self.classes is not None:
-            return f"{one_of(self.classes)}{did_you_mean(text, self.classes)} ({self.where}.labels)"
+            return f"{one_of(self.classes)}{_hint(text, self.classes)} ({self.where}.labels)"
         if self.limits is not None:
             return f"{_between(self.limits)} ({self.where}.range)"
         allowed = self.space.allowed(text)
         if self.where is None:
-            return allowed
+            named = self.space.names is None and self.space.limits is None
+            hint = ", or names in the task's labels, in class order, as labels: ['no', 'yes']"
+            return allowed + (hint if named else "")
         key = "labels" if self.space.limits is None else "range"
         return f"{allowed} as in the task, or the source's own in {self.where}.{key}"
 
@@ -136,6 +161,23 @@ def label_reader(
             raise UserError(f"{where}.labels.{text}", repr(label), space.allowed(name))
         classes[str(text).strip()] = int(number)
     return LabelReader(space, where, classes=classes)
+
+
+def find_name(text: str, names: Iterable[str]) -> str | None:
+    """The name that ``text`` is, exactly or in another Unicode form, or None."""
+    if text in names:
+        return text
+    composed = normalize("NFC", text)
+    return next((name for name in names if normalize("NFC", name) == composed), None)
+
+
+def _hint(text: str, names: Iterable[str]) -> str:
+    """A hint at a name that YAML has read as another value, or at the nearest name."""
+    with suppress(Exception):  # of YAML that is none, or that interpolates
+        value = OmegaConf.create(f"- {text}")[0]
+        if not isinstance(value, str) and str(value) in names:
+            return f" (YAML reads {text} as {value}: quote it, as in labels: ['{text}'])"
+    return did_you_mean(text, names)
 
 
 def _number(text: str) -> float | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mtl_sharing.data.tables.hub import is_hub_name, parse_hub_name
+from mtl_sharing.data.tables.hub_names import is_hub_name, parse_hub_name
 from mtl_sharing.data.tasks.labels import LabelReader, LabelSpace, label_reader
 from mtl_sharing.errors import UserError, one_of
 
@@ -27,7 +27,11 @@ class ColumnsConfig:
 
 @dataclass
 class FormatConfig:
-    """Format of a text table; see ``tables.TableFile``."""
+    """Format of a text table; see ``tables.TableFile``.
+
+    Args:
+        quoting: whether ``"`` quotes a field, unless the file shows that its quotes are text.
+    """
 
     delimiter: str | None = None
     quoting: bool = True
