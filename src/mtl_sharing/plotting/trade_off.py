@@ -33,6 +33,7 @@ class TradeOff:
     Attributes:
         interval: confidence interval of the mean; None with too few seeds.
         front: whether the group is on the Pareto front: no group as small has a higher mean.
+        flagged: whether a task is at or below a constant answer, or not trained.
     """
 
     group: str
@@ -41,6 +42,7 @@ class TradeOff:
     mean: float
     interval: tuple[float, float] | None
     front: bool = False
+    flagged: bool = False
 
 
 def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
@@ -73,6 +75,8 @@ def _draw_point(axes: "Axes", point: TradeOff, unit: float, styles: GroupStyles)
         axes.scatter(xs, point.values, s=9, c=style.colour, alpha=0.45, lw=0, zorder=layer)
     axes.scatter([x], [point.mean], s=size, c=style.colour, marker=style.mark,
                  edgecolors="white", linewidths=0.8, zorder=layer + 1)  # fmt: skip
+    if point.flagged:
+        axes.scatter([x], [point.mean], s=1.6 * size, c="#222222", marker="x", zorder=layer + 2)
 
 
 def _label_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit: float) -> None:

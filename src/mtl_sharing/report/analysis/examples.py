@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_sharing.evaluation.metrics import CORRELATIONS, whole_classes
+from mtl_sharing.evaluation.metrics import whole_classes
 from mtl_sharing.report.analysis.predictions import RunPredictions, TaskPredictions
 from mtl_sharing.report.analysis.statistics import Values
+from mtl_sharing.report.analysis.values import is_regression
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EXAMPLE = ["id", "text", "text_pair", "label"]
-
-
-def is_regression(group: Group, task: str) -> bool:
-    """Whether the task's predictions are values, not classes."""
-    return CORRELATIONS[0] in group.runs[0].result["tasks"][task]
 
 
 def usable_runs(group: Group, task: str, predictions: RunPredictions) -> list[Run]:

@@ -14,7 +14,7 @@ from mtl_sharing.plotting.trade_off import TradeOff
 from mtl_sharing.plotting.training_curves import METRIC, PERFORMANCE, TRAINING, read_curves
 from mtl_sharing.plotting.training_curves import Line as CurveLine
 from mtl_sharing.report.analysis.statistics import summarize
-from mtl_sharing.report.analysis.tables import number, summary_of, values_of
+from mtl_sharing.report.analysis.values import group_flags, number, summary_of, values_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
@@ -36,7 +36,8 @@ def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
         summary, size = summarize(values), summary_of(group, "params.total").mean or 0.0
         low, high = summary.low, summary.high
         interval = None if low is None or high is None else (low, high)
-        points.append(TradeOff(group.label, size, values, summary.mean or 0.0, interval))
+        mean, flagged = summary.mean or 0.0, bool(group_flags(group))
+        points.append(TradeOff(group.label, size, values, mean, interval, flagged=flagged))
     points = [replace(p, front=not any(_beats(other, p) for other in points)) for p in points]
     return sorted(points, key=lambda point: (point.parameters, -point.mean, point.group))
 
