@@ -6,7 +6,6 @@ from scipy import stats
 from sklearn import metrics
 
 from mtl_sharing.evaluation.metrics import correlation, floor, task_metrics
-from mtl_sharing.score.performance import unit
 
 RANDOM = np.random.default_rng(13)
 AVERAGES = ("precision", "recall", "f1")
@@ -86,9 +85,3 @@ def test_the_floor_is_the_best_constant_answer(metric, count):
 def test_the_floor_of_a_correlation_is_nothing():
     assert floor("pearson", "regression", np.array([1.0, 2.0]), 0) == 0
     assert floor("spearman", "regression", np.array([1.0, 2.0]), 0) == 0
-
-
-def test_unit_brings_correlations_to_the_scale_of_accuracy():
-    assert [unit("pearson", r) for r in (-1, 0, 1)] == [0, 0.5, 1]
-    assert unit("spearman", 0.5) == 0.75
-    assert (unit("accuracy", 0.3), unit("mcc", 0.3)) == (0.3, 0.3)

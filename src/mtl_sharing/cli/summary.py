@@ -19,11 +19,12 @@ Record = dict[str, Any]
 def print_result(result: Record, folder: Path) -> None:
     """Prints each task's metric, then the score and its factors, then the run's folder."""
     table = _table(("task", "metric"), ("value", "constant answer", "dev examples"))
-    table.add_column("")
     for name, task in result["tasks"].items():
         numbers = (f"{task['value']:.3f}", f"{task['floor']:.3f}", f"{task['examples']:,}")
-        table.add_row(name, task["metric"], *numbers, _note(result, name))
-    for content in ("", table, "", *((_changes(result), "") if result.get("against") else ())):
+        table.add_row(name, task["metric"], *numbers)
+    notes = [f"{name}: {note}" for name in result["tasks"] if (note := _note(result, name))]
+    changes = (_changes(result), "") if result.get("against") else ()
+    for content in ("", table, "", *notes, *([""] if notes else []), *changes):
         _print(content)
     for label, text in (*_result_lines(result), ("run", short_path(folder))):
         _print(f"{label:<13}{text}")

@@ -92,13 +92,17 @@ class Evaluation:
         return floor
 
     def log_undefined(self) -> None:
-        """Logs the metrics that have no value on this split, and what they count as."""
+        """Logs the metrics that have no value on this split, and what they count as.
+
+        A task's own metric is a warning; the metrics beside it are no more than a line.
+        """
         for name, task in self.tasks.items():
-            for reason in dict.fromkeys(task["undefined"].values()):
-                metrics = [m for m, why in task["undefined"].items() if why == reason]
-                message = "%s: %s undefined on %s (%d examples): %s"
-                listed = " and ".join(metrics)
-                log.warning(message, name, listed, self.split, task["examples"], reason)
+            place, others = f"{self.split} ({task['examples']:,} examples)", dict(task["undefined"])
+            if (why := others.pop(task["metric"], None)) is not None:
+                log.warning("%s: %s undefined on %s: %s", name, task["metric"], place, why)
+            if others:
+                beside = "; ".join(f"{metric} ({why})" for metric, why in others.items())
+                log.info("%s: beside its metric undefined on %s: %s", name, place, beside)
 
 
 def predict(

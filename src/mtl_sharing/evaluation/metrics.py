@@ -77,17 +77,17 @@ def undefined_metrics(kind: str, predicted: Values, labels: Values) -> dict[str,
     ]
     if kind == "regression":
         why = "1 example alone" if len(labels) < 2 else " and ".join(constant)
-        return dict.fromkeys(CORRELATIONS, f"{why}; counts as 0") if why else {}
+        return dict.fromkeys(CORRELATIONS, f"{why}, counts as 0") if why else {}
     classes, guessed = (set(values.astype(int).tolist()) for values in (labels, predicted))
     reasons = {
         "precision": (classes - guessed, "never predicted"),
         "recall": (guessed - classes, "in no label"),
     }
     return {
-        name: f"class {', '.join(map(str, sorted(some)))} {text}; counts as 0 in the mean"
+        name: f"class {', '.join(map(str, sorted(some)))} {text}, counts as 0"
         for name, (some, text) in reasons.items()
         if some
-    } | ({"mcc": f"{' and '.join(constant)}; counts as 0"} if constant else {})
+    } | ({"mcc": f"{' and '.join(constant)}, counts as 0"} if constant else {})
 
 
 def correlation(name: str, predicted: Values, labels: Values) -> float:

@@ -180,6 +180,12 @@ def draw_cost(
 
 
 def _draw_references(axes: "Axes", reference: float | None, floor: float | None) -> None:
+    low, high = axes.get_ylim()
+    if floor is not None and floor < low - (high - low) / 4:
+        # A line so far below would leave no room for the trials.
+        axes.text(0.99, 0.01, f"a constant answer: {floor:.3f}", ha="right", va="bottom",
+                  fontsize=8, color="gray", transform=axes.transAxes)  # fmt: skip
+        floor = None
     for label, value in (("separate models", reference), ("a constant answer", floor)):
         if value is not None:
             axes.axhline(value, c="gray", ls="--", lw=1)

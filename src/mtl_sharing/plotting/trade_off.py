@@ -76,7 +76,8 @@ def _draw_point(axes: "Axes", point: TradeOff, unit: float, styles: GroupStyles)
     axes.scatter([x], [point.mean], s=size, c=style.colour, marker=style.mark,
                  edgecolors="white", linewidths=0.8, zorder=layer + 1)  # fmt: skip
     if point.flagged:
-        axes.scatter([x], [point.mean], s=1.6 * size, c="#222222", marker="x", zorder=layer + 2)
+        # Below the mark, which keeps its colour; the arms stand out.
+        axes.scatter([x], [point.mean], s=3 * size, c="#222222", marker="x", lw=1, zorder=layer)
 
 
 def _label_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit: float) -> None:

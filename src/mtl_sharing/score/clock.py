@@ -10,16 +10,13 @@ Result = Mapping[str, Any]
 
 
 def is_timed(result: Result) -> bool:
-    """Whether a result's score was measured, so that it moves with the machine.
+    """Whether a result's score and ratios were measured, so that they move with the machine.
 
-    That of separate models is their performance: they are held against themselves.
+    The score of separate models is their performance: they are held against themselves.
     """
     if get(result, "score") is None or get(result, "scored_by.clock") != "measured":
         return False
-    by_time = get(result, "scored_by.time_exponent") != 0
-    by_peak = get(result, "scored_by.memory") == "peak_train"
-    separate = is_separate_result(str(result.get("plan", "?")), result.get("parts") or {})
-    return not separate and (by_time or by_peak)
+    return not is_separate_result(str(result.get("plan", "?")), result.get("parts") or {})
 
 
 def machine_text(machine: Any) -> str:

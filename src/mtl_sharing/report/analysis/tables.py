@@ -148,7 +148,7 @@ def apart_table(groups: Sequence[Group]) -> "pd.DataFrame":
     """One row for each value of each key in which groups differ, with the groups that have it."""
     rows = []
     for key in differing_keys(groups):
-        values = [group.facts.get(key, "unknown") for group in groups]
+        values = [group.facts.get(key, "none") for group in groups]
         for value in dict.fromkeys(values):
             labels = [g.label for g, own in zip(groups, values, strict=True) if own == value]
             more = f"; and {len(labels) - _LISTED:,} more" if len(labels) > _LISTED else ""

@@ -109,9 +109,10 @@ def baseline_parameters(group: Group, baseline: Group | None) -> float | None:
 
 def untrained(run: Run) -> Sequence[str]:
     """The tasks whose loss has no weight; of an old run by its settings."""
-    weights = get(run.settings, "loss.weights")
-    by_settings = [n for n, w in weights.items() if w == 0] if isinstance(weights, dict) else []
-    return run.result.get("untrained", by_settings)
+    recorded, weights = run.result.get("untrained"), get(run.settings, "loss.weights")
+    if isinstance(recorded, list):
+        return recorded
+    return [n for n, w in weights.items() if w == 0] if isinstance(weights, dict) else []
 
 
 def run_flags(run: Run) -> str:

@@ -98,7 +98,8 @@ def _print_summary(
         console = Console(width=_WIDE)  # a file or a pipe has no width of its own
     split = best[0].user_attrs[METRICS].get("split")
     if split is not None:
-        console.print(f"on {split}, which selects:" if split == "select" else "on dev:")
+        held_out = ", held out of train to choose by" if split == "select" else ""
+        console.print(f"on {split}{held_out}:", highlight=False)
     console.print(table, highlight=False)
     console.print()
     for label, text in _lines(reporter, best[0], total, measured):
