@@ -23,7 +23,10 @@ def print_result(result: Record, folder: Path) -> None:
         numbers = (f"{task['value']:.3f}", f"{task['floor']:.3f}", f"{task['examples']:,}")
         table.add_row(name, task["metric"], *numbers)
     notes = [f"{name}: {note}" for name in result["tasks"] if (note := _note(result, name))]
-    changes = (_changes(result), "") if result.get("against") else ()
+    changes: tuple[object, ...] = ()
+    if result.get("against"):
+        of_classes = [_ROUNDED] if result["scored_by"].get("rounded") else []
+        changes = (_changes(result), "", *of_classes)
     for content in ("", table, "", *notes, *([""] if notes else []), *changes):
         _print(content)
     for label, text in (*_result_lines(result), ("run", short_path(folder))):
@@ -59,6 +62,8 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
     if selection is not None:
         count = sum(task["examples"] for task in selection["tasks"].values())
         text = f"{selection['performance']:.4f} on {count:,} examples held out of train"
+        if (floor := selection.get("floor_performance")) is not None:
+            text += f", {floor:.4f} by a constant answer"
         lines.append(("selection", text))
     lines += [
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
@@ -87,6 +92,7 @@ def _kept(result: Record) -> str:
     return f"{text}, {above:.1%} of what they have above a constant answer"
 
 
+_ROUNDED = "(rounded): precision, recall and f1 of a regression's values rounded to whole classes\n"
 # Names of the baselines in a result.
 _BASELINES = {"separate": "separate models", "untuned": "the untuned encoder"}
 
@@ -100,7 +106,7 @@ def _changes(result: Record) -> Table:
             metric, label = result["tasks"][task]["metric"], task
             values = [changes[name] for name in ("precision", "recall", "f1", metric)]
             if metric in CORRELATIONS and rounded:
-                label = f"{task} (values rounded to classes)"
+                label = f"{task} (rounded)"
             elif metric in CORRELATIONS:
                 values[:3] = [None] * 3
             cells = ["-" if value is None else f"{value:+.1f}%" for value in values]
