@@ -7,6 +7,7 @@ import pytest
 
 from mtl_sharing.report.analysis import tables
 from mtl_sharing.report.analysis.notes import notes
+from mtl_sharing.report.analysis.series import trade_offs
 from mtl_sharing.report.analysis.values import group_flags, kept, kept_above_floor
 from mtl_sharing.report.build import write_report
 from mtl_sharing.report.inputs.groups import baseline_of, differing_keys, make_groups
@@ -186,3 +187,13 @@ def test_results_of_before_are_read_with_what_they_lack_left_out(make_run, tmp_p
     written = write_report([make_run.top], tmp_path / "out", formats=["html", "csv"])
     assert list(written.comparison["kept %"]) == [100, 100]
     assert not {"constant answer", "above floor %", "flagged"} & set(written.comparison)
+
+
+def test_the_front_compares_groups_on_the_same_data_alone(make_run):
+    make_run("base", result=values(0.3) | {"params.total": 1000})
+    make_run("a", "S12", result=values(0.2) | {"params.total": 1200})
+    make_run(
+        "b", "S6-I6", result=values(0.1) | {"params.total": 1500, "tasks.sst.digests.dev": "x"}
+    )
+    fronts = {point.group.split()[0]: point.front for point in trade_offs(groups_in(make_run.top))}
+    assert fronts == {"I12": True, "S12": False, "S6-I6": True}

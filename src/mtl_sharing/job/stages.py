@@ -227,8 +227,8 @@ def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluat
     write_predictions(prepared.folder, evaluation.answers, inputs.dev_examples)
     reference = prepared.reference
     if reference is not None and (tasks := differing_data(evaluation.tasks, reference.tasks)):
-        log.warning("score.reference: %s has other dev examples of %s: what is kept, and changes, "
-                    "are of different texts", reference.folder, ", ".join(tasks))  # fmt: skip
+        log.warning("score.reference: %s has other dev examples of %s, or another metric: kept and "
+                    "changes compare what differs", reference.folder, ", ".join(tasks))  # fmt: skip
     if not inputs.select:
         return evaluation, None
     log.info("evaluating on all of select")

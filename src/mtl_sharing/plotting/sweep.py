@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,8 @@ def draw_sweep(
     draw_cost(axes[0][1], cost_data(rows), reference, floor)
     for one in axes[0]:
         one.set_ylabel(" on ".join(["performance", *split_of(rows)]))
-    draw_history(axes[1][0], history_data(rows, objectives), objectives[0])
+    flagged = {row["trial"] for row in rows if state_of(row) == AT_FLOOR}
+    draw_history(axes[1][0], history_data(rows, objectives), objectives[0], flagged)
     draw_importance(axes[1][1], importance_data(study))
     figure.suptitle(title_of(study.study_name, rows))
     replace_file(folder / PICTURE, lambda path: figure.savefig(path, dpi=110, format="png"))
@@ -193,12 +194,18 @@ def _draw_references(axes: "Axes", reference: float | None, floor: float | None)
                           ha="right", va="bottom", fontsize=8, color="gray")  # fmt: skip
 
 
-def draw_history(axes: "Axes", data: Sequence[tuple[int, float, float]], objective: str) -> None:
-    """Draws the objective of each trial and the best so far."""
+def draw_history(
+    axes: "Axes",
+    data: Sequence[tuple[int, float, float]],
+    objective: str,
+    flagged: Collection[int] = (),
+) -> None:
+    """Draws the objective of each trial and the best so far; flagged trials have their colour."""
     axes.set(title="history", xlabel="trial", ylabel=objective)
     if data:
         trials, values, best = zip(*data, strict=True)
-        axes.scatter(trials, values, c="tab:blue")
+        states = ["COMPLETE" if trial not in flagged else AT_FLOOR for trial in trials]
+        axes.scatter(trials, values, c=[_STATES[state][0] for state in states])
         axes.step(trials, best, where="post", c="tab:green", label="best so far")
         axes.legend(loc="upper left")
 

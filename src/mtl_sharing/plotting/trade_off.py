@@ -33,6 +33,7 @@ class TradeOff:
     Attributes:
         interval: confidence interval of the mean; None with too few seeds.
         front: whether the group is on the Pareto front: no group as small has a higher mean.
+        data: names what it was measured on; groups of other data are not compared.
         flagged: whether a task is at or below a constant answer, or not trained.
     """
 
@@ -43,6 +44,7 @@ class TradeOff:
     interval: tuple[float, float] | None
     front: bool = False
     flagged: bool = False
+    data: str = ""
 
 
 def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
@@ -53,9 +55,10 @@ def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
     unit, unit_name = (1e6, ", millions") if max(sizes) >= 1e5 else (1.0, "")
     for point in sorted(points, key=lambda point: point.group in styles):
         _draw_point(axes, point, unit, styles)
-    front = sorted((p.parameters / unit, p.mean) for p in points if p.front)
-    if len(front) > 1:
-        axes.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, zorder=1)
+    for data in dict.fromkeys(point.data for point in points):
+        front = sorted((p.parameters / unit, p.mean) for p in points if p.front and p.data == data)
+        if len(front) > 1:
+            axes.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, zorder=1)
     axes.set(xlabel=f"parameters of all tasks together{unit_name}", ylabel="performance")
     axes.margins(0.12, 0.12)
     if 2 * min(sizes) < max(sizes):

@@ -73,8 +73,8 @@ def is_separate_result(plan: str, parts: Iterable[str]) -> bool:
 
 
 def differing_data(tasks: TaskMetrics, reference: TaskMetrics) -> list[str]:
-    """Tasks whose dev examples differ from the reference's, as far as two results show."""
-    names = ("examples", "floor", "digests.dev")
+    """Tasks whose metric or dev examples differ from the reference's, as far as results show."""
+    names = ("metric", "examples", "floor", "digests.dev")
 
     def differs(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         pairs = [(get(own, name), get(other, name)) for name in names]

@@ -86,6 +86,7 @@ class Confusion:
     classes: tuple[str, ...]
     counts: np.ndarray
     seeds: int
+    rounded: bool = False
 
 
 def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]:
@@ -104,7 +105,8 @@ def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]
         classes = {int(value) for pair in pairs for values in pair for value in np.unique(values)}
         ordered = sorted(classes | {int(name) for name in by_class if name.isdecimal()})
         counts = np.sum([confusion_matrix(*pair, labels=ordered) for pair in pairs], axis=0)
-        yield Confusion(group.label, task, _class_names(group, task, ordered), counts, len(runs))
+        names, rounded = _class_names(group, task, ordered), is_regression(group, task)
+        yield Confusion(group.label, task, names, counts, len(runs), rounded)
 
 
 def _class_names(group: Group, task: str, classes: Sequence[int]) -> tuple[str, ...]:

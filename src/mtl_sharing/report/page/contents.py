@@ -33,7 +33,8 @@ NOTES = {
     "tests": "The first group minus the second, with a 95% interval, on the seeds that both have "
     "and the same dev examples; p (Holm) is corrected for all groups held against their baseline.",
     "precision_recall_f1": "Macro averages over the classes in labels or predictions, mean ± "
-    "standard deviation over seeds; changes in percent. Those of a regression, where its runs ask "
+    "standard deviation over seeds; a class that is never predicted counts as 0 in precision, one "
+    "in no label as 0 in recall; changes in percent. Those of a regression, where its runs ask "
     "for them (score.rounded), are of values rounded to whole classes.",
     "classes": "Mean ± standard deviation over seeds.",
     "cost": "Means ± standard deviations over seeds; FLOPs of matrix products.",

@@ -133,6 +133,9 @@ class ReportFigures:
         trials = counted(len(history.trials), "complete trial")
         what = f"{history.name}: {history.objective}"
         caption = f"{what} of {trials} in the order in which they were drawn."
+        if history.flagged:
+            flagged = counted(history.flagged, "trial")
+            caption += f" {flagged} with a task at or below a constant answer."
         alt = f"{history.objective} of each trial of the sweep {history.name}, and the best so far"
         name, data = f"sweep_{number}", (history.trials, history.objective)
         return self._view(name, alt, caption, draw_history, *data)

@@ -174,6 +174,7 @@ def _confusions(contents: ReportContents) -> Iterator[Block]:
         rest = len(matrices) - MOST_CONFUSIONS
         more = f" {counted(rest, 'more group')} in the file." if rest > 0 else ""
         note = f"{task}: rows are labels, columns predictions; shaded by the share of a label."
+        note += " Values are rounded to whole classes." if ranked[0].rounded else ""
         yield Grid(tuple(map(_matrix, ranked[:MOST_CONFUSIONS])), note + more)
 
 
