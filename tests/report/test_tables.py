@@ -109,8 +109,8 @@ def test_headlines_say_what_is_kept_at_which_size(reading):
     assert "at or below a constant answer" in flag  # a training of few steps
     assert [headline(group, groups) for group in groups] == [
         f"I12 reaches a performance of 0.9000 ± 0.1000 (n=3) with 1,000 parameters [{flag}]",
-        "S6-I6 keeps 97.5% ± 3.5 (n=2) of separate models' performance, "
-        f"{above:.1f}% of it above a constant answer, at 56% of the parameters [{flag}]",
+        "S6-I6 keeps 97.5% ± 3.5 (n=2) of separate models' performance "
+        f"({above:.1f}% above a constant answer) at 56% of the parameters [{flag}]",
     ]
 
 

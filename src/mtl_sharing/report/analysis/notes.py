@@ -30,7 +30,7 @@ def headline(group: Group, groups: Sequence[Group]) -> str:
     cost = f"{100 * size / base:.0f}% of the parameters" if size and base else at
     percent = f"{100 * share.mean:.1f}%{spread} (n={share.n})"
     above = kept_above_floor(group, baseline).mean
-    beside = "" if above is None else f", {100 * above:.1f}% of it above a constant answer,"
+    beside = "" if above is None else f" ({100 * above:.1f}% above a constant answer)"
     return f"{group.label} keeps {percent} of separate models' performance{beside} at {cost}{flag}"
 
 
