@@ -28,9 +28,9 @@ class Decides(Enum):
     LABEL = "a name for people"
     PRECISION = "the rounding of products; a run records the one that auto became"
     PLACE = "where a run works, and how fast"
-    INVOCATION = "what one call of the command does"
+    INVOCATION = "what one call of the command does or shows"
     SCORE = "what the score is: scores that differ in it are not comparable"
-    SCORING = "what a trained run is held against, and which of its metrics are shown"
+    SCORING = "what a trained run is held against"
     TRACKING = "who else is shown the metrics"
 
 
@@ -94,7 +94,8 @@ _TABLE: Mapping[str, Mapping[Decides, str]] = {
     },
     "score": {
         Decides.SCORE: "memory_exponent time_exponent memory time clock pearson",
-        Decides.SCORING: "objective keep reference untuned pairs rounded",
+        Decides.SCORING: "objective keep reference untuned pairs",
+        Decides.INVOCATION: "rounded",
     },
     "cache": {Decides.PLACE: "folder max_gb tokens prefix"},
 }
