@@ -14,17 +14,15 @@ from mtl_sharing.config.identity import (
     OF_SHARED_WEIGHTS,
     is_left_out,
 )
+from mtl_sharing.report.inputs.labels import Settings, is_digest, make_labels
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
 from mtl_sharing.score.clock import is_timed, machine_text
 from mtl_sharing.score.reference import SHARING_PARTS, is_separate_result
 from mtl_sharing.utils.nested import flatten, get
 
-# The regime's own description has these keys and all layers, so a label does not repeat them.
 MACHINE = "machine"
 """The key of the machine that a score was timed on."""
-_IN_REGIME = ("suite.clean.", "suite.lemmatizer.", "suite.tags.")
-Settings = dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
     differs = [{n: s[n] for n in differing if n in s} if s is not None else None for s in own]
     return [
         Group(label, members, members[0].plan, d or {}, _separate(members[0]))
-        for label, members, d in zip(_labels(sets, differs), sets, differs, strict=True)
+        for label, members, d in zip(make_labels(sets, differs), sets, differs, strict=True)
     ]
 
 
@@ -135,7 +133,7 @@ def _training(group: Group) -> Settings:
 def _agree(one: Settings, other: Settings) -> bool:
     """Whether settings are equal; old results have no digests of their data, which may be equal."""
     differing = [n for n in one.keys() | other.keys() if one.get(n) != other.get(n)]
-    return all(".digests." in n and not (n in one and n in other) for n in differing)
+    return all(is_digest(n) and not (n in one and n in other) for n in differing)
 
 
 def _separate(run: Run) -> bool:
@@ -145,7 +143,7 @@ def _separate(run: Run) -> bool:
 def _text(group: Group) -> dict[str, Any]:
     """The parts that describe how the text is read, and the data."""
     first = group.runs[0]
-    counts = {name: text for name, text in _data(first).items() if ".digests." not in name}
+    counts = {name: text for name, text in _data(first).items() if not is_digest(name)}
     return {n: p for n, p in first.parts.items() if n not in SHARING_PARTS} | {"data": counts}
 
 
@@ -204,36 +202,3 @@ def _differing(settings: Sequence[Settings]) -> list[str]:
     # A run whose score was not timed fits every machine.
     values.get(MACHINE, set()).discard(None)
     return [name for name in names if len(values[name]) > 1]
-
-
-def _labels(sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None]) -> list[str]:
-    """Labels the groups: the regime, then the settings that distinguish them.
-
-    Settings that split the groups identically are shown once.
-    """
-    shown = _distinguishing(differs)
-    labels = []
-    for runs, settings in zip(sets, differs, strict=True):
-        rest = f"({runs[0].name})"
-        if settings is not None:
-            # A group's option is chosen as sampler=NAME, though its key is sampler.name.
-            parts = [f"{n.removesuffix('.name')}={settings[n]}" for n in shown if n in settings]
-            rest = " ".join(parts)
-        labels.append(f"{runs[0].regime}  {rest}".strip())
-    # Two regimes may have the same description, since it omits some parts.
-    return [
-        label if labels.count(label) == 1 else f"{label}  ({runs[0].name})"
-        for label, runs in zip(labels, sets, strict=True)
-    ]
-
-
-def _distinguishing(differs: Sequence[Settings | None]) -> list[str]:
-    """One key for each way in which settings split the groups."""
-    by_split: dict[tuple[int, ...], str] = {}
-    for name in dict.fromkeys(name for settings in differs for name in settings or ()):
-        values = [(settings or {}).get(name) for settings in differs]
-        of_known = {v for v, settings in zip(values, differs, strict=True) if settings is not None}
-        in_regime = name.endswith(".layer") or f"{name}.".startswith(_IN_REGIME)
-        if len(of_known) > 1 and not in_regime:
-            by_split.setdefault(tuple(values.index(value) for value in values), name)
-    return list(by_split.values())
