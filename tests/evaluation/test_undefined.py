@@ -18,7 +18,7 @@ CLASSES = 5
 examples = st.lists(st.tuples(*[st.integers(0, CLASSES - 1)] * 2), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(examples)
 def test_macro_averages_are_scikit_learn_s_defaults(pairs):
     labels, guesses = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
