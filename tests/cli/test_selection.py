@@ -21,13 +21,18 @@ def test_a_run_reports_dev_and_beside_it_what_it_was_chosen_by(mtl_train):
     result, chosen = done.result, done.result["selection"]
     for name, task in result["tasks"].items():
         assert (task["train_examples"], task["select_examples"], task["examples"]) == (32, 8, 30)
-        assert set(chosen["tasks"][name]) == {"metric", "value", "loss", "examples"}
+        assert set(chosen["tasks"][name]) >= {"metric", "value", "floor", "loss", "examples"}
         assert chosen["tasks"][name]["metric"] == task["metric"]
         assert chosen["tasks"][name]["examples"] == 8
     values = {name: task["value"] for name, task in chosen["tasks"].items()}
     unit = (values["sst"] + values["quora"] + (values["sts"] + 1) / 2) / 3
     assert chosen["performance"] == pytest.approx(unit)
     assert chosen["performance_raw_r"] == pytest.approx(np.mean(list(values.values())))
+    # A constant answer is judged on the same examples.
+    floors = {name: task["floor"] for name, task in chosen["tasks"].items()}
+    assert floors["sst"] * 8 == round(floors["sst"] * 8)
+    floor = (floors["sst"] + floors["quora"] + 0.5) / 3
+    assert chosen["floor_performance"] == pytest.approx(floor) != result["floor_performance"]
     assert f"{chosen['performance']:.4f} on 24 examples held out of train" in done.out
     log = (done.folder / "train.log").read_text()
     assert "sst: 8 more of train are held out to choose by" in log

@@ -5,6 +5,9 @@ import pytest
 from optuna.trial import TrialState
 
 from mtl_sharing.plotting.sweep import (
+    AT_FLOOR,
+    BEHIND,
+    FRONT,
     PICTURE,
     cost_data,
     draw_sweep,
@@ -52,9 +55,17 @@ def test_a_pruned_trial_stands_where_it_was_seen_last_and_a_failed_one_nowhere()
 
 def test_the_front_is_what_nothing_smaller_or_as_small_beats():
     assert cost_data(ROWS) == [
-        (3.0, 0.60, "S12", True), (6.0, 0.75, "S6-I6", True),
-        (6.0, 0.72, "S11-I1/S-I + pals 16", False), (9.0, 0.70, "I12", False),
+        (3.0, 0.60, "S12", FRONT), (6.0, 0.75, "S6-I6", FRONT),
+        (6.0, 0.72, "S11-I1/S-I + pals 16", BEHIND), (9.0, 0.70, "I12", BEHIND),
     ]  # fmt: skip
+
+
+def test_a_task_at_its_floor_is_marked_and_on_no_front():
+    rows = [ROWS[0], ROWS[1], ROWS[2] | {"at_floor": "sts", "performance": 0.9}]
+    assert split_data(rows)[-1] == (12, 0.9, AT_FLOOR)
+    colours = {regime: colour for _, _, regime, colour in cost_data(rows)}
+    assert colours["S12"] not in (FRONT, BEHIND)
+    assert (colours["S6-I6"], colours["I12"]) == (FRONT, BEHIND)
 
 
 def test_the_best_so_far_goes_the_objectives_way():
@@ -93,6 +104,8 @@ def test_what_mattered_is_what_the_objective_depends_on():
 )
 def test_it_is_drawn_whatever_the_states_of_the_trials(tmp_path, rows, reference):
     values = [row["performance"] for row in rows]
+    flagged = {"split": "select", "floor_performance": 0.4, "at_floor": "sts"}
+    rows = [row | flagged if row["state"] == "COMPLETE" else row for row in rows]
     draw_sweep(tmp_path, rows, ["performance"], reference, studied(values))
     assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == [PICTURE]

@@ -2,12 +2,18 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mtl_sharing.data.examples.bundled import bundled_examples
+from mtl_sharing.data.examples.examples import Example
+from mtl_sharing.evaluation.evaluate import Answers, TaskMeasure
+from mtl_sharing.objectives.losses import SquaredError
 from mtl_sharing.predict.predictor import Predictor
+from mtl_sharing.predict.splits import score
 from support import QUICK
 
 RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
@@ -185,3 +191,12 @@ def test_the_courses_own_files(mtl_predict, quick_run, course_data, tmp_path, ta
         ids = [line.split(" , ")[0] for line in lines[1:]]
         assert len(ids) == count
         assert ids == usable_ids(course_data / file)
+
+
+def test_an_undefined_metric_is_said(caplog):
+    measure = TaskMeasure(SquaredError(0, 5), "regression", "pearson", 0)
+    run = SimpleNamespace(run_spec=SimpleNamespace(measures={"sts": measure}))
+    examples = [Example(str(number), "a", "b", 3.0) for number in range(4)]
+    answers = Answers(np.array([1.0, 2.0, 3.0, 4.0]), None, np.zeros(4))
+    assert score(run, "sts", examples, answers) == ("sts", "pearson", 0.0, 4)
+    assert "sts: pearson undefined on 4 examples: all 4 labels are 3, counts as 0" in caplog.text

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from mtl_sharing.cli.train import main
 from mtl_sharing.report.build import write_report
+from mtl_sharing.report.page import figures
 from report_pages import NASTY, with_nasty_text
 from report_runs import Maker
 from support import QUICK
@@ -70,3 +71,9 @@ def written(real_runs, tmp_path_factory) -> Path:
     )
     write_report([runs], runs / "report", title=f"{NASTY} {'a' * 300}")
     return runs / "report"
+
+
+@pytest.fixture
+def without_drawing(monkeypatch):
+    """Figures without their content, for tests that look at other files."""
+    monkeypatch.setattr(figures, "rendered", lambda figure, kind: b"<svg/>")

@@ -77,8 +77,8 @@ def test_other_data_in_a_folder_of_the_same_name_parts_groups(make_run):
     make_run("new", seed=1, result={"tasks.sst.floor": 0.9})
     make_run("shared", "S12", result={"tasks.sst.floor": 0.9})
     old, new, shared = sorted(groups_in(make_run.top), key=lambda group: group.separate is False)
-    assert {old.label, new.label} == {"I12  (old)", "I12  (new)"}
-    assert baseline_of(shared, [old, new, shared]).label == "I12  (new)"
+    assert new.label == "I12  data.sst.floor=0.9"
+    assert baseline_of(shared, [old, new, shared]) is new
 
 
 def test_gradient_rules_do_not_matter_to_separate_models(make_run):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.report.analysis import tables
+from mtl_sharing.report.analysis.notes import headline
+from mtl_sharing.report.analysis.values import group_flags, kept
 from mtl_sharing.report.inputs.groups import baseline_of, make_groups
 from mtl_sharing.report.inputs.runs import read_runs
 from mtl_sharing.report.page.contents import NOTES, make_contents
@@ -19,6 +21,7 @@ from mtl_sharing.report.page.table_files import (
     shown,
     write_tables,
 )
+from mtl_sharing.score.performance import floor_performance
 
 PERFORMANCES = {"I12": {0: 0.8, 1: 0.9, 2: 1.0}, "S6-I6": {0: 0.76, 1: 0.9, 3: 0.1, 4: 0.2}}
 
@@ -48,8 +51,13 @@ def test_the_comparison_is_what_a_person_would_reckon(reading):
     # Paired on seeds 0 and 1 alone: 95% and 100%; two values have no interval.
     assert hybrid["kept %"] == pytest.approx(97.5)
     assert hybrid["kept % sd"] == pytest.approx(np.std([95, 100], ddof=1))
-    assert pd.isna(hybrid["kept % low"])
-    assert base["kept %"] == 100 and base["kept % sd"] == 0
+    assert pd.isna(hybrid.get("kept % low"))
+    # Held against themselves they have no spread.
+    assert base["kept %"] == 100 and pd.isna(base["kept % sd"]) and pd.isna(base.get("kept % low"))
+    floor = floor_performance(reading.runs[0].result["tasks"], "unit")
+    above = [(0.76 - floor) / (0.8 - floor), 1.0]
+    assert hybrid["above floor %"] == pytest.approx(100 * np.mean(above))
+    assert (base["above floor %"], base["constant answer"]) == (100, pytest.approx(floor))
     assert (hybrid["parameters"], hybrid["parameters %"]) == (560, pytest.approx(56))
     assert hybrid["score"] == pytest.approx(2 * np.mean(values))
     value = reading.runs[0].result["tasks"]["sst"]["value"]
@@ -59,8 +67,9 @@ def test_the_comparison_is_what_a_person_would_reckon(reading):
 def test_what_a_narrow_page_shows_comes_first(reading):
     groups = make_groups(reading.runs)
     columns = list(shown(tables.comparison_table(groups)))
-    first = ["group", "seeds", "performance", "kept %", "parameters %", "score", "sst accuracy"]
-    assert columns[:7] == first
+    first = ["group", "seeds", "performance", "constant answer", "kept %", "above floor %",
+             "parameters %", "score"]  # fmt: skip
+    assert columns[:8] == first
     columns = list(shown(contents_of(reading).tables["tests"]))
     assert columns[:6] == ["group", "against", "figure", "difference", "p", "p (Holm)"]
 
@@ -81,7 +90,7 @@ def test_raw_correlations_are_kept_where_the_score_counts_them(make_run):
     make_run("base", result=raw | {"performance_raw_r": 0.8})
     make_run("shared", "S12", result=raw | {"performance_raw_r": 0.4})
     groups = make_groups(read_runs([make_run.top]).runs)
-    assert tables.kept(groups[1], groups[0]).mean == pytest.approx(0.5)
+    assert kept(groups[1], groups[0]).mean == pytest.approx(0.5)
 
 
 def test_without_a_baseline_the_results_own_share_counts(make_run):
@@ -89,14 +98,19 @@ def test_without_a_baseline_the_results_own_share_counts(make_run):
     make_run("b", "S12", seed=1, result={"kept": 1.0})
     groups = make_groups(read_runs([make_run.top]).runs)
     assert baseline_of(groups[0], groups) is None
-    assert tables.kept(groups[0], None).mean == pytest.approx(0.99)
+    assert kept(groups[0], None).mean == pytest.approx(0.99)
 
 
 def test_headlines_say_what_is_kept_at_which_size(reading):
     groups = make_groups(reading.runs)
-    assert [tables.headline(group, groups) for group in groups] == [
-        "I12 reaches a performance of 0.9000 ± 0.1000 (n=3) with 1,000 parameters",
-        "S6-I6 keeps 97.5% ± 3.5 (n=2) of separate models' performance at 56% of the parameters",
+    floor = floor_performance(reading.runs[0].result["tasks"], "unit")
+    above = 100 * np.mean([(0.76 - floor) / (0.8 - floor), 1.0])
+    flag = group_flags(groups[0])
+    assert "at or below a constant answer" in flag  # a training of few steps
+    assert [headline(group, groups) for group in groups] == [
+        f"I12 reaches a performance of 0.9000 ± 0.1000 (n=3) with 1,000 parameters [{flag}]",
+        "S6-I6 keeps 97.5% ± 3.5 (n=2) of separate models' performance "
+        f"({above:.1f}% above a constant answer) at 56% of the parameters [{flag}]",
     ]
 
 
@@ -133,7 +147,7 @@ def test_costs_and_classes_come_from_the_results(reading):
     size = run.result["memory"]["model_bytes"]
     assert cost.loc["I12", "model MB"] == pytest.approx(size / 1e6)
     classes = tables.by_class_table(groups)
-    assert len(classes) == 2 * (5 + 2 + 6)
+    assert len(classes) == 2 * (5 + 2)  # nobody asked for classes of the regression
     one = classes[(classes["task"] == "quora") & (classes["class"] == "1")].iloc[0]
     assert one["recall"] == run.result["tasks"]["quora"]["by_class"]["1"]["recall"]
 
@@ -157,7 +171,7 @@ def test_every_table_is_written_with_all_digits_and_in_the_same_bytes_again(read
     contents = contents_of(reading)
     tables = contents.tables | {"left_out": contents.left_out()}
     assert list(tables) == [
-        "comparison", "tests", "precision_recall_f1", "classes", "cost", "runs",
+        "comparison", "apart", "tests", "precision_recall_f1", "classes", "cost", "runs",
         "confusion", "examples", "parting_examples", "left_out",
     ]  # fmt: skip
     assert list(NOTES) == list(tables) and all(NOTES.values())

@@ -1,6 +1,8 @@
 """Whole sweeps on tiny trainings: numbers, duplicates, failures, files."""
 
 import json
+import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -54,13 +56,36 @@ def test_a_grid_visits_every_split_once_and_compares_it_with_the_first_trial(gri
     assert (FOLDER / "sweep.png").stat().st_size > 10_000
     assert "best" in done["out"]
     reference = trained[0]["performance"]
-    for trial in trials[2:]:
+    for trial in (trials[0], *trials[2:]):
         result = trained[trial.number]
-        kept = result["performance"] / reference
-        ratios = result["multipliers"]
+        kept, ratios = result["performance"] / reference, result["multipliers"]
         expected = kept - 0.99 if kept < 0.99 else ratios["memory"] * ratios["time"]
+        if at_floor := len(result["at_floor"]):  # such a regime keeps nothing
+            expected = min(kept - 0.99, 0) - at_floor
         assert trial.value == pytest.approx(expected)
-    assert trials[0].value == 1.0
+    check_kept(table, trained, done["out"])
+
+
+def check_kept(table, trained, printed):
+    """What the sweep's table and lines say of constant answers, kept shares and the clock."""
+    reference = trained[0]
+    floor, best = reference["floor_performance"], reference["performance"]
+    assert set(table["split"]) == {"dev"} and (table["dev_kept"] == table["kept"]).all()
+    for row in table.drop(index=1).to_dict("records"):
+        result = trained[row["trial"]]
+        assert row["floor_performance"] == pytest.approx(floor)
+        assert row["kept"] == pytest.approx(result["performance"] / best)
+        above = (result["performance"] - floor) / (best - floor) if best > floor else math.nan
+        assert row["kept_above_floor"] == pytest.approx(above, nan_ok=True)
+        assert str(row["at_floor"]).split() == (result["at_floor"] or ["nan"])
+        if row["trial"]:
+            ends = result["baseline"]["train_ratio_range"]
+            assert [row["pairs_low"], row["pairs_high"]] == pytest.approx(ends)
+            assert row["machine"].startswith(result["machine"]["device"])
+    lines = [line for line in printed.splitlines() if re.match(r"trial \d  S", line)]
+    assert len(lines) == 3
+    assert all(f"on dev:  performance {trained[n]['performance']:.4f}  constant answer" in line
+               for n, line in zip((2, 3, 4), lines, strict=True))  # fmt: skip
 
 
 def test_the_same_command_again_trains_nothing_and_the_best_again_by_its_file(grid, mtl_train):

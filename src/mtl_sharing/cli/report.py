@@ -73,7 +73,8 @@ def _print(written: "Written") -> None:
     console.print(_table(written.comparison, console.width))
     rest = len(written.comparison) - _MOST_LINES
     lines = [f"and {rest:,} more"] * (rest > 0)
-    lines += ["", *written.headlines[:_MOST_LINES], "", *map(str, map(short_path, written.paths))]
+    lines += ["", *written.headlines[:_MOST_LINES], *written.notes[:_MOST_LINES], ""]
+    lines += map(str, map(short_path, written.paths))
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -102,7 +103,15 @@ def _table(comparison: "pd.DataFrame", width: int) -> object:
 
 def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
     """The columns that fit beside each other, in the table's order."""
-    important = ("group", "seeds", "performance", "kept %", "parameters %", "score")
+    important = (
+        "group",
+        "seeds",
+        "performance",
+        "kept %",
+        "above floor %",
+        "parameters %",
+        "score",
+    )
     names = [str(name) for name in texts]
     chosen: list[str] = []
     for name in dict.fromkeys((*(n for n in important if n in names), *names)):

@@ -9,6 +9,8 @@ from typing import Any
 from rich import get_console
 from rich.table import Table
 
+from mtl_sharing.score.clock import is_timed, machine_text, pair_range, range_text
+from mtl_sharing.score.performance import CORRELATIONS, flags, is_at_floor, tasks_at_floor
 from mtl_sharing.utils.files import short_path
 
 Record = dict[str, Any]
@@ -20,10 +22,27 @@ def print_result(result: Record, folder: Path) -> None:
     for name, task in result["tasks"].items():
         numbers = (f"{task['value']:.3f}", f"{task['floor']:.3f}", f"{task['examples']:,}")
         table.add_row(name, task["metric"], *numbers)
-    for content in ("", table, "", *((_changes(result), "") if result.get("against") else ())):
+    notes = [f"{name}: {note}" for name in result["tasks"] if (note := _note(result, name))]
+    changes: tuple[object, ...] = ()
+    if result.get("against"):
+        of_classes = [_ROUNDED] if result["scored_by"].get("rounded") else []
+        changes = (_changes(result), "", *of_classes)
+    for content in ("", table, "", *notes, *([""] if notes else []), *changes):
         _print(content)
     for label, text in (*_result_lines(result), ("run", short_path(folder))):
         _print(f"{label:<13}{text}")
+
+
+def _note(result: Record, name: str) -> str:
+    """What a reader of a task's value must know."""
+    task = result["tasks"][name]
+    why = task.get("undefined", {}).get(task["metric"])
+    notes = {
+        f"undefined: {why}": why is not None,
+        "at or below a constant answer": is_at_floor(task["value"], task["floor"]),
+        "untrained (loss weight 0)": name in result.get("untrained", ()),
+    }
+    return "; ".join(note for note, holds in notes.items() if holds)
 
 
 def _result_lines(result: Record) -> list[tuple[str, str]]:
@@ -31,13 +50,20 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
     seconds, rate = (result["time"][name] for name in ("train_s", "examples_per_s"))
     speed = "" if rate is None else f", {rate:.0f} examples/s"
     selection = result.get("selection")  # missing in old results
+    flag = flags(tasks_at_floor(result["tasks"]), result.get("untrained", ()))
+    flag = flag and f"  [{flag}]"
     lines = [
         ("regime", f"{result.get('regime', result['plan'])} (seed {result['seed']})"),
-        ("performance", f"{result['performance']:.4f}, {raw_r:.4f} with raw r"),
+        ("performance", f"{result['performance']:.4f}, {raw_r:.4f} with raw r{flag}"),
     ]
+    if (floor := result.get("floor_performance")) is not None:
+        raw = result["floor_performance_raw_r"]
+        lines.append(("floor", f"{floor:.4f}, {raw:.4f} with raw r, by a constant answer"))
     if selection is not None:
         count = sum(task["examples"] for task in selection["tasks"].values())
         text = f"{selection['performance']:.4f} on {count:,} examples held out of train"
+        if (floor := selection.get("floor_performance")) is not None:
+            text += f", {floor:.4f} by a constant answer"
         lines.append(("selection", text))
     lines += [
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
@@ -48,12 +74,25 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
         memory = f"{result['baseline']['plan']} takes {ratios['memory']:.2f} x the memory"
         clock = " by FLOPs" if result["scored_by"]["clock"] == "flops" else ""
         lines.append(("baseline", f"{memory} and {ratios['time']:.2f} x the time{clock}"))
-        lines.append(("score", f"{result['score']:.4f}"))
+        lines.append(("score", f"{result['score']:.4f}{flag}"))
+        if is_timed(result):
+            count, spread = result["baseline"]["pairs"], range_text(pair_range(result))
+            pairs = f"{count} timed pair{'' if count == 1 else 's'}: {spread} x the time"
+            lines.append(("clock", f"measured on {machine_text(result['machine'])}; {pairs}"))
     if result["kept"] is not None:
-        lines.append(("kept", f"{result['kept']:.1%} of separate models' performance"))
+        lines.append(("kept", f"{_kept(result)}{flag}"))
     return lines
 
 
+def _kept(result: Record) -> str:
+    above = result.get("kept_above_floor")
+    text = f"{result['kept']:.1%} of separate models' performance"
+    if above is None:
+        return f"{text}; separate models are not above a constant answer"
+    return f"{text}, {above:.1%} of what they have above a constant answer"
+
+
+_ROUNDED = "(rounded): precision, recall and f1 of a regression's values rounded to whole classes\n"
 # Names of the baselines in a result.
 _BASELINES = {"separate": "separate models", "untuned": "the untuned encoder"}
 
@@ -61,12 +100,17 @@ _BASELINES = {"separate": "separate models", "untuned": "the untuned encoder"}
 def _changes(result: Record) -> Table:
     """Each task's change against every baseline, in percent."""
     table = _table(("change against", "task"), ("precision", "recall", "f1", "metric"))
+    rounded = result["scored_by"].get("rounded", False)
     for baseline, tasks in result["against"].items():
         for number, (task, changes) in enumerate(tasks.items()):
-            names = ("precision", "recall", "f1", result["tasks"][task]["metric"])
-            values = [changes[name] for name in names]
+            metric, label = result["tasks"][task]["metric"], task
+            values = [changes[name] for name in ("precision", "recall", "f1", metric)]
+            if metric in CORRELATIONS and rounded:
+                label = f"{task} (rounded)"
+            elif metric in CORRELATIONS:
+                values[:3] = [None] * 3
             cells = ["-" if value is None else f"{value:+.1f}%" for value in values]
-            table.add_row("" if number else _BASELINES[baseline], task, *cells)
+            table.add_row("" if number else _BASELINES[baseline], label, *cells)
     return table
 
 

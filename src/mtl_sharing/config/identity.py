@@ -28,8 +28,9 @@ class Decides(Enum):
     LABEL = "a name for people"
     PRECISION = "the rounding of products; a run records the one that auto became"
     PLACE = "where a run works, and how fast"
-    INVOCATION = "what one call of the command does"
-    SCORING = "how a trained run is scored"
+    INVOCATION = "what one call of the command does or shows"
+    SCORE = "what the score is: scores that differ in it are not comparable"
+    SCORING = "what a trained run is held against"
     TRACKING = "who else is shown the metrics"
 
 
@@ -92,8 +93,9 @@ _TABLE: Mapping[str, Mapping[Decides, str]] = {
         Decides.TRACKING: "tensorboard.enabled mlflow.enabled mlflow.folder mlflow.experiment",
     },
     "score": {
-        Decides.SCORING: "memory_exponent time_exponent memory time clock pearson objective keep "
-        "reference untuned pairs",
+        Decides.SCORE: "memory_exponent time_exponent memory time clock pearson",
+        Decides.SCORING: "objective keep reference untuned pairs",
+        Decides.INVOCATION: "rounded",
     },
     "cache": {Decides.PLACE: "folder max_gb tokens prefix"},
 }
@@ -113,13 +115,20 @@ NOT_IN_BASELINE = frozenset(Decides) - {
 }
 """Left out of a baseline's key, which has the content of files and the precision beside it."""
 NOT_IN_TRIAL = frozenset({
-    Decides.SHARING, Decides.INVOCATION, Decides.PLACE, Decides.SCORING, Decides.TRACKING,
+    Decides.SHARING, Decides.INVOCATION, Decides.PLACE, Decides.SCORE, Decides.SCORING,
+    Decides.TRACKING,
 })  # fmt: skip
 """Left out of the identity of a sweep's trial, which has the canonical plan beside it."""
 NOT_IN_SWEEP = frozenset({Decides.INVOCATION, Decides.PLACE})
 """Keys in which two processes of one sweep may differ."""
-NOT_IN_GROUP = NOT_IN_TRIAL | {Decides.SEED, Decides.DATA_FOLDER, Decides.GRADIENT_RECORD}
+NOT_IN_GROUP = (NOT_IN_TRIAL - {Decides.SCORE}) | {
+    Decides.SEED,
+    Decides.DATA_FOLDER,
+    Decides.GRADIENT_RECORD,
+}
 """Keys in which runs of a report's group may differ; results record their data themselves."""
+OF_SCORE = frozenset({Decides.SCORE})
+"""Without effect on what a training reaches."""
 OF_SHARED_WEIGHTS = frozenset({Decides.SHARED_GRADIENTS, Decides.GRADIENT_RECORD})
 """Without effect where tasks share no weight."""
 

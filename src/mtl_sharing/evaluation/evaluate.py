@@ -1,5 +1,6 @@
 """Predictions of a network over whole splits, their metrics, and predictions.parquet."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +14,18 @@ from torch import Tensor
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tokens.batches import EncodedTask, evaluation_batches
 from mtl_sharing.errors import check_finite
-from mtl_sharing.evaluation.metrics import floor, task_metrics, unit
+from mtl_sharing.evaluation.metrics import floor, task_metrics, undefined_metrics
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.run_folder.layout import PREDICTIONS
+from mtl_sharing.score.performance import floor_performance, unit
 from mtl_sharing.utils.device import Runtime, autocast
 from mtl_sharing.utils.files import replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ class Evaluation:
     """Metrics of all tasks.
 
     Attributes:
-        tasks: each task's metric, its value and floor, number of examples, loss and other metrics.
+        tasks: each task's metric, its value and floor, number of examples, loss and other metrics,
+            and why one of them is ``undefined``.
         split: ``dev`` or ``select``.
     """
 
@@ -84,6 +89,25 @@ class Evaluation:
     def performance_raw_r(self) -> float:
         """Mean of the tasks' metrics, correlations as they are."""
         return float(np.mean([task["value"] for task in self.tasks.values()]))
+
+    def floor_performance(self, pearson: str) -> float:
+        """What a constant answer for each task reaches, counted as ``score.pearson`` says."""
+        floor = floor_performance(self.tasks, pearson)
+        assert floor is not None  # every task here has its floor
+        return floor
+
+    def log_undefined(self) -> None:
+        """Logs the metrics that have no value on this split, and what they count as.
+
+        A task's own metric is a warning; the metrics beside it are no more than a line.
+        """
+        for name, task in self.tasks.items():
+            place, others = f"{self.split} ({task['examples']:,} examples)", dict(task["undefined"])
+            if (why := others.pop(task["metric"], None)) is not None:
+                log.warning("%s: %s undefined on %s: %s", name, task["metric"], place, why)
+            if others:
+                beside = "; ".join(f"{metric} ({why})" for metric, why in others.items())
+                log.info("%s: beside its metric undefined on %s: %s", name, place, beside)
 
 
 def predict(
@@ -151,6 +175,7 @@ def evaluate(
             "floor": floor(measure.metric, measure.kind, data.labels, measure.classes),
             "examples": len(data),
             "loss": loss,
+            "undefined": undefined_metrics(measure.kind, predicted, data.labels),
             **metrics,
         }
     return Evaluation(tasks, split, answers)

@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from mtl_sharing.score.performance import CORRELATIONS
 
-CORRELATIONS = ("pearson", "spearman")
+Values = NDArray[np.float64]
+AVERAGES = ("precision", "recall", "f1")
 
 
 def task_metrics(kind: str, predicted: Values, labels: Values, classes: int) -> dict[str, Any]:
     """All metrics of one task.
 
-    Precision, recall and F1 are macro averages; ``by_class`` holds those of single classes. For
-    regression the metrics of classes are taken on values rounded to whole classes.
+    Precision, recall and F1 are macro averages over the classes that labels or predictions have, as
+    scikit-learn takes them by default. ``by_class`` holds those of single classes, None for a class
+    that neither has. For regression the metrics of classes are taken on values rounded to whole
+    classes. A metric without a value is 0: see :func:`undefined_metrics`.
 
     Args:
         kind: ``classes``, ``binary`` or ``regression``.
@@ -41,8 +44,9 @@ def _class_metrics(predicted: Values, labels: Values, names: list[int]) -> dict[
     from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
 
     truth, guess = labels.astype(int), predicted.astype(int)
-    scores = precision_recall_fscore_support(truth, guess, labels=names, zero_division=0)
-    by_class = dict(zip(("precision", "recall", "f1"), scores[:3], strict=True))
+    present = sorted({*truth.tolist(), *guess.tolist()})
+    scores = precision_recall_fscore_support(truth, guess, labels=present, zero_division=0)
+    by_class = dict(zip(AVERAGES, scores[:3], strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a single class in a small sample: 0 by definition
         mcc = float(matthews_corrcoef(truth, guess))
@@ -51,10 +55,39 @@ def _class_metrics(predicted: Values, labels: Values, names: list[int]) -> dict[
         **{name: float(np.mean(values)) for name, values in by_class.items()},
         "mcc": mcc,
         "by_class": {
-            str(label): {name: float(values[i]) for name, values in by_class.items()}
-            for i, label in enumerate(names)
+            str(label): {
+                name: float(values[present.index(label)]) if label in present else None
+                for name, values in by_class.items()
+            }
+            for label in sorted({*names, *present})
         },
     }
+
+
+def undefined_metrics(kind: str, predicted: Values, labels: Values) -> dict[str, str]:
+    """Why a metric of a task has no value of its own and counts as 0, by the metric's name.
+
+    The metrics of a regression's rounded values are left out. Arguments as for
+    :func:`task_metrics`.
+    """
+    constant = [
+        f"all {len(values):,} {name} are {values[0]:g}"
+        for name, values in (("labels", labels), ("predictions", predicted))
+        if np.ptp(values) == 0
+    ]
+    if kind == "regression":
+        why = "1 example alone" if len(labels) < 2 else " and ".join(constant)
+        return dict.fromkeys(CORRELATIONS, f"{why}, counts as 0") if why else {}
+    classes, guessed = (set(values.astype(int).tolist()) for values in (labels, predicted))
+    reasons = {
+        "precision": (classes - guessed, "never predicted"),
+        "recall": (guessed - classes, "in no label"),
+    }
+    return {
+        name: f"class {', '.join(map(str, sorted(some)))} {text}, counts as 0"
+        for name, (some, text) in reasons.items()
+        if some
+    } | ({"mcc": f"{' and '.join(constant)}, counts as 0"} if constant else {})
 
 
 def correlation(name: str, predicted: Values, labels: Values) -> float:
@@ -81,8 +114,3 @@ def _floor(metric: str, kind: str, content: bytes, classes: int) -> float:
     labels = np.frombuffer(content)
     constants = [np.full(len(labels), value) for value in np.unique(labels)]
     return max(float(task_metrics(kind, c, labels, classes)[metric]) for c in constants)
-
-
-def unit(metric: str, value: float) -> float:
-    """A metric on the scale from 0 to 1: correlations as ``(r + 1) / 2``, others as they are."""
-    return (value + 1) / 2 if metric in CORRELATIONS else value

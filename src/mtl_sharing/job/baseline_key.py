@@ -1,11 +1,8 @@
 """The config of a baseline, and the key under which it is kept: a digest of all that decides it."""
 
 import json
-import platform
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from mtl_sharing.score.reference import UNTUNED
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.training.settings import TrainerConfig
+from mtl_sharing.utils.device import device_name, processor_name
 from mtl_sharing.utils.environment import versions
 from mtl_sharing.utils.hashing import digest_arrays, digest_tensors
 
@@ -102,7 +100,7 @@ def baseline_provenance(run_spec: RunSpec, inputs: RunInputs, tokenizer: Path) -
         "tokenizer": sha256(tokenizer.read_bytes()).hexdigest(),
         "data": digest_data(inputs),
         "precision": run_spec.runtime.precision,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
+        "device": device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
         "versions": {n: v for n, v in versions().items() if n not in _WITHOUT_EFFECT},
         "results_version": RESULTS_VERSION,
@@ -140,11 +138,6 @@ def _digest_checkpoint(run_spec: RunSpec) -> str | None:
     return " ".join(digests)
 
 
-@cache
 def _processor() -> str:
     """The CPU's model and torch's instruction set: both decide how products are rounded."""
-    model = platform.processor() or platform.machine()
-    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-        models = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
-        model = next(models, model)
-    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}"

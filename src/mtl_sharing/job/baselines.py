@@ -27,7 +27,8 @@ from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.run_folder import layout
 from mtl_sharing.run_folder.layout import BASELINE_START, BASELINES, TOKENIZER
 from mtl_sharing.run_folder.results import SCHEMA, Result
-from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, performance_of
+from mtl_sharing.score.performance import performance_of
+from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference
 from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.locks import Locked
 from mtl_sharing.utils.logging import log_level

@@ -13,8 +13,9 @@ from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.tracking.settings import RunDescription
 from mtl_sharing.utils.nested import flatten
 
-_TRACKED = ("score", "kept", "performance", "performance_raw_r", "tasks", "params", "memory",
-            "time", "multipliers")  # fmt: skip
+_TRACKED = ("score", "kept", "kept_above_floor", "performance", "performance_raw_r",
+            "floor_performance", "floor_performance_raw_r", "tasks", "params", "memory", "time",
+            "multipliers")  # fmt: skip
 
 
 def describe_run(run_spec: RunSpec, folder: Path) -> RunDescription:

@@ -35,6 +35,7 @@ from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight
 from mtl_sharing.model.encoder.initialization import Tower, random_tower
 from mtl_sharing.run_folder.layout import TOKENIZER
 from mtl_sharing.utils.files import replace_text
+from mtl_sharing.utils.hashing import digest_texts
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,10 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
     for name, task in run_spec.specs.items():
         warn_of_labels(task, loaded[name], _limits(run_spec))
     dev_examples = {name: splits["dev"].examples for name, splits in loaded.items()}
+    digests = {
+        name: {split: _digest(part.examples) for split, part in splits.items()}
+        for name, splits in loaded.items()
+    }
     cache = run_spec.config.cache
     store = make_store(cache) if cache.tokens else None
     uncleaned = clean_splits(run_spec.text, loaded, store)
@@ -93,6 +98,7 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
     for name, splits in loaded.items():
         data = encoded_train[name], encoded_dev[name], encoded_select.get(name)
         facts[name] = task_facts(splits, *data) | uncleaned.get(name, {})
+        facts[name]["digests"] = digests[name]
         if run_spec.specs[name].sources:
             facts[name]["sources"] = source_facts(splits)
         log_facts(name, facts[name], *data[:2])
@@ -107,6 +113,13 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         select=encoded_select,
         dev_examples=dev_examples,
     )
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    """A digest of texts and labels in their order; ids, which name files, are left out."""
+    labels = repr([example.label for example in examples]).encode()
+    texts = [text for e in examples for text in (e.text, e.text_pair or "")]
+    return digest_texts([labels], texts)[:16]
 
 
 def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str, EncodedTask]:

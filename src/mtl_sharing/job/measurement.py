@@ -14,11 +14,13 @@ from mtl_sharing.job.description import describe_regime
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.phase_settings import PhaseSettings, main_settings
 from mtl_sharing.job.phases import make_learner
+from mtl_sharing.job.result import machine
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.timing import PairedTimings, time_side_by_side, timed_text
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.objectives.aggregation import SUM
+from mtl_sharing.run_folder.results import Result
 from mtl_sharing.sampling.samplers import RoundRobin
 from mtl_sharing.score.flops import (
     OperationComparison,
@@ -34,8 +36,12 @@ log = logging.getLogger(__name__)
 
 def measure(
     config: Config, folder: Path, load: Callable[[RunSpec, Path], RunInputs] = load_inputs
-) -> PairedTimings | None:
+) -> Result | None:
     """Times the config's regime beside separate models without training either.
+
+    Returns:
+        The ratios of the times, the machine, and the timings as in result.json; None where both do
+        not fit into memory together.
 
     Raises:
         UserError: a mistake in the config or the data.
@@ -43,7 +49,11 @@ def measure(
     run_spec = start_on_machine(resolve_spec(config))
     inputs = replace(load(run_spec, folder), tower={})
     settings = main_settings(run_spec, inputs)
-    return time_pairs(run_spec, inputs, settings, max(1, config.score.pairs))
+    timings = time_pairs(run_spec, inputs, settings, max(1, config.score.pairs))
+    if timings is None:
+        return None
+    ratios = {name: timings.ratio(name) for name in ("train", "predict")}
+    return {"time": ratios, "machine": machine(run_spec), **timings.record()}
 
 
 def time_pairs(

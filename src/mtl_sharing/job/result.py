@@ -1,20 +1,23 @@
 """Builds the parts of result.json: scores, times, the held-out selection, the machine."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 import torch
 
 from mtl_sharing.evaluation.evaluate import Evaluation
+from mtl_sharing.job.phase_settings import PhaseSettings
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.timing import PairedTimings
 from mtl_sharing.run_folder.results import Result
 from mtl_sharing.score.flops import OperationComparison
 from mtl_sharing.score.objectives import Multipliers, keep_objective, saved_cost, weighted_score
 from mtl_sharing.score.parameters import plan_cost
+from mtl_sharing.score.performance import kept_above_floor, tasks_at_floor
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, task_changes
 from mtl_sharing.training.phases import Timing
+from mtl_sharing.utils.device import device_name
 
 
 def scores(
@@ -41,17 +44,23 @@ def scores(
     if run_spec.architecture == run_spec.baseline:
         separate, reference = None, performance
     kept = None if reference is None else performance / reference
+    floor = evaluation.floor_performance(config.pearson)
     weighted = keep = baseline = None
     saved = multipliers(run_spec, timings, operations)
     if saved is not None:
         exponents = config.memory_exponent, config.time_exponent
         weighted = weighted_score(performance, saved, *exponents)
         if kept is not None:
-            keep = keep_objective(kept, config.keep, saved_cost(saved, *exponents))
+            at_floor = len(tasks_at_floor(evaluation.tasks))
+            keep = keep_objective(kept, config.keep, saved_cost(saved, *exponents), at_floor)
         baseline = _baseline(run_spec, timings, operations)
     return {
         "score": weighted,
         "kept": kept,
+        "kept_above_floor": kept_above_floor(performance, reference, floor),
+        "floor_performance": evaluation.floor_performance("unit"),
+        "floor_performance_raw_r": evaluation.floor_performance("raw"),
+        "at_floor": tasks_at_floor(evaluation.tasks),
         **_compare({SEPARATE: separate, UNTUNED: references.get(UNTUNED)}, evaluation),
         "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
         "multipliers": None if saved is None else asdict(saved),
@@ -131,10 +140,12 @@ def selection_record(evaluation: Evaluation | None) -> Result | None:
     """The metrics on the held-out part of train; None where nothing is held out."""
     if evaluation is None:
         return None
-    names = ("metric", "value", "loss", "examples")
+    names = ("metric", "value", "floor", "loss", "examples", "undefined")
     return {
         "performance": evaluation.performance,
         "performance_raw_r": evaluation.performance_raw_r,
+        "floor_performance": evaluation.floor_performance("unit"),
+        "floor_performance_raw_r": evaluation.floor_performance("raw"),
         "tasks": {
             task: {name: metrics[name] for name in names}
             for task, metrics in evaluation.tasks.items()
@@ -142,12 +153,18 @@ def selection_record(evaluation: Evaluation | None) -> Result | None:
     }
 
 
+def untrained_tasks(tasks: Iterable[str], settings: Iterable[PhaseSettings]) -> list[str]:
+    """The tasks that no phase trains, since their loss has no weight."""
+    phases = [phase for phase in settings if phase.options.kind == "tasks"]
+    trained = {task for phase in phases for task in phase.schedule.sizes}
+    return [task for task in tasks if task not in trained]
+
+
 def machine(run_spec: RunSpec) -> Result:
     """The hardware and precision of the run."""
     runtime = run_spec.runtime
-    cuda = runtime.device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name() if cuda else platform.processor() or "cpu",
+        "device": device_name(runtime.device),
         "threads": torch.get_num_threads(),
         "precision": runtime.precision,
         "system": platform.platform(),

@@ -17,7 +17,14 @@ from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import count_operations, time_pairs
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.phases import make_trainer
-from mtl_sharing.job.result import machine, multipliers, scores, selection_record, times
+from mtl_sharing.job.result import (
+    machine,
+    multipliers,
+    scores,
+    selection_record,
+    times,
+    untrained_tasks,
+)
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
@@ -201,6 +208,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
         "selection": selection_record(selection),
         "components": [{"tasks": list(s.tasks), "best_step": s.step} for s in trained.selections],
         "tasks": {name: task | dict(facts[name]) for name, task in evaluation.tasks.items()},
+        "untrained": untrained_tasks(facts, prepared.settings),
         "params": cost.summary(),
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": trained.peak_bytes},
         "time": times(trained.timing, main.schedule.epoch_steps, trained.frozen_s, timings),
@@ -221,13 +229,16 @@ def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluat
     assert network is not None  # it is released later
     log.info("evaluating on all of dev")
     evaluation = evaluate(network, inputs.dev, run_spec.measures, run_spec.runtime)
+    evaluation.log_undefined()
     write_predictions(prepared.folder, evaluation.answers, inputs.dev_examples)
     reference = prepared.reference
     if reference is not None and (tasks := differing_data(evaluation.tasks, reference.tasks)):
-        log.warning("score.reference: %s has other dev examples of %s: what is kept, and changes, "
-                    "are of different texts", reference.folder, ", ".join(tasks))  # fmt: skip
+        log.warning("score.reference: %s has other dev examples of %s, or another metric: kept and "
+                    "changes compare what differs", reference.folder, ", ".join(tasks))  # fmt: skip
     if not inputs.select:
         return evaluation, None
     log.info("evaluating on all of select")
     measures, runtime = run_spec.measures, run_spec.runtime
-    return evaluation, evaluate(network, inputs.select, measures, runtime, "select")
+    selection = evaluate(network, inputs.select, measures, runtime, "select")
+    selection.log_undefined()
+    return evaluation, selection

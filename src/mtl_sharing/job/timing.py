@@ -51,7 +51,10 @@ class PairedTimings:
 
     def record(self) -> dict[str, Any]:
         """The measured part of result.json's ``baseline`` node; ``beside`` holds the regime's."""
-        ratios = [b / a for a, b in self.train_s]
+        ranges = {
+            f"{name}_ratio_range": self._range(pairs)
+            for name, pairs in (("train", self.train_s), ("predict", self.predict_s))
+        }
 
         def costs(baseline: bool) -> dict[str, Any]:
             return {
@@ -63,8 +66,13 @@ class PairedTimings:
         return costs(baseline=True) | {
             "beside": costs(baseline=False),
             "pairs": len(self.train_s),
-            "train_ratio_range": [min(ratios), max(ratios)],
+            **ranges,
         }
+
+    @staticmethod
+    def _range(pairs: Sequence[tuple[float, float]]) -> list[float]:
+        ratios = [baseline / regime for regime, baseline in pairs]
+        return [min(ratios), max(ratios)]
 
 
 def time_side_by_side(

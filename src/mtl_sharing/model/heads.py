@@ -90,11 +90,14 @@ class Heads(nn.Module):
         return PackedRows((stream,), self.dropout(vectors))
 
     def _output(self, number: int, head: TaskHead, vectors: Tensor) -> Tensor:
-        if head.cosine:
-            return cosine(vectors.float())
-        if head.late:
-            vectors = pair_features(vectors, head.features)
-        return cast(Tensor, self.outputs[number](vectors)).float()
+        # Products in bf16 would round the outputs: a value near 5 to steps of 1/32.
+        with torch.autocast(vectors.device.type, enabled=False):
+            vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+            if head.cosine:
+                return cosine(vectors).float()
+            if head.late:
+                vectors = pair_features(vectors, head.features)
+            return cast(Tensor, self.outputs[number](vectors)).float()
 
 
 class HeadLayer(nn.Module):

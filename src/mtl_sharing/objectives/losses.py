@@ -185,7 +185,8 @@ class ExpectedClass(Objective):
     def predict(self, raw: Tensor) -> Tensor:
         """The expected value under the class probabilities."""
         values = torch.arange(self.outputs, device=raw.device) + self.low
-        return raw.softmax(dim=1) @ values.to(raw.dtype)
+        # No product of matrices, which autocast would round to bf16.
+        return (raw.softmax(dim=1) * values.to(raw.dtype)).sum(dim=1)
 
     def divergence(self, one: Tensor, other: Tensor) -> Tensor:
         """Symmetric KL divergence of the softmax."""

@@ -33,6 +33,8 @@ class TradeOff:
     Attributes:
         interval: confidence interval of the mean; None with too few seeds.
         front: whether the group is on the Pareto front: no group as small has a higher mean.
+        data: names what it was measured on; groups of other data are not compared.
+        flagged: whether a task is at or below a constant answer, or not trained.
     """
 
     group: str
@@ -41,6 +43,8 @@ class TradeOff:
     mean: float
     interval: tuple[float, float] | None
     front: bool = False
+    flagged: bool = False
+    data: str = ""
 
 
 def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
@@ -51,9 +55,10 @@ def draw_trade_off(points: Sequence[TradeOff], styles: GroupStyles) -> "Figure":
     unit, unit_name = (1e6, ", millions") if max(sizes) >= 1e5 else (1.0, "")
     for point in sorted(points, key=lambda point: point.group in styles):
         _draw_point(axes, point, unit, styles)
-    front = sorted((p.parameters / unit, p.mean) for p in points if p.front)
-    if len(front) > 1:
-        axes.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, zorder=1)
+    for data in dict.fromkeys(point.data for point in points):
+        front = sorted((p.parameters / unit, p.mean) for p in points if p.front and p.data == data)
+        if len(front) > 1:
+            axes.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, zorder=1)
     axes.set(xlabel=f"parameters of all tasks together{unit_name}", ylabel="performance")
     axes.margins(0.12, 0.12)
     if 2 * min(sizes) < max(sizes):
@@ -73,6 +78,9 @@ def _draw_point(axes: "Axes", point: TradeOff, unit: float, styles: GroupStyles)
         axes.scatter(xs, point.values, s=9, c=style.colour, alpha=0.45, lw=0, zorder=layer)
     axes.scatter([x], [point.mean], s=size, c=style.colour, marker=style.mark,
                  edgecolors="white", linewidths=0.8, zorder=layer + 1)  # fmt: skip
+    if point.flagged:
+        # Below the mark, which keeps its colour; the arms stand out.
+        axes.scatter([x], [point.mean], s=3 * size, c="#222222", marker="x", lw=1, zorder=layer)
 
 
 def _label_front(figure: "Figure", axes: "Axes", points: Sequence[TradeOff], unit: float) -> None:

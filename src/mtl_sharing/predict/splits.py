@@ -14,7 +14,7 @@ from mtl_sharing.data.examples.splits import is_generated, read_split
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.evaluation.evaluate import Answers
-from mtl_sharing.evaluation.metrics import task_metrics
+from mtl_sharing.evaluation.metrics import task_metrics, undefined_metrics
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.predictor import readable, rounded
 from mtl_sharing.predict.table_files import CHUNK, CS224N, PARQUET_NAME, table_writer
@@ -151,7 +151,11 @@ def score(
     """The task, its metric's name and value, and the number of labelled examples."""
     labels, measure = _labels_of(examples), run.run_spec.measures[task]
     known = ~np.isnan(labels)
-    metrics = task_metrics(measure.kind, answers.values[known], labels[known], measure.classes)
+    predicted, labels = answers.values[known], labels[known]
+    metrics = task_metrics(measure.kind, predicted, labels, measure.classes)
+    why = undefined_metrics(measure.kind, predicted, labels).get(measure.metric)
+    if why is not None:
+        log.warning("%s: %s undefined on %d examples: %s", task, measure.metric, len(labels), why)
     return task, measure.metric, metrics[measure.metric], int(known.sum())
 
 

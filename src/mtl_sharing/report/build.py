@@ -33,10 +33,11 @@ DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
 
 @dataclass(frozen=True)
 class Written:
-    """A report on disk: the table of groups, a sentence for each group, and what was written."""
+    """A report on disk: the table of groups, sentences on them, and what was written."""
 
     comparison: "pd.DataFrame"
     headlines: Sequence[str]
+    notes: Sequence[str]
     paths: tuple[Path, ...]
 
 
@@ -84,7 +85,7 @@ def write_report(
         replace_text(out / PAGE, render(Page(heading, facts, sections, table_kinds)))
     parts = {PAGE: "html" in formats, TABLES: table_kinds, FIGURES: kinds}
     written = tuple(out / name for name, made in parts.items() if made)
-    return Written(contents.tables["comparison"], contents.headlines, written)
+    return Written(contents.tables["comparison"], contents.headlines, contents.notes, written)
 
 
 def _write_tables(contents: ReportContents, folder: Path, kinds: Sequence[str]) -> None:

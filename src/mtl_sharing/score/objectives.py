@@ -59,12 +59,15 @@ def weighted_score(
     return performance * saved_cost(multipliers, memory_exponent, time_exponent)
 
 
-def keep_objective(kept: float, keep: float, saved: float) -> float:
+def keep_objective(kept: float, keep: float, saved: float, at_floor: int = 0) -> float:
     """The saved cost of a regime that keeps enough performance; otherwise its shortfall.
 
     ``kept`` and ``keep`` are shares of separate models' performance. The shortfall is negative, so
-    such a regime ranks below every one that keeps enough.
+    such a regime ranks below every one that keeps enough. A regime with tasks no better than a
+    constant answer (``at_floor`` of them) keeps nothing there: each lowers it by another 1.
     """
+    if at_floor:
+        return min(kept - keep, 0.0) - at_floor
     return saved if kept >= keep else kept - keep
 
 
@@ -103,4 +106,5 @@ def _value(name: str, metrics: Metrics, score: ScoreConfig, reference: float | N
         return weighted_score(metrics["performance"], saved, *exponents)
     assert reference is not None  # the sweep waits for it
     kept = metrics["performance"] / reference
-    return keep_objective(kept, score.keep, saved_cost(saved, *exponents))
+    at_floor = len((metrics.get("at_floor") or "").split())
+    return keep_objective(kept, score.keep, saved_cost(saved, *exponents), at_floor)

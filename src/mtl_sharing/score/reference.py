@@ -8,7 +8,9 @@ from typing import Any
 from mtl_sharing.errors import UserError, check_above, one_of
 from mtl_sharing.run_folder.layout import Status
 from mtl_sharing.run_folder.results import read_result
+from mtl_sharing.score.performance import TaskMetrics, performance_of
 from mtl_sharing.score.settings import ScoreConfig
+from mtl_sharing.utils.nested import get
 
 METRICS = ("precision", "recall", "f1")
 """Compared for every task, beside its main metric."""
@@ -16,8 +18,6 @@ SEPARATE, UNTUNED = "separate", "untuned"
 """Separate models, fully trained; the pretrained encoder under untrained heads."""
 SHARING_PARTS = ("pals", "lanes", "tie")
 """Parts of a result that belong to the sharing; the others describe how the text is read."""
-TaskMetrics = Mapping[str, Mapping[str, Any]]
-"""Metrics by task, as in result.json."""
 
 
 def percent_change(value: float, base: float) -> float | None:
@@ -73,16 +73,14 @@ def is_separate_result(plan: str, parts: Iterable[str]) -> bool:
 
 
 def differing_data(tasks: TaskMetrics, reference: TaskMetrics) -> list[str]:
-    """Tasks whose dev examples differ from the reference's, as far as two results show."""
-    return [
-        task for task, metrics in reference.items()
-        if any(n in metrics and metrics[n] != tasks[task][n] for n in ("examples", "floor"))
-    ]  # fmt: skip
+    """Tasks whose metric or dev examples differ from the reference's, as far as results show."""
+    names = ("metric", "examples", "floor", "digests.dev")
 
+    def differs(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        pairs = [(get(own, name), get(other, name)) for name in names]
+        return any(a != b for a, b in pairs if a is not None and b is not None)
 
-def performance_of(result: Mapping[str, Any], pearson: str) -> float:
-    """The performance in a result, or in a part of one, counted as ``score.pearson`` says."""
-    return float(result["performance" if pearson == "unit" else "performance_raw_r"])
+    return [task for task, metrics in reference.items() if differs(tasks[task], metrics)]
 
 
 def reference_performance(

@@ -22,6 +22,8 @@ class ScoreConfig:
         untuned: also compare with the pretrained encoder under untrained heads.
         pairs: number of interleaved timings of regime and baseline; 0 measures no baseline. It has
             no effect with ``clock=flops``.
+        rounded: show precision, recall and F1 of regressions, too, on values rounded to whole
+            classes.
     """
 
     memory_exponent: float = 1.0
@@ -35,3 +37,4 @@ class ScoreConfig:
     reference: str | None = None
     untuned: bool = False
     pairs: int = 5
+    rounded: bool = False

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import os
+import platform
 import re
 import resource
 import sys
@@ -122,6 +123,21 @@ def time_product(left: Tensor, right: Tensor) -> float:
     for _ in range(3):
         left @ right
     return time.perf_counter() - start
+
+
+@cache
+def processor_name() -> str:
+    """The CPU's model."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+        models = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+        model = next(models, model)
+    return model
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the GPU, or of the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

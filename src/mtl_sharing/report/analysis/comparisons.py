@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mtl_sharing.evaluation.metrics import correlation, unit
+from mtl_sharing.evaluation.metrics import correlation
 from mtl_sharing.report.analysis.predictions import RunPredictions, TaskPredictions
 from mtl_sharing.report.analysis.statistics import (
     Difference,
@@ -19,6 +19,7 @@ from mtl_sharing.report.analysis.statistics import (
 )
 from mtl_sharing.report.inputs.groups import Group, baseline_of
 from mtl_sharing.report.inputs.runs import Run
+from mtl_sharing.score.performance import unit
 
 PERFORMANCE = "performance"
 BOOTSTRAP_EXAMPLES = "paired bootstrap over examples"

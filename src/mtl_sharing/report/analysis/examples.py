@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_sharing.evaluation.metrics import CORRELATIONS, whole_classes
+from mtl_sharing.evaluation.metrics import whole_classes
 from mtl_sharing.report.analysis.predictions import RunPredictions, TaskPredictions
 from mtl_sharing.report.analysis.statistics import Values
+from mtl_sharing.report.analysis.values import is_regression
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EXAMPLE = ["id", "text", "text_pair", "label"]
-
-
-def is_regression(group: Group, task: str) -> bool:
-    """Whether the task's predictions are values, not classes."""
-    return CORRELATIONS[0] in group.runs[0].result["tasks"][task]
 
 
 def usable_runs(group: Group, task: str, predictions: RunPredictions) -> list[Run]:
@@ -90,6 +86,7 @@ class Confusion:
     classes: tuple[str, ...]
     counts: np.ndarray
     seeds: int
+    rounded: bool = False
 
 
 def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]:
@@ -108,7 +105,8 @@ def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]
         classes = {int(value) for pair in pairs for values in pair for value in np.unique(values)}
         ordered = sorted(classes | {int(name) for name in by_class if name.isdecimal()})
         counts = np.sum([confusion_matrix(*pair, labels=ordered) for pair in pairs], axis=0)
-        yield Confusion(group.label, task, _class_names(group, task, ordered), counts, len(runs))
+        names, rounded = _class_names(group, task, ordered), is_regression(group, task)
+        yield Confusion(group.label, task, names, counts, len(runs), rounded)
 
 
 def _class_names(group: Group, task: str, classes: Sequence[int]) -> tuple[str, ...]:

@@ -207,9 +207,10 @@ def _confusion(run: Values, labels: Values, weights: Values, classes: int) -> Va
 
 
 def _macro_f1(tables: Values) -> Values:
+    """The mean F1 of the classes that a resample's labels or predictions have."""
     right = np.diagonal(tables, axis1=1, axis2=2)
     both = tables.sum(axis=1) + tables.sum(axis=2)
-    return np.asarray((2 * right / np.maximum(both, 1)).mean(axis=1))
+    return np.asarray((2 * right / np.maximum(both, 1)).sum(axis=1) / (both > 0).sum(axis=1))
 
 
 def _mcc(tables: Values) -> Values:

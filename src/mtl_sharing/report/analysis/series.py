@@ -14,7 +14,7 @@ from mtl_sharing.plotting.trade_off import TradeOff
 from mtl_sharing.plotting.training_curves import METRIC, PERFORMANCE, TRAINING, read_curves
 from mtl_sharing.plotting.training_curves import Line as CurveLine
 from mtl_sharing.report.analysis.statistics import summarize
-from mtl_sharing.report.analysis.tables import number, summary_of, values_of
+from mtl_sharing.report.analysis.values import group_flags, number, summary_of, values_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
@@ -23,12 +23,15 @@ from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.samplers import make_schedule
 from mtl_sharing.sampling.settings import SamplerConfig
 
+# The facts of the data that a performance is measured on.
+_OF_DEV = re.compile(r"data\..*\.(metric|examples|floor|digests\.dev)")
+
 
 def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
     """Size and performance of each group, sorted by size.
 
-    The Pareto front compares means: no group has as few parameters and a higher mean, or fewer
-    and as high a mean.
+    The Pareto front compares means of the same data and metrics: no group has as few parameters and
+    a higher mean, or fewer and as high a mean.
     """
     points = []
     for group in groups:
@@ -36,13 +39,17 @@ def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
         summary, size = summarize(values), summary_of(group, "params.total").mean or 0.0
         low, high = summary.low, summary.high
         interval = None if low is None or high is None else (low, high)
-        points.append(TradeOff(group.label, size, values, summary.mean or 0.0, interval))
+        mean, flagged = summary.mean or 0.0, bool(group_flags(group))
+        data = " ".join(v for n, v in group.differs.items() if _OF_DEV.fullmatch(n))
+        points.append(TradeOff(group.label, size, values, mean, interval, False, flagged, data))
     points = [replace(p, front=not any(_beats(other, p) for other in points)) for p in points]
     return sorted(points, key=lambda point: (point.parameters, -point.mean, point.group))
 
 
 def _beats(one: TradeOff, other: TradeOff) -> bool:
     equal = (one.parameters, one.mean) == (other.parameters, other.mean)
+    if one.data != other.data:
+        return False
     return one.parameters <= other.parameters and one.mean >= other.mean and not equal
 
 

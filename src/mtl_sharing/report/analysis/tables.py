@@ -4,63 +4,34 @@ Column ``X sd`` holds the deviation of column ``X`` over seeds, ``X low`` and ``
 interval. Percentages have ``%`` in their names.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mtl_sharing.report.analysis.comparisons import Comparison
 from mtl_sharing.report.analysis.statistics import Summary, summarize
-from mtl_sharing.report.inputs.groups import Group, baseline_of
+from mtl_sharing.report.analysis.values import (
+    averages_of,
+    baseline_parameters,
+    clock_of,
+    described_task,
+    floor_of,
+    group_flags,
+    kept,
+    kept_above_floor,
+    metric_of,
+    number,
+    run_flags,
+    summary_of,
+    values_of,
+)
+from mtl_sharing.report.inputs.groups import Group, baseline_of, differing_keys
 from mtl_sharing.report.inputs.runs import Record, Run, RunCollection
 from mtl_sharing.run_folder.layout import PREDICTIONS
-from mtl_sharing.score.reference import METRICS, SEPARATE, UNTUNED, percent_change, performance_of
-from mtl_sharing.utils.nested import get
+from mtl_sharing.score.reference import METRICS, SEPARATE, UNTUNED, percent_change
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def number(record: Record, path: str) -> float | None:
-    """A number at a dotted path; None if there is none."""
-    value = get(record, path)
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def over_seeds(group: Group, value: Callable[[Run], float | None]) -> dict[int, float]:
-    """A value by seed, without unknown ones; the mean for a seed of several runs."""
-    by_seed: dict[int, list[float]] = {}
-    for run in group.runs:
-        of_run = value(run)
-        if of_run is not None:
-            by_seed.setdefault(run.result["seed"], []).append(of_run)
-    return {seed: sum(values) / len(values) for seed, values in by_seed.items()}
-
-
-def values_of(group: Group, path: str) -> dict[int, float]:
-    """A number in result.json by seed."""
-    return over_seeds(group, lambda run: number(run.result, path))
-
-
-def summary_of(group: Group, path: str, interval: bool = False) -> Summary:
-    """A number in result.json summarized over the group's seeds."""
-    return summarize(list(values_of(group, path).values()), interval=interval)
-
-
-def performance(run: Run) -> float:
-    """The performance as the run's score counts it."""
-    return performance_of(run.result, get(run.result, "scored_by.pearson") or "unit")
-
-
-def kept(group: Group, baseline: Group | None) -> Summary:
-    """The kept share of separate models' performance, 1 for all of it.
-
-    It is paired by seed if the baseline has some of the group's seeds. Otherwise the runs' own
-    results count.
-    """
-    own = over_seeds(group, performance)
-    base = {} if baseline is None else over_seeds(baseline, performance)
-    pairs = [own[seed] / base[seed] for seed in own if base.get(seed)]
-    return summarize(pairs) if pairs else summary_of(group, "kept", True)
 
 
 def comparison_table(groups: Sequence[Group]) -> "pd.DataFrame":
@@ -79,19 +50,16 @@ def _comparison_row(group: Group, baseline: Group | None) -> Record:
     # The main columns come first: a narrow page shows only these.
     row: Record = {"group": group.label, "seeds": len(group.seeds)}
     row |= _spread("performance", summary_of(group, "performance", True), interval=True)
+    row["constant answer"] = floor_of(group)
     row |= _spread("kept %", _scaled(kept(group, baseline), 100), interval=True)
+    above = _scaled(kept_above_floor(group, baseline), 100)
+    row |= _spread("above floor %", above, interval=True)
     row["parameters %"] = 100 * total / base if total and base else None
-    row |= _spread("score", summary_of(group, "score"))
+    row |= _spread("score", summary_of(group, "score")) | clock_of(group.runs)
+    row["flagged"] = group_flags(group) or None
     for task in group.tasks:
-        metric = group.runs[0].result["tasks"][task]["metric"]
-        row |= _spread(f"{task} {metric}", summary_of(group, f"tasks.{task}.value"))
+        row |= _spread(f"{task} {metric_of(group, task)}", summary_of(group, f"tasks.{task}.value"))
     return row | {"parameters": total} | _spreads(group, _SAVINGS)
-
-
-def baseline_parameters(group: Group, baseline: Group | None) -> float | None:
-    """Parameters of separate models: from the group's results, or from the baseline's."""
-    own = summary_of(group, "baseline.params.total").mean
-    return summary_of(baseline, "params.total").mean if own is None and baseline else own
 
 
 def class_table(groups: Sequence[Group]) -> "pd.DataFrame":
@@ -104,12 +72,13 @@ def class_table(groups: Sequence[Group]) -> "pd.DataFrame":
         _class_row(group, baseline_of(group, groups), task, name)
         for group in groups
         for task in group.tasks
-        for name in dict.fromkeys((*METRICS, group.runs[0].result["tasks"][task]["metric"]))
+        for name in dict.fromkeys((*averages_of(group, task), metric_of(group, task)))
     )
 
 
 def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Record:
-    row: Record = {"group": group.label, "task": task, "figure": name}
+    label = described_task(group, task) if name in METRICS else task
+    row: Record = {"group": group.label, "task": label, "figure": name}
     row |= _spread("value", summary_of(group, f"tasks.{task}.{name}"))
     for kind in (SEPARATE, UNTUNED):
         change = summary_of(group, f"against.{kind}.{task}.{name}")
@@ -128,10 +97,11 @@ def _change(group: Group, baseline: Group, path: str) -> Summary:
 def by_class_table(groups: Sequence[Group]) -> "pd.DataFrame":
     """One row for each group, task and class, with precision, recall and F1."""
     return _frame(
-        {"group": group.label, "task": task, "class": name}
+        {"group": group.label, "task": described_task(group, task), "class": name}
         | _spreads(group, {m: f"tasks.{task}.by_class.{name}.{m}" for m in METRICS})
         for group in groups
         for task in group.tasks
+        if averages_of(group, task)
         for name in group.runs[0].result["tasks"][task].get("by_class", {})
     )
 
@@ -174,6 +144,19 @@ def _test_row(comparison: Comparison) -> Record:
     }  # fmt: skip
 
 
+def apart_table(groups: Sequence[Group]) -> "pd.DataFrame":
+    """One row for each value of each key in which groups differ, with the groups that have it."""
+    rows = []
+    for key in differing_keys(groups):
+        values = [group.facts.get(key, "none") for group in groups]
+        for value in dict.fromkeys(values):
+            labels = [g.label for g, own in zip(groups, values, strict=True) if own == value]
+            more = f"; and {len(labels) - _LISTED:,} more" if len(labels) > _LISTED else ""
+            listed = "; ".join(labels[:_LISTED]) + more
+            rows.append({"key": key, "value": value, "groups": len(labels), "which": listed})
+    return _frame(rows)
+
+
 def runs_table(runs: Iterable[Run], groups: Sequence[Group]) -> "pd.DataFrame":
     """One row for each run of any status."""
     labels = {run: group.label for group in groups for run in group.runs}
@@ -184,6 +167,7 @@ def _run_row(run: Run) -> Record:
     return {
         "run": run.name, "status": run.status, "regime": run.regime, "seed": run.seed,
         "performance": number(run.result, "performance"), "score": number(run.result, "score"),
+        **clock_of([run]), "flagged": run_flags(run) or None,
         "why": "; ".join(filter(None, (run.reason, *run.problems))),
         "train s": number(run.result, "time.train_s"), "sweep": run.sweep, "trial": run.trial,
     }  # fmt: skip
@@ -207,23 +191,6 @@ def left_out_table(collection: RunCollection, groups: Sequence[Group]) -> "pd.Da
     return _frame({"what": what, "why": why} for what, why in omitted)
 
 
-def headline(group: Group, groups: Sequence[Group]) -> str:
-    """A group in one sentence: what it keeps, at which size."""
-    baseline = baseline_of(group, groups)
-    share, size = kept(group, baseline), summary_of(group, "params.total").mean
-    base = baseline_parameters(group, baseline)
-    at = f"{size:,.0f} parameters"
-    if group.separate or share.mean is None:
-        value = summary_of(group, "performance")
-        spread = "" if value.deviation is None else f" ± {value.deviation:.4f}"
-        reached = f"{value.mean:.4f}{spread} (n={value.n})"
-        return f"{group.label} reaches a performance of {reached} with {at}"
-    spread = "" if share.deviation is None else f" ± {100 * share.deviation:.1f}"
-    cost = f"{100 * size / base:.0f}% of the parameters" if size and base else at
-    percent = f"{100 * share.mean:.1f}%{spread} (n={share.n})"
-    return f"{group.label} keeps {percent} of separate models' performance at {cost}"
-
-
 def _spreads(group: Group, paths: Mapping[str, str | tuple[str, float]]) -> Record:
     """Mean and deviation of numbers in result.json; a path may come with a factor."""
     row: Record = {}
@@ -245,7 +212,17 @@ def _scaled(summary: Summary, factor: float) -> Summary:
     return Summary(summary.n, *(None if value is None else factor * value for value in values))
 
 
-_COUNTS = ("seeds", "seed", "trial", "examples", "parameters", "trainable", "largest task alone")
+_LISTED = 4
+_COUNTS = (
+    "seeds",
+    "groups",
+    "seed",
+    "trial",
+    "examples",
+    "parameters",
+    "trainable",
+    "largest task alone",
+)
 _COUNTED = ("model MB", "MFLOPs/example", "MFLOPs predicting dev", "memory saved x")
 
 

@@ -8,15 +8,21 @@ from itertools import groupby
 from typing import Any
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.identity import NOT_IN_GROUP, OF_SHARED_WEIGHTS, is_left_out
+from mtl_sharing.config.identity import (
+    NOT_IN_GROUP,
+    OF_SCORE,
+    OF_SHARED_WEIGHTS,
+    is_left_out,
+)
+from mtl_sharing.report.inputs.labels import Settings, is_digest, make_labels
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
+from mtl_sharing.score.clock import is_timed, machine_text
 from mtl_sharing.score.reference import SHARING_PARTS, is_separate_result
 from mtl_sharing.utils.nested import flatten, get
 
-# The regime's own description has these keys and all layers, so a label does not repeat them.
-_IN_REGIME = ("suite.clean.", "suite.lemmatizer.", "suite.tags.")
-Settings = dict[str, str]
+MACHINE = "machine"
+"""The key of the machine that a score was timed on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +32,8 @@ class Group:
     Attributes:
         label: short and unique: the regime, then the settings that distinguish the groups.
         runs: sorted by seed; several runs may have the same seed.
-        differs: the settings that differ among the groups, as text by dotted key.
+        differs: the settings that differ among the groups, as text by dotted key; also the facts
+            of the data and the machine of a score by the clock.
         separate: whether nothing is shared and nothing added to sharing: the baseline.
     """
 
@@ -46,6 +53,11 @@ class Group:
         """The tasks, in the order of the runs."""
         return tuple(self.runs[0].result["tasks"])
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """All that sets the group apart from others, by key."""
+        return {"regime": self.runs[0].regime, **self.differs}
+
     def by_seed(self) -> dict[int, Run]:
         """One run of each seed: the first by name. A metric is the mean over the seed's runs."""
         return {run.result["seed"]: run for run in reversed(self.runs)}
@@ -54,9 +66,10 @@ class Group:
 def make_groups(runs: Iterable[Run]) -> list[Group]:
     """Groups the finished runs, baselines first, then by regime.
 
-    Two runs belong together if they have the same canonical plan, the same parts and, as far as
-    their results show, the same data, and agree in every setting that differs between any two
-    runs, except the seed, folders, device, cache and score.
+    Two runs belong together if they have the same canonical plan and the same parts, and agree in
+    every setting that differs between any two runs (except the seed, folders, device, cache, and
+    what a run is held against), in their data, as far as results show it, and, where a score was
+    timed, in the machine.
     """
     finished = [run for run in runs if run.finished]
     settings = {run: _settings(run) for run in finished}
@@ -66,7 +79,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
         own = settings[run]
         # A run without settings is equal to no other.
         rest = (run.name,) if own is None else tuple(own.get(name, "") for name in differing)
-        return run.plan, json.dumps(run.parts, sort_keys=True), json.dumps(_data(run)), *rest
+        return run.plan, json.dumps(run.parts, sort_keys=True), *rest
 
     def order(run: Run) -> tuple[Any, ...]:
         return not _separate(run), natural_key(run.regime), key(run), run.result["seed"], run.name
@@ -76,21 +89,51 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
     differs = [{n: s[n] for n in differing if n in s} if s is not None else None for s in own]
     return [
         Group(label, members, members[0].plan, d or {}, _separate(members[0]))
-        for label, members, d in zip(_labels(sets, differs), sets, differs, strict=True)
+        for label, members, d in zip(make_labels(sets, differs), sets, differs, strict=True)
     ]
 
 
 def baseline_of(group: Group, groups: Iterable[Group]) -> Group | None:
-    """Separate models with otherwise equal settings; the group itself if it is the baseline."""
-    for other in groups:
-        if other.separate and _text(other) == _text(group) and _training(other) == _training(group):
-            return other
-    return None
+    """Separate models with otherwise equal settings; the group itself if it is the baseline.
+
+    Their score may be defined otherwise, or timed elsewhere: their training is the same.
+    """
+    fitting = [
+        other for other in groups
+        if other.separate and _text(other) == _text(group)
+        and _agree(_training(other), _training(group))
+    ]  # fmt: skip
+    return group if group in fitting else next(iter(fitting), None)
+
+
+def differing_keys(groups: Sequence[Group]) -> list[str]:
+    """The keys in which groups differ, in the config's order, the regime first."""
+    keys = dict.fromkeys(key for group in groups for key in group.facts)
+    return [key for key in keys if len({group.facts.get(key) for group in groups}) > 1]
+
+
+def distinguishing_keys(groups: Sequence[Group]) -> list[str]:
+    """The keys in which groups differ; of several that split them identically the first."""
+    by_split: dict[tuple[int, ...], str] = {}
+    for key in differing_keys(groups):
+        values = [group.facts.get(key) for group in groups]
+        by_split.setdefault(tuple(values.index(value) for value in values), key)
+    return list(by_split.values())
 
 
 def _training(group: Group) -> Settings:
     """The settings that have an effect without shared weights, too."""
-    return {n: text for n, text in group.differs.items() if not is_left_out(n, OF_SHARED_WEIGHTS)}
+    left_out = OF_SHARED_WEIGHTS | OF_SCORE
+    return {
+        name: text for name, text in group.differs.items()
+        if name != MACHINE and not is_left_out(name, left_out)
+    }  # fmt: skip
+
+
+def _agree(one: Settings, other: Settings) -> bool:
+    """Whether settings are equal; old results have no digests of their data, which may be equal."""
+    differing = [n for n in one.keys() | other.keys() if one.get(n) != other.get(n)]
+    return all(is_digest(n) and not (n in one and n in other) for n in differing)
 
 
 def _separate(run: Run) -> bool:
@@ -100,13 +143,20 @@ def _separate(run: Run) -> bool:
 def _text(group: Group) -> dict[str, Any]:
     """The parts that describe how the text is read, and the data."""
     first = group.runs[0]
-    return {n: p for n, p in first.parts.items() if n not in SHARING_PARTS} | {"data": _data(first)}
+    counts = {name: text for name, text in _data(first).items() if not is_digest(name)}
+    return {n: p for n, p in first.parts.items() if n not in SHARING_PARTS} | {"data": counts}
 
 
-def _data(run: Run) -> dict[str, list[Any]]:
+def _data(run: Run) -> Settings:
     """Facts of each task's data in a result; a folder's name does not identify its content."""
-    names = ("train_examples", "examples", "floor")
-    return {task: [facts.get(n) for n in names] for task, facts in run.result["tasks"].items()}
+    names = ("metric", "train_examples", "examples", "select_examples", "floor", "digests.train",
+             "digests.dev")  # fmt: skip
+    facts = {
+        f"data.{task}.{name}": get(record, name)
+        for task, record in run.result["tasks"].items()
+        for name in names
+    }
+    return {name: _value_text(value) for name, value in facts.items() if value is not None}
 
 
 def _settings(run: Run) -> Settings | None:
@@ -116,11 +166,14 @@ def _settings(run: Run) -> Settings | None:
     """
     if not run.settings:
         return None
-    settings = _defaults() | _as_text(run.settings)
+    score = {f"score.{name}": value for name, value in (run.result.get("scored_by") or {}).items()}
+    settings = _defaults() | _as_text(run.settings) | _as_text(score)
     precision = get(run.result, "machine.precision")
     if precision is not None:
         settings["trainer.precision"] = str(precision)
-    return {name: text for name, text in settings.items() if not is_left_out(name, NOT_IN_GROUP)}
+    kept = {name: text for name, text in settings.items() if not is_left_out(name, NOT_IN_GROUP)}
+    timed_on = {MACHINE: machine_text(run.result.get("machine"))} if is_timed(run.result) else {}
+    return kept | _data(run) | timed_on
 
 
 @cache
@@ -145,37 +198,7 @@ def _value_text(value: Any) -> str:
 def _differing(settings: Sequence[Settings]) -> list[str]:
     """The keys whose values differ between any of the settings, in the config's order."""
     names = dict.fromkeys(name for some in settings for name in some)
-    return [name for name in names if len({some.get(name) for some in settings}) > 1]
-
-
-def _labels(sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None]) -> list[str]:
-    """Labels the groups: the regime, then the settings that distinguish them.
-
-    Settings that split the groups identically are shown once.
-    """
-    shown = _distinguishing(differs)
-    labels = []
-    for runs, settings in zip(sets, differs, strict=True):
-        rest = f"({runs[0].name})"
-        if settings is not None:
-            # A group's option is chosen as sampler=NAME, though its key is sampler.name.
-            parts = [f"{n.removesuffix('.name')}={settings[n]}" for n in shown if n in settings]
-            rest = " ".join(parts)
-        labels.append(f"{runs[0].regime}  {rest}".strip())
-    # Two regimes may have the same description, since it omits some parts.
-    return [
-        label if labels.count(label) == 1 else f"{label}  ({runs[0].name})"
-        for label, runs in zip(labels, sets, strict=True)
-    ]
-
-
-def _distinguishing(differs: Sequence[Settings | None]) -> list[str]:
-    """One key for each way in which settings split the groups."""
-    by_split: dict[tuple[int, ...], str] = {}
-    for name in dict.fromkeys(name for settings in differs for name in settings or ()):
-        values = [(settings or {}).get(name) for settings in differs]
-        of_known = {v for v, settings in zip(values, differs, strict=True) if settings is not None}
-        in_regime = name.endswith(".layer") or f"{name}.".startswith(_IN_REGIME)
-        if len(of_known) > 1 and not in_regime:
-            by_split.setdefault(tuple(values.index(value) for value in values), name)
-    return list(by_split.values())
+    values = {name: {some.get(name) for some in settings} for name in names}
+    # A run whose score was not timed fits every machine.
+    values.get(MACHINE, set()).discard(None)
+    return [name for name in names if len(values[name]) > 1]

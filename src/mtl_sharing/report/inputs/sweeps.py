@@ -22,6 +22,7 @@ class SweepHistory:
         counts: trials by state in small letters, such as ``complete``, the most frequent first;
             duplicates of an earlier trial count apart.
         trials: number, objective and best objective so far of each complete trial.
+        flagged: number of complete trials with a task at or below a constant answer.
         pruned: number of trials by the reason of their pruning, the most frequent first.
     """
 
@@ -30,6 +31,7 @@ class SweepHistory:
     counts: dict[str, int]
     trials: list[tuple[int, float, float]]
     pruned: dict[str, int]
+    flagged: int = 0
 
 
 def read_sweep_histories(runs: Iterable[Run]) -> tuple[list[SweepHistory], list[Omission]]:
@@ -63,6 +65,7 @@ def _read(name: str, path: Path) -> SweepHistory:
     return SweepHistory(
         name, objectives[0], dict(Counter(map(_state, rows)).most_common()),
         history_data(rows, objectives), dict(Counter(reasons).most_common()),
+        sum(bool(row.get("at_floor")) for row in rows if row["state"] == "COMPLETE"),
     )  # fmt: skip
 
 

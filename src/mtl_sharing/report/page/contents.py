@@ -12,7 +12,9 @@ from mtl_sharing.report.analysis.examples import (
     parting_examples,
     worst_examples,
 )
+from mtl_sharing.report.analysis.notes import headline, notes
 from mtl_sharing.report.analysis.predictions import RunPredictions
+from mtl_sharing.report.analysis.values import summary_of
 from mtl_sharing.report.inputs.groups import Group, baseline_of
 from mtl_sharing.report.inputs.runs import RunCollection
 from mtl_sharing.report.inputs.sweeps import SweepHistory, read_sweep_histories
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 MOST_EXAMPLES = 20
 """Worst examples of each group and task in the file."""
 NOTES = {
-    "comparison": "Mean ± standard deviation over seeds [95% bootstrap interval of the mean, from "
-    "three seeds on]; kept: of separate models' performance, paired by seed.",
+    "comparison": "Mean ± standard deviation over seeds [95% t interval of the mean, from three "
+    "seeds on]; kept: of separate models' performance, paired by seed; above floor: the same of "
+    "what lies above a constant answer, the best one to each task.",
+    "apart": "What groups differ in: runs that differ in one of these are never averaged. Keys of "
+    "data are facts of a task's examples; digests are of their texts and labels.",
     "tests": "The first group minus the second, with a 95% interval, on the seeds that both have "
     "and the same dev examples; p (Holm) is corrected for all groups held against their baseline.",
-    "precision_recall_f1": "Macro averages over classes, mean ± standard deviation over seeds; "
-    "changes in percent.",
+    "precision_recall_f1": "Macro averages over the classes in labels or predictions, mean ± "
+    "standard deviation over seeds; a class that is never predicted counts as 0 in precision, one "
+    "in no label as 0 in recall; changes in percent. Those of a regression, where its runs ask "
+    "for them (score.rounded), are of values rounded to whole classes.",
     "classes": "Mean ± standard deviation over seeds.",
     "cost": "Means ± standard deviations over seeds; FLOPs of matrix products.",
     "runs": "Every run that was found.",
@@ -46,6 +53,7 @@ class ReportContents:
 
     Attributes:
         shown: the groups with single examples and confusions.
+        notes: sentences on what sets the groups apart, and on how their scores were timed.
         best: the group with the highest mean performance.
         best_sharing: the best group that shares something; None if there is none.
         tables: the tables that have a row, by name.
@@ -57,6 +65,7 @@ class ReportContents:
     best: Group
     best_sharing: Group | None
     headlines: Sequence[str]
+    notes: Sequence[str]
     tables: dict[str, "pd.DataFrame"]
     confusions: Sequence[Confusion]
     histories: Sequence[SweepHistory]
@@ -71,10 +80,11 @@ def make_contents(
 ) -> ReportContents:
     """Compares the groups and makes all tables; those shown have single examples and confusions."""
     predictions = RunPredictions.of(groups)
-    ranked = sorted(groups, key=lambda g: -(tables.summary_of(g, "performance").mean or 0.0))
+    ranked = sorted(groups, key=lambda g: -(summary_of(g, "performance").mean or 0.0))
     sharing = next((group for group in ranked if not group.separate), None)
     frames = {
         "comparison": tables.comparison_table(groups),
+        "apart": tables.apart_table(groups),
         "tests": tables.tests_table(compare_all(groups, predictions)),
         "precision_recall_f1": tables.class_table(groups),
         "classes": tables.by_class_table(groups),
@@ -98,7 +108,7 @@ def make_contents(
     histories, damaged = read_sweep_histories(collection.runs)
     return ReportContents(
         RunCollection(collection.runs, (*collection.omissions, *damaged)), groups, shown,
-        ranked[0], sharing, [tables.headline(group, groups) for group in groups],
+        ranked[0], sharing, [headline(group, groups) for group in groups], notes(groups),
         {name: frame for name, frame in frames.items() if len(frame)}, matrices, histories,
     )  # fmt: skip
 

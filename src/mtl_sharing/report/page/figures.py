@@ -22,6 +22,7 @@ from mtl_sharing.report.analysis.series import (
     split_panels,
     training_curves,
 )
+from mtl_sharing.report.analysis.values import floor_of, group_flags
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.report.inputs.sweeps import SweepHistory
@@ -53,11 +54,17 @@ class ReportFigures:
         front = counted(sum(point.front for point in self.points), "group")
         caption = (
             f"{groups}, {runs}. A large mark is a group's mean, a small one a seed; a bar is the"
-            " 95% bootstrap interval of the mean over seeds (from three seeds on). The grey steps"
+            " 95% t interval of the mean over seeds (from three seeds on). The grey steps"
             f" are the Pareto front of {front}: no other does as well with as few parameters."
+            f"{self._floors()}{flagged_caption(self.groups, ' A cross marks them.')}"
         )
         alt = f"Performance against parameters for {groups}"
         return self._view("trade_off", alt, caption, draw_trade_off, self.points, self.styles)
+
+    def _floors(self) -> str:
+        """A sentence on the performance of a constant answer, one for each kind of data."""
+        floors = {f"{floor:.4f}" for group in self.groups if (floor := floor_of(group)) is not None}
+        return f" A constant answer reaches {', '.join(sorted(floors))}." if floors else ""
 
     def splits(self) -> list[FigureView]:
         """Score, performance and each task over the split point, for each encoder depth."""
@@ -67,6 +74,7 @@ class ReportFigures:
             caption = (
                 f"Regimes that share the lower of {layers} encoder layers, {runs}."
                 " A point is a run, the line the mean at each split."
+                f"{flagged_caption(self.groups)}"
             )
             alt = f"{', '.join(panels)} against the number of shared layers"
             views.append(self._view(f"splits_{layers}_layers", alt, caption, draw_splits, panels))
@@ -125,6 +133,9 @@ class ReportFigures:
         trials = counted(len(history.trials), "complete trial")
         what = f"{history.name}: {history.objective}"
         caption = f"{what} of {trials} in the order in which they were drawn."
+        if history.flagged:
+            flagged = counted(history.flagged, "trial")
+            caption += f" {flagged} with a task at or below a constant answer."
         alt = f"{history.objective} of each trial of the sweep {history.name}, and the best so far"
         name, data = f"sweep_{number}", (history.trials, history.objective)
         return self._view(name, alt, caption, draw_history, *data)
@@ -145,6 +156,12 @@ def group_styles(groups: Sequence[Group], points: Sequence[TradeOff]) -> GroupSt
     front = [point.group for point in ranked if point.front]
     first = [*baselines, *front, *(point.group for point in ranked)]
     return choose_styles([group.label for group in groups], first)
+
+
+def flagged_caption(groups: Sequence[Group], marks: str = "") -> str:
+    """Sentences on the groups whose figures flatter; empty if there are none."""
+    flagged = [f"{group.label} ({flag})" for group in groups if (flag := group_flags(group))]
+    return f" To be read with care: {'; '.join(flagged)}.{marks}" if flagged else ""
 
 
 def counted(number: int, noun: str) -> str:

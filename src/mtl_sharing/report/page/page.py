@@ -17,7 +17,7 @@ MOST_ROWS = 100
 """Further rows are only in the table's file."""
 MOST_LETTERS = 700
 """Longer texts are cut on the page, but not in files."""
-_WIDE = ("text", "text_pair", "note", "why", "what")
+_WIDE = ("text", "text_pair", "note", "why", "what", "which", "flagged", "clock")
 _LABELS = ("group", "against", "task")
 
 

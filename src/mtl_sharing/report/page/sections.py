@@ -47,7 +47,8 @@ def make_sections(contents: ReportContents, figures: ReportFigures) -> list[Sect
     """All sections with content, then what is left out."""
     made = [
         _headlines(contents),
-        Section("comparison", "Comparison", _table(contents, "comparison"),
+        Section("comparison", "Comparison",
+                (*_table(contents, "comparison"), *_table(contents, "apart")),
                 "A row is a group of runs that are equal but for the seed: what it reaches, what it"
                 " keeps of separate models' performance, and what of their parameters, memory and"
                 " time it takes."),
@@ -75,6 +76,7 @@ def _headlines(contents: ReportContents) -> Section:
     rest = len(contents.headlines) - MOST_HEADLINES
     if rest > 0:
         lines.append(f"… and {counted(rest, 'more group')}, in the table below.")
+    lines += contents.notes[:MOST_HEADLINES]
     return Section("short", "In short", (Sentences(tuple(lines)),))
 
 
@@ -172,6 +174,7 @@ def _confusions(contents: ReportContents) -> Iterator[Block]:
         rest = len(matrices) - MOST_CONFUSIONS
         more = f" {counted(rest, 'more group')} in the file." if rest > 0 else ""
         note = f"{task}: rows are labels, columns predictions; shaded by the share of a label."
+        note += " Values are rounded to whole classes." if ranked[0].rounded else ""
         yield Grid(tuple(map(_matrix, ranked[:MOST_CONFUSIONS])), note + more)
 
 

@@ -167,9 +167,8 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     job = HydraConfig.get()
     number = int(job.job.num)
     if folder.name == FOLDER:
-        if (timings := measure(config, folder, _load_cached)) is not None:
-            ratios = {name: timings.ratio(name) for name in ("train", "predict")}
-            replace_json(folder / MEASURED, {"trial": number, "time": ratios, **timings.record()})
+        if (measured := measure(config, folder, _load_cached)) is not None:
+            replace_json(folder / MEASURED, {"trial": number, **measured})
         return
     study = load_study(options, Path(job.sweep.dir))
     trial = study.trial(number)

@@ -20,7 +20,12 @@ from mtl_sharing.sweep.loop.ask import RunningTrial
 from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study import attributes
 from mtl_sharing.sweep.study.attributes import is_reference, trained
-from mtl_sharing.sweep.study.records import TrialResult, best_trials
+from mtl_sharing.sweep.study.records import (
+    References,
+    TrialResult,
+    best_trials,
+    trial_flags,
+)
 from mtl_sharing.sweep.study.study import SweepStudy
 from mtl_sharing.utils.progress import set_training_caption
 
@@ -70,13 +75,13 @@ class SweepConsole:
         set_training_caption(f"trial {number}{total}  {self._summary()}")
         self._show()
 
-    def ended(self, trial: FrozenTrial, reference: float | None, better: bool) -> None:
+    def ended(self, trial: FrozenTrial, references: References, better: bool) -> None:
         """Logs how a trial ended."""
         self._running.discard(trial.number)
         self._counts[trial.state] += 1
         if better:
             self._best = f"best {trial.user_attrs.get(attributes.REGIME)}"
-        log.info("%s%s", _line(trial, reference), "  best so far" if better else "")
+        log.info("%s%s", _line(trial, references), "  best so far" if better else "")
         self._show()
 
     def duplicate(self, number: int, earlier: int) -> None:
@@ -96,7 +101,7 @@ class SweepConsole:
             self._bar.update(self._task, completed=done, description=self._summary())
 
 
-def _line(trial: FrozenTrial, reference: float | None) -> str:
+def _line(trial: FrozenTrial, references: References) -> str:
     """A trial in one line: regime, parameters, outcome, seconds."""
     regime = trial.user_attrs.get(attributes.REGIME, "?")
     regime += " (reference)" if is_reference(trial) else ""
@@ -105,21 +110,28 @@ def _line(trial: FrozenTrial, reference: float | None) -> str:
         for name, value in trial.params.items()
     )
     seconds = trial.user_attrs.get(attributes.SECONDS)
-    parts = [f"trial {trial.number}", regime, params, _outcome(trial, reference)]
+    parts = [f"trial {trial.number}", regime, params, _outcome(trial, references)]
     return "  ".join(filter(None, [*parts, "" if seconds is None else f"{seconds:.0f} s"]))
 
 
-def _outcome(trial: FrozenTrial, reference: float | None) -> str:
+def _outcome(trial: FrozenTrial, references: References) -> str:
+    """How a trial ended; every metric is of the split that selects, which is named."""
     if trial.state != TrialState.COMPLETE:
         reason = trial.user_attrs.get(attributes.REASON)
         return _NAMES.get(trial.state, trial.state.name) + (f": {reason}" if reason else "")
     metrics = trial.user_attrs[attributes.METRICS]
-    parts = [f"performance {metrics['performance']:.4f}"]
-    if reference:
-        parts.append(f"kept {metrics['dev_performance'] / reference:.1%}")
+    parts = [f"on {metrics['split']}:"] if "split" in metrics else []
+    parts.append(f"performance {metrics['performance']:.4f}")
+    if (floor := metrics.get("floor_performance")) is not None:
+        parts.append(f"constant answer {floor:.4f}")
+    if (kept := references.kept(metrics))["kept"] is not None:
+        above = kept["kept_above_floor"]
+        parts.append(f"kept {kept['kept']:.1%}")
+        parts.append(f"above the constant answer {'-' if above is None else f'{above:.1%}'}")
     if metrics.get("memory") is not None:
         parts.append(f"memory {metrics['memory']:.2f}")
-    return "  ".join(parts)
+    flag = trial_flags(metrics)
+    return "  ".join([*parts, f"[{flag}]"] if flag else parts)
 
 
 @dataclass
@@ -155,6 +167,10 @@ class StudyReporter:
         metrics = self.reference_metrics()
         return self.given_on_dev if metrics is None else float(metrics["dev_performance"])
 
+    def references(self) -> References:
+        """Separate models' performance on both splits."""
+        return References(self.reference(), self.dev_reference())
+
     def tell(self, trial: RunningTrial, result: TrialResult) -> bool:
         """Ends a trial; False where its value still needs the reference."""
         objectives, values = self.spec.objectives, None
@@ -176,7 +192,7 @@ class StudyReporter:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         best = best_trials(self.study)
         better = bool(best) and best[0].number == trial.number
-        self.console.ended(self.study.trial(trial.number), self.dev_reference(), better)
+        self.console.ended(self.study.trial(trial.number), self.references(), better)
         return True
 
     def copy_result(self, trial: RunningTrial, earlier: FrozenTrial) -> bool:

@@ -10,13 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl_sharing.plotting.sweep import draw_sweep
+from mtl_sharing.score.clock import machine_text, range_text
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
 from mtl_sharing.sweep.study.records import (
+    References,
     best_trials,
     complete_trials,
     rows,
+    trial_flags,
     write_best,
     write_table,
 )
@@ -38,8 +41,9 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     objectives = spec.objectives
     if not study.trials():
         return
-    write_table(study, objectives)
-    best_first, reference = best_trials(study), reporter.dev_reference()
+    references = reporter.references()
+    write_table(study, objectives, references)
+    best_first = best_trials(study)
     if not best_first:
         log.info("no trial has been completed yet")
         return
@@ -48,20 +52,27 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     if complete and spec.config.score.clock == "flops":
         measured = measure_best(jobs, study, best)
     facts = {"trial": best.number, "regime": best.user_attrs.get(REGIME),
-             "kept": _kept(best, reference)}  # fmt: skip
-    content = spec.standalone_config(best.user_attrs[OVERRIDES], reference)
+             "on dev": _on_dev(best, references)}  # fmt: skip
+    content = spec.standalone_config(best.user_attrs[OVERRIDES], references.dev)
     with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_best(study, content, facts)
-        selecting, table = reporter.reference(), rows(study, objectives)
-        draw_sweep(study.folder, table, objectives, selecting, study.copy())
+        table = rows(study, objectives, references)
+        draw_sweep(study.folder, table, objectives, references.selecting, study.copy())
     _print_summary(reporter, best_first, measured)
 
 
-def _kept(trial: FrozenTrial, reference: float | None) -> str:
-    performance = trial.user_attrs[METRICS]["dev_performance"]
-    if not reference:
-        return f"performance {performance:.4f}"
-    return f"{performance / reference:.1%} of separate models' performance on dev"
+def _on_dev(trial: FrozenTrial, references: References) -> str:
+    """The trial's metrics on dev."""
+    metrics: dict[str, Any] = trial.user_attrs[METRICS]
+    text, kept = f"performance {metrics['dev_performance']:.4f}", references.kept(metrics)
+    if (floor := metrics.get("dev_floor_performance")) is not None:
+        text += f", by a constant answer {floor:.4f}"
+    if kept["dev_kept"] is not None:
+        text += f"; {kept['dev_kept']:.1%} of separate models' performance"
+    if kept["dev_kept_above_floor"] is not None:
+        text += f", {kept['dev_kept_above_floor']:.1%} of what they have above a constant answer"
+    flag = trial_flags(metrics, "dev_")
+    return f"{text}  [{flag}]" if flag else text
 
 
 def _print_summary(
@@ -71,18 +82,24 @@ def _print_summary(
     study, objectives = reporter.study, reporter.spec.objectives
     shown = [*best] if len(objectives) > 1 else [*best[:_SHOWN]]
     shown += [t for t in complete_trials(study) if is_reference(t) and t not in shown]
-    reference, separate = reporter.dev_reference(), reporter.reference_metrics()
+    references, separate = reporter.references(), reporter.reference_metrics()
     total = None if separate is None else separate.get("parameters")
-    cells = [_cells(trial, objectives, reference, total) for trial in shown]
+    cells = [_cells(trial, objectives, references, total) for trial in shown]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in cells[0]:
-        table.add_column(name, justify="left" if name == "regime" else "right")
+        justify: Any = "left" if name in ("regime", "flagged") else "right"
+        if any(row[name] for row in cells):
+            table.add_column(name, justify=justify)
     for row in cells:
-        table.add_row(*row.values())
+        table.add_row(*(row[str(column.header)] for column in table.columns))
     console = get_console()
     console.print()
     if not console.is_terminal:
         console = Console(width=_WIDE)  # a file or a pipe has no width of its own
+    split = best[0].user_attrs[METRICS].get("split")
+    if split is not None:
+        held_out = ", held out of train to choose by" if split == "select" else ""
+        console.print(f"on {split}{held_out}:", highlight=False)
     console.print(table, highlight=False)
     console.print()
     for label, text in _lines(reporter, best[0], total, measured):
@@ -90,9 +107,9 @@ def _print_summary(
 
 
 def _cells(
-    trial: FrozenTrial, objectives: Sequence[str], reference: float | None, total: int | None
+    trial: FrozenTrial, objectives: Sequence[str], references: References, total: int | None
 ) -> dict[str, str]:
-    """A row of the table by the names of its columns."""
+    """A row of the table by the names of its columns, on the split that selects."""
     metrics: dict[str, Any] = trial.user_attrs[METRICS]
     drawn = " ".join(
         f"{name.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
@@ -102,12 +119,18 @@ def _cells(
     regime = f"{trial.user_attrs.get(REGIME)}{' (reference)' if is_reference(trial) else ''}"
     cells = {"trial": str(trial.number), "regime": f"{regime}  {drawn}".rstrip()}
     cells |= {name: f"{v:.3f}" for name, v in zip(objectives, trial.values, strict=True)}
+    kept = references.kept(metrics)
     cells["performance"] = f"{metrics['performance']:.4f}"
-    cells["dev"] = f"{metrics['dev_performance']:.4f}"
-    cells["kept"] = f"{metrics['dev_performance'] / reference:.1%}" if reference else "-"
+    cells["constant answer"] = _number(metrics.get("floor_performance"), ".4f")
+    cells["kept"] = _number(kept["kept"], ".1%")
+    cells["above it"] = _number(kept["kept_above_floor"], ".1%")
     cells["parameters"] = _share(metrics["parameters"], total)
-    cells["time"] = "-" if metrics["time"] is None else f"{metrics['time']:.2f}"
-    return cells
+    cells["time"] = _number(metrics["time"], ".2f")
+    return cells | {"flagged": trial_flags(metrics)}
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _share(parameters: float, total: int | None) -> str:
@@ -119,19 +142,33 @@ def _lines(
 ) -> list[tuple[str, str]]:
     """Labelled lines on the best trial, the number of trials and the files."""
     study, parameters = reporter.study, best.user_attrs[METRICS]["parameters"]
-    folder, kept = short_path(study.folder), _kept(best, reporter.dev_reference())
-    share = "" if total is None else f" at {_share(parameters, total)} of the parameters"
-    lines = [("best", f"{best.user_attrs.get(REGIME)}: {kept}{share}")]
+    folder = short_path(study.folder)
+    share = "" if total is None else f", {_share(parameters, total)} of the parameters"
+    lines = [("best", f"{best.user_attrs.get(REGIME)}{share}")]
+    lines.append(("on dev", _on_dev(best, reporter.references())))
+    if (metrics := best.user_attrs[METRICS]).get("machine"):
+        pairs = range_text((metrics["pairs_low"], metrics["pairs_high"]))
+        lines.append(("clock", f"measured on {metrics['machine']}; timed pairs: {pairs} x"))
     if measured is not None:
-        times = measured["time"]
-        text = f"{times['train']:.2f} x the time to train and {times['predict']:.2f} x to predict"
-        lines.append(("measured", f"separate models take {text}"))
+        lines.append(("measured", f"separate models take {_measured(measured)}"))
     return [
         *lines,
         ("trials", _counts(study.trials())),
         ("sweep", f"{folder} (sweep.csv, sweep.png)"),
         ("train it", f"mtl-train --config-dir {folder} --config-name best"),
     ]
+
+
+def _measured(measured: Measurement) -> str:
+    """The times of separate models relative to the best regime's, the pairs and the machine."""
+    kinds = {"train": "the time to train", "predict": "to predict"}
+    times = []
+    for name, text in kinds.items():
+        ends = measured.get(f"{name}_ratio_range")  # missing in old sweeps
+        spread = f" ({range_text(tuple(ends))})" if ends else ""
+        times.append(f"{measured['time'][name]:.2f} x {text}{spread}")
+    machine = machine_text(measured.get("machine"))
+    return " and ".join(times) + (f", on {machine}" if machine else "")
 
 
 def _counts(trials: Sequence[FrozenTrial]) -> str:

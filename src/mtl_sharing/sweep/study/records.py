@@ -15,8 +15,15 @@ from optuna.trial import FrozenTrial, TrialState
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import SWEEP_TABLE, Status
 from mtl_sharing.run_folder.results import Result, read_result
+from mtl_sharing.score.clock import is_timed, machine_text, pair_range
 from mtl_sharing.score.objectives import Metrics
-from mtl_sharing.score.reference import performance_of
+from mtl_sharing.score.performance import (
+    flags,
+    floor_performance,
+    is_at_floor,
+    kept_above_floor,
+    performance_of,
+)
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.study.attributes import METRICS, REASON, REGIME, SAME_AS, SECONDS, trained
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
@@ -55,6 +62,7 @@ def read_trial_result(folders: Sequence[Path], score: ScoreConfig) -> TrialResul
             return TrialResult(state, {"train_s": train_s}, reason)
     runs = [_metrics(result, score) for result in results if result is not None]
     metrics: Metrics = {name: _mean([run[name] for run in runs]) for name in runs[0]}
+    metrics |= _facts([result for result in results if result is not None])
     if not math.isfinite(metrics["performance"]):
         return TrialResult(TrialState.FAIL, {}, f"its performance is {metrics['performance']}")
     return TrialResult(TrialState.COMPLETE, metrics)
@@ -71,8 +79,10 @@ def _metrics(result: Mapping[str, Any], score: ScoreConfig) -> Metrics:
     """The metrics of a finished run; ``performance`` is on the held-out part, if there is one."""
     selection = result.get("selection") or result
     saved = result.get("multipliers") or {}
-    metrics: Metrics = {"performance": performance_of(selection, score.pearson)}
-    metrics |= {"dev_performance": performance_of(result, score.pearson)}
+    metrics: Metrics = {}
+    for prefix, part in (("", selection), ("dev_", result)):
+        metrics[f"{prefix}performance"] = performance_of(part, score.pearson)
+        metrics[f"{prefix}floor_performance"] = floor_performance(part["tasks"], score.pearson)
     metrics |= {f"dev_{name}": task["value"] for name, task in result["tasks"].items()}
     metrics |= {"parameters": result["params"]["total"]}
     for cost in ("memory", "time"):
@@ -81,34 +91,97 @@ def _metrics(result: Mapping[str, Any], score: ScoreConfig) -> Metrics:
     return metrics | {"score": result.get("score"), "train_s": result["time"]["train_s"]}
 
 
+def _facts(results: Sequence[Result]) -> Metrics:
+    """What is no number: the split that selects, flagged tasks, how the score was timed."""
+    selections = [result.get("selection") or result for result in results]
+    timed = [result for result in results if is_timed(result)]
+    ranges = [ends for result in timed if (ends := pair_range(result)) is not None]
+    lows, highs = zip(*ranges, strict=True) if ranges else ((), ())
+    machines = dict.fromkeys(machine_text(result.get("machine")) for result in timed)
+    return {
+        "split": "select" if results[0].get("selection") else "dev",
+        "at_floor": _at_floor(selections),
+        "dev_at_floor": _at_floor(results),
+        "untrained": " ".join(results[0].get("untrained", ())),
+        "machine": "; ".join(machines) or None,
+        "pairs_low": min(lows, default=None),
+        "pairs_high": max(highs, default=None),
+    }
+
+
+def _at_floor(parts: Sequence[Mapping[str, Any]]) -> str:
+    """The tasks whose mean metric is at or below the mean floor, by names with spaces between."""
+
+    def mean(task: str, name: str) -> float | None:
+        return _mean([part["tasks"][task].get(name) for part in parts])
+
+    names = parts[0]["tasks"]
+    return " ".join(n for n in names if is_at_floor(mean(n, "value") or 0.0, mean(n, "floor")))
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 
 
-def rows(study: SweepStudy, objectives: Sequence[str]) -> list[Row]:
+@dataclass(frozen=True)
+class References:
+    """Separate models' performance on the split that selects and on dev; None until known."""
+
+    selecting: float | None = None
+    dev: float | None = None
+
+    def kept(self, metrics: Metrics) -> Metrics:
+        """What a complete trial keeps of it on both splits, also above a constant answer."""
+        kept: Metrics = {}
+        for prefix, reference in (("", self.selecting), ("dev_", self.dev)):
+            performance = metrics[f"{prefix}performance"]
+            floor = metrics.get(f"{prefix}floor_performance")  # missing in old studies
+            kept[f"{prefix}kept"] = performance / reference if reference else None
+            above = kept_above_floor(performance, reference, floor)
+            kept[f"{prefix}kept_above_floor"] = above
+        return kept
+
+
+NO_REFERENCES = References()
+
+
+def trial_flags(metrics: Metrics, split: str = "") -> str:
+    """What a reader of a trial's score must know; ``split`` is ``dev_`` for that on dev."""
+    at_floor, untrained = (metrics.get(n) or "" for n in (f"{split}at_floor", "untrained"))
+    return flags(at_floor.split(), untrained.split())
+
+
+def rows(
+    study: SweepStudy, objectives: Sequence[str], references: References = NO_REFERENCES
+) -> list[Row]:
     """A row for each trial, in the order of their numbers."""
-    return [_row(trial, objectives, study.folder) for trial in study.trials()]
+    return [_row(trial, objectives, study.folder, references) for trial in study.trials()]
 
 
-def _row(trial: FrozenTrial, objectives: Sequence[str], folder: Path) -> Row:
+def _row(
+    trial: FrozenTrial, objectives: Sequence[str], folder: Path, references: References
+) -> Row:
     attributes, reports = trial.user_attrs, trial.intermediate_values
     values = trial.values if trial.state == TrialState.COMPLETE else [None] * len(objectives)
     same = attributes.get(SAME_AS)
     row: Row = {"trial": trial.number, "state": trial.state.name}
     row |= {"regime": attributes.get(REGIME), **trial.params}
     row |= {f"objective/{name}": value for name, value in zip(objectives, values, strict=True)}
-    row |= attributes.get(METRICS) or {}
+    if metrics := attributes.get(METRICS):
+        row |= metrics | references.kept(metrics)
     row |= {"evaluations": len(reports), "last_report": reports.get(max(reports, default=0))}
     row |= {"seconds": attributes.get(SECONDS), "same_as": same}
     row |= {"reason": attributes.get(REASON)}
     return row | {"folder": str(folder / str(trial.number if same is None else same))}
 
 
-def write_table(study: SweepStudy, objectives: Sequence[str]) -> None:
+def write_table(
+    study: SweepStudy, objectives: Sequence[str], references: References = NO_REFERENCES
+) -> None:
     """Replaces sweep.csv."""
     with folder_lock(study.folder):  # another sweep on this study writes the same file
-        table = pd.DataFrame(rows(study, objectives))
+        table = pd.DataFrame(rows(study, objectives, references))
         for name in ("trial", "same_as", "evaluations", "parameters"):
             if name in table:
                 table[name] = table[name].astype("Int64")

@@ -1,0 +1,59 @@
+"""Labels of groups: the regime, then the settings that tell groups apart."""
+
+from collections.abc import Sequence
+
+from mtl_sharing.report.inputs.runs import Run
+
+# The regime's own description has these keys and all layers, so a label does not repeat them.
+_IN_REGIME = ("suite.clean.", "suite.lemmatizer.", "suite.tags.")
+Settings = dict[str, str]
+"""Values as text by dotted key."""
+
+
+def make_labels(sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None]) -> list[str]:
+    """Labels the groups: the regime, then the settings that distinguish them.
+
+    Settings that split the groups identically are shown once, digests only where nothing else tells
+    two groups apart.
+    """
+    shown = _distinguishing(differs)
+    labels = _with_settings(sets, differs, [name for name in shown if not is_digest(name)])
+    if len(set(labels)) < len(labels):
+        labels = _with_settings(sets, differs, shown)
+    # Two regimes may have the same description, since it omits some parts.
+    return [
+        label if labels.count(label) == 1 else f"{label}  ({runs[0].name})"
+        for label, runs in zip(labels, sets, strict=True)
+    ]
+
+
+def is_digest(name: str) -> bool:
+    """Whether a key holds a digest of a task's data."""
+    return ".digests." in name
+
+
+def _with_settings(
+    sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None], shown: Sequence[str]
+) -> list[str]:
+    """Each regime with its values of the settings that are shown, or its name without any."""
+    labels = []
+    for runs, settings in zip(sets, differs, strict=True):
+        rest = f"({runs[0].name})"
+        if settings is not None:
+            # A group's option is chosen as sampler=NAME, though its key is sampler.name.
+            parts = [f"{n.removesuffix('.name')}={settings[n]}" for n in shown if n in settings]
+            rest = " ".join(parts)
+        labels.append(f"{runs[0].regime}  {rest}".strip())
+    return labels
+
+
+def _distinguishing(differs: Sequence[Settings | None]) -> list[str]:
+    """One key for each way in which settings split the groups."""
+    by_split: dict[tuple[int, ...], str] = {}
+    for name in dict.fromkeys(name for settings in differs for name in settings or ()):
+        values = [(settings or {}).get(name) for settings in differs]
+        of_known = {v for v, settings in zip(values, differs, strict=True) if settings is not None}
+        in_regime = name.endswith(".layer") or f"{name}.".startswith(_IN_REGIME)
+        if len(of_known) > 1 and not in_regime:
+            by_split.setdefault(tuple(values.index(value) for value in values), name)
+    return list(by_split.values())
