@@ -35,22 +35,28 @@ CHECKS = {
 }
 
 
+def write_case(folder, command, check):
+    folder.mkdir()
+    (folder / "cmd").write_text(command)
+    (folder / "check.py").write_text(check)
+
+
 @pytest.mark.parametrize(("check", "word", "line"), CHECKS.values(), ids=CHECKS)
 def test_the_runner(monkeypatch, tmp_path, check, word, line):
-    case = tmp_path / "a case"
-    case.mkdir()
-    (case / "cmd").write_text("printf said; sh -c 'printf \" and cried\" >&2'\n")
-    if not check:
-        (case / "cmd").write_text("sleep 600 & wait\n")
-    (case / "check.py").write_text(check)
+    said = "printf said; sh -c 'printf \" and cried\" >&2'\n"
+    write_case(tmp_path / "a case", said if check else "sleep 600 & wait\n", check)
     monkeypatch.setattr(run, "CASES", tmp_path)
-    verdict = run.run_case("a case", PROGRAMS, 0.2 if not check else 60)
+    verdict = run.run_case("a case", PROGRAMS, 60 if check else 0.2)
     assert verdict.word == word
     assert line in verdict.line
 
 
-def test_another_installation(tmp_path):
+def test_another_installation(monkeypatch, tmp_path):
     """Its commands and its python come first."""
-    (tmp_path / "python").write_text("#!/bin/sh\necho other\n")
-    (tmp_path / "python").chmod(0o755)
-    assert run.run_case(run.NAMES[0], tmp_path).line == "other"
+    write_case(tmp_path / "a case", "mtl-train", "")
+    (tmp_path / "bin").mkdir()
+    for name, text in (("python", "cat output.txt"), ("mtl-train", "echo other")):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setattr(run, "CASES", tmp_path)
+    assert run.run_case("a case", tmp_path / "bin").line == "other"

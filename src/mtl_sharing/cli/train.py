@@ -4,6 +4,7 @@ import logging.config
 import os
 import re
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from mtl_sharing.sweep.settings import sweeper_of
 # Hydra may import and call nothing else that a config file names.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
 _RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
-_BESIDE_RESUME = ("resume=", "trainer.debug=")
+_BESIDE_RESUME = ("resume=", "data_dir=", "trainer.debug=")
 
 
 @hydra.main(
@@ -107,7 +108,8 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
     """
     others = [argument for argument in arguments if not argument.startswith(_BESIDE_RESUME)]
     if others:
-        allowed = "nothing beside resume=RUN_DIR; the run keeps its own settings"
+        allowed = "nothing beside resume=RUN_DIR but data_dir=FOLDER, where the data were moved; "
+        allowed += "the run keeps its own settings"
         raise UserError("resume", others[0], allowed)
     folder = Path(name).expanduser().resolve()
     saved = folder / HYDRA_CONFIG
@@ -117,6 +119,9 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
     config = to_config(values)
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
+    moved = [a.removeprefix("data_dir=") for a in arguments if a.startswith("data_dir=")]
+    if moved:  # what it holds is compared with what the run began with
+        config = replace(config, data_dir=str(Path(moved[-1]).expanduser().absolute()))
     started = start_folder(folder)
     if started is not None:
         os.chdir(started)
