@@ -16,13 +16,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cli.exit import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
-from mtl_sharing.config.compose import check_group_values
+from mtl_sharing.config.compose import COMPOSING, config_folders
+from mtl_sharing.config.mistakes import config_error
+from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
+from mtl_sharing.run_folder.results import read_yaml
 from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
+from mtl_sharing.utils.files import expand_user
 
 # Hydra may import and call nothing else that a config file names.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
@@ -80,8 +84,9 @@ def refuse_used_folder(folder: Path) -> None:
 
 def _start(arguments: list[str]) -> None:
     """Starts a new run or sweep from command line arguments."""
-    check_group_values([a for a in arguments if a[:1] != "-" and ("=" in a or a[:1] == "~")])
     multirun = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
+    overrides = [a for a in arguments if a[:1] != "-" and ("=" in a or a[:1] == "~")]
+    check_overrides(overrides, sweeps=bool(multirun))
     # A sweep of this sweeper goes on in the folder of an earlier start.
     continues = any(a.startswith(("+sweep=", "hydra/sweeper=optuna")) for a in arguments)
     for argument in arguments:
@@ -94,7 +99,10 @@ def _start(arguments: list[str]) -> None:
         elif key == "hydra.sweep.dir" and not continues:
             for folder in Path(value).glob("*"):
                 refuse_used_folder(folder)
-    _run_composed()
+    try:
+        _run_composed()
+    except COMPOSING as error:
+        raise config_error(error, config_folders(arguments)) from error
 
 
 def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
@@ -111,17 +119,16 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
         allowed = "nothing beside resume=RUN_DIR but data_dir=FOLDER, where the data were moved; "
         allowed += "the run keeps its own settings"
         raise UserError("resume", others[0], allowed)
-    folder = Path(name).expanduser().resolve()
+    folder = expand_user("resume", name).resolve()
     saved = folder / HYDRA_CONFIG
     if not saved.is_file():
         raise UserError("resume", name, "the folder of a run (it holds .hydra/config.yaml)")
-    values: Any = OmegaConf.load(saved)
-    config = to_config(values)
+    config = to_config(read_yaml(saved))
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
     moved = [a.removeprefix("data_dir=") for a in arguments if a.startswith("data_dir=")]
     if moved:  # what it holds is compared with what the run began with
-        config = replace(config, data_dir=str(Path(moved[-1]).expanduser().absolute()))
+        config = replace(config, data_dir=str(expand_user("data_dir", moved[-1]).absolute()))
     started = start_folder(folder)
     if started is not None:
         os.chdir(started)

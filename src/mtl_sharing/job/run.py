@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned, check_range
+from mtl_sharing.errors import Pruned, UserError, check_range
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
 from mtl_sharing.job.inputs import RunInputs
@@ -102,8 +102,11 @@ def _with_precision_of(config: Config, folder: Path) -> Config:
     path = folder / CONFIG
     if not path.is_file():
         return config
-    trainer = replace(config.trainer, precision=read_object(path)["precision"])
-    return replace(config, trainer=trainer)
+    precision = read_object(path).get("precision")
+    if not isinstance(precision, str):
+        found = f"the precision {precision}"
+        raise UserError(str(path), found, "the precision that the run began with")
+    return replace(config, trainer=replace(config.trainer, precision=precision))
 
 
 def _train_baseline(inputs: RunInputs, config: Config, folder: Path) -> Result:

@@ -14,7 +14,7 @@ from mtl_sharing.job.pins import FREE, changed_settings
 from mtl_sharing.job.run import run_job
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, HYDRA_JOB, RESULT
 from mtl_sharing.run_folder.results import Result, finished_result, read_object
-from mtl_sharing.utils.files import replace_text
+from mtl_sharing.utils.files import expand_user, replace_text
 
 
 def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
@@ -37,7 +37,7 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
         OSError: the folder cannot be written.
     """
     config = _checked(overrides)
-    folder = Path(folder).expanduser().absolute()
+    folder = expand_user("folder", folder).absolute()
     _refuse_other_run(config, folder)
     if (finished := finished_result(folder)) is not None:
         return finished

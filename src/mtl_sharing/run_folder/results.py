@@ -9,7 +9,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.errors import UserError
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.layout import METRICS, RESULT, Status
 from mtl_sharing.utils.files import replace_text
 from mtl_sharing.utils.nested import flatten, get
@@ -41,6 +44,24 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise UserError(str(path), f"JSON that is a {type(record).__name__}", "a JSON object")
     return record
+
+
+def read_yaml(path: Path) -> DictConfig:
+    """Reads the mapping in a YAML file of a run.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds another kind of value.
+    """
+    allowed = "the file as the run wrote it"
+    try:
+        values = OmegaConf.load(path)
+    except FileNotFoundError:
+        raise UserError(str(path), "no file", allowed) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(str(path), f"a damaged file ({first_line(error)})", allowed) from None
+    if not isinstance(values, DictConfig) or not values:
+        raise UserError(str(path), "no settings", allowed)
+    return values
 
 
 def read_result(folder: Path) -> Result | None:

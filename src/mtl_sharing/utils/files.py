@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from mtl_sharing.errors import first_line
+from mtl_sharing.errors import UserError, first_line
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -57,6 +57,15 @@ def replace_text(path: Path, text: str) -> None:
 def replace_json(path: Path, value: dict[str, Any]) -> None:
     """Replaces a JSON file atomically; raises ValueError for NaN, which JSON does not have."""
     replace_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def expand_user(where: str, path: str | Path) -> Path:
+    """The path with ``~`` expanded; raises UserError naming ``where`` for an unknown user's."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        allowed = "the home of a user that exists, or ./~NAME for a folder of this name"
+        raise UserError(where, path, allowed) from None
 
 
 def short_path(path: Path) -> Path:
