@@ -150,3 +150,12 @@ def test_a_finished_run_is_neither_resumed_nor_overwritten(mtl_train, copied_run
     assert again.code == 2
     assert "run, which holds a run" in again.err
     assert contents(copied_run) == before
+
+
+def test_a_finished_result_that_lacks_a_part_is_named(mtl_train, copied_run):
+    result = json.loads((copied_run / "result.json").read_text())
+    del result["performance"]
+    (copied_run / "result.json").write_text(json.dumps(result))
+    done = mtl_train("resume=run")
+    assert done.code == 2
+    assert "run/result.json: found no performance; allowed:" in done.err
