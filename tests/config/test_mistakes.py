@@ -50,6 +50,14 @@ def test_a_task(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_the_name_that_an_override_gives(tmp_path):
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "reviews.yaml").write_text("range: {low: 0}\n")
+    words = [f"hydra.searchpath=['{tmp_path}']", "+task@task.mine=reviews"]
+    with pytest.raises(UserError, match=r"^task\.mine\.range: found \{'low': 0\}"):
+        compose_config(words)
+
+
 OTHERS = {
     "trainer": ("max_step: 3", "trainer.max_step: found an unknown key (nearest: max_steps)"),
     "optimizer": ("lr: high", "optimizer.lr: found high; allowed: a number"),

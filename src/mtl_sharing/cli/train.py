@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cli.exit import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
-from mtl_sharing.config.compose import COMPOSING, config_folders
+from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.errors import UserError
@@ -105,7 +105,7 @@ def _start(arguments: list[str]) -> None:
     try:
         _run_composed()
     except COMPOSING as error:
-        raise config_error(error, config_folders(arguments)) from error
+        raise config_error(error, arguments) from error
 
 
 def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:

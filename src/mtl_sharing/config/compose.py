@@ -1,8 +1,7 @@
 """Composes a config from overrides, and names the key and what is allowed in its errors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import yaml
 from hydra import compose, initialize_config_module
@@ -13,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.config.overrides import check_overrides, parse_override
+from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.config.schema import Config, register, to_config
 
 COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -39,20 +38,7 @@ def compose_config(overrides: Sequence[str] | Config) -> Config:
         with initialize_config_module("mtl_sharing.conf", job):
             return to_config(compose("train", overrides=list(overrides)))
     except COMPOSING as error:
-        folders = [] if isinstance(overrides, Config) else config_folders(overrides)
-        raise config_error(error, folders) from None
+        arguments = () if isinstance(overrides, Config) else overrides
+        raise config_error(error, arguments) from None
     finally:
         GlobalHydra.instance().hydra = app
-
-
-def config_folders(arguments: Sequence[str]) -> Iterator[Path]:
-    """The config folders that a command line adds to the project's own."""
-    words = iter(arguments)
-    for word in words:
-        option, equals, folder = word.partition("=")
-        if option in ("--config-dir", "-cd"):
-            yield Path(folder if equals else next(words, ""))
-        elif option == "hydra.searchpath":
-            paths = parse_override(word).value()
-            for path in paths if isinstance(paths, list) else []:
-                yield Path(str(getattr(path, "text", path)).removeprefix("file://"))

@@ -1,8 +1,7 @@
 """Gives the errors of Hydra, OmegaConf and YAML a key, the value there and what is allowed."""
 
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -10,7 +9,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf, errors
 
 from mtl_sharing.config.fields import allowed_values, misplaced, type_of
-from mtl_sharing.config.overrides import options, unparsed
+from mtl_sharing.config.overrides import config_folders, options, unparsed
 from mtl_sharing.config.schema import Config
 from mtl_sharing.data.tasks.sources import SourceConfig
 from mtl_sharing.data.tasks.task import TaskConfig
@@ -50,11 +49,11 @@ class ConfigError(UserError):
         return type(self), (str(self),)
 
 
-def config_error(error: Exception, folders: Iterable[Path] = ()) -> UserError:
+def config_error(error: Exception, arguments: Sequence[str] = ()) -> UserError:
     """The UserError for an error that Hydra, OmegaConf or YAML raised while composing a config.
 
     Args:
-        folders: config folders of the user, to look into a file that does not fit.
+        arguments: the command line, which names config folders with the file that does not fit.
     """
     if isinstance(error, OverrideParseException):
         return unparsed(error.override, str(error))
@@ -65,12 +64,12 @@ def config_error(error: Exception, folders: Iterable[Path] = ()) -> UserError:
     # Hydra hides OmegaConf's error behind one of its own.
     chain = (error, error.__cause__, error.__context__)
     cause = next((link for link in chain if isinstance(link, errors.OmegaConfBaseException)), None)
-    found = None if cause is None else _of_omegaconf(error, cause, folders)
+    found = None if cause is None else _of_omegaconf(error, cause, arguments)
     return found or _of_hydra(str(error)) or ConfigError(_message(error, cause))
 
 
 def _of_omegaconf(
-    error: Exception, cause: errors.OmegaConfBaseException, folders: Iterable[Path]
+    error: Exception, cause: errors.OmegaConfBaseException, arguments: Sequence[str]
 ) -> UserError | None:
     """The error for one that OmegaConf raised; None where it says too little."""
     unknown_key = (errors.ConfigKeyError, errors.ConfigAttributeError)
@@ -78,7 +77,7 @@ def _of_omegaconf(
         return _unknown_key(cause)
     if isinstance(cause, errors.KeyValidationError):
         return _unquoted_key(cause)
-    if not cause.full_key and (found := _misplaced(str(error), folders)) is not None:
+    if not cause.full_key and (found := _misplaced(str(error), arguments)) is not None:
         return found
     key = str(cause.full_key or "")
     hint = type_of(key, Config) if key else None
@@ -153,15 +152,20 @@ def _unquoted_key(cause: errors.OmegaConfBaseException) -> UserError:
     return UserError(where, f"the key {key} ({type(cause.key).__name__})", allowed)
 
 
-def _misplaced(message: str, folders: Iterable[Path]) -> UserError | None:
+def _misplaced(message: str, arguments: Sequence[str]) -> UserError | None:
     """The error for a list in place of fields, or the other way round: OmegaConf names no key."""
     match = re.match(r"In '(?P<group>\w+)/(?P<name>[^']+)'", message)
     if match is None:
         return None
     group, name = match.groups()
     hint = _ENTRIES.get({"source": "sources"}.get(group, group), type_of(group, Config))
+    # The entry's name where an override gives one: +task@task.mine=reviews.
+    named = (
+        re.fullmatch(rf"\+?{group}@(.+)={re.escape(name)}", argument) for argument in arguments
+    )
     where = f"{group}.{name}" if group in ("task", "source") else group
-    for path in (folder / group / f"{name}.yaml" for folder in folders):
+    where = next((match[1] for match in named if match), where)
+    for path in (folder / group / f"{name}.yaml" for folder in config_folders(arguments)):
         if path.is_file() and (found := misplaced(where, yaml.safe_load(path.read_bytes()), hint)):
             key, value, kind = found
             return UserError(key, f"{value} ({path})", allowed_values(kind))

@@ -2,8 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, get_origin
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -169,3 +170,16 @@ def _check_deletion(override: Override) -> None:
     if hint is not None and dict not in (get_origin(hint), get_origin(parent)):
         allowed = f"{key}={one_of(options(key)) or allowed_values(hint)}"
         raise UserError(f"~{key}", "a deletion of what every run needs", allowed)
+
+
+def config_folders(arguments: Sequence[str]) -> Iterator[Path]:
+    """The config folders that a command line adds to the project's own."""
+    words = iter(arguments)
+    for word in words:
+        option, equals, folder = word.partition("=")
+        if option in ("--config-dir", "-cd"):
+            yield Path(folder if equals else next(words, ""))
+        elif option == "hydra.searchpath":
+            paths = parse_override(word).value()
+            for path in paths if isinstance(paths, list) else []:
+                yield Path(str(getattr(path, "text", path)).removeprefix("file://"))
