@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal \
 	$(if $(CI),--durations=20 --durations-min=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all test-cluster browser bench bench-quick tiny-weights lint format type clean
+.PHONY: help train test test-all cases test-cluster browser bench bench-quick tiny-weights lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -27,6 +27,9 @@ test: $(VENV)/.dev  ## the test suite; some of it: make test ARGS="tests/plan"
 
 test-all: $(VENV)/.dev  ## every test but those that need a GPU or a cluster
 	@$(PYTEST) -m 'not gpu and not cluster' $(if $(filter command line,$(origin ARGS)),$(ARGS))
+
+cases: $(VENV)/.dev  ## a line for each input that once went wrong; some: make cases ARGS="folder_names"
+	@$(BIN)/python tests/cases/run.py $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 test-cluster: $(VENV)/.dev  ## sweeps on a real SLURM and PostgreSQL; as root it installs both, half an hour
 	@tests/cluster/install.sh

@@ -140,7 +140,7 @@ def test_calls_that_train_nothing_are_refused(tmp_path):
         ("split=6", "overrides: found split=6; allowed: a list, as in ['split=6']"),
         (["dry_run=true"], "dry_run: found true"),
         (["resume=x"], "resume: found x; allowed: null, and that folder"),
-        (config, "trainer.max_steps: Value 'many' of type 'str'"),
+        (config, "trainer.max_steps: found many; allowed: a whole number"),
     ]
     for overrides, message in cases:
         with pytest.raises(UserError) as error:

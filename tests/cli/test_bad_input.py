@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 from mtl_sharing.cli.exit import explain
 from mtl_sharing.cli.train import run
-from mtl_sharing.config.compose import MERGING, compose_config
+from mtl_sharing.config.compose import compose_config
+from mtl_sharing.config.mistakes import MERGING
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.spec import resolve_spec
 from support import QUICK, Outcome, load_config
@@ -91,7 +92,8 @@ OVERRIDES = {
     "an unknown key": (["trainer.max_step=3"], ["trainer.max_step", "max_steps"]),
     "an unknown added key": (["+optimzer.lr=1"], ["optimzer", "optimizer"]),
     "an unknown option": (["sharing=hybird"], ["sharing", "hybird", "hybrid"]),
-    "a value of another type": (["trainer.max_steps=x"], ["trainer.max_steps", "x", "Integer"]),
+    "a value of another type": (["trainer.max_steps=x"],
+                                ["trainer.max_steps: found x; allowed: a whole number or null"]),
     "a plan that is missing": (["sharing=plan"], ["sharing.plan"]),
     "an unknown metric": (["task.sst.metric=acuracy"], ["task.sst.metric", "acuracy", "accuracy"]),
     "a loss of another kind": (["task.sst.loss=mse"], ["task.sst.loss", "mse", "cross_entropy"]),
@@ -161,6 +163,15 @@ OVERRIDES = {
                                     ["data_dir", "nowhere"]),
     "half a name of the hub": (["suite=hub", "task.sst.train=['hub://sst5:train']"],
                                ["task.sst.train", "hub://sst5:train", "hub://owner/name:split"]),
+    "an encoder of no shape": (["encoder=auto"],
+                               ["encoder.checkpoint: found null", "a folder, a hub id or pkg://"]),
+    "a cache beyond any disk": (["cache.max_gb=1e300"], ["cache.max_gb", "1e+300", "up to 1e+09"]),
+    "data of nobody": (["data_dir='~nosuchuser/x'"], ["data_dir: found ~nosuchuser/x", "./~NAME"]),
+    "a checkpoint of nobody": (["encoder.checkpoint='~nosuchuser/x'"],
+                               ["encoder.checkpoint: found ~nosuchuser/x", "the home of a user"]),
+    "a tokenizer of nobody": (["encoder.tokenizer='~nosuchuser/x'"],
+                              ["encoder.tokenizer: found ~nosuchuser/x"]),
+    "a run of nobody": (["resume=~nosuchuser/x"], ["resume: found ~nosuchuser/x"]),
     "an unknown objective": (["score.objective=best"], ["score.objective", "best", "weighted"]),
 }  # fmt: skip
 
@@ -183,7 +194,8 @@ COMMAND = (
     "an unknown option", "an unknown key of a task", "an unknown key of the cache",
     "an unknown key of a source", "the cache of nobody", "a field of a phase that is not there",
     "a phase beside others", "a field of a source that is not there",
-    "a change of a phase that is not there", "no such run to resume", "split above the layers",
+    "a change of a phase that is not there", "no such run to resume", "a run of nobody",
+    "split above the layers",
     "a negative seed", "no data_dir", "a dry run's sampler",
 )  # fmt: skip
 
@@ -224,8 +236,33 @@ def test_a_group_is_given_a_name(group):
         with pytest.raises(UserError) as error:
             compose_config([f"{group}=nonsense"])
         assert str(error.value).startswith(
-            (f"{group}: found nonsense", f"Could not override '{group}'")
+            (f"{group}: found nonsense", f"{group}: found nothing to override")
         )
+
+
+COMMAND_LINES = {
+    "--config-name=nope": "--config-name: found nope; allowed: train",
+    "--config-dir=nope": "--config-dir: found ",
+    "--config-path=nope": "--config-path: found mtl_sharing.cli.nope; allowed: the folder",
+    "split": "split: found no =; allowed: split=VALUE",
+    "data_dir=it's": """data_dir: found it's, which needs quotes as text; allowed: "data_dir='it""",
+    "-m n_jobs=2 seed=1,2": "n_jobs: found an unknown key here; allowed: hydra.sweeper.n_jobs=N",
+    "-m hydra.sweeper.n_jobs=2 seed=1,2": "hydra.sweeper.n_jobs: found an unknown key here;",
+    "--config-dir=mine trainer=mine": "trainer.betas: found an unknown key (nearest: ",
+    "--config-dir=mine sharing=mine": "sharing.depths: found [1, 2] (mine/sharing/mine.yaml);",
+    "--config-dir=mine optimizer=mine": "mine/optimizer/mine.yaml:2: found broken YAML (",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "message"), COMMAND_LINES.items(), ids=COMMAND_LINES)
+def test_a_command_line(mtl_train, tmp_path, line, message):
+    files = {"trainer": "betas: 3", "sharing": "depths: [1, 2]", "optimizer": "lr: [3"}
+    for group, text in files.items():
+        (tmp_path / "mine" / group).mkdir(parents=True)
+        (tmp_path / "mine" / group / "mine.yaml").write_text(f"{text}\n")
+    done = mtl_train(*line.split())
+    refused(done)
+    assert done.err.removeprefix("mtl-train: ").replace(f"{tmp_path}/", "").startswith(message)
 
 
 @pytest.mark.parametrize("overrides", [["cache=3"], ["-m", "cache=default,3"], ["-m", "+sweep=1"]])
@@ -257,7 +294,7 @@ def test_hydra_still_names_the_override_that_it_cannot_merge():
     with initialize_config_module("mtl_sharing.conf"), pytest.raises(HydraException) as error:
         compose("train", overrides=[override])
     assert str(error.value) == f"{MERGING}{override}", (
-        "Hydra words its error in another way: adapt MERGING in config/compose.py, or the message"
+        "Hydra words its error in another way: adapt MERGING in config/mistakes.py, or the message"
         " for a missing task, source or phase no longer shows how to add it"
     )
     assert "PhaseConfig" in str(error.value.__cause__), (

@@ -101,6 +101,29 @@ def test_a_damaged_checkpoint_is_refused(mtl_train, copied_run):
     assert "last.pt" in again.err
 
 
+DAMAGED = {
+    ".hydra/config.yaml": ("a: [b", "- a", "", "seed: x\n", b"\xff\xfe", "sead: 3\n"),
+    ".hydra/hydra.yaml": ("a: [b", "- a", "", b"\xff\xfe", None),
+    "config.json": ("{", "[]", "{}", '{"precision": 3}', b"\xff\xfe"),
+    "inputs.json": ("{", "[]", "{}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_of_the_run_is_named(mtl_train, copied_run, name):
+    unfinish(copied_run)
+    path = copied_run / name
+    for content in DAMAGED[name]:
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        done = mtl_train("resume=run")
+        assert done.code == 2, done.out
+        assert len(done.err.strip().splitlines()) == 1
+        # What a config says itself has the name of its key.
+        assert name in done.err or "seed: found x" in done.err or "sead: found an" in done.err
+
+
 def test_a_run_that_another_process_works_on_is_left_alone(mtl_train, copied_run):
     unfinish(copied_run)
     before = (copied_run / "result.json").read_bytes()
@@ -127,3 +150,12 @@ def test_a_finished_run_is_neither_resumed_nor_overwritten(mtl_train, copied_run
     assert again.code == 2
     assert "run, which holds a run" in again.err
     assert contents(copied_run) == before
+
+
+def test_a_finished_result_that_lacks_a_part_is_named(mtl_train, copied_run):
+    result = json.loads((copied_run / "result.json").read_text())
+    del result["performance"]
+    (copied_run / "result.json").write_text(json.dumps(result))
+    done = mtl_train("resume=run")
+    assert done.code == 2
+    assert "run/result.json: found no performance; allowed:" in done.err

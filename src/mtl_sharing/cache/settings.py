@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_sharing.errors import UserError, check_above
+from mtl_sharing.utils.files import expand_user
+
+_MOST_GB = 1e9  # more than any disk; a bound in bytes must be a number that a file system knows
 
 
 @dataclass
@@ -30,14 +33,13 @@ class CacheConfig:
 def check_cache(config: CacheConfig) -> None:
     """Raises UserError for a folder that cannot exist, or a bound of 0."""
     check_above("cache.max_gb", config.max_gb, 0)
+    if config.max_gb > _MOST_GB:
+        raise UserError("cache.max_gb", config.max_gb, f"up to {_MOST_GB:g}")
     if config.folder is not None:
         allowed = "a folder, or null for the user's own cache"
         if not config.folder.strip() or "\0" in config.folder:
             raise UserError("cache.folder", repr(config.folder), allowed)
-        try:
-            Path(config.folder).expanduser()
-        except RuntimeError as error:
-            raise UserError("cache.folder", f"{config.folder} ({error})", allowed) from None
+        expand_user("cache.folder", config.folder)
 
 
 def cache_folder(config: CacheConfig) -> Path:

@@ -6,10 +6,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
-from mtl_sharing.config.compose import config_error
+from mtl_sharing.config.compose import COMPOSING
+from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
@@ -71,8 +69,11 @@ def explain(error: Exception) -> tuple[int, str | None]:
     """Exit code and message for an error; no message for a bug."""
     if isinstance(error, UserError):
         return MISTAKE, str(error)
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
+    if isinstance(error, COMPOSING):
         return MISTAKE, str(config_error(error))
+    # Path.expanduser, where no field is known.
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return MISTAKE, str(UserError("a path", "the home of an unknown user", "~/ or ./~NAME"))
     # The logging package wraps the failure to open train.log.
     if isinstance(error, ValueError) and isinstance(error.__cause__, OSError):
         error = error.__cause__

@@ -4,6 +4,7 @@ import logging.config
 import os
 import re
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cli.exit import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
-from mtl_sharing.config.compose import check_group_values
+from mtl_sharing.config.compose import COMPOSING
+from mtl_sharing.config.mistakes import config_error
+from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
+from mtl_sharing.run_folder.results import read_yaml
 from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
+from mtl_sharing.utils.files import expand_user
 
 # Hydra may import and call nothing else that a config file names.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
 _RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
-_BESIDE_RESUME = ("resume=", "trainer.debug=")
+_BESIDE_RESUME = ("resume=", "data_dir=", "trainer.debug=")
 
 
 @hydra.main(
@@ -57,14 +62,17 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     # Here, not above: torch takes longer to load than --help may.
     from mtl_sharing.cli import summary
     from mtl_sharing.job.run import describe, run_job
-    from mtl_sharing.run_folder.results import finished_result
+    from mtl_sharing.run_folder.results import finished_result, result_problem
 
     if not resumed:
         refuse_used_folder(folder)
     if config.dry_run:
         summary.print_plan(describe(config, folder), folder)
         return None
-    result = finished_result(folder) or run_job(config, folder)
+    result = finished_result(folder)
+    if result is not None and (problem := result_problem(result)) is not None:
+        raise UserError(str(folder / RESULT), problem, "the file as the run wrote it")
+    result = result or run_job(config, folder)
     summary.print_result(result, folder)
     objective: float | None = result["objectives"][config.score.objective]
     return objective
@@ -79,8 +87,9 @@ def refuse_used_folder(folder: Path) -> None:
 
 def _start(arguments: list[str]) -> None:
     """Starts a new run or sweep from command line arguments."""
-    check_group_values([a for a in arguments if a[:1] != "-" and ("=" in a or a[:1] == "~")])
     multirun = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
+    overrides = [a for a in arguments if a[:1] != "-" and ("=" in a or a[:1] == "~")]
+    check_overrides(overrides, sweeps=bool(multirun))
     # A sweep of this sweeper goes on in the folder of an earlier start.
     continues = any(a.startswith(("+sweep=", "hydra/sweeper=optuna")) for a in arguments)
     for argument in arguments:
@@ -93,7 +102,10 @@ def _start(arguments: list[str]) -> None:
         elif key == "hydra.sweep.dir" and not continues:
             for folder in Path(value).glob("*"):
                 refuse_used_folder(folder)
-    _run_composed()
+    try:
+        _run_composed()
+    except COMPOSING as error:
+        raise config_error(error, arguments) from error
 
 
 def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
@@ -107,16 +119,19 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
     """
     others = [argument for argument in arguments if not argument.startswith(_BESIDE_RESUME)]
     if others:
-        allowed = "nothing beside resume=RUN_DIR; the run keeps its own settings"
+        allowed = "nothing beside resume=RUN_DIR but data_dir=FOLDER, where the data were moved; "
+        allowed += "the run keeps its own settings"
         raise UserError("resume", others[0], allowed)
-    folder = Path(name).expanduser().resolve()
+    folder = expand_user("resume", name).resolve()
     saved = folder / HYDRA_CONFIG
     if not saved.is_file():
         raise UserError("resume", name, "the folder of a run (it holds .hydra/config.yaml)")
-    values: Any = OmegaConf.load(saved)
-    config = to_config(values)
+    config = to_config(read_yaml(saved))
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
+    moved = [a.removeprefix("data_dir=") for a in arguments if a.startswith("data_dir=")]
+    if moved:  # what it holds is compared with what the run began with
+        config = replace(config, data_dir=str(expand_user("data_dir", moved[-1]).absolute()))
     started = start_folder(folder)
     if started is not None:
         os.chdir(started)

@@ -12,8 +12,10 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cache.settings import CacheConfig
+from mtl_sharing.config.fields import allowed_values, misplaced
 from mtl_sharing.data.settings import SuiteConfig
 from mtl_sharing.data.tasks.task import TaskConfig
+from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.shape import EncoderConfig
 from mtl_sharing.model.settings import HeadConfig, PairingConfig
 from mtl_sharing.objectives.settings import LossConfig, RegularizerConfig
@@ -92,10 +94,14 @@ def to_config(values: DictConfig) -> Config:
 
     Raises:
         OmegaConfBaseException: an unknown key or a value of another type.
+        UserError: a list or fields where another kind of value belongs.
     """
     # Through plain values: a key added to a node that is typed already would pass unseen.
-    plain = OmegaConf.create(OmegaConf.to_container(values, resolve=True, throw_on_missing=True))
-    merged: Any = OmegaConf.merge(_schema(), plain)
+    plain: Any = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+    if (found := misplaced("", plain, Config)) is not None:
+        key, value, hint = found
+        raise UserError(key, value, allowed_values(hint))
+    merged: Any = OmegaConf.merge(_schema(), OmegaConf.create(plain))
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     return config

@@ -116,6 +116,15 @@ def digest_data(inputs: RunInputs) -> str:
     )
 
 
+def digest_splits(inputs: RunInputs) -> dict[str, str]:
+    """A digest of the tokens, tags and labels of each split, by ``split/task``."""
+    return {
+        f"{split}/{task}": digest_arrays([(str(len(data)), _arrays(data))])
+        for split in ("train", "dev", "select", "pairs")
+        for task, data in getattr(inputs, split).items()
+    }
+
+
 def _arrays(data: EncodedTask) -> Iterator[np.ndarray[Any, Any]]:
     yield data.labels
     for rows in (data.first, data.second):

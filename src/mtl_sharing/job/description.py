@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.specs import LaneShape
 from mtl_sharing.run_folder.layout import HYDRA_JOB
-from mtl_sharing.run_folder.results import SCHEMA, Result
+from mtl_sharing.run_folder.results import SCHEMA, Result, read_yaml
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.tracking.settings import RunDescription
 from mtl_sharing.utils.nested import flatten
@@ -24,7 +24,7 @@ def describe_run(run_spec: RunSpec, folder: Path) -> RunDescription:
     tags = {"plan": plan, "regime": describe_regime(run_spec), "seed": seed}
     path = folder / HYDRA_JOB
     if path.is_file():
-        job = OmegaConf.load(path)
+        job = read_yaml(path)
         if OmegaConf.select(job, "hydra.mode") == "MULTIRUN":
             tags["sweep"] = Path(OmegaConf.select(job, "hydra.sweep.dir")).name
     return RunDescription(folder, dict(flatten(asdict(run_spec.config))), tags)

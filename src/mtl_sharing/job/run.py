@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned, check_range
+from mtl_sharing.errors import Pruned, UserError, check_range
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
 from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.pins import check_unchanged
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
 from mtl_sharing.run_folder.layout import BASELINES, CONFIG, PLAN, RESULT, Status
@@ -44,7 +45,8 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         The content of the folder's result.json.
 
     Raises:
-        UserError: a mistake in the config or the data, or a loss that became NaN.
+        UserError: a mistake in the config or the data, other data or settings than those that a run
+            began with, or a loss that became NaN.
         Stopped: the run was asked to stop and has saved its state.
         Pruned: a hook ended it early.
         OSError: the folder takes no more.
@@ -53,6 +55,8 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         check_range("seed", config.seed, 0, 2**32 - 1)
         torch.manual_seed(config.seed)
         run_spec = start_on_machine(resolve_spec(_with_precision_of(config, folder)))
+        if hooks.pinned:
+            check_unchanged(run_spec, folder)
         return _run(run_spec, folder, hooks)
 
 
@@ -98,10 +102,13 @@ def _with_precision_of(config: Config, folder: Path) -> Config:
     path = folder / CONFIG
     if not path.is_file():
         return config
-    trainer = replace(config.trainer, precision=read_object(path)["precision"])
-    return replace(config, trainer=trainer)
+    precision = read_object(path).get("precision")
+    if not isinstance(precision, str):
+        found = f"the precision {precision}"
+        raise UserError(str(path), found, "the precision that the run began with")
+    return replace(config, trainer=replace(config.trainer, precision=precision))
 
 
 def _train_baseline(inputs: RunInputs, config: Config, folder: Path) -> Result:
-    hooks = Hooks(lambda *_: replace(inputs), curves=False, keep_baseline=False)
+    hooks = Hooks(lambda *_: replace(inputs), curves=False, keep_baseline=False, pinned=False)
     return finished_result(folder) or run_job(config, folder, hooks)

@@ -22,7 +22,7 @@ from mtl_sharing.job.parts import (
     make_task_head,
     make_task_objective,
 )
-from mtl_sharing.job.validation import check_reference, check_settings
+from mtl_sharing.job.validation import check_paths, check_reference, check_settings
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, read_config
 from mtl_sharing.model.encoder.initialization import Tower
@@ -92,6 +92,7 @@ def resolve_spec(config: Config) -> RunSpec:
     Raises:
         UserError: naming the first field that does not fit.
     """
+    check_paths(config)
     specs = _tasks(config)
     shape = _shape(config)
     check_settings(config, specs)

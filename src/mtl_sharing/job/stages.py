@@ -17,6 +17,7 @@ from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import count_operations, time_pairs
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.phases import make_trainer
+from mtl_sharing.job.pins import load_pinned
 from mtl_sharing.job.result import (
     machine,
     multipliers,
@@ -58,6 +59,8 @@ class Hooks:
             operations; may raise Pruned, too.
         curves: whether curves.png is drawn, which takes as long as some short trainings.
         keep_baseline: whether a run of separate models is kept as the baseline of others.
+        pinned: whether a run that goes on must read what it began with; the folder of a baseline is
+            named by all that it reads.
         held: a context that is entered while this process holds the folder.
     """
 
@@ -66,6 +69,7 @@ class Hooks:
     on_cost: Callable[[Multipliers], None] | None = None
     curves: bool = True
     keep_baseline: bool = True
+    pinned: bool = True
     held: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
@@ -133,7 +137,8 @@ def prepare(
         UserError: bad data, or a checkpoint that does not fit.
         Pruned: the regime's cost alone ends the trial.
     """
-    inputs = hooks.load(run_spec, folder)
+    load = partial(load_pinned, load=hooks.load) if hooks.pinned else hooks.load
+    inputs = load(run_spec, folder)
     # Before anything trains: a run that goes on must find the precision that it began with.
     replace_json(folder / CONFIG, model_config(run_spec))
     settings = make_phase_settings(run_spec, inputs)

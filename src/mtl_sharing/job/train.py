@@ -1,25 +1,20 @@
 """One run from Python: overrides or a config, trained in a folder of the caller's choice."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from mtl_sharing.config import Config
 from mtl_sharing.config.compose import compose_config
-from mtl_sharing.config.identity import Decides, without
+from mtl_sharing.config.identity import Decides
 from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.job.pins import FREE, changed_settings
 from mtl_sharing.job.run import run_job
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, HYDRA_JOB, RESULT
 from mtl_sharing.run_folder.results import Result, finished_result
-from mtl_sharing.utils.files import read_object, replace_text
-from mtl_sharing.utils.nested import difference, flatten
-
-# May differ between two starts of one run. The precision is compared with the recorded one.
-_FREE = frozenset({Decides.INVOCATION, Decides.PLACE, Decides.TRACKING, Decides.PRECISION})
+from mtl_sharing.utils.files import expand_user, read_object, replace_text
 
 
 def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
@@ -42,7 +37,7 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
         OSError: the folder cannot be written.
     """
     config = _checked(overrides)
-    folder = Path(folder).expanduser().absolute()
+    folder = expand_user("folder", folder).absolute()
     _refuse_other_run(config, folder)
     if (finished := finished_result(folder)) is not None:
         return finished
@@ -71,13 +66,10 @@ def _refuse_other_run(config: Config, folder: Path) -> None:
         return
     if not (folder / RESULT).is_file():
         raise UserError("folder", f"{folder}, which has {CONFIG} but no {RESULT}", allowed)
-    record = read_object(folder / CONFIG)
-    # Through JSON, which has no tuples.
-    ours: dict[str, Any] = without(json.loads(json.dumps(asdict(config))), _FREE)
-    theirs = without(record.get("settings", {}), _FREE)
-    changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
-    keys = list(dict.fromkeys(key for key, _ in changed))
-    if config.trainer.precision not in ("auto", record.get("precision")):
+    # Nothing compares the data of a finished run, which is read.
+    free = FREE if finished_result(folder) is None else FREE - {Decides.DATA_FOLDER}
+    keys = list(changed_settings(config, folder, free))
+    if config.trainer.precision not in ("auto", read_object(folder / CONFIG).get("precision")):
         keys.append("trainer.precision")
     if keys:
         raise UserError("folder", f"{folder}, a run with another {one_of(keys)}", allowed)

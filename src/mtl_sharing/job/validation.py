@@ -21,6 +21,20 @@ from mtl_sharing.score.objectives import check_score
 from mtl_sharing.tracking.trackers import check_trackers
 from mtl_sharing.training.optimizer import check_optimizer, rate_factor
 from mtl_sharing.training.settings import KINDS_WITH, PHASE_KINDS, PhaseConfig, TrainerConfig
+from mtl_sharing.utils.files import expand_user
+
+
+def check_paths(config: Config) -> None:
+    """Raises UserError for a path in the home of an unknown user."""
+    paths = {
+        "data_dir": config.data_dir,
+        "encoder.checkpoint": config.encoder.checkpoint,
+        "encoder.tokenizer": config.encoder.tokenizer,
+        "tracker.mlflow.folder": config.tracker.mlflow.folder,
+    }
+    for where, path in paths.items():
+        if path is not None:
+            expand_user(where, path)
 
 
 def check_settings(config: Config, specs: Mapping[str, TaskSpec]) -> None:

@@ -22,7 +22,7 @@ from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.run_folder.layout import CONFIG, PLAN, RESULT, TOKENIZER, WEIGHTS
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.utils.device import choose_device
-from mtl_sharing.utils.files import read_object
+from mtl_sharing.utils.files import expand_user, read_object
 from mtl_sharing.utils.logging import log_level
 from mtl_sharing.utils.nested import get
 
@@ -59,7 +59,7 @@ def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
         choose_device(device)
     except UserError as error:
         raise UserError("device", error.found, error.allowed) from None
-    folder = Path(folder).expanduser()
+    folder = expand_user("folder", folder)
     run_spec = _read_spec(folder / CONFIG, _read_record(folder), device)
     network = _load_network(run_spec, folder / WEIGHTS)
     if not (folder / TOKENIZER).is_file():

@@ -18,6 +18,7 @@ from mtl_sharing.run_folder.layout import (
     STUDY,
     SWEEP_TABLE,
 )
+from mtl_sharing.run_folder.results import read_yaml
 
 _ALLOWED = "a folder of a run or a sweep, or one above them"
 
@@ -114,9 +115,13 @@ def sweep_folder(folder: Path) -> Path | None:
 
 
 def start_folder(folder: Path) -> Path | None:
-    """The folder that a run was started in; None if it is gone."""
-    name = OmegaConf.select(OmegaConf.load(folder / HYDRA_JOB), "hydra.runtime.cwd")
-    return Path(name) if name and Path(name).is_dir() else None
+    """The folder that a run was started in; None if it is gone.
+
+    Raises:
+        UserError: the file that names it is missing or damaged.
+    """
+    name = OmegaConf.select(read_yaml(folder / HYDRA_JOB), "hydra.runtime.cwd")
+    return Path(name) if isinstance(name, str) and name and Path(name).is_dir() else None
 
 
 def natural_key(text: str) -> list[str | int]:

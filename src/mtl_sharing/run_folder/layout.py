@@ -6,6 +6,8 @@ from pathlib import Path
 RESULT = "result.json"
 PLAN = "plan.json"
 CONFIG = "config.json"
+PINS = "inputs.json"
+"""Digests of what a run reads."""
 METRICS = "metrics.csv"
 CURVES = "curves.png"
 WEIGHTS = "model.safetensors"

@@ -8,6 +8,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.layout import METRICS, RESULT, Status
 from mtl_sharing.utils.files import read_object, replace_text
 from mtl_sharing.utils.nested import flatten, get
@@ -23,6 +27,24 @@ _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
     "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
 }  # fmt: skip
+
+
+def read_yaml(path: Path) -> DictConfig:
+    """Reads the mapping in a YAML file of a run.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds another kind of value.
+    """
+    allowed = "the file as the run wrote it"
+    try:
+        values = OmegaConf.load(path)
+    except FileNotFoundError:
+        raise UserError(str(path), "no file", allowed) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(str(path), f"a damaged file ({first_line(error)})", allowed) from None
+    if not isinstance(values, DictConfig) or not values:
+        raise UserError(str(path), "no settings", allowed)
+    return values
 
 
 def read_result(folder: Path) -> Result | None:

@@ -23,6 +23,8 @@ from mtl_sharing.sweep.output.dry_run import Plan, describe_sweep
 from mtl_sharing.sweep.output.summary import end_sweep
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.spec import SweepSpec, resolve_sweep
+from mtl_sharing.sweep.study.attributes import INPUTS
+from mtl_sharing.sweep.study.inputs import check_study_inputs, study_inputs
 from mtl_sharing.sweep.study.storage import FIRST_S, LATER_S, DatabaseGone, patience
 from mtl_sharing.sweep.study.study import SweepStudy, known_trials, open_study
 from mtl_sharing.sweep.validation import check_sweep
@@ -59,7 +61,13 @@ def run_sweep(
         return
     with _sigterm_as_interrupt(jobs):
         directions = [DIRECTIONS[objective] for objective in spec.objectives]
-        study = open_study(options, spec.folder, directions, spec.record())
+        run_specs = [trial.run_spec for trial in corners]
+        made_for = spec.record() | {INPUTS: study_inputs(run_specs)}
+        study = open_study(options, spec.folder, directions, made_for)
+        if study.began_with is None:
+            log.warning("a study of an earlier version: whether its data and weights are those it "
+                        "began with is not compared")  # fmt: skip
+        check_study_inputs(study, run_specs)
         left_s = hours_left_s(options, study.trials())
         deadline = None if left_s is None else time.monotonic() + left_s
         console = SweepConsole(spec.total_trials, jobs.inline)

@@ -75,6 +75,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return record
 
 
+def expand_user(where: str, path: str | Path) -> Path:
+    """The path with ``~`` expanded; raises UserError naming ``where`` for an unknown user's."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        allowed = "the home of a user that exists, or ./~NAME for a folder of this name"
+        raise UserError(where, path, allowed) from None
+
+
 def short_path(path: Path) -> Path:
     """The path relative to the working directory if it lies below, else as it is."""
     here = Path.cwd()

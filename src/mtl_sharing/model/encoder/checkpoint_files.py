@@ -41,6 +41,11 @@ def checkpoint_folder(
     return _hub_folder(source, where, config_only)
 
 
+def is_local(source: str) -> bool:
+    """Whether a checkpoint is a folder or in a package, so that nothing is downloaded."""
+    return source.startswith(_PACKAGE) or Path(source).expanduser().is_dir()
+
+
 def _package_folder(source: str, where: str) -> Path:
     package, _, inside = source.removeprefix(_PACKAGE).partition("/")
     try:
@@ -78,6 +83,13 @@ def _hub_folder(source: str, where: str, config_only: bool) -> Path:
         found = f"{source}, which is no local folder, and no connection to the hub"
         allowed = "network access to the hub, a local folder or pkg://package/folder"
         raise UserError(where, found, allowed) from None
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint that a run may read: texts, and weights with all their shards."""
+    texts = [folder / name for name in _TEXT_FILES if (folder / name).is_file()]
+    first = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    return texts if first is None else [*texts, *weight_paths(first)]
 
 
 def read_config(folder: Path) -> dict[str, Any]:

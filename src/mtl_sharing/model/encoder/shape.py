@@ -148,6 +148,8 @@ SHAPE_FIELDS = tuple(f.name for f in fields(EncoderShape) if hasattr(EncoderConf
 # Fields in which a config may differ from its checkpoint: the weights fit either value.
 _FREE_FIELDS = ("dropout", "attention_dropout", "pooler")
 
+_SOURCES = "a folder, a hub id or pkg://package/folder that the shape is read from, or the shape"
+
 
 def resolve_shape(config: EncoderConfig, checkpoint: dict[str, Any] | None) -> EncoderShape:
     """The shape of the config, completed and checked by the checkpoint's config.json.
@@ -164,8 +166,9 @@ def resolve_shape(config: EncoderConfig, checkpoint: dict[str, Any] | None) -> E
             raise UserError(f"encoder.{name}", value, allowed)
         values[name] = theirs if value is None else value
         if values[name] is None:
-            allowed = "a value, or an encoder.checkpoint that has one"
-            raise UserError(f"encoder.{name}", "null", allowed)
+            if config.checkpoint is None:
+                raise UserError("encoder.checkpoint", f"null, and encoder.{name} null", _SOURCES)
+            raise UserError(f"encoder.{name}", "null", "a value: the checkpoint has none")
     return EncoderShape(**values)
 
 

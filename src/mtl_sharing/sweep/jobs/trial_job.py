@@ -28,6 +28,7 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
 from mtl_sharing.sweep.study.components import make_pruner
 from mtl_sharing.sweep.study.heartbeat import IDLE_HEARTBEAT, HeartbeatThread, heartbeat
+from mtl_sharing.sweep.study.inputs import check_study_inputs
 from mtl_sharing.sweep.study.pruning import KeepPruner, should_prune
 from mtl_sharing.sweep.study.records import read_trial_result
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
@@ -43,7 +44,7 @@ _REPORT_S = 20.0
 
 @dataclass
 class InputCache:
-    """Keeps the latest run's inputs for the trials of one process; changed files go unnoticed."""
+    """Keeps the latest run's inputs for the trials of one process; the study compares files."""
 
     _key: str = ""
     _inputs: RunInputs | None = None
@@ -178,7 +179,12 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     reports = not options.seeds
     pruner = make_pruner(options) if reports and not is_reference(trial) else None
     reporter = TrialReporter(study, number, config.score, pruner, reports)
-    hooks = Hooks(_load_cached, reporter.evaluated, reporter.costed, curves=False,
+
+    def load(run_spec: RunSpec, folder: Path) -> RunInputs:
+        check_study_inputs(study, [run_spec])
+        return _load_cached(run_spec, folder)
+
+    hooks = Hooks(load, reporter.evaluated, reporter.costed, curves=False,
                   held=reporter.heartbeats)  # fmt: skip
     try:
         with suppress(Pruned):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from optuna.trial import FrozenTrial
 
 MADE_FOR = "made for"
+INPUTS = "inputs"
 ALIVE = "alive"
 REFERENCE = "reference"
 SAME_AS, IDENTITY, REASON = "same as", "identity", "reason"

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.space import Point, Suggest
-from mtl_sharing.sweep.study.attributes import ALIVE, MADE_FOR
+from mtl_sharing.sweep.study.attributes import ALIVE, INPUTS, MADE_FOR
 from mtl_sharing.sweep.study.components import make_sampler, sampler_study
 from mtl_sharing.sweep.study.heartbeat import heartbeat
 from mtl_sharing.sweep.study.storage import (
@@ -65,6 +65,13 @@ class SweepStudy:
     def name(self) -> str:
         """The study's name."""
         return self.study.study_name
+
+    @cached_property
+    @patient
+    def began_with(self) -> dict[str, Any] | None:
+        """Digests of the files that its trials read; None in a study of an earlier version."""
+        inputs: dict[str, Any] | None = self.study.user_attrs[MADE_FOR].get(INPUTS)
+        return inputs
 
     @cached_property
     def _study_id(self) -> int:
@@ -223,8 +230,8 @@ def _check_unused(name: str, study: optuna.Study, folder: Path) -> None:
 
 
 def check_made_for(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raises UserError where a study was made for other settings."""
-    before, now = dict(flatten(old)), dict(flatten(new))
+    """Raises UserError where a study was made for other settings; files are compared elsewhere."""
+    before, now = (dict(flatten({**made_for, INPUTS: None})) for made_for in (old, new))
     differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differ:
         changes = "; ".join(f"{key} {before.get(key)}, not {now.get(key)}" for key in differ[:3])

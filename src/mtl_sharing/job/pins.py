@@ -1,0 +1,192 @@
+"""What a run reads, pinned by digest at its start and compared where the run goes on."""
+
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mtl_sharing.config import Config, to_config
+from mtl_sharing.config.identity import Decides, without
+from mtl_sharing.data.examples.files import table_files
+from mtl_sharing.errors import UserError
+from mtl_sharing.job.baseline_key import digest_splits
+from mtl_sharing.job.inputs import RunInputs
+from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.model.encoder.checkpoint_files import (
+    checkpoint_files,
+    checkpoint_folder,
+    is_local,
+)
+from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENIZER
+from mtl_sharing.run_folder.results import SCHEMA
+from mtl_sharing.utils.files import read_object, replace_json
+from mtl_sharing.utils.nested import difference, flatten, get
+
+log = logging.getLogger(__name__)
+
+FREE = frozenset({
+    Decides.INVOCATION, Decides.PLACE, Decides.TRACKING, Decides.PRECISION, Decides.DATA_FOLDER,
+})  # fmt: skip
+"""Keys in which two starts of one run may differ. Precision and data are compared by themselves."""
+_AS_BEFORE = "what the {0} began with, or a new {0} in another folder"
+_MOVED = "the file that the {0} began with; where its folder was moved, data_dir=FOLDER too"
+
+Facts = Mapping[str, Any]
+
+
+def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
+    """The files of data, starting weights and tokenizer that a config names, by field and name.
+
+    Args:
+        download: whether a checkpoint of the hub counts, which is downloaded.
+    """
+    config = run_spec.config
+    paths = {
+        f"{field}: {name}": path
+        for spec in run_spec.specs.values()
+        for field, name, path in table_files(spec, config.data_dir)
+    }
+    for field, source in (
+        ("encoder.checkpoint", config.encoder.checkpoint),
+        ("encoder.tokenizer", config.encoder.tokenizer),
+    ):
+        if source is not None and (download or is_local(source)):
+            files = checkpoint_files(checkpoint_folder(source, field))
+            paths |= {f"{field}: {source}/{path.name}": path for path in files}
+    return paths
+
+
+def digest_files(paths: Mapping[str, Path]) -> dict[str, Facts]:
+    """Size and digest of each file. A missing one is left out: its reader raises the error."""
+    return {key: _facts(path) for key, path in paths.items() if path.is_file()}
+
+
+def _facts(path: Path) -> Facts:
+    """Bytes and digest of a file, and the lines of a text."""
+    digest, size, lines, is_text = sha256(), 0, 0, True
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+            is_text = is_text and b"\0" not in block
+            lines += block.count(b"\n") if is_text else 0
+    return ({"lines": lines} if is_text else {}) | {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def load_pinned(
+    run_spec: RunSpec, folder: Path, load: Callable[[RunSpec, Path], RunInputs]
+) -> RunInputs:
+    """Loads a run's inputs; records their digests where it begins, compares them where it goes on.
+
+    Raises:
+        UserError: bad data, or other examples than the run began with.
+    """
+    if (folder / PINS).is_file():
+        inputs = load(run_spec, folder)
+        _check_examples(_pinned(folder, "examples"), digest_splits(inputs))
+        return inputs
+    if not (folder / CONFIG).is_file():
+        # Of a start that failed: its data may have been mended since.
+        (folder / TOKENIZER).unlink(missing_ok=True)
+    files = digest_files(input_files(run_spec))
+    inputs = load(run_spec, folder)
+    tokenizer = _facts(folder / TOKENIZER) if (folder / TOKENIZER).is_file() else {}
+    record = {"files": files, "tokenizer": tokenizer, "examples": digest_splits(inputs)}
+    replace_json(folder / PINS, {"schema": SCHEMA, **record})
+    return inputs
+
+
+def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
+    """Compares what a run that goes on would read with what it began with; writes nothing.
+
+    Raises:
+        UserError: naming a setting or a file that differs, as it was and as it is.
+    """
+    if not (folder / PINS).is_file():
+        if (folder / CHECKPOINT_STATE).is_file():
+            log.warning("no %s of an earlier version's run: it goes on, and whether data, weights "
+                        "and settings are those it began with is not compared", PINS)  # fmt: skip
+        return
+    for key, (before, now) in changed_settings(run_spec.config, folder, FREE).items():
+        raise _changed(key, before, now)
+    files = input_files(run_spec)
+    check_same_files(_pinned(folder, "files"), digest_files(files), files)
+    saved, before = folder / TOKENIZER, _pinned(folder, "tokenizer")
+    now = _facts(saved) if saved.is_file() else {}
+    if before != now:
+        raise _changed(str(saved), _described(before), _described(now))
+
+
+def changed_settings(
+    config: Config, folder: Path, free: Collection[Decides]
+) -> dict[str, tuple[Any, Any]]:
+    """The settings in which the run in ``folder`` differs from ``config``: theirs, and ours.
+
+    Args:
+        free: what a key that is not compared decides.
+    """
+    saved = to_config(OmegaConf.create(get(read_object(folder / CONFIG), "settings") or {}))
+    # Through JSON, which has no tuples.
+    theirs, ours = (without(json.loads(json.dumps(asdict(c))), free) for c in (saved, config))
+    changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
+    return {key: (get(theirs, key), get(ours, key)) for key, _ in changed}
+
+
+def check_same_files(
+    before: Mapping[str, Facts],
+    now: Mapping[str, Facts],
+    paths: Mapping[str, Path],
+    reader: str = "run",
+) -> None:
+    """Compares the files that a config names with those of an earlier start.
+
+    Args:
+        before, now: from :func:`digest_files`.
+        paths: from :func:`input_files`, for the message.
+        reader: what began with the files, for the message.
+
+    Raises:
+        UserError: naming a file that differs, as it was and as it is.
+    """
+    for key in [key for key in {**before, **now} if before.get(key) != now.get(key)]:
+        field, _, name = key.partition(": ")
+        found = f"{paths.get(key, name)}, {_described(now.get(key))}"
+        is_gone = key not in now and field.startswith("task.")
+        raise _changed(field, _described(before.get(key)), found, reader, is_gone)
+
+
+def _changed(
+    where: str, before: object, now: object, reader: str = "run", is_moved: bool = False
+) -> UserError:
+    """The error for something that is not as it was."""
+    allowed = _MOVED if is_moved else _AS_BEFORE
+    found = f"{now}, where the {reader} began with {before}"
+    return UserError(where, found, allowed.format(reader))
+
+
+def _described(facts: Facts | None) -> str:
+    if not facts:
+        return "no file"
+    lines = f"{facts['lines']} lines, " if "lines" in facts else ""
+    return f"{lines}{facts['bytes']} bytes, sha256 {facts['sha256'][:12]}"
+
+
+def _check_examples(before: Facts, now: Facts) -> None:
+    """Raises UserError for other tokens, tags or labels: of a hub's data, or of another library."""
+    for name in [name for name in {**before, **now} if before.get(name) != now.get(name)]:
+        split, _, task = name.partition("/")
+        found = f"other examples, digest {now.get(name)}"
+        raise _changed(f"task.{task}.{split}", f"digest {before.get(name)}", found)
+
+
+def _pinned(folder: Path, name: str) -> dict[str, Any]:
+    """A part of the record; raises UserError where the file is damaged."""
+    part = read_object(folder / PINS).get(name)
+    if not isinstance(part, dict):
+        raise UserError(str(folder / PINS), f"no {name}", "the file as the run wrote it")
+    return part

@@ -1,0 +1,235 @@
+"""A run goes on with what it began with: other data, weights and settings are refused by name."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from mtl_sharing import train
+from mtl_sharing.errors import UserError
+from mtl_sharing.job import pins
+from mtl_sharing.job.pins import digest_files, input_files
+from mtl_sharing.job.spec import resolve_spec
+from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder
+from support import interrupted_at_step, load_config
+
+TEXTS = [("a fine film", "good"), ("a dull film", "bad")]
+TABLE = "text,label\n" + "".join(f"{text} {n},{label}\n" for n in range(9) for text, label in TEXTS)
+DEV = "text,label\n" + "".join(f"the {text},{label}\n" for text, label in TEXTS)
+TASK = """kind: classes
+labels: [bad, good]
+train: [train.csv]
+dev: [dev.csv]
+sources:
+  more: {train: [more.csv]}
+"""
+WORDS = ("--config-dir=mine", "+task@task.rev=rev", "suite.tasks=[rev]", "suite.name=mine",
+         "data_dir=data", "encoder.checkpoint=bert", "sharing=individual",
+         "suite.max_length=30", "trainer.device=cpu", "trainer.threads=1", "score.pairs=0",
+         "trainer.batch_size=4", "trainer.max_steps=6", "hydra.run.dir=run")  # fmt: skip
+
+
+def write_inputs(folder: Path) -> None:
+    source = load_config().encoder.checkpoint
+    assert source is not None
+    shutil.copytree(checkpoint_folder(source), folder / "bert")
+    (folder / "mine" / "task").mkdir(parents=True)
+    (folder / "mine" / "task" / "rev.yaml").write_text(TASK)
+    (folder / "data").mkdir()
+    for name, text in (("train", TABLE), ("dev", DEV), ("more", TABLE)):
+        (folder / "data" / f"{name}.csv").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def stopped(command_in, tmp_path_factory) -> Path:
+    """A folder with a run that was interrupted, and all that it reads."""
+    folder = tmp_path_factory.mktemp("stopped")
+    write_inputs(folder)
+    with command_in(folder) as mtl_train, interrupted_at_step(3):
+        done = mtl_train(*WORDS, "trainer.eval_every=3")
+    assert done.code == 130, done.out + done.err
+    return folder
+
+
+@pytest.fixture
+def place(stopped, tmp_path) -> Path:
+    """The test's own folder with a copy of it."""
+    for path in stopped.iterdir():
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    # Relative paths start where a run was started.
+    job = tmp_path / "run" / ".hydra" / "hydra.yaml"
+    job.write_text(job.read_text().replace(str(stopped), str(tmp_path)))
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def change_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "bert" / "model.safetensors")
+    name = next(name for name in weights if name.endswith("query.weight"))
+    weights[name][0, 0] += 1e-3
+    save_file(weights, folder / "bert" / "model.safetensors")
+
+
+REFUSED = {
+    "another train file": (
+        lambda f: (f / "data" / "train.csv").write_text(TABLE + TABLE[11:]),
+        ["task.rev.train: ", "data/train.csv, 37 lines", "began with 19 lines"]),
+    "a label": (
+        lambda f: replaced(f / "data" / "train.csv", "dull film 3,bad", "dull film 3,good"),
+        ["task.rev.train: ", "19 lines, 345 bytes", "began with 19 lines, 344 bytes"]),
+    "a text of equal length": (
+        lambda f: replaced(f / "data" / "train.csv", "film 3", "film 4"),
+        ["task.rev.train: ", "csv, 19 lines, 344 bytes, sha256", "began with 19 lines, 344 bytes"]),
+    "a row more": (
+        lambda f: (f / "data" / "train.csv").write_text(TABLE + "more,bad\n"),
+        ["task.rev.train: ", "20 lines", "19 lines"]),
+    "two rows the other way round": (
+        lambda f: replaced(f / "data" / "train.csv", "a fine film 0,good\na dull film 0,bad\n",
+                           "a dull film 0,bad\na fine film 0,good\n"),
+        ["task.rev.train: "]),
+    "the rows of a source": (
+        lambda f: (f / "data" / "more.csv").write_text(DEV),
+        ["task.rev.sources.more.train: ", "3 lines"]),
+    "the dev file": (
+        lambda f: (f / "data" / "dev.csv").write_text(DEV[:-22] + "\n"),
+        ["task.rev.dev: ", "data/dev.csv"]),
+    "no train file": (
+        lambda f: (f / "data" / "train.csv").unlink(),
+        ["task.rev.train: ", "data/train.csv, no file", "data_dir=FOLDER"]),
+    "a weight of the checkpoint": (
+        change_a_weight, ["encoder.checkpoint: ", "bert/model.safetensors", "sha256"]),
+    "the vocabulary": (
+        lambda f: replaced(f / "bert" / "tokenizer.json", '"the"', '"teh"'),
+        ["encoder.checkpoint: ", "bert/tokenizer.json"]),
+    "an option of the tokenizer": (
+        lambda f: (f / "bert" / "tokenizer_config.json").write_text('{"do_lower_case": false}'),
+        ["encoder.checkpoint: ", "bert/tokenizer_config.json", "began with no file"]),
+    "the run's own tokenizer": (
+        lambda f: replaced(f / "run" / "tokenizer.json", '"the"', '"teh"'),
+        ["run/tokenizer.json: ", "sha256"]),
+    "a setting": (
+        lambda f: replaced(f / "run" / ".hydra" / "config.yaml", "max_steps: 6", "max_steps: 9"),
+        ["trainer.max_steps: ", "found 9, where the run began with 6"]),
+    "a damaged record": (
+        lambda f: replaced(f / "run" / "inputs.json", '"files"', '"fils"'),
+        ["run/inputs.json: ", "no files"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), REFUSED.values(), ids=REFUSED)
+def test_a_difference_is_refused(mtl_train, place, change, words):
+    change(place)
+    before = contents(place / "run")
+    done = mtl_train("resume=run")
+    assert done.code == 2, done.out
+    assert len(done.err.strip().splitlines()) == 1
+    for word in words:
+        assert word in done.err
+    assert contents(place / "run") == before
+
+
+def touch(folder: Path) -> None:
+    for path in (*folder.glob("data/*"), *folder.glob("bert/*")):
+        os.utime(path, (0, 0))
+        shutil.copy(path, path.with_name("copy"))
+        os.replace(path.with_name("copy"), path)
+
+
+ALLOWED = {
+    "nothing": (lambda f: None, []),
+    "only touched": (touch, []),
+    "a folder that was moved": (
+        lambda f: (f / "data").rename(f / "it's elsewhere"), ["data_dir=it's elsewhere"]),
+    "another cache": (
+        lambda f: replaced(f / "run" / ".hydra" / "config.yaml", "max_gb: ", "max_gb: 1"), []),
+    "a file that is not read": (lambda f: (f / "data" / "test.csv").write_text("text\n"), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "arguments"), ALLOWED.values(), ids=ALLOWED)
+def test_what_decides_nothing_may_differ(mtl_train, place, change, arguments):
+    change(place)
+    done = mtl_train("resume=run", *arguments)
+    assert done.code == 0, done.err
+    assert "going on after step 3 of 6" in done.out
+    assert done.run_result("run")["status"] == "finished"
+
+
+def test_other_data_in_a_moved_folder_are_refused(mtl_train, place):
+    shutil.copytree(place / "data", place / "moved")
+    (place / "moved" / "dev.csv").write_text(DEV * 2)
+    done = mtl_train("resume=run", "data_dir=moved")
+    assert done.code == 2
+    assert "task.rev.dev: " in done.err and "moved/dev.csv" in done.err
+
+
+def test_a_run_of_an_earlier_version_goes_on(mtl_train, place):
+    (place / "run" / "inputs.json").unlink()
+    (place / "data" / "train.csv").write_text(TABLE + TABLE[11:])
+    done = mtl_train("resume=run")
+    assert done.code == 0, done.err
+    assert "no inputs.json of an earlier version's run" in done.out
+    assert done.run_result("run")["status"] == "finished"
+
+
+def test_a_run_that_failed_before_it_trained_may_read_what_was_mended(mtl_train, tmp_path):
+    write_inputs(tmp_path)
+    data = tmp_path / "data" / "train.csv"
+    data.write_text(TABLE + "more,so so\n")
+    assert mtl_train(*WORDS).code == 2
+    data.write_text(TABLE)
+    done = mtl_train("resume=run")
+    assert done.code == 0, done.err
+
+
+def test_other_examples_of_the_same_files_are_refused(mtl_train, place, monkeypatch):
+    """As another version of a library, or of a data set of the hub, gives them."""
+    monkeypatch.setattr(pins, "digest_splits", lambda inputs: {"train/rev": "123"})
+    done = mtl_train("resume=run")
+    assert done.code == 2
+    assert "task.rev.train: found other examples, digest 123" in done.err
+
+
+def test_python_refuses_and_allows_the_same(place, monkeypatch):
+    monkeypatch.chdir(place)
+    words = [word for word in WORDS if not word.startswith(("--config-dir", "hydra."))]
+    words += ["trainer.eval_every=3", f"hydra.searchpath=[{place / 'mine'}]"]
+    shutil.move(place / "data", place / "moved")
+    moved = [word.replace("data_dir=data", "data_dir=moved") for word in words]
+    (place / "moved" / "dev.csv").write_text(DEV * 2)
+    with pytest.raises(UserError, match=r"task\.rev\.dev: found moved/dev\.csv"):
+        train(moved, "run")
+    (place / "moved" / "dev.csv").write_text(DEV)
+    assert train(moved, "run")["status"] == "finished"
+
+
+def test_the_bundled_suite_pins_its_checkpoint_and_examples(tmp_path, quick_run):
+    record = json.loads((quick_run() / "inputs.json").read_text())
+    assert record["files"] == {} and len(record["examples"]) == 6
+    with_weights = resolve_spec(load_config())
+    names = [key.rpartition("/")[2] for key in input_files(with_weights)]
+    assert "model.safetensors" in names and "tokenizer.json" in names
+
+
+def test_facts_of_a_file(tmp_path):
+    """Lines of a text alone; a missing file has none."""
+    files = {"text": b"a\nb\n" * 3, "binary": b"a\n\0" * 3}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    facts = digest_files({name: tmp_path / name for name in (*files, "none")})
+    assert [(name, one.get("lines"), one["bytes"]) for name, one in facts.items()] == [
+        ("text", 6, 12), ("binary", None, 9)]  # fmt: skip
+    assert facts["text"]["sha256"] == hashlib.sha256(files["text"]).hexdigest()
