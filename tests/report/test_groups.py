@@ -36,7 +36,7 @@ def test_labels_tell_what_differs_and_no_more(make_run):
     found = groups_in(make_run.top)
     # The warm-up changes with the rate, so that it need not be told; both are kept.
     assert [g.label for g in found] == [
-        "I12  optimizer.lr=0.0001", "I12  optimizer.lr=0.0015", "S6-I6  optimizer.lr=0.0001"
+        "I12  optimizer.lr=0.0001", "I12  optimizer.lr=0.001", "S6-I6  optimizer.lr=0.0001"
     ]  # fmt: skip
     assert found[0].differs == {"optimizer.lr": "0.0001", "scheduler.warmup": "0.3"}
     assert [baseline_of(g, found) for g in found] == [found[0], found[1], found[0]]

@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution
 from mtl_sharing.config import Config
 from mtl_sharing.config.identity import NOT_IN_SWEEP, without
 from mtl_sharing.errors import UserError, check_known
+from mtl_sharing.job.baseline_key import RESULTS_VERSION
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.composer import ComposedTrial, ConfigComposer
 from mtl_sharing.sweep.space.space import Condition, Expansions, Point, Space, grid_values
@@ -90,6 +91,7 @@ class SweepSpec:
             "reference": self.options.reference,
             "settings": without(asdict(self.config), NOT_IN_SWEEP),
             "folder": str(self.folder),
+            "results_version": RESULTS_VERSION,
         }
 
 
