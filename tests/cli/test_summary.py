@@ -39,6 +39,16 @@ def test_separate_models_keep_all_above_a_constant_answer_or_nothing_defined(sep
     assert "clock " not in separate_run.out  # held against themselves
 
 
+def test_the_best_step_of_each_component(hybrid_run, separate_run):
+    steps = {c["tasks"][0]: c["best_step"] for c in separate_run.result["components"]}
+    assert list(steps) == ["sst", "quora", "sts"]
+    text = ", ".join(f"{task} {step}" for task, step in steps.items())
+    assert f"best step    {text}: each is a training of its own" in separate_run.out
+    (one,) = hybrid_run.result["components"]
+    assert one["tasks"] == ["sst", "quora", "sts"] and one["best_step"] > 0
+    assert "best step" not in hybrid_run.out
+
+
 @pytest.mark.parametrize(("above", "text"), [
     (0.5, "80.0% of separate models' performance, 50.0% of what they have above a constant"),
     (None, "80.0% of separate models' performance; separate models are not above a constant"),

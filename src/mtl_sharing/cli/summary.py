@@ -65,6 +65,9 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
         if (floor := selection.get("floor_performance")) is not None:
             text += f", {floor:.4f} by a constant answer"
         lines.append(("selection", text))
+    if len(components := result.get("components", [])) > 1:
+        steps = (f"{' and '.join(c['tasks'])} {c['best_step']}" for c in components)
+        lines.append(("best step", f"{', '.join(steps)}: each is a training of its own"))
     lines += [
         ("parameters", f"{params['total']:,}, of which {params['shared']:,} shared"),
         ("time", f"{seconds:.1f} s of training steps{speed}"),
