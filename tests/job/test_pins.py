@@ -176,13 +176,14 @@ def test_other_data_in_a_moved_folder_are_refused(mtl_train, place):
     assert "task.rev.dev: " in done.err and "moved/dev.csv" in done.err
 
 
-def test_a_run_of_an_earlier_version_goes_on(mtl_train, place):
+def test_a_run_of_an_earlier_version_is_left_as_it_is(mtl_train, place):
     (place / "run" / "inputs.json").unlink()
-    (place / "data" / "train.csv").write_text(TABLE + TABLE[11:])
+    before = contents(place / "run")
     done = mtl_train("resume=run")
-    assert done.code == 0, done.err
-    assert "no inputs.json of an earlier version's run" in done.out
-    assert done.run_result("run")["status"] == "finished"
+    assert done.code == 2
+    assert "run: found the checkpoint of an earlier version" in done.err
+    assert "a new run in another folder" in done.err
+    assert contents(place / "run") == before
 
 
 def test_a_run_that_failed_before_it_trained_may_read_what_was_mended(mtl_train, tmp_path):
@@ -203,6 +204,7 @@ def test_other_examples_of_the_same_files_are_refused(mtl_train, place, monkeypa
     assert "task.rev.train: found other examples, digest 123" in done.err
 
 
+@pytest.mark.slow
 def test_python_refuses_and_allows_the_same(place, monkeypatch):
     monkeypatch.chdir(place)
     words = [word for word in WORDS if not word.startswith(("--config-dir", "hydra."))]

@@ -30,7 +30,8 @@ def test_dropout_and_pooler_are_the_users_choice():
 
 
 def test_a_field_that_nobody_gives_is_named():
-    with pytest.raises(UserError, match=r"encoder\.checkpoint: found null, and encoder\.family null"):
+    message = r"encoder\.checkpoint: found null, and encoder\.family null"
+    with pytest.raises(UserError, match=message):
         resolve_shape(EncoderConfig(layers=3), None)
 
 

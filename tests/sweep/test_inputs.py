@@ -1,9 +1,8 @@
 """A study goes on with the files that it began with: other data would mix two sets of metrics."""
 
-import optuna
 import pytest
 
-from sweep_runs import SMALL, results, states, study
+from sweep_runs import SMALL, results, states
 
 TABLE = "text,label\n" + "a fine film,good\na dull film,bad\n" * 9
 TASK = "kind: classes\nlabels: [bad, good]\ntrain: [train.csv]\ndev: [dev.csv]\n"
@@ -24,6 +23,7 @@ def begun(mtl_train, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_replaced_data_are_refused(mtl_train, begun, monkeypatch):
     (begun / "train.csv").write_text(TABLE + TABLE[11:])
     before = states()
@@ -40,14 +40,9 @@ def test_replaced_data_are_refused(mtl_train, begun, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_study_of_an_earlier_version_goes_on(mtl_train, begun):
-    kept = study()
-    made_for = kept.user_attrs["made for"]
-    assert set(made_for.pop("inputs")) == {"task.rev.train: train.csv", "task.rev.dev: dev.csv"}
-    optuna.logging.disable_propagation()
-    kept.set_user_attr("made for", made_for)
-    (begun / "train.csv").write_text(TABLE + TABLE[11:])
+def test_a_study_of_another_version_of_the_results_is_refused(mtl_train, begun, monkeypatch):
+    monkeypatch.setattr("mtl_sharing.sweep.space.spec.RESULTS_VERSION", 1)
     done = mtl_train(*WORDS, "hydra.sweeper.n_trials=2")
-    assert done.code == 0, done.err
-    assert "is not compared" in done.out + done.err
-    assert states() == ["COMPLETE", "COMPLETE"]
+    assert done.code == 2
+    assert "results_version 2, not 1; allowed: " in done.err
+    assert states() == ["COMPLETE"]

@@ -183,17 +183,6 @@ def test_checkpoints_that_do_not_fit_are_named(start):
         start().restore()
 
 
-def test_a_checkpoint_of_an_earlier_version_is_named(start):
-    trainer = start("trainer.max_steps=1")
-    trainer.run()
-    path = trainer.folder / CHECKPOINT_STATE
-    state = torch.load(path, weights_only=True)
-    (selection,) = state.pop("selections")
-    torch.save({**state, "best": selection["best"]}, path)
-    with pytest.raises(UserError, match=r"earlier version; allowed: .*start the run again"):
-        start().restore()
-
-
 def test_only_steps_of_the_main_phase_after_the_first_ten_are_timed(start):
     trainer = start("trainer.max_steps=13", "trainer.eval_every=13", "phases.mlm.steps=11",
                     phases=["mlm"])  # fmt: skip

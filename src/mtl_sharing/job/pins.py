@@ -1,7 +1,6 @@
 """What a run reads, pinned by digest at its start and compared where the run goes on."""
 
 import json
-import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from hashlib import sha256
@@ -26,8 +25,6 @@ from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENI
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.nested import difference, flatten, get
-
-log = logging.getLogger(__name__)
 
 FREE = frozenset({
     Decides.INVOCATION, Decides.PLACE, Decides.TRACKING, Decides.PRECISION, Decides.DATA_FOLDER,
@@ -109,8 +106,9 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
     """
     if not (folder / PINS).is_file():
         if (folder / CHECKPOINT_STATE).is_file():
-            log.warning("no %s of an earlier version's run: it goes on, and whether data, weights "
-                        "and settings are those it began with is not compared", PINS)  # fmt: skip
+            found = f"the checkpoint of an earlier version, which wrote no {PINS}"
+            allowed = "a new run in another folder, since trainings have changed"
+            raise UserError(str(folder), found, allowed)
         return
     for key, (before, now) in changed_settings(run_spec.config, folder, FREE).items():
         raise _changed(key, before, now)

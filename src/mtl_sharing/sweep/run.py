@@ -64,9 +64,6 @@ def run_sweep(
         run_specs = [trial.run_spec for trial in corners]
         made_for = spec.record() | {INPUTS: study_inputs(run_specs)}
         study = open_study(options, spec.folder, directions, made_for)
-        if study.began_with is None:
-            log.warning("a study of an earlier version: whether its data and weights are those it "
-                        "began with is not compared")  # fmt: skip
         check_study_inputs(study, run_specs)
         left_s = hours_left_s(options, study.trials())
         deadline = None if left_s is None else time.monotonic() + left_s

@@ -219,9 +219,6 @@ class Trainer:
         state = load_state(self.folder)
         if state is None:
             return False
-        if "selections" not in state:
-            allowed = "one of this version: start the run again, in another folder"
-            raise UserError(str(self.folder), "a checkpoint of an earlier version", allowed)
         try:
             if state["phase"] != self._phase_index:
                 self.learner.close()

@@ -20,7 +20,7 @@ def check_study_inputs(study: SweepStudy, run_specs: Iterable[RunSpec]) -> None:
     Raises:
         UserError: naming a file that differs, as it was and as it is.
     """
-    began_with = study.began_with or {}
+    began_with = study.began_with
     paths = {key: path for key, path in _paths(run_specs).items() if key in began_with}
     now = digest_files(paths)
     check_same_files({key: began_with[key] for key in now}, now, paths, "sweep")

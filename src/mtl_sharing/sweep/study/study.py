@@ -68,9 +68,9 @@ class SweepStudy:
 
     @cached_property
     @patient
-    def began_with(self) -> dict[str, Any] | None:
-        """Digests of the files that its trials read; None in a study of an earlier version."""
-        inputs: dict[str, Any] | None = self.study.user_attrs[MADE_FOR].get(INPUTS)
+    def began_with(self) -> dict[str, Any]:
+        """Digests of the files that its trials read."""
+        inputs: dict[str, Any] = self.study.user_attrs[MADE_FOR][INPUTS]
         return inputs
 
     @cached_property
