@@ -154,9 +154,12 @@ def test_a_component_out_of_patience_stops_alone(start, monkeypatch):
         return Evaluation({t: {"metric": "accuracy", "value": v, "loss": 1.0} for t, v in values})
 
     monkeypatch.setattr(trainer_module, "evaluate", scripted)
+    monkeypatch.setattr(trainer_module, "_UNTIMED_STEPS", 0)
     trainer = start("encoder.layers=1", "sharing.plan=I1", "trainer.max_steps=4",
                     "trainer.eval_every=1", "trainer.patience=1")  # fmt: skip
     trainer.run()
+    # Steps of fewer components are faster, and none of the regime's.
+    assert trainer.timing.counted_steps == 2 and len(trainer.history) == 4
     # The later, better metric of sst is of weights that no longer train.
     assert [one.step for one in trainer.selections] == [1, 3, 4]
     assert trainer.learner.served == {"sst": 2, "quora": 4, "sts": 4}

@@ -14,7 +14,7 @@ from mtl_sharing.data.text.tagging import tag_scheme
 from mtl_sharing.data.tokens.encoding import TextSettings
 from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.evaluation.evaluate import TaskMeasure
-from mtl_sharing.job.parts import (
+from mtl_sharing.job.network_parts import (
     is_joined,
     make_head_shape,
     make_lanes,

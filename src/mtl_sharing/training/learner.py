@@ -127,13 +127,13 @@ class Learner:
     def _update(self, component: Component, step: int, total: int, update: Update) -> None:
         """Updates a component's weights if a task of it is drawn, and adds to ``update``."""
         drawn, where = self._draw(component, step), f"at step {step + 1}"
-        turns = Counter(task for micro in drawn for task in micro.batches)
-        if not turns:
+        micro_batches_of = Counter(task for micro in drawn for task in micro.batches)
+        if not micro_batches_of:
             return
         set_rate(component.optimizer, rate_factor(self.scheduler, step, total))
         for micro in drawn:
             component.weighting.start_epoch(self.epochs.of(micro.draw))
-            losses = self._add_gradients(component, micro, turns)
+            losses = self._add_gradients(component, micro, micro_batches_of)
             for task, loss in losses.items():
                 check_finite(f"loss of task {task}", loss, where)
                 update.losses[task] = update.losses.get(task, 0.0) + micro.shares[task] * loss
@@ -166,12 +166,12 @@ class Learner:
         return self.batches[task][number]
 
     def _add_gradients(
-        self, component: Component, micro: MicroBatch, turns: Mapping[str, int]
+        self, component: Component, micro: MicroBatch, micro_batches_of: Mapping[str, int]
     ) -> dict[str, float]:
         """Adds the gradients of one micro-batch; returns the tasks' mean losses.
 
         Args:
-            turns: micro-batches of this update in which each task takes part.
+            micro_batches_of: micro-batches of this update in which each task takes part.
         """
         seed_random(random_seed(self.seed, micro.draw, component.tasks), self.runtime.device)
         tasks = tuple(micro.batches)
@@ -180,12 +180,12 @@ class Learner:
         groups = [tasks] if component.surgery is None else [(task,) for task in tasks]
         losses: dict[str, float] = {}
         for group in groups if tasks else ():
-            losses |= self._backward(component, micro, group, turns)
+            losses |= self._backward(component, micro, group, micro_batches_of)
         return losses
 
     def _backward(
         self, component: Component, micro: MicroBatch, group: tuple[str, ...],
-        turns: Mapping[str, int],
+        micro_batches_of: Mapping[str, int],
     ) -> dict[str, float]:  # fmt: skip
         """Runs one forward and backward pass over some tasks of a micro-batch."""
         batches = {task: micro.batches[task].to(self.runtime.device) for task in group}
@@ -198,7 +198,7 @@ class Learner:
         terms = []
         for task, loss in losses.items():
             # Every label of the update counts alike: a short micro-batch weighs by its size.
-            own = (loss + penalties.get(task, 0.0)) * (micro.shares[task] * turns[task])
+            own = (loss + penalties.get(task, 0.0)) * (micro.shares[task] * micro_batches_of[task])
             terms.append(component.weighting.term(task, own, len(micro.batches), micro.draw))
         total = torch.stack(terms).sum() / self.accumulation
         if total.requires_grad:  # not if every weight of these tasks is frozen

@@ -90,8 +90,8 @@ class Timing:
 
     Attributes:
         phases_s: seconds of all steps of each phase.
-        counted_s, counted_steps, counted_examples: of the main phase, without the first steps after
-            each start.
+        counted_s, counted_steps, counted_examples: of the main phase while all components train,
+            without the first steps after each start.
     """
 
     phases_s: dict[str, float] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Timing:
     counted_examples: int = 0
 
     def add(self, phase: str, seconds: float, examples: int, warm: bool) -> None:
-        """Adds one step; ``warm`` if it is none of the first after a start."""
+        """Adds one step; ``warm`` if it counts."""
         self.phases_s[phase] = self.phases_s.get(phase, 0.0) + seconds
         if warm and phase == MAIN:
             self.counted_s += seconds

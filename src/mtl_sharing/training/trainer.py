@@ -148,11 +148,12 @@ class Trainer:
         return [one.tasks for one in self.selections if one.stale >= patience]
 
     def _update(self, progress: Progress, timed: bool) -> None:
-        start = time.perf_counter()
-        update = self.learner.update(self.step, self.phase.total, self._ended)
+        ended, start = self._ended, time.perf_counter()
+        update = self.learner.update(self.step, self.phase.total, ended)
         seconds = time.perf_counter() - start
         self.step += 1
-        self.timing.add(self.phase.name, seconds, update.examples, timed)
+        # A step without the components that have ended is no step of the regime.
+        self.timing.add(self.phase.name, seconds, update.examples, timed and not ended)
         self._running.add(update)
         detail = f"{self._running.loss_text()}  {update.examples / seconds:.0f} examples/s"
         progress.advance(1, detail, self.total)
@@ -182,9 +183,9 @@ class Trainer:
             save_weights(self.folder, self.network, None if len(tasks) == len(values) else tasks)
         for own in self._ended:
             if own not in ended:
-                whose = "" if len(self.selections) == 1 else f": {one_of(own)}"
+                tasks_text = "" if len(self.selections) == 1 else f": {one_of(own)}"
                 message = "%s%s ends after %d of %d steps: no better for %d evaluations"
-                log.info(message, self.phase.name, whose, self.step, self.phase.total,
+                log.info(message, self.phase.name, tasks_text, self.step, self.phase.total,
                          self.phase.patience)  # fmt: skip
 
     def _record(self, evaluation: Evaluation | None) -> None:

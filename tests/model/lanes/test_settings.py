@@ -5,7 +5,7 @@ import pytest
 from lanes_by_hand import CHAIN, MAPS, SINGLE, pairs
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError
-from mtl_sharing.job.parts import make_lanes
+from mtl_sharing.job.network_parts import make_lanes
 from mtl_sharing.model.specs import LaneShape, TaskHead
 
 

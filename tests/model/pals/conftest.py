@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtl_sharing.job.parts import make_pals
+from mtl_sharing.job.network_parts import make_pals
 from mtl_sharing.model.network import Network
 from mtl_sharing.plan.plan import SharingPlan
 from mtl_sharing.plan.settings import PalsConfig

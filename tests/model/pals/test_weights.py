@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.job.parts import make_pals
+from mtl_sharing.job.network_parts import make_pals
 from mtl_sharing.model.network import Network
 from mtl_sharing.model.pals import TaskPal
 from mtl_sharing.model.specs import PalShape

@@ -6,6 +6,8 @@ from optuna.trial import FrozenTrial
 
 MADE_FOR = "made for"
 INPUTS = "inputs"
+VERSION = "results_version"
+"""The key of the results' version in what a study is made for."""
 ALIVE = "alive"
 REFERENCE = "reference"
 SAME_AS, IDENTITY, REASON = "same as", "identity", "reason"

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.space import Point, Suggest
-from mtl_sharing.sweep.study.attributes import ALIVE, INPUTS, MADE_FOR
+from mtl_sharing.sweep.study.attributes import ALIVE, INPUTS, MADE_FOR, VERSION
 from mtl_sharing.sweep.study.components import make_sampler, sampler_study
 from mtl_sharing.sweep.study.heartbeat import heartbeat
 from mtl_sharing.sweep.study.storage import (
@@ -231,6 +231,10 @@ def _check_unused(name: str, study: optuna.Study, folder: Path) -> None:
 
 def check_made_for(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Raises UserError where a study was made for other settings; files are compared elsewhere."""
+    if old.get(VERSION) != new.get(VERSION):
+        found = f"{name}, a study of another version, in which equal settings give other metrics"
+        allowed = "another name begins a new study: hydra.sweeper.study_name=NAME"
+        raise UserError("hydra.sweeper.study_name", found, allowed)
     before, now = (dict(flatten({**made_for, INPUTS: None})) for made_for in (old, new))
     differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differ:
