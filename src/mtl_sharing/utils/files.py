@@ -82,7 +82,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def kind_of(value: object) -> str:
     """What a value of JSON or of a table is, for a message: ``a list``, ``an object``."""
-    return _KINDS.get(type(value), f"a {type(value).__name__}")
+    name = type(value).__name__
+    return _KINDS.get(type(value), f"{'an' if name[0] in 'aeiou' else 'a'} {name}")
 
 
 def expand_user(where: str, path: str | Path) -> Path:

@@ -22,4 +22,4 @@ shard_of = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
 for name, saved in WEIGHTS.items():
     if not (ours[name] == load_file(f"ck/{shard_of[saved]}")[saved]).all():
         sys.exit(f"{name} is not {saved} of {shard_of[saved]}")
-print(f"a weight of each of {len(set(shard_of[saved] for saved in WEIGHTS.values()))} shards")
+print(f"a weight of each of {len({shard_of[saved] for saved in WEIGHTS.values()})} shards")
