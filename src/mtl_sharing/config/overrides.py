@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config.fields import allowed_values, misplaced, takes_text, type_of
 from mtl_sharing.config.schema import Config
-from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.errors import UserError, first_line, one_of
 
 _PACKAGES = ("mtl_sharing.conf", "mtl_sharing.sweeps")
 # Their options set different keys, so that several make sense together.
@@ -50,6 +50,23 @@ def parse_override(text: str) -> Override:
     if not override.key_or_group:
         raise UserError(text, "no key", _FORM)
     return override
+
+
+def override_text(text: str) -> str | None:
+    """The value of one override of a text, as Hydra reads it; None for null.
+
+    Raises:
+        UserError: an override that Hydra cannot parse, or whose value is no text.
+    """
+    check_overrides([text])
+    value = parse_override(text).value()
+    plain = value.text if isinstance(value, QuotedString) else value
+    try:
+        resolved = OmegaConf.create({"value": plain}).value
+    except OmegaConfBaseException as error:
+        key, _, found = text.partition("=")
+        raise UserError(key, f"{found} ({first_line(error)})", "a text, or null") from None
+    return None if resolved is None else str(resolved)
 
 
 def unparsed(text: str, reason: str = "") -> UserError:

@@ -9,6 +9,7 @@ from typing import Any
 from mtl_sharing.data.tables.cells import valid_text
 from mtl_sharing.data.tables.files import LineCounts, open_text
 from mtl_sharing.errors import UserError
+from mtl_sharing.utils.files import kind_of
 
 Row = dict[str, Any]
 
@@ -86,7 +87,7 @@ def _bad_json(path: Path, line: int, reason: str) -> UserError:
 
 def _object(path: Path, line: int, value: Any) -> Row:
     if not isinstance(value, dict):
-        found = f"JSON that is a {type(value).__name__}"
+        found = f"JSON that is {kind_of(value)}"
         raise UserError(f"{path}:{line}", found, _ALLOWED)
     if all(map(str.isascii, value)):
         return value
