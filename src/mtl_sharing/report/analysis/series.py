@@ -22,6 +22,7 @@ from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.samplers import make_schedule
 from mtl_sharing.sampling.settings import SamplerConfig
+from mtl_sharing.score.clock import clock_of, is_timed
 
 # The facts of the data that a performance is measured on.
 _OF_DEV = re.compile(r"data\..*\.(metric|examples|floor|digests\.dev)")
@@ -79,10 +80,34 @@ def _split_lines(members: Sequence[tuple[int, Group]]) -> Iterator[tuple[str, Li
     family = first.label.removeprefix(first.plan).strip(" +")  # the label without the plan
     metrics = {task: first.runs[0].result["tasks"][task]["metric"] for task in first.tasks}
     tasks = {f"{task} {metric}": f"tasks.{task}.value" for task, metric in metrics.items()}
-    for title, path in ({"score": "score", "performance": "performance"} | tasks).items():
-        points = [(split, v) for split, group in members for v in values_of(group, path).values()]
-        if len({split for split, _ in points}) > 1:
-            yield title, Line(family, points)
+    for where, own in _by_machine(members).items():
+        yield from _line("score", f"{family} {where}".strip(), own, "score")
+    for title, path in ({"performance": "performance"} | tasks).items():
+        yield from _line(title, family, members, path)
+
+
+def _line(
+    title: str, name: str, members: Sequence[tuple[int, Group]], path: str
+) -> Iterator[tuple[str, Line]]:
+    """The line of a number in result.json, if it has two split points."""
+    points = [(split, v) for split, group in members for v in values_of(group, path).values()]
+    if len({split for split, _ in points}) > 1:
+        yield title, Line(name, points)
+
+
+def _by_machine(members: Sequence[tuple[int, Group]]) -> dict[str, list[tuple[int, Group]]]:
+    """The members whose scores were timed on each machine, which is named if there are several.
+
+    A score that was not timed is the same on all of them.
+    """
+    clocks = [
+        clock_of(run.result for run in group.runs if is_timed(run.result)) for _, group in members
+    ]
+    machines = dict.fromkeys(machine for clock in clocks for machine in clock.machines)
+    if len(machines) < 2:
+        return {"": [*members]}
+    pairs = [*zip(members, clocks, strict=True)]
+    return {m: [one for one, clock in pairs if {*clock.machines} <= {m}] for m in machines}
 
 
 def split_of(plan: str) -> tuple[int, int] | None:
