@@ -7,7 +7,8 @@ import pytest
 
 from mtl_sharing.report.analysis import tables
 from mtl_sharing.report.analysis.notes import notes
-from mtl_sharing.report.analysis.series import split_panels, trade_offs
+from mtl_sharing.report.analysis.series import trade_offs
+from mtl_sharing.report.analysis.splits import split_panels
 from mtl_sharing.report.analysis.values import group_flags, kept, kept_above_floor
 from mtl_sharing.report.build import write_report
 from mtl_sharing.report.inputs.groups import baseline_of, differing_keys, make_groups

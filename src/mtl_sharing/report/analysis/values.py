@@ -7,7 +7,7 @@ from mtl_sharing.report.analysis.statistics import Summary, summarize
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Record, Run
 from mtl_sharing.score import performance as scored
-from mtl_sharing.score.clock import clock_of, is_timed, moves_with_machine, range_text
+from mtl_sharing.score.clock import Clock, clock_of, is_timed, moves_with_machine, range_text
 from mtl_sharing.score.reference import METRICS
 from mtl_sharing.utils.nested import get
 
@@ -144,9 +144,14 @@ def group_flags(group: Group) -> str:
     return "; ".join(filter(None, flags))
 
 
+def scored_on(runs: Sequence[Run]) -> Clock:
+    """How the scores of those runs were timed whose score moves with the machine."""
+    return clock_of(run.result for run in runs if is_timed(run.result))
+
+
 def clock_columns(runs: Sequence[Run]) -> Record:
     """How the scores of runs were timed: the clock, the machines and the range of the pairs."""
-    clock = clock_of(run.result for run in runs if is_timed(run.result))
+    clock = scored_on(runs)
     if not clock.machines:
         clocks = [get(run.result, "scored_by.clock") for run in runs if number(run.result, "score")]
         return {"clock": "counted FLOPs"} if "flops" in clocks else {}

@@ -19,9 +19,9 @@ from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_panels,
     curve_panels,
-    split_panels,
     training_curves,
 )
+from mtl_sharing.report.analysis.splits import split_panels
 from mtl_sharing.report.analysis.values import floor_of, group_flags
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
