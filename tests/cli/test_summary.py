@@ -57,6 +57,13 @@ def test_what_is_kept_above_it(hybrid_run, capsys, above, text):
     assert text in printed(hybrid_run.result, capsys, kept=0.8, kept_above_floor=above)
 
 
+def test_an_old_result_says_nothing_of_what_it_lacks(hybrid_run, capsys):
+    old = {n: v for n, v in hybrid_run.result.items() if n != "kept_above_floor"}
+    (line,) = [row for row in printed(old, capsys, kept=0.8).splitlines() if row[:5] == "kept "]
+    assert line.startswith("kept         80.0% of separate models' performance")
+    assert "separate models are not above" not in line
+
+
 def test_flags_stand_at_the_performance_and_the_score(hybrid_run, capsys):
     tasks = copy.deepcopy(hybrid_run.result["tasks"])
     for task in tasks.values():

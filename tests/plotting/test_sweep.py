@@ -79,6 +79,14 @@ def test_the_title_counts_what_was_trained():
     assert title_of("mine", ROWS) == "mine: 6 trials, 1 more drawn equal to them"
 
 
+def test_the_title_names_every_machine_and_the_whole_range_of_the_pairs():
+    clocks = [("EPYC", 0.9, 1.1), (None, None, None), ("H200", 1.0, 1.4), ("EPYC", 0.8, 1.0)]
+    timed = [dict(zip(("machine", "pairs_low", "pairs_high"), c, strict=True)) for c in clocks]
+    rows = [row | clock for row, clock in zip(ROWS, timed, strict=False)]
+    found = title_of("mine", rows).splitlines()[1]
+    assert found == "measured on EPYC; H200; timed pairs: 0.80 to 1.40 x"
+
+
 def studied(values, *directions):
     """A study whose value depends on ``a`` alone."""
     study = optuna.create_study(directions=directions or ["maximize"])

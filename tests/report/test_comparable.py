@@ -8,6 +8,7 @@ import pytest
 from mtl_sharing.report.analysis import tables
 from mtl_sharing.report.analysis.notes import notes
 from mtl_sharing.report.analysis.series import trade_offs
+from mtl_sharing.report.analysis.splits import split_panels
 from mtl_sharing.report.analysis.values import group_flags, kept, kept_above_floor
 from mtl_sharing.report.build import write_report
 from mtl_sharing.report.inputs.groups import baseline_of, differing_keys, make_groups
@@ -40,8 +41,6 @@ APART = {
     "the time counted": ({"scored_by.time": "predict"}, "score.time"),
     "the memory counted": ({"scored_by.memory": "peak_train"}, "score.memory"),
     "how r counts": ({"scored_by.pearson": "raw"}, "score.pearson"),
-    "the machine": ({"machine.device": "Intel Xeon"}, "machine"),
-    "its threads": ({"machine.threads": 2}, "machine"),
     "the metric": ({"tasks.sst.metric": "f1"}, "data.sst.metric"),
     "the dev texts": ({"tasks.sts.digests.dev": "other"}, "data.sts.digests.dev"),
     "the train texts": ({"tasks.sts.digests.train": "other"}, "data.sts.digests.train"),
@@ -95,6 +94,63 @@ def test_a_score_by_the_clock_stands_with_its_machine_and_pairs(make_run):
     assert pd.isna(table.loc["I12", "clock"])  # held against itself
 
 
+MACHINES = {
+    "device": ({"machine.device": "Intel Xeon"}, "Intel Xeon, 1 thread, fp32"),
+    "threads": ({"machine.threads": 2}, "AMD EPYC, 2 threads, fp32"),
+}
+TIMED = ("score", "time saved x", "train s")
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_what_was_timed_on_several_machines_is_no_mean(make_run, name):
+    changes, other = MACHINES[name]
+    make_run("base", result=values(0.3))
+    for seed, more in enumerate(({}, changes)):
+        made = MEASURED | {"multipliers": {"memory": 2.0, "time": 1.0 + seed}}
+        make_run(f"a{seed}", "S12", seed=seed, result=values(0.1 + seed / 10, **made) | more)
+        make_run(f"b{seed}", "S6-I6", seed=seed, result=values(0.1, **made))
+    groups = groups_in(make_run.top)
+    table = tables.comparison_table(groups).set_index("group")
+    row, one = table.loc["S12"], table.loc["S6-I6"]
+    # The figures of the answers have both seeds.
+    assert (row["seeds"], row["memory saved x"]) == (2, 2)
+    assert row["performance"] == pytest.approx(values(0.15)["performance"])
+    assert row["kept %"] > 0 and row["performance sd"] > 0
+    assert row[[*TIMED]].isna().all() and one[[*TIMED]].notna().all()
+    costs = tables.cost_table(groups).set_index("group")
+    assert pd.isna(costs.loc["S12", "train s"]) and costs.loc["S6-I6", "train s"] > 0
+    assert row["clock"] == f"measured on AMD EPYC, 1 thread, fp32; {other}"
+    (why,) = [line for line in notes(groups) if line.startswith("S12: ")]
+    assert why == (f"S12: timed on AMD EPYC, 1 thread, fp32; {other}; its score and times are left"
+                   " out, since they are never averaged")  # fmt: skip
+
+
+def test_a_score_without_its_time_is_the_same_on_every_machine(make_run):
+    made = MEASURED | {"scored_by.time_exponent": 0.0, "multipliers": {"memory": 2.0, "time": 1.0}}
+    make_run("a", "S12", result=made)
+    make_run("b", "S12", seed=1, result=made | {"machine.device": "another"})
+    [group] = groups_in(make_run.top)
+    row = tables.comparison_table([group]).iloc[0]
+    assert row["score"] == 2 and not {"clock", "time saved x", "train s"} & {*row.index}
+    (why,) = notes([group])
+    assert "another" in why and "its times are left out" in why
+
+
+def test_scores_over_the_split_are_drawn_apart_for_each_machine(make_run):
+    make_run("base", result=values(0.3) | {"score": 0.7})
+    devices = {"S12": "AMD EPYC", "S6-I6": "AMD EPYC", "S3-I9": "H200", "S9-I3": "H200"}
+    for plan, device in devices.items():
+        make_run(plan, plan, result=values(0.2, **MEASURED) | {"machine.device": device})
+    panels = split_panels(groups_in(make_run.top))[12]
+    lines = {line.group: {split for split, _ in line.points} for line in panels["score"]}
+    # Separate models' score is their performance, whatever the machine.
+    assert {next(d for d in ("EPYC", "H200") if d in n): s for n, s in lines.items()} == {
+        "EPYC": {0, 6, 12}, "H200": {0, 3, 9},
+    }  # fmt: skip
+    (line,) = panels["performance"]
+    assert {split for split, _ in line.points} == {0, 3, 6, 9, 12}
+
+
 def test_a_baseline_scored_otherwise_is_still_the_baseline(make_run):
     make_run("base", result=values(0.3) | {"scored_by.clock": "flops"})
     make_run("a", "S12", result=values(0.15, **MEASURED))
@@ -118,7 +174,7 @@ def test_a_baseline_at_its_floor_keeps_nothing_above_it(make_run):
     assert kept_above_floor(shared, base).mean is None and kept(shared, base).mean > 1
     assert kept_above_floor(base, base).mean is None
     table = tables.comparison_table([base, shared])
-    assert "above floor %" not in table  # a dash: no group has it
+    assert "kept above floor %" not in table  # a dash: no group has it
 
 
 FLAGGED = {
@@ -170,6 +226,15 @@ def test_classes_of_a_regression_are_shown_where_they_are_asked_for(make_run, as
     assert ("sts (rounded to classes)" in set(tables.by_class_table(groups)["task"])) == asked
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_one_run_of_a_group_that_asks_for_them_suffices(make_run, first):
+    for seed, asked in enumerate((first, not first)):
+        make_run(str(seed), "S12", seed=seed, result={"scored_by.rounded": asked})
+    groups = groups_in(make_run.top)
+    assert len(groups) == 1
+    assert "sts (rounded to classes)" in set(tables.class_table(groups)["task"])
+
+
 OLD = ("kept_above_floor", "floor_performance", "floor_performance_raw_r", "at_floor", "untrained")
 
 
@@ -186,7 +251,7 @@ def test_results_of_before_are_read_with_what_they_lack_left_out(make_run, tmp_p
         path.write_text(json.dumps(record))
     written = write_report([make_run.top], tmp_path / "out", formats=["html", "csv"])
     assert list(written.comparison["kept %"]) == [100, 100]
-    assert not {"constant answer", "above floor %", "flagged"} & set(written.comparison)
+    assert not {"floor", "kept above floor %", "flagged"} & set(written.comparison)
 
 
 def test_the_front_compares_groups_on_the_same_data_alone(make_run):

@@ -172,6 +172,16 @@ def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
 
 
 @pytest.mark.usefixtures("without_drawing")
+def test_notes_that_the_page_leaves_out_are_counted(make_run, tmp_path):
+    for plan in (f"S{n}-I{20 - n}" for n in range(1, MOST_HEADLINES + 3)):
+        make_run(plan, plan, result={"scored_by.clock": "measured", "score": 1.0})
+    write_report([tmp_path / "runs"], tmp_path / "out", formats=["html"])
+    page = (tmp_path / "out" / "report.html").read_text()
+    # One more note says what sets the groups apart.
+    assert "… and 3 more notes: see clock in the table below." in page
+
+
+@pytest.mark.usefixtures("without_drawing")
 def test_better_separate_models_part_from_the_best_of_the_others(make_run, tmp_path):
     def answered(shift):
         def answers(table):

@@ -7,11 +7,10 @@ from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_panels,
     curve_panels,
-    split_of,
-    split_panels,
     trade_offs,
     training_curves,
 )
+from mtl_sharing.report.analysis.splits import split_of, split_panels
 from mtl_sharing.report.inputs.groups import make_groups
 from mtl_sharing.report.inputs.runs import read_runs
 from mtl_sharing.sampling.epochs import Epochs

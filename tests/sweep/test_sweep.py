@@ -84,7 +84,7 @@ def check_kept(table, trained, printed):
             assert row["machine"].startswith(result["machine"]["device"])
     lines = [line for line in printed.splitlines() if re.match(r"trial \d  S", line)]
     assert len(lines) == 3
-    assert all(f"on dev:  performance {trained[n]['performance']:.4f}  constant answer" in line
+    assert all(f"on dev:  performance {trained[n]['performance']:.4f}  floor" in line
                for n, line in zip((2, 3, 4), lines, strict=True))  # fmt: skip
 
 

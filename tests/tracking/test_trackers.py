@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import logging
+import re
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from mtl_sharing.errors import Pruned, Stopped, UserError
+from mtl_sharing.job.description import final_metrics
 from mtl_sharing.job.run import Hooks, run_job
 from mtl_sharing.run_folder.results import write_metrics
 from mtl_sharing.tracking.settings import RunDescription, TrackerConfig
@@ -23,6 +25,7 @@ from mtl_sharing.tracking.trackers import Trackers, check_trackers, numeric, tra
 from mtl_sharing.utils.nested import flatten
 from support import QUICK, load_config, start, wait_for
 
+ROUNDED = "precision|recall|f1|by_class"
 BOTH = "tracker=[tensorboard,mlflow]"
 SMALL = (*QUICK, "encoder.layers=2", "split=1", "suite.max_dev_rows=10", "trainer.max_steps=2")
 pytest.importorskip("tensorboard")
@@ -127,6 +130,11 @@ def test_both_hold_what_the_run_holds(tracked, store):
     assert final["result/performance"] == result["performance"]
     assert final["result/params/total"] == result["params"]["total"]
     assert final["result/tasks/sst/value"] == result["tasks"]["sst"]["value"]
+    for name in ("at_floor", "untrained"):
+        assert final[f"result/{name}"] == len(result[name])
+    assert "result/tasks/sst/f1" in final and "result/tasks/sts/pearson" in final
+    rounded = [n for n in final if n.startswith("result/tasks/sts/") and re.search(ROUNDED, n)]
+    assert rounded == []
     last = {e.step for e in events_of(tracked).Scalars("result/performance")}
     assert last == {metrics_of(tracked)["train_s"][-1][0]}
 
@@ -471,3 +479,15 @@ def test_a_tracker_makes_no_other_training():
     tracked = deepcopy(config)
     tracked.tracker.tensorboard.enabled = True
     assert trial_identity(resolve_spec(config)) == trial_identity(resolve_spec(tracked))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_classes_of_a_regression_are_recorded_where_they_are_asked_for(hybrid_run, asked):
+    scored_by = hybrid_run.result["scored_by"] | {"rounded": asked}
+    changes = {"scored_by": scored_by, "at_floor": ["sst", "sts"], "untrained": ["sst"]}
+    found = final_metrics(hybrid_run.result | changes)
+    names = {name for name, _ in flatten(found["tasks"]["sts"])}
+    assert {"pearson", "value", "floor", "accuracy", "mcc"} <= names
+    assert any(re.search(ROUNDED, name) for name in names) == asked
+    assert found["tasks"]["sst"] == hybrid_run.result["tasks"]["sst"]
+    assert (found["at_floor"], found["untrained"]) == (2, 1)

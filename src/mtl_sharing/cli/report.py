@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _MOST_LINES = 20
 # Characters; a longer label of a group is folded.
 _LABEL_WIDTH = 26
+# Shown whatever their width.
+_FOLDED = ("group", "flagged")
 _HELP = """\
 Reads every run at or below the folders, in whatever state, and writes
   report.html   everything on one page that opens offline
@@ -73,10 +75,20 @@ def _print(written: "Written") -> None:
     console.print(_table(written.comparison, console.width))
     rest = len(written.comparison) - _MOST_LINES
     lines = [f"and {rest:,} more"] * (rest > 0)
-    lines += ["", *written.headlines[:_MOST_LINES], *written.notes[:_MOST_LINES], ""]
+    file = written.comparison_file
+    where = "not written: see --formats" if file is None else str(short_path(file))
+    lines += ["", *_cut(written.headlines, "flags", where), *_cut(written.notes, "clocks", where)]
+    lines.append("")
     lines += map(str, map(short_path, written.paths))
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _cut(lines: Sequence[str], content: str, where: str) -> list[str]:
+    """The first lines, then how many others there are and which files have their content."""
+    rest = len(lines) - _MOST_LINES
+    more = f"and {rest:,} more; the {content} of all groups are in the comparison ({where})"
+    return [*lines[:_MOST_LINES], *[more] * (rest > 0)]
 
 
 def _table(comparison: "pd.DataFrame", width: int) -> object:
@@ -92,7 +104,7 @@ def _table(comparison: "pd.DataFrame", width: int) -> object:
     names = _fitting(texts, width)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
-        if name == "group":
+        if name in _FOLDED:
             table.add_column(Text(name), overflow="fold")
         else:
             table.add_column(Text(name), justify="right", no_wrap=True, overflow="ellipsis")
@@ -102,13 +114,13 @@ def _table(comparison: "pd.DataFrame", width: int) -> object:
 
 
 def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
-    """The columns that fit beside each other, in the table's order."""
+    """The columns that fit beside each other, in the table's order; flags always do."""
     important = (
-        "group",
+        *_FOLDED,
         "seeds",
         "performance",
         "kept %",
-        "above floor %",
+        "kept above floor %",
         "parameters %",
         "score",
     )
@@ -116,7 +128,7 @@ def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
     chosen: list[str] = []
     for name in dict.fromkeys((*(n for n in important if n in names), *names)):
         longest = max(len(name), *texts[name].map(len))
-        width -= 2 + (min(longest, _LABEL_WIDTH) if name == "group" else longest)
-        if width >= 0 or name == "group":
+        width -= 2 + (min(longest, _LABEL_WIDTH) if name in _FOLDED else longest)
+        if width >= 0 or name in _FOLDED:
             chosen.append(name)
     return sorted(chosen, key=names.index)

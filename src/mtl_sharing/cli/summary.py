@@ -9,8 +9,15 @@ from typing import Any
 from rich import get_console
 from rich.table import Table
 
-from mtl_sharing.score.clock import is_timed, machine_text, pair_range, range_text
-from mtl_sharing.score.performance import CORRELATIONS, flags, is_at_floor, tasks_at_floor
+from mtl_sharing.score.clock import is_measured, machine_text, pair_range, range_text
+from mtl_sharing.score.performance import (
+    CORRELATIONS,
+    FLOOR_FLAG,
+    UNTRAINED_FLAG,
+    flags,
+    is_at_floor,
+    tasks_at_floor,
+)
 from mtl_sharing.utils.files import short_path
 
 Record = dict[str, Any]
@@ -18,7 +25,7 @@ Record = dict[str, Any]
 
 def print_result(result: Record, folder: Path) -> None:
     """Prints each task's metric, then the score and its factors, then the run's folder."""
-    table = _table(("task", "metric"), ("value", "constant answer", "dev examples"))
+    table = _table(("task", "metric"), ("value", "floor", "dev examples"))
     for name, task in result["tasks"].items():
         numbers = (f"{task['value']:.3f}", f"{task['floor']:.3f}", f"{task['examples']:,}")
         table.add_row(name, task["metric"], *numbers)
@@ -39,8 +46,8 @@ def _note(result: Record, name: str) -> str:
     why = task.get("undefined", {}).get(task["metric"])
     notes = {
         f"undefined: {why}": why is not None,
-        "at or below a constant answer": is_at_floor(task["value"], task["floor"]),
-        "untrained (loss weight 0)": name in result.get("untrained", ()),
+        FLOOR_FLAG: is_at_floor(task["value"], task["floor"]),
+        UNTRAINED_FLAG: name in result.get("untrained", ()),
     }
     return "; ".join(note for note, holds in notes.items() if holds)
 
@@ -78,7 +85,7 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
         clock = " by FLOPs" if result["scored_by"]["clock"] == "flops" else ""
         lines.append(("baseline", f"{memory} and {ratios['time']:.2f} x the time{clock}"))
         lines.append(("score", f"{result['score']:.4f}{flag}"))
-        if is_timed(result):
+        if is_measured(result):
             count, spread = result["baseline"]["pairs"], range_text(pair_range(result))
             pairs = f"{count} timed pair{'' if count == 1 else 's'}: {spread} x the time"
             lines.append(("clock", f"measured on {machine_text(result['machine'])}; {pairs}"))
@@ -88,8 +95,10 @@ def _result_lines(result: Record) -> list[tuple[str, str]]:
 
 
 def _kept(result: Record) -> str:
-    above = result.get("kept_above_floor")
     text = f"{result['kept']:.1%} of separate models' performance"
+    if "kept_above_floor" not in result:  # missing in old results
+        return text
+    above = result["kept_above_floor"]
     if above is None:
         return f"{text}; separate models are not above a constant answer"
     return f"{text}, {above:.1%} of what they have above a constant answer"

@@ -105,9 +105,10 @@ def _metrics(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
         f" {entry['examples']:,} |"
         for task, entry in ((task, result["tasks"][task]) for task in tasks)
     ]
-    head = ["| task | metric | value | constant answer | dev examples |",
+    head = ["| task | metric | value | floor | dev examples |",
             "| --- | --- | --- | --- | --- |"]  # fmt: skip
-    return "\n".join(["## On dev\n", *head, *rows, ""])
+    floor = "The floor is what the best constant answer reaches."
+    return "\n".join(["## On dev\n", *head, *rows, "", floor, ""])
 
 
 def _data(run: LoadedRun, tasks: Sequence[str]) -> str:

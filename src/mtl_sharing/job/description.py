@@ -10,6 +10,8 @@ from mtl_sharing.model.specs import LaneShape
 from mtl_sharing.run_folder.layout import HYDRA_JOB
 from mtl_sharing.run_folder.results import SCHEMA, Result, read_yaml
 from mtl_sharing.score.parameters import plan_cost
+from mtl_sharing.score.performance import CORRELATIONS
+from mtl_sharing.score.reference import METRICS
 from mtl_sharing.tracking.settings import RunDescription
 from mtl_sharing.utils.nested import flatten
 
@@ -32,7 +34,18 @@ def describe_run(run_spec: RunSpec, folder: Path) -> RunDescription:
 
 def final_metrics(result: Result) -> Result:
     """The metrics of a finished run's result that trackers record."""
-    return {name: result[name] for name in _TRACKED if result[name] is not None}
+    metrics = {name: result[name] for name in _TRACKED if result[name] is not None}
+    asked = result["scored_by"]["rounded"]
+    tasks = {name: task if asked else _unrounded(task) for name, task in result["tasks"].items()}
+    counts = {name: len(result[name]) for name in ("at_floor", "untrained")}
+    return metrics | {"tasks": tasks} | counts
+
+
+def _unrounded(task: Result) -> Result:
+    """A task's metrics; of a regression without those of its values rounded to classes."""
+    if CORRELATIONS[0] not in task:
+        return task
+    return {name: value for name, value in task.items() if name not in (*METRICS, "by_class")}
 
 
 def plan_record(run_spec: RunSpec) -> Result:

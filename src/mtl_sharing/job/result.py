@@ -14,7 +14,7 @@ from mtl_sharing.run_folder.results import Result
 from mtl_sharing.score.flops import OperationComparison
 from mtl_sharing.score.objectives import Multipliers, keep_objective, saved_cost, weighted_score
 from mtl_sharing.score.parameters import plan_cost
-from mtl_sharing.score.performance import kept_above_floor, tasks_at_floor
+from mtl_sharing.score.performance import kept, kept_above_floor, tasks_at_floor
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference, task_changes
 from mtl_sharing.training.phases import Timing
 from mtl_sharing.utils.device import device_name
@@ -43,20 +43,20 @@ def scores(
     reference = None if separate is None else separate.performance
     if run_spec.architecture == run_spec.baseline:
         separate, reference = None, performance
-    kept = None if reference is None else performance / reference
+    share = kept(performance, reference)
     floor = evaluation.floor_performance(config.pearson)
     weighted = keep = baseline = None
     saved = multipliers(run_spec, timings, operations)
     if saved is not None:
         exponents = config.memory_exponent, config.time_exponent
         weighted = weighted_score(performance, saved, *exponents)
-        if kept is not None:
+        if reference is not None:
             at_floor = len(tasks_at_floor(evaluation.tasks))
-            keep = keep_objective(kept, config.keep, saved_cost(saved, *exponents), at_floor)
+            keep = keep_objective(share, config.keep, saved_cost(saved, *exponents), at_floor)
         baseline = _baseline(run_spec, timings, operations)
     return {
         "score": weighted,
-        "kept": kept,
+        "kept": share,
         "kept_above_floor": kept_above_floor(performance, reference, floor),
         "floor_performance": evaluation.floor_performance("unit"),
         "floor_performance_raw_r": evaluation.floor_performance("raw"),

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.plotting.style import new_figure
+from mtl_sharing.score.clock import clock_of_rows
 from mtl_sharing.score.objectives import DIRECTIONS, UP
+from mtl_sharing.score.performance import FLOOR_FLAG
 from mtl_sharing.utils.files import replace_file
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ PICTURE = "sweep.png"
 AT_FLOOR = "AT_FLOOR"
 _STATES = {
     "COMPLETE": ("tab:blue", "complete"),
-    AT_FLOOR: ("tab:red", "a task at or below a constant answer"),
+    AT_FLOOR: ("tab:red", f"a task {FLOOR_FLAG}"),
     "PRUNED": ("tab:orange", "pruned: at its last evaluation"),
 }
 FRONT, BEHIND = "tab:blue", "lightgray"
@@ -48,10 +50,11 @@ def draw_sweep(
 
 
 def title_of(name: str, rows: Sequence[Row]) -> str:
-    """The sweep's name, with its numbers of trained and of duplicate trials."""
-    equal = sum(row["same_as"] is not None for row in rows)
+    """The sweep's name, its numbers of trained and of duplicate trials, and how they were timed."""
+    clock, equal = clock_of_rows(rows), sum(row["same_as"] is not None for row in rows)
     duplicates = f", {equal} more drawn equal to them" if equal else ""
-    return f"{name}: {len(rows) - equal} trials{duplicates}"
+    timed = f"\n{clock}" if clock.machines else ""
+    return f"{name}: {len(rows) - equal} trials{duplicates}{timed}"
 
 
 def floor_of(rows: Sequence[Row]) -> float | None:
@@ -184,10 +187,10 @@ def _draw_references(axes: "Axes", reference: float | None, floor: float | None)
     low, high = axes.get_ylim()
     if floor is not None and floor < low - (high - low) / 4:
         # A line so far below would leave no room for the trials.
-        axes.text(0.99, 0.01, f"a constant answer: {floor:.3f}", ha="right", va="bottom",
+        axes.text(0.99, 0.01, f"floor (a constant answer): {floor:.3f}", ha="right", va="bottom",
                   fontsize=8, color="gray", transform=axes.transAxes)  # fmt: skip
         floor = None
-    for label, value in (("separate models", reference), ("a constant answer", floor)):
+    for label, value in (("separate models", reference), ("floor (a constant answer)", floor)):
         if value is not None:
             axes.axhline(value, c="gray", ls="--", lw=1)
             axes.annotate(label, (0.99, value), xycoords=("axes fraction", "data"),

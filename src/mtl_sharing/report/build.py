@@ -33,12 +33,17 @@ DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
 
 @dataclass(frozen=True)
 class Written:
-    """A report on disk: the table of groups, sentences on them, and what was written."""
+    """A report on disk: the table of groups, sentences on them, and what was written.
+
+    Attributes:
+        comparison_file: the file with the whole table of groups; None if only figures were written.
+    """
 
     comparison: "pd.DataFrame"
     headlines: Sequence[str]
     notes: Sequence[str]
     paths: tuple[Path, ...]
+    comparison_file: Path | None
 
 
 def write_report(
@@ -85,7 +90,9 @@ def write_report(
         replace_text(out / PAGE, render(Page(heading, facts, sections, table_kinds)))
     parts = {PAGE: "html" in formats, TABLES: table_kinds, FIGURES: kinds}
     written = tuple(out / name for name, made in parts.items() if made)
-    return Written(contents.tables["comparison"], contents.headlines, contents.notes, written)
+    whole = [out / TABLES / f"comparison.{kind}" for kind in table_kinds] or [*written[:1]]
+    file = whole[0] if table_kinds or "html" in formats else None
+    return Written(contents.tables["comparison"], contents.headlines, contents.notes, written, file)
 
 
 def _write_tables(contents: ReportContents, folder: Path, kinds: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtl_sharing.errors import UserError, check_above, check_range, one_of
+from mtl_sharing.score.performance import kept
 from mtl_sharing.score.settings import ScoreConfig
 
 UP, DOWN = "maximize", "minimize"
@@ -59,16 +60,18 @@ def weighted_score(
     return performance * saved_cost(multipliers, memory_exponent, time_exponent)
 
 
-def keep_objective(kept: float, keep: float, saved: float, at_floor: int = 0) -> float:
+def keep_objective(share: float | None, keep: float, saved: float, at_floor: int = 0) -> float:
     """The saved cost of a regime that keeps enough performance; otherwise its shortfall.
 
-    ``kept`` and ``keep`` are shares of separate models' performance. The shortfall is negative, so
-    such a regime ranks below every one that keeps enough. A regime with tasks no better than a
-    constant answer (``at_floor`` of them) keeps nothing there: each lowers it by another 1.
+    ``share`` and ``keep`` are shares of separate models' performance; where theirs is not above 0,
+    ``share`` is None and counts as 0. The shortfall is negative, so such a regime ranks below every
+    one that keeps enough. A regime with tasks no better than a constant answer (``at_floor`` of
+    them) keeps nothing there: each lowers it by another 1.
     """
+    shortfall = (share or 0.0) - keep
     if at_floor:
-        return min(kept - keep, 0.0) - at_floor
-    return saved if kept >= keep else kept - keep
+        return min(shortfall, 0.0) - at_floor
+    return saved if shortfall >= 0 else shortfall
 
 
 def check_objectives(names: Sequence[str], score: ScoreConfig) -> None:
@@ -105,6 +108,6 @@ def _value(name: str, metrics: Metrics, score: ScoreConfig, reference: float | N
     if name == "weighted":
         return weighted_score(metrics["performance"], saved, *exponents)
     assert reference is not None  # the sweep waits for it
-    kept = metrics["performance"] / reference
+    share = kept(metrics["performance"], reference)
     at_floor = len((metrics.get("at_floor") or "").split())
-    return keep_objective(kept, score.keep, saved_cost(saved, *exponents), at_floor)
+    return keep_objective(share, score.keep, saved_cost(saved, *exponents), at_floor)

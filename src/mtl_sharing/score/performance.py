@@ -8,6 +8,8 @@ TaskMetrics = Mapping[str, Mapping[str, Any]]
 """Metrics by task, as in result.json."""
 # Equal answers whose metrics were summed in another order differ by rounding alone.
 _ROUNDING = 1e-9
+FLOOR_FLAG = "at or below a constant answer"
+UNTRAINED_FLAG = "untrained (loss weight 0)"
 
 
 def unit(metric: str, value: float) -> float:
@@ -30,6 +32,14 @@ def floor_performance(tasks: TaskMetrics, pearson: str) -> float | None:
         return None
     counted = [unit(m, float(f or 0)) if pearson == "unit" else float(f or 0) for m, f in floors]
     return sum(counted) / len(counted)
+
+
+def kept(performance: float, reference: float | None) -> float | None:
+    """The share of separate models' performance, which is ``reference``, that a regime keeps.
+
+    None where the reference is unknown, and where it is not above 0.
+    """
+    return None if reference is None or reference <= 0 else performance / reference
 
 
 def kept_above_floor(
@@ -56,6 +66,6 @@ def tasks_at_floor(tasks: TaskMetrics) -> list[str]:
 
 def flags(at_floor: Iterable[str], untrained: Iterable[str]) -> str:
     """What a reader of a score must know, such as ``sts at or below a constant answer``."""
-    named = {"at or below a constant answer": at_floor, "untrained (loss weight 0)": untrained}
+    named = {FLOOR_FLAG: at_floor, UNTRAINED_FLAG: untrained}
     parts = [(", ".join(tasks), text) for text, tasks in named.items()]
     return "; ".join(f"{tasks} {text}" for tasks, text in parts if tasks)

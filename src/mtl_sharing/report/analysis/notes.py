@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from mtl_sharing.report.analysis.values import (
     baseline_parameters,
-    clock_of,
     group_flags,
     kept,
     kept_above_floor,
     summary_of,
 )
 from mtl_sharing.report.inputs.groups import Group, baseline_of, distinguishing_keys
+from mtl_sharing.score.clock import clock_of, is_timed, range_text
 
 
 def headline(group: Group, groups: Sequence[Group]) -> str:
@@ -39,9 +39,15 @@ def notes(groups: Sequence[Group]) -> list[str]:
     keys, lines = distinguishing_keys(groups), []
     if keys:
         lines.append(f"groups stand apart by {', '.join(keys)}: no mean is taken across them")
-    for group in groups:
-        clock = clock_of(group.runs)
-        if "timed pairs x" in clock:
-            how = f"{clock['clock']}, timed pairs {clock['timed pairs x']} x"
-            lines.append(f"{group.label}: the score's time was {how}")
-    return lines
+    return lines + [f"{group.label}: {line}" for group in groups if (line := _timing(group))]
+
+
+def _timing(group: Group) -> str | None:
+    """How a score was timed, or why a group has none; None where no score was."""
+    results = [run.result for run in group.runs]
+    clock, timed = clock_of(results), any(map(is_timed, results))
+    if len(clock.machines) > 1:
+        what = "score and times" if timed else "times"
+        return f"timed on {clock.where}; its {what} are left out, since they are never averaged"
+    how = f"measured on {clock.where}, timed pairs {range_text(clock.pairs)} x"
+    return f"the score's time was {how}" if timed else None

@@ -1,9 +1,8 @@
 """The data of a report's figures; ``page/figures.py`` draws them."""
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -14,7 +13,12 @@ from mtl_sharing.plotting.trade_off import TradeOff
 from mtl_sharing.plotting.training_curves import METRIC, PERFORMANCE, TRAINING, read_curves
 from mtl_sharing.plotting.training_curves import Line as CurveLine
 from mtl_sharing.report.analysis.statistics import summarize
-from mtl_sharing.report.analysis.values import group_flags, number, summary_of, values_of
+from mtl_sharing.report.analysis.values import (
+    group_flags,
+    number,
+    summary_of,
+    values_of,
+)
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
@@ -51,47 +55,6 @@ def _beats(one: TradeOff, other: TradeOff) -> bool:
     if one.data != other.data:
         return False
     return one.parameters <= other.parameters and one.mean >= other.mean and not equal
-
-
-def split_panels(groups: Sequence[Group]) -> dict[int, Panels]:
-    """Score, performance and each task over the number of shared lower layers, by encoder depth.
-
-    A line is a family of regimes that are otherwise alike, with a point for each seed. Its plans
-    are like S6-I6, S12 and I12, at least two of them.
-    """
-    families: dict[tuple[str, ...], list[tuple[int, Group]]] = defaultdict(list)
-    for group in groups:
-        split = split_of(group.plan)
-        if split is not None:
-            parts = json.dumps(group.runs[0].parts, sort_keys=True)
-            key = (str(split[1]), parts, *(f"{n}={v}" for n, v in group.differs.items()))
-            families[key].append((split[0], group))
-    depths: dict[int, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
-    for key, members in families.items():
-        members.sort(key=lambda member: member[0])
-        for title, line in _split_lines(members):
-            depths[int(key[0])][title].append(line)
-    return dict(depths)
-
-
-def _split_lines(members: Sequence[tuple[int, Group]]) -> Iterator[tuple[str, Line]]:
-    first = members[0][1]
-    family = first.label.removeprefix(first.plan).strip(" +")  # the label without the plan
-    metrics = {task: first.runs[0].result["tasks"][task]["metric"] for task in first.tasks}
-    tasks = {f"{task} {metric}": f"tasks.{task}.value" for task, metric in metrics.items()}
-    for title, path in ({"score": "score", "performance": "performance"} | tasks).items():
-        points = [(split, v) for split, group in members for v in values_of(group, path).values()]
-        if len({split for split, _ in points}) > 1:
-            yield title, Line(family, points)
-
-
-def split_of(plan: str) -> tuple[int, int] | None:
-    """Shared lower layers and all layers of a plan like S6-I6; None for other plans."""
-    match = re.fullmatch(r"(?:S(\d+))?-?(?:I(\d+))?", plan)
-    if not match or not any(match.groups()):
-        return None
-    shared, separate = (int(digits or 0) for digits in match.groups())
-    return shared, shared + separate
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mtl_sharing.report.analysis.statistics import Summary, summarize
 from mtl_sharing.report.analysis.values import (
     averages_of,
     baseline_parameters,
-    clock_of,
+    clock_columns,
     described_task,
     floor_of,
     group_flags,
@@ -50,12 +50,12 @@ def _comparison_row(group: Group, baseline: Group | None) -> Record:
     # The main columns come first: a narrow page shows only these.
     row: Record = {"group": group.label, "seeds": len(group.seeds)}
     row |= _spread("performance", summary_of(group, "performance", True), interval=True)
-    row["constant answer"] = floor_of(group)
+    row["floor"] = floor_of(group)
     row |= _spread("kept %", _scaled(kept(group, baseline), 100), interval=True)
     above = _scaled(kept_above_floor(group, baseline), 100)
-    row |= _spread("above floor %", above, interval=True)
+    row |= _spread("kept above floor %", above, interval=True)
     row["parameters %"] = 100 * total / base if total and base else None
-    row |= _spread("score", summary_of(group, "score")) | clock_of(group.runs)
+    row |= _spread("score", summary_of(group, "score")) | clock_columns(group.runs)
     row["flagged"] = group_flags(group) or None
     for task in group.tasks:
         row |= _spread(f"{task} {metric_of(group, task)}", summary_of(group, f"tasks.{task}.value"))
@@ -167,7 +167,7 @@ def _run_row(run: Run) -> Record:
     return {
         "run": run.name, "status": run.status, "regime": run.regime, "seed": run.seed,
         "performance": number(run.result, "performance"), "score": number(run.result, "score"),
-        **clock_of([run]), "flagged": run_flags(run) or None,
+        **clock_columns([run]), "flagged": run_flags(run) or None,
         "why": "; ".join(filter(None, (run.reason, *run.problems))),
         "train s": number(run.result, "time.train_s"), "sweep": run.sweep, "trial": run.trial,
     }  # fmt: skip

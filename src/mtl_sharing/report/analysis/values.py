@@ -7,7 +7,7 @@ from mtl_sharing.report.analysis.statistics import Summary, summarize
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Record, Run
 from mtl_sharing.score import performance as scored
-from mtl_sharing.score.clock import is_timed, machine_text, pair_range, range_text
+from mtl_sharing.score.clock import Clock, clock_of, is_timed, moves_with_machine, range_text
 from mtl_sharing.score.reference import METRICS
 from mtl_sharing.utils.nested import get
 
@@ -29,7 +29,13 @@ def over_seeds(group: Group, value: Callable[[Run], float | None]) -> dict[int, 
 
 
 def values_of(group: Group, path: str) -> dict[int, float]:
-    """A number in result.json by seed."""
+    """A number in result.json by seed; none of one that was timed on several machines.
+
+    Such numbers are never averaged.
+    """
+    results = [run.result for run in group.runs if moves_with_machine(run.result, path)]
+    if len(clock_of(results).machines) > 1:
+        return {}
     return over_seeds(group, lambda run: number(run.result, path))
 
 
@@ -50,7 +56,7 @@ def metric_of(group: Group, task: str) -> str:
 
 def averages_of(group: Group, task: str) -> tuple[str, ...]:
     """Precision, recall and F1; none of a regression, unless its runs ask for rounded values."""
-    asked = get(group.runs[0].result, "scored_by.rounded") is True
+    asked = any(get(run.result, "scored_by.rounded") is True for run in group.runs)
     return METRICS if asked or not is_regression(group, task) else ()
 
 
@@ -71,7 +77,7 @@ def kept(group: Group, baseline: Group | None) -> Summary:
     It is paired by seed if the baseline has some of the group's seeds. Otherwise the runs' own
     results count. Separate models keep all of their own, without a spread.
     """
-    return _kept(group, baseline, "kept", lambda own, base, floor: own / base if base else None)
+    return _kept(group, baseline, "kept", lambda own, base, floor: scored.kept(own, base))
 
 
 def kept_above_floor(group: Group, baseline: Group | None) -> Summary:
@@ -138,18 +144,15 @@ def group_flags(group: Group) -> str:
     return "; ".join(filter(None, flags))
 
 
-def machine_of(run: Run) -> str | None:
-    """The machine that a run's score by the clock was measured on; None for another score."""
-    return machine_text(run.result.get("machine")) if is_timed(run.result) else None
+def scored_on(runs: Sequence[Run]) -> Clock:
+    """How the scores of those runs were timed whose score moves with the machine."""
+    return clock_of(run.result for run in runs if is_timed(run.result))
 
 
-def clock_of(runs: Sequence[Run]) -> Record:
-    """How the scores of runs were timed: the clock, the machine and the range of the pairs."""
-    timed = [run for run in runs if is_timed(run.result)]
-    if not timed:
+def clock_columns(runs: Sequence[Run]) -> Record:
+    """How the scores of runs were timed: the clock, the machines and the range of the pairs."""
+    clock = scored_on(runs)
+    if not clock.machines:
         clocks = [get(run.result, "scored_by.clock") for run in runs if number(run.result, "score")]
         return {"clock": "counted FLOPs"} if "flops" in clocks else {}
-    ranges = [ends for run in timed if (ends := pair_range(run.result)) is not None]
-    ends = (min(e[0] for e in ranges), max(e[1] for e in ranges)) if ranges else None
-    machines = dict.fromkeys(machine_text(run.result.get("machine")) for run in timed)
-    return {"clock": f"measured on {'; '.join(machines)}", "timed pairs x": range_text(ends)}
+    return {"clock": f"measured on {clock.where}", "timed pairs x": range_text(clock.pairs)}

@@ -14,15 +14,17 @@ from mtl_sharing.config.identity import (
     OF_SHARED_WEIGHTS,
     is_left_out,
 )
-from mtl_sharing.report.inputs.labels import Settings, is_digest, make_labels
+from mtl_sharing.report.inputs.labels import (
+    Settings,
+    differing,
+    distinguishing,
+    is_digest,
+    make_labels,
+)
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
-from mtl_sharing.score.clock import is_timed, machine_text
 from mtl_sharing.score.reference import SHARING_PARTS, is_separate_result
 from mtl_sharing.utils.nested import flatten, get
-
-MACHINE = "machine"
-"""The key of the machine that a score was timed on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class Group:
         label: short and unique: the regime, then the settings that distinguish the groups.
         runs: sorted by seed; several runs may have the same seed.
         differs: the settings that differ among the groups, as text by dotted key; also the facts
-            of the data and the machine of a score by the clock.
+            of the data.
         separate: whether nothing is shared and nothing added to sharing: the baseline.
     """
 
@@ -68,17 +70,17 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
 
     Two runs belong together if they have the same canonical plan and the same parts, and agree in
     every setting that differs between any two runs (except the seed, folders, device, cache, and
-    what a run is held against), in their data, as far as results show it, and, where a score was
-    timed, in the machine.
+    what a run is held against), and in their data, as far as results show it. Their machines may
+    differ, which blanks what was timed: see ``values_of``.
     """
     finished = [run for run in runs if run.finished]
     settings = {run: _settings(run) for run in finished}
-    differing = _differing([s for s in settings.values() if s is not None])
+    names = differing([s for s in settings.values() if s is not None])
 
     def key(run: Run) -> tuple[str, ...]:
         own = settings[run]
         # A run without settings is equal to no other.
-        rest = (run.name,) if own is None else tuple(own.get(name, "") for name in differing)
+        rest = (run.name,) if own is None else tuple(own.get(name, "") for name in names)
         return run.plan, json.dumps(run.parts, sort_keys=True), *rest
 
     def order(run: Run) -> tuple[Any, ...]:
@@ -86,7 +88,7 @@ def make_groups(runs: Iterable[Run]) -> list[Group]:
 
     sets = [tuple(members) for _, members in groupby(sorted(finished, key=order), key)]
     own = [settings[members[0]] for members in sets]
-    differs = [{n: s[n] for n in differing if n in s} if s is not None else None for s in own]
+    differs = [{n: s[n] for n in names if n in s} if s is not None else None for s in own]
     return [
         Group(label, members, members[0].plan, d or {}, _separate(members[0]))
         for label, members, d in zip(make_labels(sets, differs), sets, differs, strict=True)
@@ -108,17 +110,13 @@ def baseline_of(group: Group, groups: Iterable[Group]) -> Group | None:
 
 def differing_keys(groups: Sequence[Group]) -> list[str]:
     """The keys in which groups differ, in the config's order, the regime first."""
-    keys = dict.fromkeys(key for group in groups for key in group.facts)
-    return [key for key in keys if len({group.facts.get(key) for group in groups}) > 1]
+    return differing([group.facts for group in groups])
 
 
 def distinguishing_keys(groups: Sequence[Group]) -> list[str]:
     """The keys in which groups differ; of several that split them identically the first."""
-    by_split: dict[tuple[int, ...], str] = {}
-    for key in differing_keys(groups):
-        values = [group.facts.get(key) for group in groups]
-        by_split.setdefault(tuple(values.index(value) for value in values), key)
-    return list(by_split.values())
+    facts = [group.facts for group in groups]
+    return distinguishing(facts, differing(facts))
 
 
 def _training(group: Group) -> Settings:
@@ -126,14 +124,13 @@ def _training(group: Group) -> Settings:
     left_out = OF_SHARED_WEIGHTS | OF_SCORE
     return {
         name: text for name, text in group.differs.items()
-        if name != MACHINE and not is_left_out(name, left_out)
+        if not is_left_out(name, left_out)
     }  # fmt: skip
 
 
 def _agree(one: Settings, other: Settings) -> bool:
     """Whether settings are equal; old results have no digests of their data, which may be equal."""
-    differing = [n for n in one.keys() | other.keys() if one.get(n) != other.get(n)]
-    return all(is_digest(n) and not (n in one and n in other) for n in differing)
+    return all(is_digest(n) and not (n in one and n in other) for n in differing([one, other]))
 
 
 def _separate(run: Run) -> bool:
@@ -172,8 +169,7 @@ def _settings(run: Run) -> Settings | None:
     if precision is not None:
         settings["trainer.precision"] = str(precision)
     kept = {name: text for name, text in settings.items() if not is_left_out(name, NOT_IN_GROUP)}
-    timed_on = {MACHINE: machine_text(run.result.get("machine"))} if is_timed(run.result) else {}
-    return kept | _data(run) | timed_on
+    return kept | _data(run)
 
 
 @cache
@@ -193,12 +189,3 @@ def _value_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return str(value)
-
-
-def _differing(settings: Sequence[Settings]) -> list[str]:
-    """The keys whose values differ between any of the settings, in the config's order."""
-    names = dict.fromkeys(name for some in settings for name in some)
-    values = {name: {some.get(name) for some in settings} for name in names}
-    # A run whose score was not timed fits every machine.
-    values.get(MACHINE, set()).discard(None)
-    return [name for name in names if len(values[name]) > 1]

@@ -1,6 +1,6 @@
 """Labels of groups: the regime, then the settings that tell groups apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mtl_sharing.report.inputs.runs import Run
 
@@ -16,7 +16,8 @@ def make_labels(sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None
     Settings that split the groups identically are shown once, digests only where nothing else tells
     two groups apart.
     """
-    shown = _distinguishing(differs)
+    known = [settings or {} for settings in differs]
+    shown = distinguishing(known, [n for n in differing(known) if not _is_in_regime(n)])
     labels = _with_settings(sets, differs, [name for name in shown if not is_digest(name)])
     if len(set(labels)) < len(labels):
         labels = _with_settings(sets, differs, shown)
@@ -47,13 +48,20 @@ def _with_settings(
     return labels
 
 
-def _distinguishing(differs: Sequence[Settings | None]) -> list[str]:
-    """One key for each way in which settings split the groups."""
+def _is_in_regime(name: str) -> bool:
+    return name.endswith(".layer") or f"{name}.".startswith(_IN_REGIME)
+
+
+def differing(facts: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys whose values differ between any of the facts, in their order."""
+    names = dict.fromkeys(name for some in facts for name in some)
+    return [name for name in names if len({some.get(name) for some in facts}) > 1]
+
+
+def distinguishing(facts: Sequence[Mapping[str, str]], names: Sequence[str]) -> list[str]:
+    """One of these keys, the first, for each way in which their values split the facts."""
     by_split: dict[tuple[int, ...], str] = {}
-    for name in dict.fromkeys(name for settings in differs for name in settings or ()):
-        values = [(settings or {}).get(name) for settings in differs]
-        of_known = {v for v, settings in zip(values, differs, strict=True) if settings is not None}
-        in_regime = name.endswith(".layer") or f"{name}.".startswith(_IN_REGIME)
-        if len(of_known) > 1 and not in_regime:
-            by_split.setdefault(tuple(values.index(value) for value in values), name)
+    for name in names:
+        values = [some.get(name) for some in facts]
+        by_split.setdefault(tuple(values.index(value) for value in values), name)
     return list(by_split.values())

@@ -26,8 +26,9 @@ MOST_EXAMPLES = 20
 """Worst examples of each group and task in the file."""
 NOTES = {
     "comparison": "Mean ± standard deviation over seeds [95% t interval of the mean, from three "
-    "seeds on]; kept: of separate models' performance, paired by seed; above floor: the same of "
-    "what lies above a constant answer, the best one to each task.",
+    "seeds on]; kept: of separate models' performance, paired by seed; floor: the "
+    "performance of the best constant answer to each task; kept above floor: what is kept of what "
+    "lies above it. A score or time of runs on several machines is a dash.",
     "apart": "What groups differ in: runs that differ in one of these are never averaged. Keys of "
     "data are facts of a task's examples; digests are of their texts and labels.",
     "tests": "The first group minus the second, with a 95% interval, on the seeds that both have "

@@ -19,14 +19,15 @@ from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_panels,
     curve_panels,
-    split_panels,
     training_curves,
 )
+from mtl_sharing.report.analysis.splits import split_panels
 from mtl_sharing.report.analysis.values import floor_of, group_flags
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.report.inputs.sweeps import SweepHistory
 from mtl_sharing.report.page.page import FigureView
+from mtl_sharing.score.performance import FLOOR_FLAG
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,7 +136,7 @@ class ReportFigures:
         caption = f"{what} of {trials} in the order in which they were drawn."
         if history.flagged:
             flagged = counted(history.flagged, "trial")
-            caption += f" {flagged} with a task at or below a constant answer."
+            caption += f" {flagged} with a task {FLOOR_FLAG}."
         alt = f"{history.objective} of each trial of the sweep {history.name}, and the best so far"
         name, data = f"sweep_{number}", (history.trials, history.objective)
         return self._view(name, alt, caption, draw_history, *data)

@@ -77,6 +77,9 @@ def _headlines(contents: ReportContents) -> Section:
     if rest > 0:
         lines.append(f"… and {counted(rest, 'more group')}, in the table below.")
     lines += contents.notes[:MOST_HEADLINES]
+    rest = len(contents.notes) - MOST_HEADLINES
+    if rest > 0:
+        lines.append(f"… and {counted(rest, 'more note')}: see clock in the table below.")
     return Section("short", "In short", (Sentences(tuple(lines)),))
 
 

@@ -123,11 +123,11 @@ def _outcome(trial: FrozenTrial, references: References) -> str:
     parts = [f"on {metrics['split']}:"] if "split" in metrics else []
     parts.append(f"performance {metrics['performance']:.4f}")
     if (floor := metrics.get("floor_performance")) is not None:
-        parts.append(f"constant answer {floor:.4f}")
+        parts.append(f"floor {floor:.4f}")
     if (kept := references.kept(metrics))["kept"] is not None:
         above = kept["kept_above_floor"]
         parts.append(f"kept {kept['kept']:.1%}")
-        parts.append(f"above the constant answer {'-' if above is None else f'{above:.1%}'}")
+        parts.append(f"kept above floor {'-' if above is None else f'{above:.1%}'}")
     if metrics.get("memory") is not None:
         parts.append(f"memory {metrics['memory']:.2f}")
     flag = trial_flags(metrics)

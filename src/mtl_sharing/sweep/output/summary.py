@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl_sharing.plotting.sweep import draw_sweep
-from mtl_sharing.score.clock import machine_text, range_text
+from mtl_sharing.score.clock import clock_of_rows, machine_text, range_text
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
@@ -102,7 +102,7 @@ def _print_summary(
         console.print(f"on {split}{held_out}:", highlight=False)
     console.print(table, highlight=False)
     console.print()
-    for label, text in _lines(reporter, best[0], total, measured):
+    for label, text in _lines(reporter, shown, total, measured):
         console.print(f"{label:<10}{text}", soft_wrap=True, markup=False, highlight=False)
 
 
@@ -121,9 +121,9 @@ def _cells(
     cells |= {name: f"{v:.3f}" for name, v in zip(objectives, trial.values, strict=True)}
     kept = references.kept(metrics)
     cells["performance"] = f"{metrics['performance']:.4f}"
-    cells["constant answer"] = _number(metrics.get("floor_performance"), ".4f")
+    cells["floor"] = _number(metrics.get("floor_performance"), ".4f")
     cells["kept"] = _number(kept["kept"], ".1%")
-    cells["above it"] = _number(kept["kept_above_floor"], ".1%")
+    cells["kept above floor"] = _number(kept["kept_above_floor"], ".1%")
     cells["parameters"] = _share(metrics["parameters"], total)
     cells["time"] = _number(metrics["time"], ".2f")
     return cells | {"flagged": trial_flags(metrics)}
@@ -138,17 +138,21 @@ def _share(parameters: float, total: int | None) -> str:
 
 
 def _lines(
-    reporter: StudyReporter, best: FrozenTrial, total: int | None, measured: Measurement | None
+    reporter: StudyReporter,
+    shown: Sequence[FrozenTrial],
+    total: int | None,
+    measured: Measurement | None,
 ) -> list[tuple[str, str]]:
-    """Labelled lines on the best trial, the number of trials and the files."""
-    study, parameters = reporter.study, best.user_attrs[METRICS]["parameters"]
+    """Labelled lines on the best trial, the clock of all shown ones, the trials and the files."""
+    study, best = reporter.study, shown[0]
+    parameters = best.user_attrs[METRICS]["parameters"]
     folder = short_path(study.folder)
     share = "" if total is None else f", {_share(parameters, total)} of the parameters"
     lines = [("best", f"{best.user_attrs.get(REGIME)}{share}")]
     lines.append(("on dev", _on_dev(best, reporter.references())))
-    if (metrics := best.user_attrs[METRICS]).get("machine"):
-        pairs = range_text((metrics["pairs_low"], metrics["pairs_high"]))
-        lines.append(("clock", f"measured on {metrics['machine']}; timed pairs: {pairs} x"))
+    clock = clock_of_rows(trial.user_attrs[METRICS] for trial in shown)
+    if clock.machines:
+        lines.append(("clock", str(clock)))
     if measured is not None:
         lines.append(("measured", f"separate models take {_measured(measured)}"))
     return [

@@ -15,12 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import SWEEP_TABLE, Status
 from mtl_sharing.run_folder.results import Result, read_result
-from mtl_sharing.score.clock import is_timed, machine_text, pair_range
+from mtl_sharing.score.clock import clock_of
 from mtl_sharing.score.objectives import Metrics
 from mtl_sharing.score.performance import (
     flags,
     floor_performance,
     is_at_floor,
+    kept,
     kept_above_floor,
     performance_of,
 )
@@ -94,18 +95,12 @@ def _metrics(result: Mapping[str, Any], score: ScoreConfig) -> Metrics:
 def _facts(results: Sequence[Result]) -> Metrics:
     """What is no number: the split that selects, flagged tasks, how the score was timed."""
     selections = [result.get("selection") or result for result in results]
-    timed = [result for result in results if is_timed(result)]
-    ranges = [ends for result in timed if (ends := pair_range(result)) is not None]
-    lows, highs = zip(*ranges, strict=True) if ranges else ((), ())
-    machines = dict.fromkeys(machine_text(result.get("machine")) for result in timed)
     return {
         "split": "select" if results[0].get("selection") else "dev",
         "at_floor": _at_floor(selections),
         "dev_at_floor": _at_floor(results),
         "untrained": " ".join(results[0].get("untrained", ())),
-        "machine": "; ".join(machines) or None,
-        "pairs_low": min(lows, default=None),
-        "pairs_high": max(highs, default=None),
+        **clock_of(results).columns,
     }
 
 
@@ -133,14 +128,14 @@ class References:
 
     def kept(self, metrics: Metrics) -> Metrics:
         """What a complete trial keeps of it on both splits, also above a constant answer."""
-        kept: Metrics = {}
+        shares: Metrics = {}
         for prefix, reference in (("", self.selecting), ("dev_", self.dev)):
             performance = metrics[f"{prefix}performance"]
             floor = metrics.get(f"{prefix}floor_performance")  # missing in old studies
-            kept[f"{prefix}kept"] = performance / reference if reference else None
+            shares[f"{prefix}kept"] = kept(performance, reference)
             above = kept_above_floor(performance, reference, floor)
-            kept[f"{prefix}kept_above_floor"] = above
-        return kept
+            shares[f"{prefix}kept_above_floor"] = above
+        return shares
 
 
 NO_REFERENCES = References()

@@ -1,0 +1,72 @@
+"""Scores and metrics of regimes over the number of layers that their tasks share."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from mtl_sharing.plotting.lines import Line, Panels
+from mtl_sharing.report.analysis.values import scored_on, values_of
+from mtl_sharing.report.inputs.groups import Group
+
+_Members = Sequence[tuple[int, Group]]
+
+
+def split_panels(groups: Sequence[Group]) -> dict[int, Panels]:
+    """Score, performance and each task over the number of shared lower layers, by encoder depth.
+
+    A line is a family of regimes that are otherwise alike, with a point for each seed. Its plans
+    are like S6-I6, S12 and I12, at least two of them.
+    """
+    families: dict[tuple[str, ...], list[tuple[int, Group]]] = defaultdict(list)
+    for group in groups:
+        split = split_of(group.plan)
+        if split is not None:
+            parts = json.dumps(group.runs[0].parts, sort_keys=True)
+            key = (str(split[1]), parts, *(f"{n}={v}" for n, v in group.differs.items()))
+            families[key].append((split[0], group))
+    depths: dict[int, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
+    for key, members in families.items():
+        members.sort(key=lambda member: member[0])
+        for title, line in _split_lines(members):
+            depths[int(key[0])][title].append(line)
+    return dict(depths)
+
+
+def _split_lines(members: _Members) -> Iterator[tuple[str, Line]]:
+    first = members[0][1]
+    family = first.label.removeprefix(first.plan).strip(" +")  # the label without the plan
+    metrics = {task: first.runs[0].result["tasks"][task]["metric"] for task in first.tasks}
+    tasks = {f"{task} {metric}": f"tasks.{task}.value" for task, metric in metrics.items()}
+    for where, own in _by_machine(members).items():
+        yield from _line("score", f"{family} {where}".strip(), own, "score")
+    for title, path in ({"performance": "performance"} | tasks).items():
+        yield from _line(title, family, members, path)
+
+
+def _line(title: str, name: str, members: _Members, path: str) -> Iterator[tuple[str, Line]]:
+    """The line of a number in result.json, if it has two split points."""
+    points = [(split, v) for split, group in members for v in values_of(group, path).values()]
+    if len({split for split, _ in points}) > 1:
+        yield title, Line(name, points)
+
+
+def _by_machine(members: _Members) -> dict[str, _Members]:
+    """The members whose scores were timed on each machine, which is named if there are several.
+
+    A score that was not timed is the same on all of them.
+    """
+    own = {group: scored_on(group.runs).machines for _, group in members}
+    machines = dict.fromkeys(machine for some in own.values() for machine in some)
+    if len(machines) < 2:
+        return {"": [*members]}
+    return {m: [one for one in members if {*own[one[1]]} <= {m}] for m in machines}
+
+
+def split_of(plan: str) -> tuple[int, int] | None:
+    """Shared lower layers and all layers of a plan like S6-I6; None for other plans."""
+    match = re.fullmatch(r"(?:S(\d+))?-?(?:I(\d+))?", plan)
+    if not match or not any(match.groups()):
+        return None
+    shared, separate = (int(digits or 0) for digits in match.groups())
+    return shared, shared + separate

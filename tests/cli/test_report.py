@@ -1,0 +1,51 @@
+"""What ``mtl-report`` prints beside its files."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from mtl_sharing.cli import report
+from mtl_sharing.report.build import Written
+
+FLAG = "sst at or below a constant answer"
+
+
+def written(count: int, file: Path | None = Path("report/tables/comparison.csv")) -> Written:
+    """A report of some groups, each with a headline and a note."""
+    rows = [
+        {"group": f"S{n}", "seeds": 1, "performance": 0.5, "kept %": 90.0, "score": 1.5,
+         "clock": "measured on a machine", "flagged": FLAG if n == 1 else None}
+        for n in range(count)
+    ]  # fmt: skip
+    lines = [[f"{kind} {n}" for n in range(count)] for kind in ("headline", "note")]
+    return Written(pd.DataFrame(rows), *lines, (Path("report/tables"),), file)
+
+
+@pytest.mark.parametrize(("file", "where"), [
+    (Path("report/tables/comparison.csv"), "report/tables/comparison.csv"),
+    (None, "not written: see --formats"),
+])  # fmt: skip
+def test_what_is_cut_is_counted_and_said_where_it_stands(capsys, file, where):
+    report._print(written(23, file))
+    out = capsys.readouterr().out
+    assert "headline 19\nand 3 more; the flags of all groups are in the comparison" in out
+    assert "note 19\nand 3 more; the clocks of all groups are in the comparison" in out
+    assert out.count(f"({where})") == 2 and "headline 20" not in out
+
+
+def test_nothing_is_said_where_nothing_is_cut(capsys):
+    report._print(written(20))
+    assert "more" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_flag_is_shown_at_every_width(width):
+    stream = io.StringIO()
+    table = report._table(written(3).comparison, width)
+    Console(file=stream, width=width).print(table)
+    out = stream.getvalue()
+    assert "flagged" in out and "constant" in out
+    assert ("measured on" in out) == (width == 200)

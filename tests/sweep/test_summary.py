@@ -1,0 +1,41 @@
+"""The lines below a sweep's table."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from optuna.trial import TrialState
+
+from mtl_sharing.sweep.output.summary import _cells, _lines
+from mtl_sharing.sweep.study.attributes import METRICS, REGIME
+from mtl_sharing.sweep.study.records import References
+
+
+def trial(number, machine=None, low=None, high=None):
+    """A complete trial that was timed on a machine."""
+    metrics = {"performance": 0.8, "dev_performance": 0.8, "parameters": 100, "time": 0.9,
+               "memory": 0.5, "floor_performance": 0.4, "machine": machine, "pairs_low": low,
+               "pairs_high": high}  # fmt: skip
+    attributes = {METRICS: metrics, REGIME: f"S{number}"}
+    return SimpleNamespace(number=number, user_attrs=attributes, state=TrialState.COMPLETE,
+                           values=[1.0], params={})  # fmt: skip
+
+
+def reporter(trials):
+    """What ``_lines`` reads of a sweep."""
+    study = SimpleNamespace(folder=Path("sweep"), trials=lambda: trials)
+    return SimpleNamespace(study=study, references=lambda: References(1.0, 1.0))
+
+
+def test_the_clock_is_that_of_all_shown_trials():
+    trials = [trial(3, "EPYC", 1.0, 1.1), trial(1, "H200", 0.8, 1.0), trial(0),
+              trial(2, "EPYC", 0.9, 1.3)]  # fmt: skip
+    lines = dict(_lines(reporter(trials), trials, None, None))
+    assert lines["clock"] == "measured on EPYC; H200; timed pairs: 0.80 to 1.30 x"
+    assert lines["best"] == "S3"
+    assert "clock" not in dict(_lines(reporter(trials), [trial(0)], None, None))
+
+
+def test_the_headers_name_the_floor_and_what_is_kept_above_it():
+    cells = _cells(trial(1), ["performance"], References(1.0, 1.0), None)
+    assert cells["floor"] == "0.4000"
+    assert (cells["kept"], cells["kept above floor"]) == ("80.0%", "66.7%")
