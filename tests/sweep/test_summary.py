@@ -23,7 +23,9 @@ def trial(number, machine=None, low=None, high=None):
 def reporter(trials):
     """What ``_lines`` reads of a sweep."""
     study = SimpleNamespace(folder=Path("sweep"), trials=lambda: trials)
-    return SimpleNamespace(study=study, references=lambda: References(1.0, 1.0))
+    score = SimpleNamespace(keep=0.99)
+    spec = SimpleNamespace(objectives=("keep",), config=SimpleNamespace(score=score))
+    return SimpleNamespace(study=study, spec=spec, references=lambda: References(1.0, 1.0))
 
 
 def test_the_clock_is_that_of_all_shown_trials():
@@ -33,6 +35,14 @@ def test_the_clock_is_that_of_all_shown_trials():
     assert lines["clock"] == "measured on EPYC; H200; timed pairs: 0.80 to 1.30 x"
     assert lines["best"] == "S3"
     assert "clock" not in dict(_lines(reporter(trials), [trial(0)], None, None))
+
+
+def test_the_nearest_is_not_called_the_best_where_no_regime_keeps():
+    (nearest,) = trials = [trial(3)]
+    nearest.values = [-0.02]
+    text = dict(_lines(reporter(trials), trials, None, None))["best"]
+    assert text.startswith("no regime keeps 99% of separate models' performance")
+    assert text.endswith("the nearest is S3")
 
 
 def test_the_headers_name_the_floor_and_what_is_kept_above_it():

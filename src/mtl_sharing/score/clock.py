@@ -57,8 +57,10 @@ def pair_range(result: Result) -> tuple[float, float] | None:
 
 
 def range_text(ends: tuple[float, float] | None) -> str:
-    """A range of ratios, such as ``1.02 to 1.13``; ``-`` if unknown."""
-    return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+    """A range of ratios, such as ``1.02 to 1.13``; ``-`` if unknown, one number for one pair."""
+    if ends is None:
+        return "-"
+    return f"{ends[0]:.2f}" if ends[0] == ends[1] else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Clock:
     pairs: tuple[float, float] | None
 
     def __str__(self) -> str:
-        return f"measured on {self.where}; timed pairs: {range_text(self.pairs)} x"
+        several = self.pairs is None or self.pairs[0] < self.pairs[1]
+        pairs = "timed pairs" if several else "one timed pair"
+        return f"measured on {self.where}; {pairs}: {range_text(self.pairs)} x"
 
     @property
     def where(self) -> str:

@@ -1,11 +1,12 @@
 """References of a run: separate models, given by ``score.reference`` or trained here."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.errors import UserError, check_above, one_of
+from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.run_folder.layout import Status
 from mtl_sharing.run_folder.results import read_result
 from mtl_sharing.score.performance import TaskMetrics, performance_of
@@ -114,7 +115,10 @@ def read_reference(
         reference = Reference("number", float(config.reference))
     except ValueError:
         reference = _of_run(Path(config.reference), config.pearson, tasks, held_out)
-    check_above("score.reference", reference.performance, 0)
+    if not 0 < reference.performance < math.inf:
+        found = f"{config.reference}, whose performance is {reference.performance:.4g}"
+        allowed = "a finite performance above 0, of which a share can be kept"
+        raise UserError("score.reference", found, allowed)
     return reference
 
 

@@ -91,8 +91,6 @@ class Confusion:
 
 def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]:
     """The confusion matrix of every task that the group has predictions for."""
-    from sklearn.metrics import confusion_matrix
-
     for task in group.tasks:
         runs = usable_runs(group, task, predictions)
         if not runs:
@@ -104,9 +102,19 @@ def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]
         by_class = group.runs[0].result["tasks"][task].get("by_class", {})
         classes = {int(value) for pair in pairs for values in pair for value in np.unique(values)}
         ordered = sorted(classes | {int(name) for name in by_class if name.isdecimal()})
-        counts = np.sum([confusion_matrix(*pair, labels=ordered) for pair in pairs], axis=0)
+        counts = np.sum([_counts(*pair, ordered) for pair in pairs], axis=0)
         names, rounded = _class_names(group, task, ordered), is_regression(group, task)
         yield Confusion(group.label, task, names, counts, len(runs), rounded)
+
+
+def _counts(labels: np.ndarray, predicted: np.ndarray, classes: list[int]) -> np.ndarray:
+    """Examples of each label (row) with each prediction (column)."""
+    import pandas as pd
+
+    # scikit-learn's function warns of a single class, which a small dev set may have.
+    table = pd.crosstab(labels, predicted)
+    counts: np.ndarray = table.reindex(index=classes, columns=classes, fill_value=0).to_numpy()
+    return counts
 
 
 def _class_names(group: Group, task: str, classes: Sequence[int]) -> tuple[str, ...]:

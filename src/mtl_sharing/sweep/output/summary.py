@@ -13,6 +13,7 @@ from mtl_sharing.plotting.sweep import draw_sweep
 from mtl_sharing.score.clock import clock_of_rows, machine_text, range_text
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
+from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
 from mtl_sharing.sweep.study.records import (
     References,
@@ -148,7 +149,7 @@ def _lines(
     parameters = best.user_attrs[METRICS]["parameters"]
     folder = short_path(study.folder)
     share = "" if total is None else f", {_share(parameters, total)} of the parameters"
-    lines = [("best", f"{best.user_attrs.get(REGIME)}{share}")]
+    lines = [("best", f"{_none_keeps(reporter.spec, best)}{best.user_attrs.get(REGIME)}{share}")]
     lines.append(("on dev", _on_dev(best, reporter.references())))
     clock = clock_of_rows(trial.user_attrs[METRICS] for trial in shown)
     if clock.machines:
@@ -161,6 +162,14 @@ def _lines(
         ("sweep", f"{folder} (sweep.csv, sweep.png)"),
         ("train it", f"mtl-train --config-dir {folder} --config-name best"),
     ]
+
+
+def _none_keeps(spec: SweepSpec, best: FrozenTrial) -> str:
+    """Says so where even the best trial does not keep enough; empty otherwise."""
+    if "keep" not in spec.objectives or best.values[spec.objectives.index("keep")] >= 0:
+        return ""
+    keep = f"{spec.config.score.keep:.0%} of separate models' performance"
+    return f"no regime keeps {keep} with all tasks above their floors; the nearest is "
 
 
 def _measured(measured: Measurement) -> str:
