@@ -13,14 +13,18 @@ Settings = dict[str, str]
 def make_labels(sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None]) -> list[str]:
     """Labels the groups: the regime, then the settings that distinguish them.
 
-    Settings that split the groups identically are shown once, digests only where nothing else tells
-    two groups apart.
+    Settings that split the groups identically are shown once, facts of the data only where no
+    setting tells two groups apart, and digests only where no other fact does.
     """
     known = [settings or {} for settings in differs]
-    shown = distinguishing(known, [n for n in differing(known) if not _is_in_regime(n)])
-    labels = _with_settings(sets, differs, [name for name in shown if not is_digest(name)])
-    if len(set(labels)) < len(labels):
-        labels = _with_settings(sets, differs, shown)
+    names = [name for name in differing(known) if not _is_in_regime(name)]
+    setting_names = [name for name in names if not name.startswith("data.")]
+    fact_names = [name for name in names if not is_digest(name)]
+    labels: list[str] = []
+    for shown in (setting_names, fact_names, names):
+        labels = _with_settings(sets, differs, distinguishing(known, shown))
+        if len(set(labels)) == len(labels):
+            break
     # Two regimes may have the same description, since it omits some parts.
     return [
         label if labels.count(label) == 1 else f"{label}  ({runs[0].name})"
