@@ -123,7 +123,27 @@ REFUSED: dict[str, tuple[str, Any, dict[str, Any], str]] = {
         "a.json", '{"text": {"0": "a"}, "label": {"0": 1}}', BINARY,
         r"a\.json:1: an object in column 'label', .*orient='records'"),
     "a boolean that is no name": (
-        "a.jsonl", '{"text": "a", "label": false}', NAMED, r"the label 'False'; allowed: bad"),
+        "a.jsonl", '{"text": "a", "label": false}', NAMED, 
+        r"a\.jsonl:1: found the boolean false as a label; allowed: bad, good; booleans are named "
+        r"'false' and 'true'"),
+    "a boolean of Parquet": (
+        "a.parquet", {"text": ["a"], "label": [True]}, NAMED,
+        r"a\.parquet:1: found the boolean true as a label; .*booleans are named 'false'"),
+    "rows inside an object": (
+        "a.json", '{"data": [{"text": "a", "label": 1}]}', BINARY,
+        r"a\.json: found one object, whose field 'data' is a list; allowed: one JSON object"),
+    "rows deep in an object over several lines": (
+        "a.json", '{"a": {\n"rows": [[1]]\n}}', BINARY,
+        r"a\.json:1: found one object over several lines, whose field 'a\.rows' is a list; "),
+    "objects over several lines": (
+        "a.jsonl", '{\n"text": "a"\n}\n{\n"text": "b"\n}', BINARY,
+        r"a\.jsonl:1: found one object over several lines; allowed: one JSON object a line, or"),
+    "keys twice": (
+        "a.jsonl", '\n{"text": "a", "label": 1, "label": 0}', BINARY,
+        r"1 bad rows, the first is .*a\.jsonl:2: the key 'label' twice"),
+    "a key twice in an array": (
+        "a.json", '[{"text": "a", "text": "b", "label": 0}]', BINARY,
+        r"1 bad rows, the first is .*a\.json:1: the key 'text' twice"),
     "yes for a binary task": (
         "a.csv", "text,label\na,yes\n", BINARY,
         r"a\.csv:2: found the label 'yes'; .*0 to 1, or names in .*labels: \['no', 'yes'\]"),
