@@ -184,13 +184,56 @@ def test_what_cannot_be_read_is_refused_in_words_that_help(
         read(tmp_path, name, content, **fields)
 
 
-def test_a_long_quoted_field_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("others", [0, 1, 41])
+def test_the_first_long_quoted_field_is_told_and_the_others_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, others: int
+) -> None:
     long = '"' + "words words\n" * 11 + '",good\n'
-    rows = read(tmp_path, "a.csv", 'text,label\n"a, b",bad\n' + long + long, **NAMED)
-    assert len(rows) == 3
+    rows = read(tmp_path, "a.csv", 'text,label\n"a, b",bad\n' + long * (1 + others), **NAMED)
+    assert len(rows) == 2 + others
     told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert len(told) == 1 and f"{tmp_path}/a.csv:3: a quoted field runs over 12 lines" in told[0]
+    assert f"{tmp_path}/a.csv:3: a quoted field runs over 12 lines" in told[0]
     assert "format.quoting=false" in told[0]
+    fields = "quoted field" if others == 1 else "quoted fields"
+    last = f"a.csv: and {others} more {fields} over several lines, the last at line"
+    assert told[1:] == ([f"{tmp_path}/{last} {3 + 12 * others}"] if others else [])
+
+
+def test_long_fields_beside_one_that_the_start_of_the_file_shows_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = '"' + "words words\n" * 11 + '",good\n'
+    write(tmp_path, "a.csv", "text,label\n" + '"a, b",good\n' * 30 + '"e\n3,f" g,good\n' + long * 2)
+    list(TableFile(tmp_path / "a.csv").records())
+    first, last = caplog.messages
+    assert "a.csv:32: a quoted field seems to hold other rows" in first
+    assert last.endswith("a.csv: and 2 more quoted fields over several lines, the last at line 46")
+
+
+TWO_LINES: dict[str, tuple[str, str, bool]] = {
+    "the text last": ("label,text", '0,"oh\n0,z"', True),
+    "the text first": ("text,label", '"oh,0\nz",0', True),
+    "the text between": ("id,text,label", '1,"oh,0\n2,z",1', True),
+    "a line break in a text that is last": ("label,text", '0,"oh\nz"', False),
+    "a line break in a text that is first": ("text,label", '"oh\nz",0', False),
+    "a line break and a comma in the first line": ("label,text", '0,"oh, z\ny"', False),
+    "a line break between": ("id,text,label", '1,"oh\nz",1', False),
+    "one column": ("text", '"oh\nz"', False),
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(("head", "field", "is_told"), TWO_LINES.values(), ids=TWO_LINES)
+def test_two_rows_in_one_quoted_field_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, head: str, field: str, is_told: bool, end: str
+) -> None:
+    """Most quotes of the file quote, so that they are read so here too."""
+    quoted = ",".join('"a, b"' for _ in head.split(","))
+    text = "\n".join([head, *[quoted] * 20, field, *[quoted] * 9, ""])
+    (tmp_path / "a.csv").write_bytes(text.replace("\n", end).encode())
+    assert len(list(TableFile(tmp_path / "a.csv").records())) == 30
+    where = f"{tmp_path}/a.csv:22: a quoted field runs over 2 lines"
+    assert [message.partition(";")[0] for message in caplog.messages] == [where] * is_told
 
 
 @pytest.mark.parametrize("swallowed", ['"e\n3,f" g,good\n', '"e\nf,bad\ng,bad\nh,"i, j" k\n'])
@@ -254,9 +297,14 @@ def test_real_files_are_read_as_they_are_written() -> None:
         assert records == list(plain) and len(records) == rows
 
 
-def loaded(labels: dict[str, list[Any]]) -> dict[str, LoadedExamples]:
+def loaded(
+    labels: dict[str, list[Any]], limits: dict[str, int | None] | None = None
+) -> dict[str, LoadedExamples]:
     return {
-        split: LoadedExamples([Example(str(n), "a", None, label) for n, label in enumerate(values)])
+        split: LoadedExamples(
+            [Example(str(n), "a", None, label) for n, label in enumerate(values)],
+            limit=(limits or {}).get(split),
+        )
         for split, values in labels.items()
     }
 
@@ -279,13 +327,26 @@ def test_classes_that_a_split_lacks_are_told_once(
     caplog: pytest.LogCaptureFixture, labels: dict[str, list[int]], limits: dict[str, int | None],
     told: list[str],
 ) -> None:  # fmt: skip
-    warn_of_labels(
-        spec("a.csv", kind="classes", labels=["bad", "good", "ok"]), loaded(labels), limits
-    )
+    task = spec("a.csv", kind="classes", labels=["bad", "good", "ok"])
+    warn_of_labels(task, loaded(labels, limits))
     assert caplog.messages == told
 
 
 def test_constant_scores_are_told(caplog: pytest.LogCaptureFixture) -> None:
     task = spec("a.csv", kind="regression", range=[0, 5])
-    warn_of_labels(task, loaded({"train": [1.0, 2.0], "dev": [2.5, 2.5]}), {})
+    warn_of_labels(task, loaded({"train": [1.0, 2.0], "dev": [2.5, 2.5]}))
     assert caplog.messages == ["x: all 2 dev labels are 2.5, a constant"]
+
+
+@pytest.mark.parametrize(("limit", "reached"), [(1, 1), (100_000, None), (None, None)])
+def test_a_limit_is_a_cause_where_it_ended_the_reading(
+    tmp_path: Path, limit: int | None, reached: int | None
+) -> None:
+    write(tmp_path, "a.csv", "text,label\na,bad\nb,bad\n")
+    task = spec("a.csv", **NAMED)
+    assert read_split(task, "train", SuiteConfig(), str(tmp_path), limit).limit == reached
+
+
+def test_a_limit_is_no_cause_where_examples_are_generated() -> None:
+    task = task_spec("sst", TaskConfig(kind="classes", classes=5))
+    assert read_split(task, "train", SuiteConfig(), None, 1).limit is None

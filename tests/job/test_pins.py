@@ -1,6 +1,5 @@
 """A run goes on with what it began with: other data, weights and settings are refused by name."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from mtl_sharing import train
 from mtl_sharing.errors import UserError
 from mtl_sharing.job import pins
-from mtl_sharing.job.pins import digest_files, input_files
+from mtl_sharing.job.pins import input_files
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder
 from support import interrupted_at_step, load_config
@@ -83,6 +82,12 @@ def change_a_weight(folder: Path) -> None:
     save_file(weights, folder / "bert" / "model.safetensors")
 
 
+def change_settings(folder: Path) -> None:
+    for old, new in (("max_steps: 6", "max_steps: 9"), ("eval_every: 3", "eval_every: 2"),
+                     ("patience: null", "patience: 7"), ("clip: 1.0", "clip: 3.0")):  # fmt: skip
+        replaced(folder / "run" / ".hydra" / "config.yaml", old, new)
+
+
 REFUSED = {
     "another train file": (
         lambda f: (f / "data" / "train.csv").write_text(TABLE + TABLE[11:]),
@@ -123,6 +128,19 @@ REFUSED = {
     "a setting": (
         lambda f: replaced(f / "run" / ".hydra" / "config.yaml", "max_steps: 6", "max_steps: 9"),
         ["trainer.max_steps: ", "found 9, where the run began with 6"]),
+    "several settings": (
+        change_settings,
+        ["optimizer.clip: found 3.0, where", "; trainer.max_steps: 9, where the run began with 6; ",
+         "; and 1 more; allowed"]),
+    "several files": (
+        lambda f: [(f / "data" / f"{name}.csv").write_text(DEV * 3) for name in ("train", "dev")],
+        ["task.rev.train: found data/train.csv, ", "; task.rev.dev: data/dev.csv, "]),
+    "a key that is not known": (
+        lambda f: replaced(f / "run" / "config.json", '"trainer": {', '"trainer": {"steps": 3, '),
+        ["run/config.json: found settings that this version does not read"]),
+    "no config.json beside a checkpoint": (
+        lambda f: (f / "run" / "config.json").unlink(),
+        ["run: found a checkpoint, but no config.json"]),
     "a damaged record": (
         lambda f: replaced(f / "run" / "inputs.json", '"files"', '"fils"'),
         ["run/inputs.json: ", "no files"]),
@@ -153,6 +171,10 @@ ALLOWED = {
     "only touched": (touch, []),
     "a folder that was moved": (
         lambda f: (f / "data").rename(f / "it's elsewhere"), ["data_dir=it's elsewhere"]),
+    "a folder in quotes": (
+        lambda f: (f / "data").rename(f / "my=data"), ["data_dir='my=data'"]),
+    "a folder whose name Hydra would refuse": (
+        lambda f: (f / "data").rename(f / "my=data"), ["data_dir=my=data"]),
     "another cache": (
         lambda f: replaced(f / "run" / ".hydra" / "config.yaml", "max_gb: ", "max_gb: 1"), []),
     "a file that is not read": (lambda f: (f / "data" / "test.csv").write_text("text\n"), []),
@@ -166,6 +188,24 @@ def test_what_decides_nothing_may_differ(mtl_train, place, change, arguments):
     assert done.code == 0, done.err
     assert "going on after step 3 of 6" in done.out
     assert done.run_result("run")["status"] == "finished"
+
+
+BAD_FOLDERS = {
+    "null": ("null", "task.rev.train: found train.csv, no file"),
+    "several": ("a,b", "data_dir: found a,b, which is several values"),
+    "in quotes": ("'no where'", "task.rev.train: found HERE/no where/train.csv, no file"),
+    "without quotes": ("no=where", "data_dir: found no=where, which needs quotes as text"),
+    "nothing to resolve": ("${nothing}", "data_dir: found ${nothing} (Interpolation key"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "message"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
+def test_a_moved_folder_is_named_as_hydra_reads_it(mtl_train, place, value, message):
+    before = contents(place / "run")
+    done = mtl_train("resume=run", f"data_dir={value}")
+    assert done.code == 2
+    assert message.replace("HERE", str(place)) in done.err
+    assert contents(place / "run") == before
 
 
 def test_other_data_in_a_moved_folder_are_refused(mtl_train, place):
@@ -196,6 +236,17 @@ def test_a_run_that_failed_before_it_trained_may_read_what_was_mended(mtl_train,
     assert done.code == 0, done.err
 
 
+def test_a_start_that_was_killed_between_its_records_goes_on(mtl_train, place):
+    """As on a kill after inputs.json was written: nothing has trained, so data may be others."""
+    shutil.rmtree(place / "run" / "checkpoint")
+    (place / "run" / "config.json").unlink()
+    (place / "data" / "dev.csv").write_text(DEV + "the end,bad\n")
+    done = mtl_train("resume=run")
+    assert done.code == 0, done.err
+    record = json.loads((place / "run" / "inputs.json").read_text())
+    assert record["files"]["task.rev.dev: dev.csv"]["lines"] == 4
+
+
 def test_other_examples_of_the_same_files_are_refused(mtl_train, place, monkeypatch):
     """As another version of a library, or of a data set of the hub, gives them."""
     monkeypatch.setattr(pins, "digest_splits", lambda inputs: {"train/rev": "123"})
@@ -224,14 +275,3 @@ def test_the_bundled_suite_pins_its_checkpoint_and_examples(tmp_path, quick_run)
     with_weights = resolve_spec(load_config())
     names = [key.rpartition("/")[2] for key in input_files(with_weights)]
     assert "model.safetensors" in names and "tokenizer.json" in names
-
-
-def test_facts_of_a_file(tmp_path):
-    """Lines of a text alone; a missing file has none."""
-    files = {"text": b"a\nb\n" * 3, "binary": b"a\n\0" * 3}
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    facts = digest_files({name: tmp_path / name for name in (*files, "none")})
-    assert [(name, one.get("lines"), one["bytes"]) for name, one in facts.items()] == [
-        ("text", 6, 12), ("binary", None, 9)]  # fmt: skip
-    assert facts["text"]["sha256"] == hashlib.sha256(files["text"]).hexdigest()

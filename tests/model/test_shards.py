@@ -13,12 +13,14 @@ from safetensors.torch import save_file
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.checkpoint import load_tower, read_weights
 from mtl_sharing.model.encoder.checkpoint_files import (
+    checkpoint_files,
     checkpoint_folder,
     read_config,
     weight_file,
     weight_paths,
 )
 from mtl_sharing.model.encoder.shape import checkpoint_shape
+from mtl_sharing.utils.checkpoint_names import TokenizerFile
 
 FORMS = {"model.safetensors": save_file, "pytorch_model.bin": torch.save}
 WEIGHTS = {f"w{n}": torch.full((n + 1,), float(n)) for n in range(5)}
@@ -180,14 +182,15 @@ def hub(monkeypatch, tmp_path, source):
 
 def test_shards_are_downloaded(index, monkeypatch, tmp_path):
     source = index.parent.rename(tmp_path.with_name(f"{tmp_path.name}-hub"))
-    for name in ("config.json", "tf_model.h5", "added_tokens.json"):
+    for name in ("config.json", "tf_model.h5", *TokenizerFile):
         (source / name).write_text("{}")
     asked = hub(monkeypatch, tmp_path, source)
     folder = checkpoint_folder("owner/model", config_only=True)
     assert [path.name for path in folder.iterdir()] == ["config.json"]
     folder = checkpoint_folder("owner/model")
     assert read_weights(weight_file(folder)).keys() == WEIGHTS.keys()
-    assert (folder / "added_tokens.json").exists()
+    names = [path.name for path in checkpoint_files(folder)]
+    assert set(TokenizerFile) < set(names)
     assert not (folder / "tf_model.h5").exists()
     assert len(asked[-1]) == len(SHARDS)
 

@@ -44,7 +44,7 @@ def test_only_a_finished_run_has_a_finished_result(tmp_path, status):
 @pytest.mark.parametrize(
     ("text", "found"),
     [("", "a damaged file"), ('{"status": "fin', "a damaged file"), ("[1]", "JSON that is a list"),
-     ("3", "JSON that is a int")],
+     ("3", "JSON that is a number")],
 )  # fmt: skip
 @pytest.mark.parametrize("read", [read_result, finished_result])
 def test_a_damaged_result_is_an_error_that_names_the_file(tmp_path, read, text, found):

@@ -18,7 +18,7 @@ from mtl_sharing.cli.exit import exit_on_failure
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.config.overrides import check_overrides
+from mtl_sharing.config.overrides import check_overrides, override_text
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
@@ -129,14 +129,22 @@ def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
     config = to_config(read_yaml(saved))
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
-    moved = [a.removeprefix("data_dir=") for a in arguments if a.startswith("data_dir=")]
+    moved = [argument for argument in arguments if argument.startswith("data_dir=")]
     if moved:  # what it holds is compared with what the run began with
-        config = replace(config, data_dir=str(expand_user("data_dir", moved[-1]).absolute()))
+        config = replace(config, data_dir=_data_folder(moved[-1]))
     started = start_folder(folder)
     if started is not None:
         os.chdir(started)
     _log_to(folder)
     return config, folder
+
+
+def _data_folder(argument: str) -> str | None:
+    """The folder that ``data_dir=`` names: a folder of this very name, or as Hydra reads it."""
+    name: str | None = argument.removeprefix("data_dir=")
+    if not name or not expand_user("data_dir", name).is_dir():
+        name = override_text(argument)
+    return None if name is None else str(expand_user("data_dir", name).absolute())
 
 
 def _log_to(folder: Path) -> None:

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from mtl_sharing.config.fields import allowed_values, misplaced, takes_text, type_of
 from mtl_sharing.config.quoting import BadItem, bad_item, in_quotes
 from mtl_sharing.config.schema import Config
-from mtl_sharing.errors import UserError, check_different, one_of
+from mtl_sharing.errors import UserError, check_different, first_line, one_of
 
 _PACKAGES = ("mtl_sharing.conf", "mtl_sharing.sweeps")
 # Their options set different keys, so that several make sense together.
@@ -48,6 +48,23 @@ def parse_override(text: str) -> Override:
     if not override.key_or_group:
         raise UserError(text, "no key", _FORM)
     return override
+
+
+def override_text(text: str) -> str | None:
+    """The value of one override of a text, as Hydra reads it; None for null.
+
+    Raises:
+        UserError: an override that Hydra cannot parse, or whose value is no text.
+    """
+    check_overrides([text])
+    value = parse_override(text).value()
+    plain = value.text if isinstance(value, QuotedString) else value
+    try:
+        resolved = OmegaConf.create({"value": plain}).value
+    except OmegaConfBaseException as error:
+        key, _, found = text.partition("=")
+        raise UserError(key, f"{found} ({first_line(error)})", "a text, or null") from None
+    return None if resolved is None else str(resolved)
 
 
 def unparsed(text: str, reason: str = "") -> UserError:

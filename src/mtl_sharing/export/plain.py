@@ -13,6 +13,7 @@ from mtl_sharing.model.encoder.checkpoint import checkpoint_weights
 from mtl_sharing.model.encoder.shape import POOLER_FAMILIES, EncoderShape, checkpoint_config
 from mtl_sharing.model.planned_encoder import PlannedEncoder
 from mtl_sharing.model.routing import StageCopies
+from mtl_sharing.utils.checkpoint_names import TokenizerFile
 
 CLASSES = {"bert": "BertModel", "roberta": "RobertaModel", "electra": "ElectraModel",
            "distilbert": "DistilBertModel"}  # fmt: skip
@@ -142,7 +143,7 @@ def tokenizer_files(
         "clean_up_tokenization_spaces": False,
     }  # fmt: skip
     return {
-        "tokenizer.json": content,
-        "tokenizer_config.json": settings | special,
-        "special_tokens_map.json": special,
+        TokenizerFile.WHOLE: content,
+        TokenizerFile.OPTIONS: settings | special,
+        TokenizerFile.SPECIAL_TOKENS: special,
     }

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import CHECKPOINT, RESULT, WEIGHTS
 from mtl_sharing.run_folder.results import Result, finished_result
 from mtl_sharing.utils.files import read_object, replace_json
+from mtl_sharing.utils.hashing import digest_file
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ def read_baseline(folder: Path) -> Result | None:
         return None
     try:
         result = finished_result(folder)
-        if result is not None and read_object(folder / RECORD)["sha256"] == _digest(folder):
+        digest = read_object(folder / RECORD)["sha256"]
+        if result is not None and digest == digest_file(folder / RESULT):
             os.utime(folder / RECORD)
             return result
     except (UserError, KeyError, FileNotFoundError):
@@ -61,7 +62,7 @@ def keep_baseline(folder: Path, provenance: Mapping[str, Any], max_bytes: int) -
         _remove_abandoned(folder.parent)
         size = folder_bytes(folder)
         if make_room(folder.parent, size, max_bytes, RECORD):
-            record = {"sha256": _digest(folder), "made_from": dict(provenance)}
+            record = {"sha256": digest_file(folder / RESULT), "made_from": dict(provenance)}
             replace_json(folder / RECORD, record)
             return True
         message = "not cached, no room: %.1f MB in %s (cache.max_gb)"
@@ -70,10 +71,6 @@ def keep_baseline(folder: Path, provenance: Mapping[str, Any], max_bytes: int) -
     except OSError as error:
         log.warning("not cached in %s: %s", folder.parent, error.strerror or error)
     return False
-
-
-def _digest(folder: Path) -> str:
-    return sha256((folder / RESULT).read_bytes()).hexdigest()
 
 
 def _remove_abandoned(baselines: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.training.settings import TrainerConfig
 from mtl_sharing.utils.device import device_name, processor_name
 from mtl_sharing.utils.environment import versions
-from mtl_sharing.utils.hashing import digest_arrays, digest_tensors
+from mtl_sharing.utils.hashing import digest_arrays, digest_file, digest_tensors
 
 RESULTS_VERSION = 2
 """Part of every key, so that raising it retrains all baselines.
@@ -97,7 +97,7 @@ def baseline_provenance(run_spec: RunSpec, inputs: RunInputs, tokenizer: Path) -
         "encoder": asdict(run_spec.shape),
         "weights": digest_tensors(weights),
         "masked_lm_head": _digest_checkpoint(run_spec),
-        "tokenizer": sha256(tokenizer.read_bytes()).hexdigest(),
+        "tokenizer": digest_file(tokenizer),
         "data": digest_data(inputs),
         "precision": run_spec.runtime.precision,
         "device": device_name(device) if device.type == "cuda" else _processor(),
@@ -140,11 +140,7 @@ def _digest_checkpoint(run_spec: RunSpec) -> str | None:
     kinds = {phase.kind for phase in run_spec.config.phases.values()}
     if source is None or "masked_lm" not in kinds:
         return None
-    digests = []
-    for path in weight_paths(weight_file(checkpoint_folder(source))):
-        with path.open("rb") as file:
-            digests.append(file_digest(file, "sha256").hexdigest())
-    return " ".join(digests)
+    return " ".join(map(digest_file, weight_paths(weight_file(checkpoint_folder(source)))))
 
 
 def _processor() -> str:

@@ -76,7 +76,7 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
     loaded = {name: _load_splits(run_spec, task) for name, task in run_spec.specs.items()}
     _hold_out(run_spec, loaded)
     for name, task in run_spec.specs.items():
-        warn_of_labels(task, loaded[name], _limits(run_spec))
+        warn_of_labels(task, loaded[name])
     dev_examples = {name: splits["dev"].examples for name, splits in loaded.items()}
     digests = {
         name: {split: _digest(part.examples) for split, part in splits.items()}

@@ -1,16 +1,14 @@
 """What a run reads, pinned by digest at its start and compared where the run goes on."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from mtl_sharing.config import Config, to_config
+from mtl_sharing.config import Config
 from mtl_sharing.config.identity import Decides, without
+from mtl_sharing.config.saved import saved_config
 from mtl_sharing.data.examples.files import table_files
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.baseline_key import digest_splits
@@ -24,6 +22,7 @@ from mtl_sharing.model.encoder.checkpoint_files import (
 from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENIZER
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.files import read_object, replace_json
+from mtl_sharing.utils.hashing import file_facts
 from mtl_sharing.utils.nested import difference, flatten, get
 
 FREE = frozenset({
@@ -33,7 +32,11 @@ FREE = frozenset({
 _AS_BEFORE = "what the {0} began with, or a new {0} in another folder"
 _MOVED = "the file that the {0} began with; where its folder was moved, data_dir=FOLDER too"
 
+_MOST_SHOWN = 3
+
 Facts = Mapping[str, Any]
+CheckFiles = Callable[[Mapping[str, Path], Mapping[str, Facts]], None]
+"""Takes the files of :func:`input_files` and their :func:`digest_files`; may raise UserError."""
 
 
 def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
@@ -60,39 +63,36 @@ def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
 
 def digest_files(paths: Mapping[str, Path]) -> dict[str, Facts]:
     """Size and digest of each file. A missing one is left out: its reader raises the error."""
-    return {key: _facts(path) for key, path in paths.items() if path.is_file()}
-
-
-def _facts(path: Path) -> Facts:
-    """Bytes and digest of a file, and the lines of a text."""
-    digest, size, lines, is_text = sha256(), 0, 0, True
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-            is_text = is_text and b"\0" not in block
-            lines += block.count(b"\n") if is_text else 0
-    return ({"lines": lines} if is_text else {}) | {"bytes": size, "sha256": digest.hexdigest()}
+    return {key: file_facts(path) for key, path in paths.items() if path.is_file()}
 
 
 def load_pinned(
-    run_spec: RunSpec, folder: Path, load: Callable[[RunSpec, Path], RunInputs]
+    run_spec: RunSpec,
+    folder: Path,
+    load: Callable[[RunSpec, Path], RunInputs],
+    check: CheckFiles | None = None,
 ) -> RunInputs:
     """Loads a run's inputs; records their digests where it begins, compares them where it goes on.
+
+    Args:
+        check: called where the run begins, before anything is loaded.
 
     Raises:
         UserError: bad data, or other examples than the run began with.
     """
-    if (folder / PINS).is_file():
+    if _has_begun(folder):
         inputs = load(run_spec, folder)
         _check_examples(_pinned(folder, "examples"), digest_splits(inputs))
         return inputs
     if not (folder / CONFIG).is_file():
         # Of a start that failed: its data may have been mended since.
         (folder / TOKENIZER).unlink(missing_ok=True)
-    files = digest_files(input_files(run_spec))
+    paths = input_files(run_spec)
+    files = digest_files(paths)
+    if check is not None:
+        check(paths, files)
     inputs = load(run_spec, folder)
-    tokenizer = _facts(folder / TOKENIZER) if (folder / TOKENIZER).is_file() else {}
+    tokenizer = file_facts(folder / TOKENIZER) if (folder / TOKENIZER).is_file() else {}
     record = {"files": files, "tokenizer": tokenizer, "examples": digest_splits(inputs)}
     replace_json(folder / PINS, {"schema": SCHEMA, **record})
     return inputs
@@ -104,20 +104,26 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
     Raises:
         UserError: naming a setting or a file that differs, as it was and as it is.
     """
-    if not (folder / PINS).is_file():
+    if not _has_begun(folder):
         if (folder / CHECKPOINT_STATE).is_file():
             found = f"the checkpoint of an earlier version, which wrote no {PINS}"
             allowed = "a new run in another folder, since trainings have changed"
+            if (folder / PINS).is_file():
+                found, allowed = f"a checkpoint, but no {CONFIG}", "the files as the run wrote them"
             raise UserError(str(folder), found, allowed)
         return
-    for key, (before, now) in changed_settings(run_spec.config, folder, FREE).items():
-        raise _changed(key, before, now)
+    changed = changed_settings(run_spec.config, folder, FREE)
+    _check_none([(key, before, now) for key, (before, now) in changed.items()])
     files = input_files(run_spec)
     check_same_files(_pinned(folder, "files"), digest_files(files), files)
     saved, before = folder / TOKENIZER, _pinned(folder, "tokenizer")
-    now = _facts(saved) if saved.is_file() else {}
-    if before != now:
-        raise _changed(str(saved), _described(before), _described(now))
+    now = file_facts(saved) if saved.is_file() else {}
+    _check_none([(str(saved), _described(before), _described(now))] if before != now else [])
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a run may have trained; one that was killed between its records has not."""
+    return (folder / PINS).is_file() and (folder / CONFIG).is_file()
 
 
 def changed_settings(
@@ -127,8 +133,11 @@ def changed_settings(
 
     Args:
         free: what a key that is not compared decides.
+
+    Raises:
+        UserError: a damaged config.json, or one of another version.
     """
-    saved = to_config(OmegaConf.create(get(read_object(folder / CONFIG), "settings") or {}))
+    saved = saved_config(folder / CONFIG, get(read_object(folder / CONFIG), "settings") or {})
     # Through JSON, which has no tuples.
     theirs, ours = (without(json.loads(json.dumps(asdict(c))), free) for c in (saved, config))
     changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
@@ -151,20 +160,32 @@ def check_same_files(
     Raises:
         UserError: naming a file that differs, as it was and as it is.
     """
-    for key in [key for key in {**before, **now} if before.get(key) != now.get(key)]:
+    changes, is_moved = [], False
+    for key in _differing(before, now):
         field, _, name = key.partition(": ")
         found = f"{paths.get(key, name)}, {_described(now.get(key))}"
-        is_gone = key not in now and field.startswith("task.")
-        raise _changed(field, _described(before.get(key)), found, reader, is_gone)
+        changes.append((field, _described(before.get(key)), found))
+        is_moved = is_moved or (key not in now and field.startswith("task."))
+    _check_none(changes, reader, is_moved)
 
 
-def _changed(
-    where: str, before: object, now: object, reader: str = "run", is_moved: bool = False
-) -> UserError:
-    """The error for something that is not as it was."""
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [key for key in {**before, **now} if before.get(key) != now.get(key)]
+
+
+def _check_none(
+    changes: Sequence[tuple[str, object, object]], reader: str = "run", is_moved: bool = False
+) -> None:
+    """Raises UserError for what is not as it was: where, as it was, and as it is."""
+    if not changes:
+        return
+    texts = [f"{now}, where the {reader} began with {before}" for _, before, now in changes]
+    others = zip(changes[1:_MOST_SHOWN], texts[1:_MOST_SHOWN], strict=True)
+    found = "; ".join([texts[0], *(f"{where}: {text}" for (where, *_), text in others)])
+    if len(changes) > _MOST_SHOWN:
+        found += f"; and {len(changes) - _MOST_SHOWN} more"
     allowed = _MOVED if is_moved else _AS_BEFORE
-    found = f"{now}, where the {reader} began with {before}"
-    return UserError(where, found, allowed.format(reader))
+    raise UserError(changes[0][0], found, allowed.format(reader))
 
 
 def _described(facts: Facts | None) -> str:
@@ -176,10 +197,12 @@ def _described(facts: Facts | None) -> str:
 
 def _check_examples(before: Facts, now: Facts) -> None:
     """Raises UserError for other tokens, tags or labels: of a hub's data, or of another library."""
-    for name in [name for name in {**before, **now} if before.get(name) != now.get(name)]:
+    changes = []
+    for name in _differing(before, now):
         split, _, task = name.partition("/")
         found = f"other examples, digest {now.get(name)}"
-        raise _changed(f"task.{task}.{split}", f"digest {before.get(name)}", found)
+        changes.append((f"task.{task}.{split}", f"digest {before.get(name)}", found))
+    _check_none(changes)
 
 
 def _pinned(folder: Path, name: str) -> dict[str, Any]:

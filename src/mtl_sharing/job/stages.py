@@ -17,7 +17,7 @@ from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import count_operations, time_pairs
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
 from mtl_sharing.job.phases import make_trainer
-from mtl_sharing.job.pins import load_pinned
+from mtl_sharing.job.pins import CheckFiles, load_pinned
 from mtl_sharing.job.result import (
     machine,
     multipliers,
@@ -61,6 +61,7 @@ class Hooks:
         keep_baseline: whether a run of separate models is kept as the baseline of others.
         pinned: whether a run that goes on must read what it began with; the folder of a baseline is
             named by all that it reads.
+        check_files: compares the files of a run that begins, before they are loaded.
         held: a context that is entered while this process holds the folder.
     """
 
@@ -70,6 +71,7 @@ class Hooks:
     curves: bool = True
     keep_baseline: bool = True
     pinned: bool = True
+    check_files: CheckFiles | None = None
     held: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
@@ -137,8 +139,10 @@ def prepare(
         UserError: bad data, or a checkpoint that does not fit.
         Pruned: the regime's cost alone ends the trial.
     """
-    load = partial(load_pinned, load=hooks.load) if hooks.pinned else hooks.load
-    inputs = load(run_spec, folder)
+    if hooks.pinned:
+        inputs = load_pinned(run_spec, folder, hooks.load, hooks.check_files)
+    else:
+        inputs = hooks.load(run_spec, folder)
     # Before anything trains: a run that goes on must find the precision that it began with.
     replace_json(folder / CONFIG, model_config(run_spec))
     settings = make_phase_settings(run_spec, inputs)

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from mtl_sharing.config import to_config
+from mtl_sharing.config.saved import other_settings, saved_config
 from mtl_sharing.data.tokens.tokenizing import check_vocabulary, read_tokenizer
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
@@ -100,14 +98,13 @@ def _no_weights(folder: Path) -> UserError:
 def _read_spec(path: Path, record: Mapping[str, Any], device: str) -> RunSpec:
     """The run's settings from its config.json, without what it started from."""
     try:
-        config = to_config(OmegaConf.create(dict(record["settings"])))
+        config = saved_config(path, record["settings"])
         shape = {name: record["encoder"][name] for name in SHAPE_FIELDS}
         encoder = replace(config.encoder, checkpoint=None, tokenizer=None, **shape)
         precision = record["precision"]
         trainer = replace(config.trainer, device=device, precision=precision, threads=None)
-    except (OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
-        found = f"settings that this version does not read ({first_line(error)})"
-        raise UserError(str(path), found, "a run of this version; train it again") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise other_settings(path, first_line(error)) from None
     # Packages of trackers and aggregators may be missing where the run is only used.
     config = replace(config, encoder=encoder, trainer=trainer, tracker=TrackerConfig(),
                      loss=LossConfig(), resume=None)  # fmt: skip

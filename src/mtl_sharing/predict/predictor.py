@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from mtl_sharing.data.tables.cells import MISSING, valid_text
+from mtl_sharing.data.tables.cells import cell_text
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.text.cleaning import Cleaning
 from mtl_sharing.data.tokens.batches import pack
@@ -56,9 +56,11 @@ class Predictor:
             batch_size: rows of a batch.
         """
         count = len(texts)
-        pairs = [None] * count if text_pairs is None else text_pairs
-        has_text = np.array([not is_empty(text) for text in texts], dtype=bool)
-        has_pair = has_text & np.array([not is_empty(text) for text in pairs], dtype=bool)
+        # As in training; None where a text is missing.
+        texts = [cell_text(text) for text in texts]
+        pairs = [None] * count if text_pairs is None else [cell_text(text) for text in text_pairs]
+        has_text = np.array([text is not None for text in texts], dtype=bool)
+        has_pair = has_text & np.array([text is not None for text in pairs], dtype=bool)
         single = [task for task in tasks if not self.run_spec.specs[task].is_pair]
         answers = {}
         for task in tasks:
@@ -86,7 +88,7 @@ class Predictor:
         """The row numbers of each batch, with the answers of each task."""
         inputs = {task: self._inputs(task) for task in tasks}
         kinds = [k for k in (FIRST, SECOND, JOINED) if any(k in read for read in inputs.values())]
-        firsts, seconds = ([_plain(column[n]) for n in rows] for column in (texts, pairs))
+        firsts, seconds = ([column[n] or "" for n in rows] for column in (texts, pairs))
         encoded = self._encode(kinds, firsts, seconds)
         order = np.argsort(sum(part.lengths for part in encoded.values()), kind="stable")
         runtime = self.run_spec.runtime
@@ -147,13 +149,3 @@ def readable(spec: TaskSpec, answers: Answers) -> list[str | int | float | None]
 def rounded(value: float) -> float:
     """Rounds to seven significant digits, which is what float32 holds."""
     return float(f"{value:.7g}")
-
-
-def _plain(text: str | None) -> str:
-    """The text as in training: stripped, and half of a surrogate pair replaced by U+FFFD."""
-    return valid_text(text or "").strip()
-
-
-def is_empty(text: str | None) -> bool:
-    """Whether a text counts as missing, as in training."""
-    return text is None or text.strip() in MISSING

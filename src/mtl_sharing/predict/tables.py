@@ -13,7 +13,7 @@ from mtl_sharing.data.tables.tables import Record
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.evaluation.evaluate import Answers
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.predict.predictor import is_empty, readable, rounded
+from mtl_sharing.predict.predictor import readable, rounded
 from mtl_sharing.predict.table_files import PARQUET_NAME, InputTable, arrow_field, table_writer
 from mtl_sharing.utils.progress import Progress
 
@@ -176,7 +176,7 @@ def _missing(record: Record, text: str | None, pair: str | None) -> str:
     """The reason why a row has no predictions, or none of pairs; empty if it has all."""
     if record.problem is not None:
         return "bad"
-    return "text" if is_empty(text) else "pair" if is_empty(pair) else ""
+    return "text" if text is None else "pair" if pair is None else ""
 
 
 def _warn_of_missing(rows: Counter[str], first_bad: str, pair_tasks: Sequence[str]) -> None:

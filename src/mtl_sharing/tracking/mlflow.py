@@ -1,6 +1,5 @@
 """MLflow: a run's metrics in a store in a local folder."""
 
-import json
 import logging
 import os
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mtl_sharing.tracking.settings import EVERY_ROW, RunDescription
-from mtl_sharing.utils.files import replace_json
+from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.locks import exclusive
 from mtl_sharing.utils.logging import log_level
 
@@ -116,7 +115,7 @@ def _existing_run(client: "MlflowClient", path: Path) -> str | None:
 
     if not path.is_file():
         return None
-    run_id: str = json.loads(path.read_text(encoding="utf-8"))["run_id"]
+    run_id: str = read_object(path)["run_id"]
     try:
         stage = client.get_run(run_id).info.lifecycle_stage
     except MlflowException as error:

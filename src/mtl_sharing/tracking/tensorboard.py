@@ -1,6 +1,5 @@
 """TensorBoard: a run's metrics as events in its folder."""
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from mtl_sharing.tracking.settings import EVERY_ROW, RunDescription
-from mtl_sharing.utils.files import replace_json
+from mtl_sharing.utils.files import read_object, replace_json
 
 FOLDER = "tensorboard"
 ROWS = "rows.json"
@@ -33,7 +32,7 @@ class TensorboardRun:
         self._count, step = 0, -1
         is_resumed = self._path.is_file()
         if is_resumed:
-            record = json.loads(self._path.read_text(encoding="utf-8"))
+            record = read_object(self._path)
             self._count, step = record["rows"], record["step"]
         # A kill between a row and rows.json leaves events that will be written again: purged.
         writer = SummaryWriter(str(self._path.parent), purge_step=step + 1)

@@ -12,6 +12,11 @@ from safetensors import SafetensorError
 
 from mtl_sharing.errors import UserError, first_line
 
+_KINDS: dict[type, str] = {
+    dict: "an object", bytes: "bytes", str: "a text", int: "a number", float: "a number",
+    bool: "a boolean", type(None): "null",
+}  # fmt: skip
+
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Replaces ``path`` atomically with what ``write`` puts into a temporary file beside it.
@@ -71,8 +76,14 @@ def read_object(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(str(path), f"a damaged file ({error})", "a JSON object") from None
     if not isinstance(record, dict):
-        raise UserError(str(path), f"JSON that is a {type(record).__name__}", "a JSON object")
+        raise UserError(str(path), f"JSON that is {kind_of(record)}", "a JSON object")
     return record
+
+
+def kind_of(value: object) -> str:
+    """What a value of JSON or of a table is, for a message: ``a list``, ``an object``."""
+    name = type(value).__name__
+    return _KINDS.get(type(value), f"{'an' if name[0] in 'aeiou' else 'a'} {name}")
 
 
 def expand_user(where: str, path: str | Path) -> Path:

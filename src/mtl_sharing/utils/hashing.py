@@ -1,7 +1,8 @@
-"""Digests of texts, arrays and weights, in hexadecimal, and seeds of random numbers."""
+"""Digests of files, texts, arrays and weights, in hexadecimal, and seeds of random numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,24 @@ def random_seed(seed: int, draw: int, names: Iterable[str]) -> int:
     """The seed of the random numbers of ``names`` in a draw, 63 bits."""
     text = f"{seed} {draw} {' '.join(names)}"
     return int.from_bytes(sha256(text.encode()).digest()[:8], "little") >> 1
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Bytes and digest (``sha256``) of a file, and the lines of a text."""
+    digest, size, lines, is_text = sha256(), 0, 0, True
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+            is_text = is_text and b"\0" not in block
+            lines += block.count(b"\n") if is_text else 0
+    return ({"lines": lines} if is_text else {}) | {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file."""
+    digest: str = file_facts(path)["sha256"]
+    return digest
 
 
 def digest_tensors(weights: Mapping[str, Tensor]) -> str:

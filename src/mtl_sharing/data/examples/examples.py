@@ -46,6 +46,7 @@ class LoadedExamples:
         sources: row counts by name of the source (``own`` for the task's own files).
         reasons: number of bad rows by reason.
         lines: what the lines of the files became; None for generated examples.
+        limit: the limit on rows that ended the reading of a source; None where none did.
     """
 
     examples: list[Example]
@@ -54,6 +55,7 @@ class LoadedExamples:
     sources: Mapping[str, SourceCount] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     lines: LineCounts | None = None
+    limit: int | None = None
 
 
 class _BadRow(Exception):
@@ -98,6 +100,7 @@ def load_examples(
         {name: SourceCount(len(part.examples), part.bad_rows) for name, part in parts.items()},
         reasons,
         counts,
+        max_rows if any(len(part.examples) == max_rows for part in parts.values()) else None,
     )
 
 

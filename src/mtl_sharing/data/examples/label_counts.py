@@ -14,18 +14,16 @@ _MOST_NAMES = 10
 Counts = Mapping[str, Counter[Label]]
 
 
-def warn_of_labels(
-    task: TaskSpec, splits: Mapping[str, LoadedExamples], limits: Mapping[str, int | None]
-) -> None:
+def warn_of_labels(task: TaskSpec, splits: Mapping[str, LoadedExamples]) -> None:
     """Warns of classes that a split lacks, and of splits whose labels are all equal.
 
     Args:
-        splits: train, dev and, if examples are held out to choose by, select.
-        limits: the limit on the rows of each split, which a warning names as a possible cause.
+        splits: train, dev and, if examples are held out to choose by, select. A warning names
+            the limit on rows that one reached as a possible cause.
     """
     counts = {s: Counter(e.label for e in loaded.examples) for s, loaded in splits.items()}
     for split, labels in counts.items():
-        limit = limits.get(split)
+        limit = splits[split].limit
         key = f"suite.max_{split}_rows"
         cause = "" if limit is None else f"; {key}={limit} takes the first rows: shuffle the file"
         if len(labels) == 1:

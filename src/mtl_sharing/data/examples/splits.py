@@ -29,18 +29,17 @@ def read_split(
     if loaded.bad_rows:
         reasons = "; ".join(loaded.first_bad)
         log.warning("%s %s: %d rows skipped (%s)", spec.name, split, loaded.bad_rows, reasons)
-    _log_counts(spec.name, split, loaded, limit)
+    _log_counts(spec.name, split, loaded)
     return loaded
 
 
-def _log_counts(task: str, split: str, loaded: LoadedExamples, limit: int | None) -> None:
+def _log_counts(task: str, split: str, loaded: LoadedExamples) -> None:
     """Logs what the lines of the files became, which adds up."""
     assert loaded.lines is not None  # only generated examples have none
     counts = loaded.lines.describe("examples", len(loaded.examples), loaded.bad_rows)
     by_reason = [f"{count:,} x {reason}" for reason, count in loaded.reasons.most_common(5)]
     reasons = f" ({'; '.join(by_reason)})" if by_reason else ""
-    full = any(source.examples == limit for source in loaded.sources.values())
-    more = f"; suite.max_{split}_rows={limit} reached" if full else ""
+    more = "" if loaded.limit is None else f"; suite.max_{split}_rows={loaded.limit} reached"
     log.info("%s %s: %s%s%s", task, split, counts, reasons, more)
 
 

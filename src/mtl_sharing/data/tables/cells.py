@@ -5,9 +5,10 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from mtl_sharing.utils.files import kind_of
+
 MISSING = ("", "nan", "NaN")
 """Texts that count as no text."""
-_NAMES: dict[type, str] = {list: "a list", dict: "an object", bytes: "bytes"}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -40,8 +41,7 @@ def why_no_text(value: Any, column: str) -> str:
         return f"{value.strip()!r} in column {column!r}, which counts as missing"
     if value is None or isinstance(value, str | float | Decimal):
         return f"nothing in column {column!r}"
-    name = _NAMES.get(type(value), f"a {type(value).__name__}")
-    return f"{name} in column {column!r}, where one text or number belongs"
+    return f"{kind_of(value)} in column {column!r}, where one text or number belongs"
 
 
 def spellings(value: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from mtl_sharing.data.tables.quotes import (
     LONG_FIELD,
     SAMPLE,
     QuoteStyle,
-    is_swallowed,
+    holds_rows,
     quote_style,
 )
 from mtl_sharing.errors import UserError
@@ -48,17 +48,18 @@ class DelimitedFile:
         csv.field_size_limit(LARGEST_FIELD)
         quoting: Literal[0, 3] = csv.QUOTE_NONE if self._style.is_text else csv.QUOTE_MINIMAL
         start, before, width, end_row = 1, counts.lines, 0, [_END]
-        is_told = self._style.line > 0
+        long = _LongFields(self.path, self.delimiter, self._style.line)
         with open_text(self.path, newline="") as lines:
             reader = csv.reader(chain(lines, end_row), delimiter=self.delimiter, quoting=quoting)
             try:
                 for row in reader:
                     end = reader.line_num
                     if end == start and row == end_row:
+                        long.warn_of_others()
                         return
                     if end > start:
                         self._check_closed(row, start, end)
-                        is_told = is_told or self._tell_long(row, start, end, width)
+                        long.add(row, start, end, width)
                         counts.quoted += end - start
                     counts.lines = before + end
                     if row:
@@ -92,13 +93,40 @@ class DelimitedFile:
             allowed = f"a closing quote; where quotes are text, {ADVICE}"
             raise UserError(f"{self.path}:{start}", found, allowed)
 
-    def _tell_long(self, row: list[str], start: int, end: int, width: int) -> bool:
-        """Warns of a quoted field that is long or seems to hold other rows; whether it did."""
+
+@dataclass
+class _LongFields:
+    """Warns of quoted fields that are long or seem to hold other rows: the first, and how many.
+
+    Args:
+        first: the line of one that was warned of before; 0 without one.
+    """
+
+    path: Path
+    delimiter: str
+    first: int
+    others: int = 0
+    last: int = 0
+
+    def add(self, row: list[str], start: int, end: int, width: int) -> None:
+        """Counts the row if a field is in doubt, and warns if it is the first."""
         is_long = end - start >= LONG_FIELD
-        if is_long or any(is_swallowed(field, self.delimiter, width) for field in row):
+        if not is_long and not holds_rows(row, self.delimiter, width):
+            return
+        if not self.first:
+            self.first = start
             log.warning(
                 "%s:%d: a quoted field runs over %d lines; where quotes are text, set %s",
                 self.path, start, end - start + 1, ADVICE,
             )  # fmt: skip
-            return True
-        return False
+        elif not start <= self.first <= end:
+            self.others, self.last = self.others + 1, start
+
+    def warn_of_others(self) -> None:
+        """Warns of all but the first."""
+        if self.others:
+            fields = "quoted field" if self.others == 1 else "quoted fields"
+            log.warning(
+                "%s: and %d more %s over several lines, the last at line %d",
+                self.path, self.others, fields, self.last,
+            )  # fmt: skip

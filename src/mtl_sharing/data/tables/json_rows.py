@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from mtl_sharing.data.tables.cells import valid_text
 from mtl_sharing.data.tables.files import LineCounts, open_text
 from mtl_sharing.errors import UserError
+from mtl_sharing.utils.files import kind_of
 
 Row = dict[str, Any]
 
@@ -143,7 +144,7 @@ def _bad_json(path: Path, line: int, reason: str) -> UserError:
 def _object(path: Path, line: int, value: Any) -> tuple[Row, str | None]:
     """The row, and why it is unreliable, or None."""
     if not isinstance(value, dict):
-        found = f"JSON that is a {type(value).__name__}"
+        found = f"JSON that is {kind_of(value)}"
         raise UserError(f"{path}:{line}", found, ROWS)
     problem = f"the key {valid_text(value.key)!r} twice" if isinstance(value, _Repeated) else None
     if all(map(str.isascii, value)):

@@ -1,14 +1,15 @@
 """Decides whether the quotation marks of a text table quote its fields or are part of its text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 LONG_FIELD = 10
-"""A quoted field over more lines than this is told."""
+"""A quoted field over more lines than this is warned of."""
 ADVICE = "format.quoting=false (mtl-predict: --no-quoting)"
 SAMPLE = 2**24
 """Bytes at the start of a file that are weighed."""
+_LINE_END = re.compile("\r\n|\r|\n")
 _MOST_ODD_FIELDS = 1000
 _LONGEST_LINE = 2**17  # bytes around a field that are searched for the ends of its line
 
@@ -101,9 +102,24 @@ def _rest_of_field(text: bytes, start: int, separator: bytes) -> bytes:
     return text[start : _line_end(text, start)].partition(separator)[0]
 
 
-def is_swallowed(field: str, delimiter: str, width: int) -> bool:
-    """Whether a quoted field over several lines seems to hold rows of the table."""
+def holds_rows(row: Sequence[str], delimiter: str, width: int) -> bool:
+    """Whether a quoted field over several lines of a row seems to hold other rows of the table.
+
+    Args:
+        width: fields of the table's first row.
+    """
+    return any(_holds_rows(row, number, delimiter, width) for number in range(len(row)))
+
+
+def _holds_rows(row: Sequence[str], number: int, delimiter: str, width: int) -> bool:
+    lines = _LINE_END.split(row[number])
+    if len(lines) == 1:
+        return False
     if delimiter == "\t":
-        return "\n" in field and "\t" in field
-    inner = field.split("\n")[1:-1]
-    return width > 1 and bool(inner) and all(line.count(delimiter) == width - 1 for line in inner)
+        return "\t" in row[number]
+    counts = [line.count(delimiter) for line in lines]
+    if len(lines) == 2:  # complete rows with the other fields of the row
+        counts = [counts[0] + number, counts[1] + len(row) - 1 - number]
+    else:
+        counts = counts[1:-1]
+    return width > 1 and all(count == width - 1 for count in counts)

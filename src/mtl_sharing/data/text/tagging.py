@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mtl_sharing.data.settings import TagsConfig
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.utils.environment import check_package
+from mtl_sharing.utils.hashing import digest_file
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -44,7 +45,7 @@ def digest_pipeline(nlp: "Language", use: str) -> str:
     files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: (path.parent.parts, path.name)):
         if "__pycache__" not in path.parts:  # importing a package leaves compiled files
-            content = sha256((folder / path).read_bytes()).hexdigest()
+            content = digest_file(folder / path)
             digest.update(f"{path.as_posix()}\n{content}\n".encode())
     return digest.hexdigest()
 

@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer
 from mtl_sharing.data.tokens.tokenizer_classes import CLASSES, FILE, TokenizerClass, TokenizerFiles
 from mtl_sharing.data.tokens.tokenizer_options import CONFIG, ROLES, Token, read_json, read_options
 from mtl_sharing.errors import UserError, first_line, one_of
+from mtl_sharing.utils.checkpoint_names import TokenizerFile
 from mtl_sharing.utils.panics import panics_as_errors
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,8 @@ def _class(files: TokenizerFiles) -> TokenizerClass:
 
 def _class_of_files(files: TokenizerFiles) -> str:
     """The class for a folder that names neither a class nor a model."""
-    classes = {FILE: "TokenizersBackend", "vocab.txt": "BertTokenizer",
-               "merges.txt": "RobertaTokenizer"}  # fmt: skip
+    classes = {FILE: "TokenizersBackend", TokenizerFile.WORDPIECES: "BertTokenizer",
+               TokenizerFile.MERGES: "RobertaTokenizer"}  # fmt: skip
     for name, found in classes.items():
         if (files.folder / name).is_file():
             return found

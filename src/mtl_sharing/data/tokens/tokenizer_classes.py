@@ -11,8 +11,9 @@ from tokenizers.models import BPE, Unigram, WordPiece
 
 from mtl_sharing.data.tokens.tokenizer_options import CONFIG, Token, TokenizerOptions
 from mtl_sharing.errors import UserError
+from mtl_sharing.utils.checkpoint_names import TokenizerFile
 
-FILE = "tokenizer.json"
+FILE = TokenizerFile.WHOLE
 _PLAIN = "PreTrainedTokenizerFast"
 _NEEDS_FILE = f"{FILE}, as AutoTokenizer.from_pretrained(...).save_pretrained(...) writes it"
 _BERT_ROLES: dict[str, Token | None] = {
@@ -81,7 +82,7 @@ def _wordpiece(files: TokenizerFiles, roles: Mapping[str, Token | None]) -> Toke
     if files.saved:
         vocabulary = files.vocabulary("WordPiece")
     else:
-        vocabulary = WordPiece.read_file(files.file("vocab.txt"))
+        vocabulary = WordPiece.read_file(files.file(TokenizerFile.WORDPIECES))
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token=str(roles["unk_token"])))
     accents = options.values.get("strip_accents")
     tokenizer.normalizer = normalizers.BertNormalizer(
@@ -98,7 +99,8 @@ def _byte_level(files: TokenizerFiles, roles: Mapping[str, Token | None]) -> Tok
         vocabulary, merges = files.vocabulary("BPE"), files.saved["model"].get("merges", [])
         merges = [tuple(m.split(" ") if isinstance(m, str) else m) for m in merges]
     else:
-        vocabulary, merges = BPE.read_file(files.file("vocab.json"), files.file("merges.txt"))
+        names = TokenizerFile.BYTE_PAIRS, TokenizerFile.MERGES
+        vocabulary, merges = BPE.read_file(*map(files.file, names))
     model = BPE(vocabulary, merges, continuing_subword_prefix="", end_of_word_suffix="")
     tokenizer = Tokenizer(model)
     space = files.options.flag("add_prefix_space", False)

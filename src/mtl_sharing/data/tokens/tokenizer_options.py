@@ -11,9 +11,10 @@ from typing import Any
 from tokenizers import AddedToken
 
 from mtl_sharing.errors import UserError, first_line
+from mtl_sharing.utils.checkpoint_names import TokenizerFile
 from mtl_sharing.utils.files import read_object
 
-CONFIG = "tokenizer_config.json"
+CONFIG = TokenizerFile.OPTIONS
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
          "mask_token")  # fmt: skip
 _EXTRA, _OLD_EXTRA = "extra_special_tokens", "additional_special_tokens"
@@ -116,7 +117,7 @@ def _refuse(path: Path, values: dict[str, Any]) -> None:
             found = json.dumps(values[name])[:60]
             raise UserError(f"{path}: {name}", found, f"a tokenizer without {name}")
     files = values.get("fast_tokenizer_files")
-    if files and files != ["tokenizer.json"]:
+    if files and files != [TokenizerFile.WHOLE]:
         raise UserError(f"{path}: fast_tokenizer_files", files, "tokenizer.json alone")
 
 
@@ -124,7 +125,7 @@ def _older_files(
     folder: Path, values: dict[str, Any], named: dict[str, Any], saved: list[dict[str, Any]]
 ) -> dict[int, AddedToken]:
     """Adds the special tokens of the older files to ``values``; returns the added tokens."""
-    for key, value in (read_json(folder / "special_tokens_map.json") or {}).items():
+    for key, value in (read_json(folder / TokenizerFile.SPECIAL_TOKENS) or {}).items():
         if isinstance(value, dict) and key != _EXTRA:
             value = _token(value | {"special": True})
         elif key == _EXTRA and isinstance(value, list):
@@ -138,7 +139,7 @@ def _older_files(
     special |= {str(token) for token in values.get(_EXTRA) or []}
     added = {
         index: AddedToken(text, normalized=text not in special, special=text in special)
-        for text, index in (read_json(folder / "added_tokens.json") or {}).items()
+        for text, index in (read_json(folder / TokenizerFile.ADDED_TOKENS) or {}).items()
     }
     return added | {token["id"]: _token(token) for token in saved}
 

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.utils.checkpoint_names import TokenizerFile
 from mtl_sharing.utils.files import read_object
 
 _INDEX = ".index.json"
@@ -15,8 +16,7 @@ _CONVERTIBLE = {".h5": "from_tf", ".index": "from_tf", ".msgpack": "from_flax"}
 _OTHER_WEIGHTS = (*_CONVERTIBLE, ".ot", ".onnx", ".pt", ".pth", ".ckpt", ".gguf", ".safetensors",
                   ".bin")  # fmt: skip
 _CONFIG = "config.json"
-_TEXT_FILES = (_CONFIG, "tokenizer_config.json", "tokenizer.json", "vocab.txt", "vocab.json",
-               "merges.txt", "special_tokens_map.json", "added_tokens.json")  # fmt: skip
+_TEXT_FILES = (_CONFIG, *TokenizerFile)
 _PACKAGE = "pkg://"
 
 

@@ -4,7 +4,6 @@ Where trials only count operations, the time of the best regime is measured by o
 it runs on the same machines as the trials.
 """
 
-import json
 import logging
 import multiprocessing
 import os
@@ -35,6 +34,7 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import OVERRIDES
 from mtl_sharing.sweep.study.storage import DatabaseGone
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
+from mtl_sharing.utils.files import read_object
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def _measure(jobs: JobPool, folder: Path, best: FrozenTrial) -> Measurement | No
 def read_measurement(folder: Path, number: int) -> Measurement | None:
     """The measurement of this trial in the sweep's folder; None if there is none."""
     try:
-        record: Measurement = json.loads((folder / FOLDER / MEASURED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record: Measurement = read_object(folder / FOLDER / MEASURED)
+    except (OSError, UserError):
         return None
     return record if record["trial"] == number else None

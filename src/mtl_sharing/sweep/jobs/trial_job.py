@@ -28,7 +28,7 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
 from mtl_sharing.sweep.study.components import make_pruner
 from mtl_sharing.sweep.study.heartbeat import IDLE_HEARTBEAT, HeartbeatThread, heartbeat
-from mtl_sharing.sweep.study.inputs import check_study_inputs
+from mtl_sharing.sweep.study.inputs import check_trial_inputs
 from mtl_sharing.sweep.study.pruning import KeepPruner, should_prune
 from mtl_sharing.sweep.study.records import read_trial_result
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
@@ -180,11 +180,8 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     pruner = make_pruner(options) if reports and not is_reference(trial) else None
     reporter = TrialReporter(study, number, config.score, pruner, reports)
 
-    def load(run_spec: RunSpec, folder: Path) -> RunInputs:
-        check_study_inputs(study, [run_spec])
-        return _load_cached(run_spec, folder)
-
-    hooks = Hooks(load, reporter.evaluated, reporter.costed, curves=False,
+    hooks = Hooks(_load_cached, reporter.evaluated, reporter.costed, curves=False,
+                  check_files=partial(check_trial_inputs, study),
                   held=reporter.heartbeats)  # fmt: skip
     try:
         with suppress(Pruned):
