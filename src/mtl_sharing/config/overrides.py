@@ -9,6 +9,8 @@ from typing import Any, get_origin
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config.fields import allowed_values, misplaced, takes_text, type_of
 from mtl_sharing.config.quoting import BadItem, bad_item, in_quotes

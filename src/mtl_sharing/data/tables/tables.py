@@ -141,7 +141,9 @@ class TableFile:
         if not any(value.strip() for value in row[width:]):
             return None
         first = "the header" if self.header else "the first row"
-        return f"{len(row)} fields where {first} has {width}"
+        problem = f"{len(row)} fields where {first} has {width}"
+        is_escaped = self.quoting and any(cell.endswith("\\") for cell in row[:-1])
+        return f'{problem}, and a \\" that ends a field' if is_escaped else problem
 
 
 def _no_file(path: Path) -> UserError:
