@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import normalize
 
 
 class UserError(Exception):
@@ -94,6 +95,22 @@ def check_known(where: str, name: str, names: Iterable[str]) -> None:
     allowed = list(names)
     if name not in allowed:
         raise UserError(where, name + did_you_mean(name, allowed), one_of(allowed))
+
+
+def check_different(where: str, names: Iterable[str]) -> None:
+    """Raises UserError for a name that occurs twice, in whatever Unicode form."""
+    seen: dict[str, str] = {}
+    for name in names:
+        form = normalize("NFC", name)
+        if form in seen:
+            first = seen[form]
+            forms = "" if first == name else f" ({_code_points(first)} and {_code_points(name)})"
+            raise UserError(where, f"{name!r} twice{forms}", "each name only once")
+        seen[form] = name
+
+
+def _code_points(text: str) -> str:
+    return " ".join(f"U+{ord(letter):04X}" for letter in text)
 
 
 def one_of(names: Iterable[str]) -> str:

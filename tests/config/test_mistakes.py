@@ -25,6 +25,10 @@ FILES = {
     "format: {header: perhaps}": "task.rev.format.header: found perhaps; allowed: true or false",
     "sources: {more: {train: a}}": "task.rev.sources.more.train: found a; allowed: a list (each",
     "kind: ${nope}": "task.rev.kind: found Interpolation key 'nope' not found; allowed: a value",
+    "loss: ${env:X": "task.rev.loss: found ${env:X, which cannot be parsed (missing BRACE_CLOSE at "
+    "'<EOF>') (FILE); allowed: a value, or ${KEY} of a key that is there; as text: \\${",
+    "train: [a, '${b c']": "task.rev.train[1]: found ${b c, which cannot be parsed (",
+    "columns: {text: '${'}": "task.rev.columns.text: found ${, which cannot be parsed (",
     # OmegaConf names no key for these.
     "columns: text": "task.rev.columns: found text (FILE); allowed: fields of its own (text, text_",
     "columns: [text, label]": "task.rev.columns: found ['text', 'label'] (FILE); allowed: fields",

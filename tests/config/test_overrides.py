@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mtl_sharing.config.compose import compose_config
-from mtl_sharing.config.overrides import check_overrides, in_quotes, parse_override
+from mtl_sharing.config.overrides import check_overrides, parse_override
+from mtl_sharing.config.quoting import bad_item, in_quotes
 from mtl_sharing.errors import UserError
 
 FOLDERS = (
@@ -62,6 +63,40 @@ def test_a_text_that_needs_no_quotes(folder):
     assert value_of(f"data_dir={folder}") == folder
 
 
+ITEMS = {
+    "task.sst.train=[ü.csv]": "task.sst.train[0]: found ü.csv, which needs quotes",
+    "task.sst.train=[a.csv, it's.csv]": "task.sst.train[1]: found it's.csv, which needs",
+    "task.sst.train=[a'b\"c,é]": "task.sst.train[0]: found a'b\"c, which needs quotes",
+    "task.sst.train=[file (1).csv]": "task.sst.train[0]: found file (1).csv, which needs",
+    "task.sst.labels=['no',it's]": "task.sst.labels[1]: found it's, which needs quotes",
+    "suite.tasks=[sst,ü]": "suite.tasks[1]: found ü, which needs quotes as text",
+    "phases=[mlm,ü]": "phases[1]: found ü, which needs quotes as text",
+    "task.sst.columns={text: ü, label: label}": "task.sst.columns.text: found ü, which",
+    "task.sst={train:[ü],kind:binary}": "task.sst.train[0]: found ü, which needs quotes",
+    "hydra.searchpath=[/tmp/ü]": "hydra.searchpath[0]: found /tmp/ü, which needs quotes",
+}
+
+
+@pytest.mark.parametrize(("override", "message"), ITEMS.items(), ids=ITEMS)
+def test_an_item_that_cannot_be_parsed_is_shown_in_quotes(override, message):
+    with pytest.raises(UserError) as error:
+        check_overrides([override])
+    assert str(error.value).startswith(message)
+    [word] = in_bash([error.value.allowed])
+    parse_override(word)
+    text = str(error.value.found).partition(", which")[0]
+    assert repr(text)[1:-1] in str(value_of(word))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text("aü;:'\"\\! (${", min_size=1), min_size=1))
+def test_quoted_forms_of_any_items(texts):
+    texts = [f"ü{text.strip()}" for text in texts]  # each needs quotes
+    item = bad_item("suite.tasks", f"[{','.join(texts)}]")
+    if item is not None and item.quoted is not None:
+        assert list(value_of(*in_bash([item.quoted]))) == texts
+
+
 REFUSED = {
     "split": "split: found no =; allowed: split=VALUE, or",
     "=3": "=3: found no key; allowed: KEY=VALUE",
@@ -88,6 +123,14 @@ REFUSED = {
     "suite.tasks=sst": "suite.tasks: found sst; allowed: a list (each item text) or null",
     "suite.tasks=[[sst]]": "suite.tasks[0]: found ['sst']; allowed: text",
     "loss.weights={sst:x}": "loss.weights.sst: found x; allowed: a number",
+    "loss.weights={ü: 1}": "loss.weights: found the name 'ü'; allowed: letters a-z, digits, _",
+    "loss.weights={sst: ü}": "loss.weights.sst: found ü; allowed: a number",
+    "optimizer.betas=[0.9,ü]": "optimizer.betas[1]: found ü; allowed: a number",
+    "suite.tasks=[sst,,sts]": "suite.tasks[1]: found nothing; allowed: text",
+    "phases=[mlm,mlm]": "phases: found 'mlm' twice; allowed: each name only once",
+    "task.stss.kind=binary": "task.stss: found no such entry (nearest: sts); allowed: sst, quora, "
+    "sts, or to add one: '+task={stss:{...}}'",
+    "task.sst.loss='${env:X'": "task.sst.loss: found ${env:X, which cannot be parsed (",
     "loss.weights=[1,2,3]": "loss.weights: found [1, 2, 3]; allowed: entries NAME: VALUE (each",
     "sharing.depths=3": "sharing.depths: found 3; allowed: entries NAME: VALUE",
     "trainer={max_steps:[1]}": "trainer.max_steps: found [1]; allowed: a whole number or null",

@@ -93,6 +93,13 @@ def test_a_label_that_is_none_says_what_is_allowed(
         (BINARY, {}, None, r"y\.labels: found an empty map"),
         (BINARY, {"yes": 2}, None, r"y\.labels\.yes: found 2; allowed: a whole number 0 to 1"),
         (NAMED, {"1": "god"}, None, r"y\.labels\.1: found 'god'; .*\(nearest: good\)"),
+        (
+            BINARY,
+            {"\u00e9": 0, "e\u0301": 1},
+            None,
+            r"y\.labels: found .* twice \(U\+00E9 and U\+0065 "
+            r"U\+0301\); allowed: each name only once",
+        ),
         (SCORES, None, [5, 1], r"y\.range: found \[5, 1\]; .*the lower one first"),
         (SCORES, None, [1], r"y\.range: found \[1\]; allowed: two numbers"),
     ],

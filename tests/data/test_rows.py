@@ -1,7 +1,9 @@
 """Odd files of tables: every line is used, skipped with a reason, or refused in words that help."""
 
+import csv
 import gzip
 import logging
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -123,7 +125,27 @@ REFUSED: dict[str, tuple[str, Any, dict[str, Any], str]] = {
         "a.json", '{"text": {"0": "a"}, "label": {"0": 1}}', BINARY,
         r"a\.json:1: an object in column 'label', .*orient='records'"),
     "a boolean that is no name": (
-        "a.jsonl", '{"text": "a", "label": false}', NAMED, r"the label 'False'; allowed: bad"),
+        "a.jsonl", '{"text": "a", "label": false}', NAMED, 
+        r"a\.jsonl:1: found the boolean false as a label; allowed: bad, good; booleans are named "
+        r"'false' and 'true'"),
+    "a boolean of Parquet": (
+        "a.parquet", {"text": ["a"], "label": [True]}, NAMED,
+        r"a\.parquet:1: found the boolean true as a label; .*booleans are named 'false'"),
+    "rows inside an object": (
+        "a.json", '{"data": [{"text": "a", "label": 1}]}', BINARY,
+        r"a\.json: found one object, whose field 'data' is a list; allowed: one JSON object"),
+    "rows deep in an object over several lines": (
+        "a.json", '{"a": {\n"rows": [[1]]\n}}', BINARY,
+        r"a\.json:1: found one object over several lines, whose field 'a\.rows' is a list; "),
+    "objects over several lines": (
+        "a.jsonl", '{\n"text": "a"\n}\n{\n"text": "b"\n}', BINARY,
+        r"a\.jsonl:1: found one object over several lines; allowed: one JSON object a line, or"),
+    "keys twice": (
+        "a.jsonl", '\n{"text": "a", "label": 1, "label": 0}', BINARY,
+        r"1 bad rows, the first is .*a\.jsonl:2: the key 'label' twice"),
+    "a key twice in an array": (
+        "a.json", '[{"text": "a", "text": "b", "label": 0}]', BINARY,
+        r"1 bad rows, the first is .*a\.json:1: the key 'text' twice"),
     "yes for a binary task": (
         "a.csv", "text,label\na,yes\n", BINARY,
         r"a\.csv:2: found the label 'yes'; .*0 to 1, or names in .*labels: \['no', 'yes'\]"),
@@ -330,3 +352,65 @@ def test_a_limit_is_a_cause_where_it_ended_the_reading(
 def test_a_limit_is_no_cause_where_examples_are_generated() -> None:
     task = task_spec("sst", TaskConfig(kind="classes", classes=5))
     assert read_split(task, "train", SuiteConfig(), None, 1).limit is None
+
+
+ESCAPED: dict[str, tuple[str, list[str]]] = {
+    "a quote inside": (r'"he said \"hi\" and left",0', ['he said "hi" and left']),
+    "a delimiter behind it": (r'"he said \"hi\", then left",0', ['he said "hi", then left']),
+    "one quote and a delimiter": (r'"he said \", then left",0', ['he said ", then left']),
+    "a quote first and last": (r'"\"hi\"",0', ['"hi"']),
+    "escaped backslashes": (r'"a \"b\" C:\\dir\\",0', ["a \"b\" C:\\dir\\"]),
+    "other backslashes": (r'"a \"b\" C:\new",0', ["a \"b\" C:\\new"]),
+    "outside of quotes": ("\"a, \\\"b\\\"\",0\nc \\\"d\\\",1", ['a, "b"', 'c "d"']),
+    "line breaks": ('"a \\"b\\"\nc",0', ['a "b"\nc']),
+    "doubled quotes beside": ('"a ""b""",0\n"c \\"d\\" e",1', ['a "b"', 'c "d" e']),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "texts"), ESCAPED.values(), ids=ESCAPED)
+def test_escaped_quotes_are_read_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: str, texts: list[str]
+) -> None:
+    write(tmp_path, "a.csv", f"text,label\n{rows}\n")
+    records = list(TableFile(tmp_path / "a.csv").records())
+    assert [record.fields["text"] for record in records] == texts
+    assert all(record.problem is None for record in records)
+    [message] = caplog.messages
+    assert "a backslash stands before a quote inside a quoted field" in message
+    assert re.search(r"a\.csv:[23]: ", message)
+
+
+def test_what_the_csv_module_escapes_is_read_back(tmp_path: Path) -> None:
+    texts = ['he said "hi", then left', '"a"', "C:\\new", "a\\", 'x\\"y, z', "a, b", "a\nb"]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        writer = csv.writer(file, escapechar="\\", doublequote=False)
+        writer.writerows([["text", "label"], *[[text, "1"] for text in texts]])
+    records = list(TableFile(tmp_path / "a.csv").records())
+    assert [record.fields["text"] for record in records] == texts
+
+
+@pytest.mark.parametrize("rows", ['"C:\\a\\",0\n"D:\\b\\",1', '0,"C:\\"\n1,"D:\\"\n1,""'])
+def test_a_backslash_that_ends_a_quoted_field_is_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: str
+) -> None:
+    write(tmp_path, "a.csv", f"a,b\n{rows}\n")
+    cells = [cell for r in TableFile(tmp_path / "a.csv").records() for cell in r.fields.values()]
+    assert cells == rows.replace('"', "").replace("\n", ",").split(",")
+    assert not caplog.messages
+
+
+def test_text_behind_a_closing_quote_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = '"a, b",1\n' * 20 + '"he said "hi" again",1\n' * 2
+    write(tmp_path, "a.csv", f"text,label\n{rows}")
+    list(TableFile(tmp_path / "a.csv").records())
+    [message] = caplog.messages
+    assert "a.csv:22: text follows the closing quote of a field" in message
+
+
+def test_a_field_that_a_backslash_may_have_cut_is_told(tmp_path: Path) -> None:
+    """As many fields speak for escapes as against, so that quotes are read as usual."""
+    write(tmp_path, "a.csv", 'text,label\n"C:\\",0\n"a \\", b",1\n')
+    *_, last = TableFile(tmp_path / "a.csv").records()
+    assert last.problem == '3 fields where the header has 2, and a \\" that ends a field'

@@ -65,3 +65,8 @@ def test_a_setting_without_effect_is_logged(caplog, words, message):
     with caplog.at_level(logging.WARNING):
         resolve_spec(load_config(*WORDS, *words))
     assert message in caplog.text
+
+
+def test_a_task_twice_is_refused():
+    with pytest.raises(UserError, match=r"suite\.tasks: found 'sst' twice; allowed: each name on"):
+        resolve_spec(load_config(*WORDS, "suite.tasks=[sst,sst]"))

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 import mtl_sharing.predict.table_files as table_files
 from mtl_sharing.errors import UserError
+from mtl_sharing.predict.json_values import _warn_of_infinite
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.predict.predictor import Predictor
 
@@ -110,6 +111,24 @@ def test_values_that_are_no_text_are_kept(mtl_predict, folder, tmp_path):
     assert table["big"].to_pylist() == [str(2**70), None]
 
 
+def test_infinite_numbers_are_null(mtl_predict, folder, tmp_path):
+    _warn_of_infinite.cache_clear()
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "good", "a": 1e400, "b": [-1e400, NaN]}\n' * 2)
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path)
+    assert done.out.count("infinite numbers, as 1e400 is read, are written as null") == 1
+    for line in (tmp_path / "predictions.jsonl").read_text().splitlines():
+        row = json.loads(line, parse_constant=pytest.fail)
+        assert (row["a"], row["b"]) == (None, [None, None])
+
+
+def test_a_key_twice_is_told(mtl_predict, folder, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "good"}\n{"text": "good", "text": "bad"}\n')
+    done = mtl_predict(folder, "--input", path, "--out", tmp_path)
+    assert f"bad rows: 1 (the first: {path}:2: the key 'text' twice)" in done.out
+
+
 def test_what_is_nested_is_no_text(mtl_predict, folder, tmp_path):
     path = write(tmp_path / "in.jsonl", [{"text": ["good"]}, {"text": 5}, {"text": {"a": "b"}}])
     done = mtl_predict(folder, "--input", path, "--out", tmp_path)
@@ -158,7 +177,7 @@ def test_rows_without_text_stay_and_are_counted(mtl_predict, folder, tmp_path):
     assert found["sts"][0] == found["sts"][4]
     assert "no predictions of rows without text: 1\n" in done.out
     assert "no predictions of quora, sts of rows without a second text: 1\n" in done.out
-    assert f"rows with more fields than the header: 1 (the first: {path}:6)" in done.out
+    assert f"bad rows: 1 (the first: {path}:6: 5 fields where the header has 3)" in done.out
 
 
 def test_columns_and_tasks_are_chosen(mtl_predict, folder, tmp_path):
@@ -249,11 +268,16 @@ BAD = {
     "no such file": (["--input", "no.csv"], "no.csv: found no such file"),
     "a task": (["--input", "in.csv", "--tasks", "sst2"], "--tasks: found sst2 (nearest: sst)"),
     "text": (["--input", "in.csv", "--text", "txt"],
-             "in.csv: found no column 'txt' (--text); allowed: id, text (nearest: text)"),
+             "in.csv: found no column 'txt' (--text) in the first line, which is read as the "
+             "header; allowed: id, text (nearest: text); a file without a header needs one"),
+    "no header": (["--input", "one.txt"], "one.txt: found no column 'text' (--text) in the first "
+                  "line, which is read as the header; allowed: good film; a file without a header"),
+    "a nested file": (["--input", "nested.json"], "nested.json: found one object, whose field "
+                      "'data' is a list; allowed: one JSON object a line, or one array of objects"),
     "pair": (["--input", "in.csv", "--tasks", "sst,quora"],
-             "in.csv: found no column 'text_pair' (--text-pair); allowed: id, text"),
+             "in.csv: found no column 'text_pair' (--text-pair) in the first line"),
     "asked pair": (["--input", "in.csv", "--text-pair", "b"], "no column 'b' (--text-pair)"),
-    "id": (["--input", "in.csv", "--id", "key"], "no column 'key' (--id); allowed: id, text"),
+    "id": (["--input", "in.csv", "--id", "key"], "no column 'key' (--id) in the first line"),
     "empty": (["--input", "empty.csv"], "empty.csv: found no row"),
     "header alone": (["--input", "header.csv"], "header.csv: found no row"),
     "not UTF-8": (["--input", "latin.csv"], "latin.csv:7: found the byte 0xe9, which is not UTF-8"),
@@ -282,6 +306,8 @@ def test_bad_input_is_told(mtl_predict, folder, tmp_path, monkeypatch, words, me
     for name in ("in.csv", "predictions.csv", "in.xls"):
         (tmp_path / name).write_text("id,text\n" + rows)
     (tmp_path / "empty.csv").touch()
+    (tmp_path / "one.txt").write_text("good film\nbad film\n")
+    (tmp_path / "nested.json").write_text('{"data": [{"text": "a"}]}\n')
     (tmp_path / "header.csv").write_text("id,text\n")
     (tmp_path / "clash.csv").write_text("sst,text\n1,good\n")
     (tmp_path / "latin.csv").write_bytes(b"id,text\n" + rows.encode() + b"9,caf\xe9\n")

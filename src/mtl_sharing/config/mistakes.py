@@ -1,7 +1,8 @@
 """Gives the errors of Hydra, OmegaConf and YAML a key, the value there and what is allowed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,6 +25,7 @@ _ENTRIES = {"task": TaskConfig, "sources": SourceConfig, "phases": PhaseConfig}
 _EXTRAS = {"hydra/launcher/joblib": "parallel", "hydra/launcher/submitit_local": "slurm",
            "hydra/launcher/submitit_slurm": "slurm"}  # fmt: skip
 _SIDE_BY_SIDE = "hydra.sweeper.n_jobs=N beside -m, a sweep (+sweep=NAME) and +cluster=local"
+_INTERPOLATION = "a value, or ${KEY} of a key that is there; as text: \\${"
 # Hydra's texts with what they are about, and what is allowed there.
 _TEXTS = (
     (r"Additional config directory '(?P<found>.*)' not found", "--config-dir",
@@ -77,13 +79,14 @@ def _of_omegaconf(
         return _unknown_key(cause)
     if isinstance(cause, errors.KeyValidationError):
         return _unquoted_key(cause)
+    if isinstance(cause, errors.GrammarParseError) and cause.full_key:
+        return _broken_interpolation(cause, arguments)
     if not cause.full_key and (found := _misplaced(str(error), arguments)) is not None:
         return found
     key = str(cause.full_key or "")
     hint = type_of(key, Config) if key else None
     if isinstance(cause, errors.InterpolationResolutionError) and key:
-        allowed = "a value, or ${KEY} of a key that is there; as text: \\${"
-        return UserError(key, first_line(cause), allowed)
+        return UserError(key, first_line(cause), _INTERPOLATION)
     if isinstance(cause, errors.MissingMandatoryValue) and hint is not None:
         return UserError(key, "no value", allowed_values(hint))
     if isinstance(cause, errors.ValidationError) and cause.parent_node is None:
@@ -137,7 +140,7 @@ def _unknown_key(cause: errors.OmegaConfBaseException) -> UserError:
     if name == "n_jobs":
         return UserError(str(cause.full_key), "an unknown key here", _SIDE_BY_SIDE)
     if parent.rpartition(".")[2] in _ENTRIES:
-        return _no_such_entry(parent, name, "{...}")
+        return _no_such_entry(parent, name, "{...}", list(map(str, cause.parent_node or ())))
     # At the root Hydra's own settings stand beside the project's.
     keys = [str(key) for key in cause.parent_node if key != "hydra"]
     return UserError(f"{cause.full_key}", f"an unknown key{did_you_mean(name, keys)}", one_of(keys))
@@ -152,6 +155,50 @@ def _unquoted_key(cause: errors.OmegaConfBaseException) -> UserError:
     return UserError(where, f"the key {key} ({type(cause.key).__name__})", allowed)
 
 
+def _broken_interpolation(
+    cause: errors.OmegaConfBaseException, arguments: Sequence[str]
+) -> UserError:
+    """A value with ``${`` that OmegaConf cannot parse: in a file, the key lacks its group."""
+    key, value = str(cause.full_key), str(cause.value)
+    found = f"{value}, which cannot be parsed ({first_line(cause)})"
+    for folder in config_folders(arguments):
+        for path in sorted(folder.rglob("*.yaml")):
+            if (key, value) in _leaves("", _loaded(path)):
+                where = f"{_entry(path.parent.name, path.stem, arguments)}.{key}"
+                inside = where if path.parent != folder else key
+                return UserError(inside, f"{found} ({path})", _INTERPOLATION)
+    return UserError(key, found, _INTERPOLATION)
+
+
+def _loaded(path: Path) -> Any:
+    """The plain values of a YAML file; None where it is none, which is another mistake."""
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, OSError):
+        return None
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values that are no containers, each with its dotted key as OmegaConf writes it."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaves(f"{key}.{name}".lstrip("."), item)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _leaves(f"{key}[{number}]", item)
+    else:
+        yield key, value
+
+
+def _entry(group: str, name: str, arguments: Sequence[str]) -> str:
+    """The key that a group's file sets: an override can name it, as +task@task.mine=reviews."""
+    named = (
+        re.fullmatch(rf"\+?{group}@(.+)={re.escape(name)}", argument) for argument in arguments
+    )
+    where = f"{group}.{name}" if group in ("task", "source") else group
+    return next((match[1] for match in named if match), where)
+
+
 def _misplaced(message: str, arguments: Sequence[str]) -> UserError | None:
     """The error for a list in place of fields, or the other way round: OmegaConf names no key."""
     match = re.match(r"In '(?P<group>\w+)/(?P<name>[^']+)'", message)
@@ -159,12 +206,7 @@ def _misplaced(message: str, arguments: Sequence[str]) -> UserError | None:
         return None
     group, name = match.groups()
     hint = _ENTRIES.get({"source": "sources"}.get(group, group), type_of(group, Config))
-    # The entry's name where an override gives one: +task@task.mine=reviews.
-    named = (
-        re.fullmatch(rf"\+?{group}@(.+)={re.escape(name)}", argument) for argument in arguments
-    )
-    where = f"{group}.{name}" if group in ("task", "source") else group
-    where = next((match[1] for match in named if match), where)
+    where = _entry(group, name, arguments)
     for path in (folder / group / f"{name}.yaml" for folder in config_folders(arguments)):
         if path.is_file() and (found := misplaced(where, yaml.safe_load(path.read_bytes()), hint)):
             key, value, kind = found
@@ -184,13 +226,13 @@ def _missing_entry(message: str, cause: str) -> UserError | None:
     return _no_such_entry(f"{before}.{group}".lstrip("."), rest, value)
 
 
-def _no_such_entry(parent: str, path: str, value: str) -> UserError:
+def _no_such_entry(parent: str, path: str, value: str, there: Sequence[str] = ()) -> UserError:
     """Hydra adds entries to a group, but no field to an entry that is missing."""
     first, *fields = path.split(".")
     # a.b=1 as a:{b:1}
     nested = f"{first}:{''.join(f'{{{name}:' for name in fields)}{value}{'}' * len(fields)}"
-    allowed = f"one that is there, or to add one: '+{parent}={{{nested}}}'"
-    return UserError(f"{parent}.{first}", "no such entry", allowed)
+    allowed = f"{one_of(there) or 'one that is there'}, or to add one: '+{parent}={{{nested}}}'"
+    return UserError(f"{parent}.{first}", f"no such entry{did_you_mean(first, there)}", allowed)
 
 
 def _message(error: Exception, cause: errors.OmegaConfBaseException | None) -> str:

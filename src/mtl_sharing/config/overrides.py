@@ -1,8 +1,7 @@
 """Checks overrides before Hydra composes them, and shows how to quote what it cannot parse."""
 
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_origin
@@ -14,8 +13,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config.fields import allowed_values, misplaced, takes_text, type_of
+from mtl_sharing.config.quoting import BadItem, bad_item, in_quotes
 from mtl_sharing.config.schema import Config
-from mtl_sharing.errors import UserError, first_line, one_of
+from mtl_sharing.errors import UserError, check_different, first_line, one_of
 
 _PACKAGES = ("mtl_sharing.conf", "mtl_sharing.sweeps")
 # Their options set different keys, so that several make sense together.
@@ -78,44 +78,30 @@ def unparsed(text: str, reason: str = "") -> UserError:
     if not _KEY.fullmatch(key):
         return UserError(text, f"the key {key!r}", _FORM)
     name, quoted = key.lstrip("+~"), in_quotes(key, value)
-    if not takes_text(hint := type_of(name, Config)):
+    hint = type_of(name, Config)
+    if (hint is None or not takes_text(hint)) and (item := bad_item(key, value)) is not None:
+        return _unparsed_item(item)
+    if not takes_text(hint):
         return UserError(name, value, allowed_values(hint))
     if quoted is None:
         return UserError(name, f"{value}, which cannot be parsed ({_last_line(reason)})", _FORM)
     return UserError(name, f"{value}, which needs quotes as text", quoted)
 
 
+def _unparsed_item(item: BadItem) -> UserError:
+    if item.is_name:
+        allowed = "letters a-z, digits, _ and -; a config file of --config-dir holds other names"
+        return UserError(item.key, f"the name {item.text!r}", allowed)
+    hint = type_of(item.key, Config)
+    is_text = takes_text(hint) or bool(options(item.key.partition("[")[0]))
+    if not is_text or item.quoted is None or not item.text:
+        return UserError(item.key, item.text or "nothing", allowed_values(hint))
+    return UserError(item.key, f"{item.text}, which needs quotes as text", item.quoted)
+
+
 def _last_line(reason: str) -> str:
     lines = [line for line in reason.splitlines() if line.strip(" ^") and "hydra.cc" not in line]
     return lines[-1].strip() if lines else "no value"
-
-
-def in_quotes(key: str, value: str) -> str | None:
-    """An override as a shell takes it whose value is ``value`` as text; None where none is."""
-    text = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)  # no interpolation
-    candidates: list[str] = []
-    for mark in ("'", '"'):
-        # A backslash counts as one only before a quote.
-        inner = re.sub(rf"(\\*)({mark}|$)", lambda m: m[1] * 2 + (m[2] and f"\\{m[2]}"), text)
-        override = f"{key}={mark}{inner}{mark}"
-        if _reads_as(override, value):
-            candidates += _in_shell(override)
-    return min(candidates, key=len, default=None)
-
-
-def _reads_as(override: str, value: str) -> bool:
-    try:
-        parsed = OverridesParser.create().parse_override(override).value()
-        text = parsed.text if isinstance(parsed, QuotedString) else parsed
-        return bool(OmegaConf.create({"key": text}).key == value)
-    except (HydraException, OmegaConfBaseException):
-        return False
-
-
-def _in_shell(word: str) -> Iterable[str]:
-    yield shlex.quote(word)
-    if "!" not in word:  # an interactive bash expands it between double quotes
-        yield '"' + re.sub(r'([\\"$`])', r"\\\1", word) + '"'
 
 
 def _several(override: Override) -> UserError:
@@ -139,6 +125,8 @@ def _check_group(override: Override) -> None:
     found = override.get_value_string()
     if not _is_name(value):
         raise UserError(where, f"{found}, which is no name", allowed)
+    if isinstance(value, list):
+        check_different(where, [str(getattr(item, "text", item)) for item in value])
     if isinstance(value, list) and type_of(group, Config) is not None and group not in _COMBINABLE:
         raise UserError(where, f"{found}, which is a list", f"one of {allowed}")
 

@@ -12,7 +12,7 @@ from mtl_sharing.config import Config
 from mtl_sharing.data.tasks.task import TaskSpec, task_spec
 from mtl_sharing.data.text.tagging import tag_scheme
 from mtl_sharing.data.tokens.encoding import TextSettings
-from mtl_sharing.errors import UserError, check_known
+from mtl_sharing.errors import UserError, check_different, check_known
 from mtl_sharing.evaluation.evaluate import TaskMeasure
 from mtl_sharing.job.network_parts import (
     is_joined,
@@ -158,6 +158,7 @@ def _tasks(config: Config) -> dict[str, TaskSpec]:
     names = list(config.task) if config.suite.tasks is None else config.suite.tasks
     for name in names:
         check_known("suite.tasks", name, config.task)
+    check_different("suite.tasks", names)
     if not names:
         raise UserError("suite.tasks", "no task", "at least one task")
     return {name: task_spec(name, config.task[name]) for name in names}

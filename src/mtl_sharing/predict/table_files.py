@@ -1,7 +1,6 @@
 """The table to predict and the tables of predictions: CSV, TSV, JSON lines and Parquet."""
 
 import csv
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from mtl_sharing.data.tables.cells import valid_text
 from mtl_sharing.data.tables.files import LineCounts, extension
 from mtl_sharing.data.tables.parquet import open_parquet
 from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.predict.json_values import json_text
 from mtl_sharing.utils.files import replacing
 
 if TYPE_CHECKING:
@@ -59,9 +59,18 @@ class InputTable:
 
     def check_column(self, option: str, name: str) -> None:
         """Raises UserError, which lists the columns, unless the table has this one."""
-        if name not in self.columns:
-            allowed = one_of(self.columns) + did_you_mean(name, self.columns)
-            raise UserError(str(self.path), f"no column {name!r} ({option})", allowed)
+        if name in self.columns:
+            return
+        if (nested := self.file.nested_rows()) is not None:
+            raise UserError(str(self.path), *nested)
+        found = f"no column {name!r} ({option})"
+        allowed = one_of(self.columns) + did_you_mean(name, self.columns)
+        if self.file.kind == tables.DELIMITED:
+            found += " in the first line, which is read as the header"
+            allowed += f"; a file without a header needs one, as {name}"
+            is_one = len(self.columns) == 1 and any(mark in self.columns[0] for mark in ",;|\t")
+            allowed += "; another delimiter is --delimiter" if is_one else ""
+        raise UserError(str(self.path), found, allowed)
 
     def fields(self, names: Sequence[str]) -> "list[pa.Field]":
         """The Arrow fields of these columns: a Parquet file's own, or inferred from JSON lines.
@@ -203,8 +212,7 @@ def _delimited(file: TextIO, kind: str, columns: Sequence[str]) -> Write:
 def _json(file: TextIO) -> Write:
     def write(rows: Sequence[Row]) -> None:
         for row in rows:
-            cells = {name: None if _is_nan(value) else value for name, value in row.items()}
-            file.write(json.dumps(cells, ensure_ascii=False, default=str) + "\n")
+            file.write(json_text(dict(row)) + "\n")
 
     return write
 
@@ -234,7 +242,7 @@ def _text(value: Any) -> str:
     if value is None or _is_nan(value):
         return ""
     if isinstance(value, bool | list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return json_text(value)
     return str(value)
 
 

@@ -123,7 +123,7 @@ def predict_table(
         UserError: a row that cannot be read.
         OSError: the file cannot be written.
     """
-    missing, first_surplus, counts = Counter[str](), "", LineCounts()
+    missing, first_bad, counts = Counter[str](), "", LineCounts()
     fields = None
     if kind == PARQUET_NAME:
         added_fields = [arrow_field(name, type_name) for name, type_name in columns.added.items()]
@@ -136,8 +136,8 @@ def predict_table(
             texts = [_text(record, columns.text) for record in records]
             pairs = None if columns.pair is None else [_text(r, columns.pair) for r in records]
             missing.update(map(_missing, records, texts, texts if pairs is None else pairs))
-            surplus = (f"{table.path}:{r.line}" for r in records if r.problem is not None)
-            first_surplus = first_surplus or next(surplus, "")
+            bad = (f"{table.path}:{r.line}: {r.problem}" for r in records if r.problem is not None)
+            first_bad = first_bad or next(bad, "")
             answers = run.predictor.predict(texts, pairs, columns.tasks, batch_size)
             cells = _cells(run, answers, columns.prefix)
             rows = [{n: r.fields[n] for n in columns.kept if n in r.fields} for r in records]
@@ -147,7 +147,7 @@ def predict_table(
             progress.advance(len(records))
     pair_tasks = [name for name in columns.tasks if run.run_spec.specs[name].is_pair]
     log.info("%s: %s", table.path, counts.describe("rows", progress.done))
-    _warn_of_missing(missing, first_surplus, pair_tasks)
+    _warn_of_missing(missing, first_bad, pair_tasks)
     return progress
 
 
@@ -167,7 +167,7 @@ def _cells(run: LoadedRun, answers: Mapping[str, Answers], prefix: str) -> dict[
 def _text(record: Record, column: str) -> str | None:
     """A row's text; None where it is missing or nested, as in training.
 
-    None also where the row has more fields than the header: the text may be in any of them.
+    None also where the row has more fields than the header, or a key twice: it may be either.
     """
     return None if record.problem is not None else cell_text(record.fields.get(column))
 
@@ -175,14 +175,14 @@ def _text(record: Record, column: str) -> str | None:
 def _missing(record: Record, text: str | None, pair: str | None) -> str:
     """The reason why a row has no predictions, or none of pairs; empty if it has all."""
     if record.problem is not None:
-        return "surplus"
+        return "bad"
     return "text" if text is None else "pair" if pair is None else ""
 
 
-def _warn_of_missing(rows: Counter[str], first_surplus: str, pair_tasks: Sequence[str]) -> None:
-    if rows["surplus"]:
-        message = "no predictions of rows with more fields than the header: %d (the first: %s)"
-        log.warning(message, rows["surplus"], first_surplus)
+def _warn_of_missing(rows: Counter[str], first_bad: str, pair_tasks: Sequence[str]) -> None:
+    if rows["bad"]:
+        message = "no predictions of bad rows: %d (the first: %s)"
+        log.warning(message, rows["bad"], first_bad)
     if rows["text"]:
         log.warning("no predictions of rows without text: %d", rows["text"])
     if rows["pair"] and pair_tasks:

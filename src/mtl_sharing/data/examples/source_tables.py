@@ -7,7 +7,7 @@ from pathlib import Path
 from mtl_sharing.data.tables.files import LineCounts
 from mtl_sharing.data.tables.hub import read_hub
 from mtl_sharing.data.tables.hub_names import is_hub_name, parse_hub_name
-from mtl_sharing.data.tables.tables import Record, TableFile
+from mtl_sharing.data.tables.tables import DELIMITED, Record, TableFile
 from mtl_sharing.data.tasks.sources import Source
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
@@ -20,6 +20,7 @@ class Table:
     name: str
     columns: tuple[str, ...]
     records: Iterator[Record]
+    file: TableFile | None = None
 
 
 def open_tables(
@@ -54,7 +55,7 @@ def _open(where: str, source: Source, name: str, folder: Path | None, counts: Li
         return Table(name, prefix, columns, (Record(*row) for row in rows))
     path = (folder or Path()) / Path(name).expanduser()
     table = TableFile(path, **vars(source.format))
-    return Table(str(path), path.name, table.columns(), table.records(counts))
+    return Table(str(path), path.name, table.columns(), table.records(counts), table)
 
 
 def check_columns(source: Source, split: str, table: Table) -> None:
@@ -66,14 +67,20 @@ def check_columns(source: Source, split: str, table: Table) -> None:
     names = [name for name in table.columns if name]
     for role, name in required.items():
         if name is not None and name not in names:
+            if table.file is not None and (nested := table.file.nested_rows()) is not None:
+                raise UserError(table.path, *nested)
             found = f"no column {name!r} ({source.where}.columns.{role})"
             allowed = (one_of(names) or "the file is empty") + did_you_mean(name, names)
             if len(names) == 1 and any(mark in names[0] for mark in ",;|\t"):
                 allowed += f"; another delimiter is {source.where}.format.delimiter"
             # A first line that has none of the names is probably a row.
-            elif names and not set(names) & set(required.values()):
+            elif names and _has_header(table) and not set(names) & set(required.values()):
                 allowed += (
                     f"; if the file has no header, {source.where}.format.header=false"
                     " and columns by number, as columns: {text: '0', label: '1'}"
                 )
             raise UserError(table.path, found, allowed)
+
+
+def _has_header(table: Table) -> bool:
+    return table.file is not None and table.file.kind == DELIMITED

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from mtl_sharing.data.tables.escapes import other_backslashes_doubled
 from mtl_sharing.data.tables.files import LineCounts, open_text, read_start
 from mtl_sharing.data.tables.quotes import (
     ADVICE,
@@ -48,9 +49,15 @@ class DelimitedFile:
         csv.field_size_limit(LARGEST_FIELD)
         quoting: Literal[0, 3] = csv.QUOTE_NONE if self._style.is_text else csv.QUOTE_MINIMAL
         start, before, width, end_row = 1, counts.lines, 0, [_END]
-        long = _LongFields(self.path, self.delimiter, self._style.line)
+        long = _LongFields(
+            self.path, self.delimiter, self._style.line if self._style.holds_rows else 0
+        )
         with open_text(self.path, newline="") as lines:
-            reader = csv.reader(chain(lines, end_row), delimiter=self.delimiter, quoting=quoting)
+            escape = "\\" if self._style.is_escaped else None
+            texts = other_backslashes_doubled(lines, self.delimiter) if escape else lines
+            reader = csv.reader(
+                chain(texts, end_row), delimiter=self.delimiter, quoting=quoting, escapechar=escape
+            )
             try:
                 for row in reader:
                     end = reader.line_num
@@ -81,8 +88,14 @@ class DelimitedFile:
         if style.is_text:
             message = "a quote begins a field and does not enclose it; the quotes of this file are"
             message += " read as text, as by"
-        else:
+        elif style.is_escaped:
+            message = 'a backslash stands before a quote inside a quoted field; \\" is read as a'
+            message += " quote in all of this file; where backslashes and quotes are text, set"
+        elif style.holds_rows:
             message = "a quoted field seems to hold other rows; where quotes are text, set"
+        else:
+            message = 'text follows the closing quote of a field; a quote inside is written as "";'
+            message += " where quotes are text, set"
         if style.line:
             log.warning("%s:%d: %s %s", self.path, style.line, message, ADVICE)
         return style

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mtl_sharing.data.tables.escapes import first_escaped
+
 LONG_FIELD = 10
 """A quoted field over more lines than this is warned of."""
 ADVICE = "format.quoting=false (mtl-predict: --no-quoting)"
@@ -21,11 +23,16 @@ class QuoteStyle:
     Attributes:
         is_text: whether quotes are part of the text.
         line: the first line that shows it, from 1; where quotes quote, the first line of a field
-            that seems to hold other rows. 0 without such a line.
+            in doubt. 0 without such a line.
+        is_escaped: whether ``\\"`` is a quote inside a quoted field.
+        holds_rows: whether the field in doubt seems to hold other rows; if not, text follows its
+            closing quote.
     """
 
     is_text: bool
     line: int = 0
+    is_escaped: bool = False
+    holds_rows: bool = False
 
 
 def quote_style(text: bytes, delimiter: str) -> QuoteStyle:
@@ -43,7 +50,10 @@ def quote_style(text: bytes, delimiter: str) -> QuoteStyle:
     is_cut = len(text) >= SAMPLE - 3  # a BOM is taken off
     text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     separator, balance, odd_fields = delimiter.encode(), 0, 0
+    if (escaped := first_escaped(text, separator)) is not None:
+        return QuoteStyle(False, text.count(b"\n", 0, escaped) + 1, is_escaped=True)
     starts: dict[bool, int] = {}  # of the first field that shows what the key says
+    odd = len(text)  # start of the first field in quotes with text behind them
     width = text.partition(b"\n")[0].count(separator)
     for match in _fields_in_quotes(text, separator):
         closes = _closes(match, separator)
@@ -59,8 +69,13 @@ def quote_style(text: bytes, delimiter: str) -> QuoteStyle:
             starts.setdefault(True, match.start())
         if b"\n" in match[0] and (weight > 0 or not closes):
             starts.setdefault(False, match.start())
-    start = starts.get(balance > 0)
-    return QuoteStyle(balance > 0, 0 if start is None else text.count(b"\n", 0, start) + 1)
+        elif not closes and match[1]:
+            odd = min(odd, match.start())
+    is_text, start = balance > 0, starts.get(balance > 0)
+    with_rows = not is_text and start is not None
+    start = odd if start is None and odd < len(text) else start
+    line = 0 if start is None else text.count(b"\n", 0, start) + 1
+    return QuoteStyle(is_text, line, holds_rows=with_rows)
 
 
 def _fields_in_quotes(text: bytes, separator: bytes) -> Iterator[re.Match[bytes]]:

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from mtl_sharing.data.tables.delimited import DelimitedFile
 from mtl_sharing.data.tables.files import GZIP, LineCounts, extension
-from mtl_sharing.data.tables.json_rows import json_rows
+from mtl_sharing.data.tables.json_rows import ROWS, json_rows, list_field, nested
 from mtl_sharing.data.tables.parquet import open_parquet, parquet_rows
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
 PARQUET = ".parquet"
+DELIMITED = "delimited"
 FORMATS = (*DELIMITERS, *JSON, PARQUET)
 PACKED = f"each but {PARQUET} also with {GZIP}"
 MOST_NAMES_LISTED = 20
@@ -29,7 +30,8 @@ class Record(NamedTuple):
         fields: the values by column name, as the file has them; ``None`` where the row is too
             short.
         problem: why the row is unreliable, or ``None``. A row with more fields than the header
-            has lost or gained a delimiter, so its columns are shifted in ``fields``.
+            has lost or gained a delimiter, so its columns are shifted in ``fields``. A JSON object
+            can have a key twice.
     """
 
     line: int
@@ -67,7 +69,7 @@ class TableFile:
             return _unique(self.path, open_parquet(self.path).schema_arrow.names)
         if kind in JSON:
             rows = json_rows(self.path, LineCounts())
-            return tuple(dict.fromkeys(name for _, row in rows for name in row))
+            return tuple(dict.fromkeys(name for _, row, _ in rows for name in row))
         _, first = next(self._text.rows(LineCounts()), (1, []))
         if not self.header:
             return tuple(map(str, range(len(first))))
@@ -93,9 +95,14 @@ class TableFile:
             return (Record(*row) for row in parquet_rows(self.path, counts))
         return self._text_records(columns, counts)
 
+    def nested_rows(self) -> tuple[str, str] | None:
+        """What is found and allowed where a file is one JSON object around a list of rows."""
+        field = list_field(self.path) if self.kind in JSON else None
+        return None if field is None else (f"one object{nested(field)}", ROWS)
+
     @cached_property
     def kind(self) -> str:
-        """The extension, or ``delimited`` for text with a delimiter.
+        """The extension, or :data:`DELIMITED` for text with a delimiter.
 
         Raises:
             UserError: a missing file or an unknown format.
@@ -111,7 +118,7 @@ class TableFile:
             allowed = f"a file that ends in {one_of(FORMATS)} ({PACKED}), or a format.delimiter"
             found = f"the extension {self.path.suffix!r}"
             raise UserError(str(self.path), found, f"{allowed} for this task")
-        return "delimited"
+        return DELIMITED
 
     @cached_property
     def _text(self) -> DelimitedFile:
@@ -134,7 +141,9 @@ class TableFile:
         if not any(value.strip() for value in row[width:]):
             return None
         first = "the header" if self.header else "the first row"
-        return f"{len(row)} fields where {first} has {width}"
+        problem = f"{len(row)} fields where {first} has {width}"
+        is_escaped = self.quoting and any(cell.endswith("\\") for cell in row[:-1])
+        return f'{problem}, and a \\" that ends a field' if is_escaped else problem
 
 
 def _no_file(path: Path) -> UserError:

@@ -1,5 +1,6 @@
 """Converts label texts of a source to labels of its task, by the source's own names or limits."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -10,7 +11,7 @@ from unicodedata import normalize
 from omegaconf import OmegaConf
 
 from mtl_sharing.data.tables.cells import cell_text, spellings
-from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.errors import UserError, check_different, did_you_mean, one_of
 
 Limits = tuple[float, float]
 
@@ -86,6 +87,9 @@ class LabelReader:
         label = next((found for text in texts if (found := self._find(text)) is not None), None)
         if label is not None:
             return label
+        if isinstance(value, bool):
+            allowed = f"{self._allowed(str(value))}; booleans are named 'false' and 'true'"
+            raise UserError(where, f"the boolean {json.dumps(value)} as a label", allowed)
         # "nan" counts as missing unless it is a name.
         return None if cell_text(value) is None else self.read(texts[0], where)
 
@@ -153,6 +157,7 @@ def label_reader(
         return LabelReader(space, where)
     if not labels:
         raise UserError(f"{where}.labels", "an empty map", "the source's labels, or null")
+    check_different(f"{where}.labels", [str(text).strip() for text in labels])
     classes = {}
     for text, label in labels.items():
         name = str(label).strip()

@@ -14,7 +14,7 @@ from mtl_sharing.data.tasks.sources import (
     make_format,
     make_source,
 )
-from mtl_sharing.errors import UserError, check_known, one_of
+from mtl_sharing.errors import UserError, check_different, check_known, one_of
 
 KINDS = ("classes", "binary", "regression")
 SPLITS = ("train", "dev", "test")
@@ -156,7 +156,8 @@ def _labels(where: str, kind: str, labels: list[str] | None) -> tuple[str, ...] 
     names = tuple(str(label).strip() for label in labels)
     if kind == "regression":
         raise UserError(f"{where}.labels", one_of(names), "null for a regression")
-    if len(set(names)) < len(names) or len(names) < 2 or "" in names:
+    check_different(f"{where}.labels", names)
+    if len(names) < 2 or "" in names:
         raise UserError(f"{where}.labels", repr(list(names)), "two or more different names")
     return names
 
