@@ -94,6 +94,7 @@ def test_a_process_that_ends_is_named_with_its_exit_code():
         process.request(1)
 
 
+@pytest.mark.slow
 def test_a_workload_in_processes(small_words):
     variants = (Variant("one", "project", ("split=1",)),)
     workload = Workload("small", "small", ("sharing=hybrid",), variants, steps=2)

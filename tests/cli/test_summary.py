@@ -26,7 +26,7 @@ def test_a_constant_answer_and_the_clock_stand_beside_the_score(hybrid_run):
     (clock,) = [line for line in lines if line.startswith("clock ")]
     machine, ends = result["machine"], result["baseline"]["train_ratio_range"]
     assert f"measured on {machine['device']}, {machine['threads']} thread" in clock
-    assert f"{ends[0]:.2f} to {ends[1]:.2f}" in clock
+    assert f"1 timed pair: {ends[0]:.2f} x the time" in clock
     flagged = {n for n, task in result["tasks"].items() if task["value"] <= task["floor"]}
     assert set(result["at_floor"]) == flagged
     assert result["untrained"] == []

@@ -156,6 +156,7 @@ def everything(*folders):
     return sorted((path, path.stat().st_mtime) for top in folders for path in top.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_leaves_nothing_and_says_what_is_there(mtl_train, tmp_path):
     cache = Path(os.environ["XDG_CACHE_HOME"])
     words = ("-m", "+sweep=split_points", *TINY, "encoder.layers=1", "trainer.max_steps=2")

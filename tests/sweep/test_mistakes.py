@@ -118,6 +118,7 @@ def test_a_sweep_without_m(mtl_train):
     assert "mtl-train -m +sweep=split_points" in done.err
 
 
+@pytest.mark.slow
 def test_a_reference_from_a_folder_is_read_as_trials_are_selected(mtl_train):
     held, few = "suite.select_fraction=0.2", ("encoder.layers=1", "trainer.max_steps=1")
     single = mtl_train(*SMALL, *few, "sharing=individual", held, "hydra.run.dir=single")
@@ -144,6 +145,7 @@ def open_another(*words: str, **options: str):
     open_study(spec.options, FOLDER.absolute(), directions, spec.record())
 
 
+@pytest.mark.slow
 def test_a_study_of_another_sweep_is_refused(mtl_train):
     words = (*GRID, "encoder.layers=1", "trainer.max_steps=1", "score.objective=performance",
              "hydra.sweeper.n_trials=1")  # fmt: skip

@@ -46,6 +46,7 @@ class Killed(BaseException):
     """Nothing handles it, as nothing handles SIGKILL."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_in_another_process")
 def test_killed_while_it_proposes_a_trial(mtl_train, monkeypatch):
     """Between adding a trial and saving its overrides, before and after its values are drawn."""
@@ -75,6 +76,7 @@ def test_killed_while_it_proposes_a_trial(mtl_train, monkeypatch):
     assert [len(trial.params) for trial in study().trials] == [0, 2, 2]
 
 
+@pytest.mark.slow
 def test_two_sweeps_share_a_study(tmp_path):
     words = (*TPE, "score.objective=performance", "hydra.sweeper.n_trials=3",
              "hydra.sweeper.sampler.seed=null")  # fmt: skip
@@ -119,6 +121,7 @@ def test_a_sweep_that_was_stopped_draws_what_it_would_have_drawn(mtl_train):
     assert len({str(trial.params) for trial in one}) == len(one)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_in_another_process")
 def test_an_interrupt_while_hydra_composes_a_trial(mtl_train, monkeypatch):
     """Once for the proposal of the second trial, once for its job."""

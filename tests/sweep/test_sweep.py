@@ -104,6 +104,7 @@ def test_the_same_command_again_trains_nothing_and_the_best_again_by_its_file(gr
     assert result["performance"] == results()[best.number]["performance"]
 
 
+@pytest.mark.slow
 def test_the_best_trains_again_with_an_option_of_ones_own(mtl_train, tmp_path):
     own = tmp_path / "mine" / "encoder"
     own.mkdir(parents=True)
@@ -124,6 +125,7 @@ def test_the_best_trains_again_with_an_option_of_ones_own(mtl_train, tmp_path):
     assert result["kept"] == pytest.approx(result["performance"] / reference)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_the_sweeps_picture")
 def test_trials_that_fail_are_recorded_and_the_sweep_goes_on(mtl_train, monkeypatch):
     """The reference raises, which this objective does without; others lack memory or return NaN."""
@@ -199,6 +201,7 @@ def test_the_pruner_ends_trials_at_an_evaluation(mtl_train):
     assert len(study().trials[0].intermediate_values) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_the_sweeps_picture")
 def test_several_objectives_are_pruned_by_performance(mtl_train):
     """Beyond the sampler's first random trials, which it learns from."""
@@ -214,6 +217,7 @@ def test_several_objectives_are_pruned_by_performance(mtl_train):
     assert all(trial.intermediate_values for trial in study().trials)
 
 
+@pytest.mark.slow
 def test_the_best_of_a_cost_is_the_lowest(mtl_train):
     words = [word for word in GRID if "depths" not in word]
     done = mtl_train(*words, "split=3,1", "hydra.sweeper.objectives=[memory]", "score.clock=flops",
@@ -224,6 +228,7 @@ def test_the_best_of_a_cost_is_the_lowest(mtl_train):
     assert "split: 3" in (FOLDER / "best.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_the_sweeps_picture")
 def test_a_trial_over_seeds_is_their_mean_and_wilcoxon_ends_a_worse_one(mtl_train, monkeypatch):
     """A regime that is worse with every seed ends before the last of them."""
