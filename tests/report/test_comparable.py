@@ -49,6 +49,14 @@ APART = {
 }
 
 
+def test_runs_of_another_version_of_the_results_stand_apart(make_run):
+    """Equal settings, other trainings: the mean would be of neither."""
+    make_run("old", seed=1, result={"results_version": None})
+    make_run("new", seed=2)
+    labels = [group.label for group in groups_in(make_run.top)]
+    assert labels == ["I12  results_version=1", "I12  results_version=2"]
+
+
 @pytest.mark.parametrize("name", APART)
 def test_what_is_not_comparable_is_never_averaged(make_run, name):
     changes, key = APART[name]

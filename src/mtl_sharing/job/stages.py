@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mtl_sharing.config import Config
 from mtl_sharing.evaluation.evaluate import Evaluation, evaluate, write_predictions
+from mtl_sharing.job.baseline_key import RESULTS_VERSION
 from mtl_sharing.job.baselines import keep_own_baseline, load_or_train_baselines, own_baseline_key
 from mtl_sharing.job.description import describe_regime, model_config
 from mtl_sharing.job.frozen_states import with_frozen_states
@@ -222,6 +223,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
         "memory": {"model_bytes": cost.model_bytes, "peak_train_bytes": trained.peak_bytes},
         "time": times(trained.timing, main.schedule.epoch_steps, trained.frozen_s, timings),
         "machine": machine(run_spec),
+        "results_version": RESULTS_VERSION,
         "versions": versions(),
         "git": git_state(Path.cwd()),
         "status": Status.FINISHED,

@@ -169,7 +169,9 @@ def _settings(run: Run) -> Settings | None:
     if precision is not None:
         settings["trainer.precision"] = str(precision)
     kept = {name: text for name, text in settings.items() if not is_left_out(name, NOT_IN_GROUP)}
-    return kept | _data(run)
+    # Equal settings give other metrics in another version; the first one wrote none.
+    version = str(get(run.result, "results_version") or 1)
+    return kept | _data(run) | {"results_version": version}
 
 
 @cache
