@@ -10,10 +10,12 @@ from omegaconf import OmegaConf
 
 from mtl_sharing.config import register, to_config
 from mtl_sharing.errors import Stopped
+from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_learner, make_trainer
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower
+from mtl_sharing.training import trainer as trainer_module
 from mtl_sharing.training.learner import Learner
 from support import QUICK
 
@@ -80,6 +82,29 @@ def start(prepare, tmp_path):
         return make_trainer(run_spec, inputs, path)
 
     return make
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Evaluations with the given metrics of each task, one after the other.
+
+    A single number is the metric of all tasks.
+    """
+
+    def script(*evaluations):
+        remaining = iter(evaluations)
+
+        def scripted_evaluate(*arguments):
+            values = next(remaining)
+            values = values if isinstance(values, tuple) else (values,) * 3
+            return Evaluation({
+                task: {"metric": "accuracy", "value": value, "loss": 1 - value}
+                for task, value in zip(("sst", "quora", "sts"), values, strict=True)
+            })  # fmt: skip
+
+        monkeypatch.setattr(trainer_module, "evaluate", scripted_evaluate)
+
+    return script
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.run_folder.layout import WEIGHTS
@@ -119,15 +118,9 @@ def test_each_component_trains_as_it_would_alone(describe, prepare, tmp_path, wo
         assert moved
 
 
-def test_the_best_weights_of_each_component_are_kept(start, monkeypatch):
+def test_the_best_weights_of_each_component_are_kept(start, scripted):
     """Each task is best at another evaluation."""
-    metrics = iter([(0.3, 0.1, 0.2), (0.2, 0.5, 0.1), (0.1, 0.2, 0.6), (0.1, 0.1, 0.1)])
-
-    def scripted(*_):
-        values = zip(TASKS, next(metrics), strict=True)
-        return Evaluation({t: {"metric": "accuracy", "value": v, "loss": 1.0} for t, v in values})
-
-    monkeypatch.setattr(trainer_module, "evaluate", scripted)
+    scripted((0.3, 0.1, 0.2), (0.2, 0.5, 0.1), (0.1, 0.2, 0.6), (0.1, 0.1, 0.1))
     trainer = start("encoder.layers=1", "sharing.plan=I1", "trainer.max_steps=8",
                     "trainer.eval_every=2", "optimizer.lr=0.01")  # fmt: skip
     states = []
@@ -146,14 +139,8 @@ def test_the_best_weights_of_each_component_are_kept(start, monkeypatch):
     ]  # fmt: skip
 
 
-def test_a_component_out_of_patience_stops_alone(start, monkeypatch):
-    metrics = iter([(0.3, 0.1, 0.2), (0.2, 0.5, 0.3), (0.9, 0.6, 0.4), (0.9, 0.1, 0.5)])
-
-    def scripted(*_):
-        values = zip(TASKS, next(metrics), strict=True)
-        return Evaluation({t: {"metric": "accuracy", "value": v, "loss": 1.0} for t, v in values})
-
-    monkeypatch.setattr(trainer_module, "evaluate", scripted)
+def test_a_component_out_of_patience_stops_alone(start, scripted, monkeypatch):
+    scripted((0.3, 0.1, 0.2), (0.2, 0.5, 0.3), (0.9, 0.6, 0.4), (0.9, 0.1, 0.5))
     monkeypatch.setattr(trainer_module, "_UNTIMED_STEPS", 0)
     trainer = start("encoder.layers=1", "sharing.plan=I1", "trainer.max_steps=4",
                     "trainer.eval_every=1", "trainer.patience=1")  # fmt: skip

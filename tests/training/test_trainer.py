@@ -8,9 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.evaluation.evaluate import Evaluation, evaluate
+from mtl_sharing.evaluation.evaluate import evaluate
 from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, METRICS, WEIGHTS
-from mtl_sharing.training import trainer as trainer_module
 from mtl_sharing.training.selection import Selection
 
 SMALL = ("encoder.layers=1", "sharing.plan=S1", "trainer.eval_examples=5", "optimizer.lr=0.01")
@@ -20,29 +19,6 @@ SMALL = ("encoder.layers=1", "sharing.plan=S1", "trainer.eval_examples=5", "opti
 def start(start):
     """A trainer of one layer."""
     return lambda *settings, **options: start(*SMALL, *settings, **options)
-
-
-@pytest.fixture
-def scripted(monkeypatch):
-    """Evaluations with the given metrics of each task, one after the other.
-
-    A single number is the metric of all tasks.
-    """
-
-    def script(*evaluations):
-        remaining = iter(evaluations)
-
-        def scripted_evaluate(*arguments):
-            values = next(remaining)
-            values = values if isinstance(values, tuple) else (values,) * 3
-            return Evaluation({
-                task: {"metric": "accuracy", "value": value, "loss": 1 - value}
-                for task, value in zip(("sst", "quora", "sts"), values, strict=True)
-            })  # fmt: skip
-
-        monkeypatch.setattr(trainer_module, "evaluate", scripted_evaluate)
-
-    return script
 
 
 def weights(trainer):

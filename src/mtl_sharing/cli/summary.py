@@ -41,7 +41,7 @@ def print_result(result: Record, folder: Path) -> None:
 
 
 def _note(result: Record, name: str) -> str:
-    """What a reader of a task's value must know."""
+    """The warnings that belong to a task's value."""
     task = result["tasks"][name]
     why = task.get("undefined", {}).get(task["metric"])
     notes = {

@@ -16,7 +16,7 @@ from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.config.schema import Config, register, to_config
 
 COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
-"""What Hydra, OmegaConf and YAML raise for a mistake in a config."""
+"""The errors of Hydra, OmegaConf and YAML for a mistake in a config."""
 
 
 def compose_config(overrides: Sequence[str] | Config) -> Config:

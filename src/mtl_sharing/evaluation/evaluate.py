@@ -91,7 +91,7 @@ class Evaluation:
         return float(np.mean([task["value"] for task in self.tasks.values()]))
 
     def floor_performance(self, pearson: str) -> float:
-        """What a constant answer for each task reaches, counted as ``score.pearson`` says."""
+        """The performance of a constant answer for each task, counted as ``score.pearson`` says."""
         floor = floor_performance(self.tasks, pearson)
         assert floor is not None  # every task here has its floor
         return floor

@@ -1,4 +1,4 @@
-"""What a run reads, pinned by digest at its start and compared where the run goes on."""
+"""The inputs of a run, pinned by digest at its start and compared where the run goes on."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -65,7 +65,7 @@ def tasks_at_floor(tasks: TaskMetrics) -> list[str]:
 
 
 def flags(at_floor: Iterable[str], untrained: Iterable[str]) -> str:
-    """What a reader of a score must know, such as ``sts at or below a constant answer``."""
+    """The warnings that belong to a score, such as ``sts at or below a constant answer``."""
     named = {FLOOR_FLAG: at_floor, UNTRAINED_FLAG: untrained}
     parts = [(", ".join(tasks), text) for text, tasks in named.items()]
     return "; ".join(f"{tasks} {text}" for tasks, text in parts if tasks)

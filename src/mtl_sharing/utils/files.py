@@ -81,7 +81,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def kind_of(value: object) -> str:
-    """What a value of JSON or of a table is, for a message: ``a list``, ``an object``."""
+    """The kind of a value of JSON or of a table, for a message: ``a list``, ``an object``."""
     name = type(value).__name__
     return _KINDS.get(type(value), f"{'an' if name[0] in 'aeiou' else 'a'} {name}")
 

@@ -11,7 +11,7 @@ from mtl_sharing.errors import UserError, first_line
 
 _ROWS_AT_ONCE = 512  # converted to Python values at a time
 ARROW_ERRORS = (ValueError, OSError, NotImplementedError, TypeError, LookupError, ArithmeticError)
-"""What pyarrow raises for damaged data, and for values that Python cannot hold."""
+"""The errors of pyarrow for damaged data, and for values that Python cannot hold."""
 
 
 def open_parquet(path: Path) -> Any:

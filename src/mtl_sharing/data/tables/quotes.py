@@ -18,7 +18,7 @@ _LONGEST_LINE = 2**17  # bytes around a field that are searched for the ends of 
 
 @dataclass(frozen=True)
 class QuoteStyle:
-    """What the first 16 MiB of a file show.
+    """The use of quotes in the first 16 MiB of a file.
 
     Attributes:
         is_text: whether quotes are part of the text.

@@ -81,7 +81,7 @@ def kept(group: Group, baseline: Group | None) -> Summary:
 
 
 def kept_above_floor(group: Group, baseline: Group | None) -> Summary:
-    """What is kept of separate models' performance above a constant answer's, as for :func:`kept`.
+    """The share kept of separate models' performance above a constant answer's; see :func:`kept`.
 
     No value where separate models are not above it.
     """
@@ -122,7 +122,7 @@ def untrained(run: Run) -> Sequence[str]:
 
 
 def run_flags(run: Run) -> str:
-    """What a reader of a run's score must know; empty if nothing."""
+    """The warnings that belong to a run's score; empty without any."""
     if not run.finished:
         return ""
     return scored.flags(scored.tasks_at_floor(run.result["tasks"]), untrained(run))

@@ -142,7 +142,7 @@ NO_REFERENCES = References()
 
 
 def trial_flags(metrics: Metrics, split: str = "") -> str:
-    """What a reader of a trial's score must know; ``split`` is ``dev_`` for that on dev."""
+    """The warnings that belong to a trial's score; ``split`` is ``dev_`` for that on dev."""
     at_floor, untrained = (metrics.get(n) or "" for n in (f"{split}at_floor", "untrained"))
     return flags(at_floor.split(), untrained.split())
 
