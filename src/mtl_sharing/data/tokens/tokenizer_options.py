@@ -66,7 +66,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         UserError: the file is damaged or holds another kind of value.
     """
     try:
-        return read_object(path)
+        return read_object(path, follow=True)
     except FileNotFoundError:
         return None
 

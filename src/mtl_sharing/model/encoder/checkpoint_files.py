@@ -100,7 +100,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / _CONFIG
     try:
-        return read_object(path)
+        return read_object(path, follow=True)
     except FileNotFoundError:
         raise UserError(str(path), "no file", "the config.json of an encoder") from None
 
@@ -130,7 +130,7 @@ def shards_of(index: Path) -> dict[str, Path]:
     Raises:
         UserError: a damaged index, or one with a file that is no weight file in its own folder.
     """
-    shards = read_object(index).get("weight_map")
+    shards = read_object(index, follow=True).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise UserError(f"{index}: weight_map", "no names", "the file of each weight")
     suffix = PurePosixPath(index.name.removesuffix(_INDEX)).suffix
