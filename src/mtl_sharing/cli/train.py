@@ -61,15 +61,15 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     """
     # Here, not above: torch takes longer to load than --help may.
     from mtl_sharing.cli import summary
-    from mtl_sharing.job.run import describe, run_job
-    from mtl_sharing.run_folder.results import finished_result, result_problem
+    from mtl_sharing.job.run import describe, run_job, whole_result
+    from mtl_sharing.run_folder.results import result_problem
 
     if not resumed:
         refuse_used_folder(folder)
     if config.dry_run:
         summary.print_plan(describe(config, folder), folder)
         return None
-    result = finished_result(folder)
+    result = whole_result(folder) if resumed else None
     if result is not None and (problem := result_problem(result)) is not None:
         raise UserError(str(folder / RESULT), problem, "the file as the run wrote it")
     result = result or run_job(config, folder)

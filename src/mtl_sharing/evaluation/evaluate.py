@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,9 @@ from mtl_sharing.evaluation.metrics import floor, task_metrics, undefined_metric
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.run_folder.layout import PREDICTIONS
+from mtl_sharing.run_folder.manifest import replace_listed
 from mtl_sharing.score.performance import floor_performance, unit
 from mtl_sharing.utils.device import Runtime, autocast
-from mtl_sharing.utils.files import replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -194,9 +195,8 @@ def write_predictions(
     from pyarrow import parquet
 
     table = pa.concat_tables([_rows(task, answers[task], examples[task]) for task in answers])
-    replace_file(
-        folder / PREDICTIONS, lambda path: parquet.write_table(table, path, compression="zstd")
-    )
+    write = partial(parquet.write_table, table, compression="zstd")
+    replace_listed(folder, {PREDICTIONS: write})
 
 
 def _rows(task: str, answers: Answers, examples: Sequence[Example]) -> "pa.Table":

@@ -20,8 +20,9 @@ from mtl_sharing.export.head import head_record, head_weights
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
+from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed, text_writer
 from mtl_sharing.run_folder.results import read_result
-from mtl_sharing.utils.files import read_object, replace_file, replace_json, replace_text
+from mtl_sharing.utils.files import json_text, replace_file, replace_json, replace_text
 
 _HEAD_WEIGHTS, _HEAD, _CARD = "head.safetensors", "head.json", "README.md"
 # Without effect on the network: a loaded run has their defaults.
@@ -124,9 +125,9 @@ def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str
     tasks = run.tasks if task is None else (task,)
     card = run_card(run, read_result(run.folder) or {}, tasks, reasons)
     with new_folder(out) as folder:
-        for name in (WEIGHTS, TOKENIZER):
-            replace_file(folder / name, partial(shutil.copyfile, run.folder / name))
-        replace_json(folder / CONFIG, without_paths(read_object(run.folder / CONFIG)))
+        record = without_paths(read_listed_object(run.folder, CONFIG))
+        writers = {n: partial(shutil.copyfile, run.folder / n) for n in (WEIGHTS, TOKENIZER)}
+        replace_listed(folder, {**writers, CONFIG: text_writer(json_text(record))})
         replace_text(folder / _CARD, card)
     missing = " and ".join(reasons)
     description = f"the whole run, which load_run reads, since {missing} are in no plain model"

@@ -26,10 +26,10 @@ from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.run_folder import layout
 from mtl_sharing.run_folder.layout import BASELINE_START, BASELINES, TOKENIZER
+from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA, Result
 from mtl_sharing.score.performance import performance_of
 from mtl_sharing.score.reference import SEPARATE, UNTUNED, Reference
-from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.locks import Locked
 from mtl_sharing.utils.logging import log_level
 from mtl_sharing.utils.progress import set_training_caption
@@ -173,11 +173,11 @@ def own_baseline_key(run_spec: RunSpec, inputs: RunInputs, folder: Path) -> str 
         return None
     provenance = baseline_provenance(run_spec, inputs, folder / TOKENIZER)
     key = baseline_key(SEPARATE, baseline_config(SEPARATE, run_spec), provenance)
-    start = folder / BASELINE_START
-    if not start.is_file() and not (folder / layout.CHECKPOINT_STATE).is_file():
-        replace_json(start, {"key": key, "made_from": provenance})
+    name = str(BASELINE_START)
+    if not (folder / name).is_file() and not (folder / layout.CHECKPOINT_STATE).is_file():
+        replace_listed_json(folder, name, {"key": key, "made_from": provenance})
     try:
-        return key if read_object(start)["key"] == key else None
+        return key if read_listed_object(folder, name)["key"] == key else None
     except (OSError, UserError, KeyError):
         return None
 
@@ -190,9 +190,9 @@ def keep_own_baseline(run_spec: RunSpec, key: str, folder: Path, result: Result)
     try:
         with making(cached, wait=False):
             if read_baseline(cached) is None:
-                provenance = read_object(folder / BASELINE_START)["made_from"]
+                provenance = read_listed_object(folder, str(BASELINE_START))["made_from"]
                 head = {"schema": SCHEMA, "seed": run_spec.config.seed}
-                replace_json(cached / layout.RESULT, head | result)
+                replace_listed_json(cached, layout.RESULT, head | result)
                 keep_baseline(cached, provenance, int(run_spec.config.cache.max_gb * 1e9))
     except Locked:
         pass  # another process trains the same

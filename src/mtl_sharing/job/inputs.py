@@ -34,7 +34,7 @@ from mtl_sharing.model.encoder.checkpoint import load_tower
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file
 from mtl_sharing.model.encoder.initialization import Tower, random_tower
 from mtl_sharing.run_folder.layout import TOKENIZER
-from mtl_sharing.utils.files import replace_text
+from mtl_sharing.run_folder.manifest import check_listed, replace_listed_text
 from mtl_sharing.utils.hashing import digest_texts
 
 log = logging.getLogger(__name__)
@@ -164,6 +164,7 @@ def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
     saved, encoder = folder / TOKENIZER, run_spec.config.encoder
     source = encoder.tokenizer if encoder.tokenizer is not None else encoder.checkpoint
     if saved.is_file():
+        check_listed(folder, TOKENIZER)
         tokenizer = read_tokenizer(saved)
     elif source is not None:
         where = "encoder.checkpoint" if encoder.tokenizer is None else "encoder.tokenizer"
@@ -173,7 +174,7 @@ def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
         texts = [text for pair in pairs for text in pair if text is not None]
         tokenizer = train_tokenizer(texts, run_spec.shape.vocabulary)
     check_vocabulary(tokenizer, run_spec.shape.vocabulary)
-    replace_text(saved, tokenizer.to_str(pretty=True))
+    replace_listed_text(folder, TOKENIZER, tokenizer.to_str(pretty=True))
     return tokenizer
 
 

@@ -20,8 +20,8 @@ from mtl_sharing.model.encoder.checkpoint_files import (
     is_local,
 )
 from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENIZER
+from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA
-from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.hashing import file_facts
 from mtl_sharing.utils.nested import difference, flatten, get
 
@@ -94,7 +94,7 @@ def load_pinned(
     inputs = load(run_spec, folder)
     tokenizer = file_facts(folder / TOKENIZER) if (folder / TOKENIZER).is_file() else {}
     record = {"files": files, "tokenizer": tokenizer, "examples": digest_splits(inputs)}
-    replace_json(folder / PINS, {"schema": SCHEMA, **record})
+    replace_listed_json(folder, PINS, {"schema": SCHEMA, **record})
     return inputs
 
 
@@ -137,7 +137,7 @@ def changed_settings(
     Raises:
         UserError: a damaged config.json, or one of another version.
     """
-    saved = saved_config(folder / CONFIG, get(read_object(folder / CONFIG), "settings") or {})
+    saved = saved_config(folder / CONFIG, get(read_listed_object(folder, CONFIG), "settings") or {})
     # Through JSON, which has no tuples.
     theirs, ours = (without(json.loads(json.dumps(asdict(c))), free) for c in (saved, config))
     changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
@@ -207,7 +207,7 @@ def _check_examples(before: Facts, now: Facts) -> None:
 
 def _pinned(folder: Path, name: str) -> dict[str, Any]:
     """A part of the record; raises UserError where the file is damaged."""
-    part = read_object(folder / PINS).get(name)
+    part = read_listed_object(folder, PINS).get(name)
     if not isinstance(part, dict):
         raise UserError(str(folder / PINS), f"no {name}", "the file as the run wrote it")
     return part

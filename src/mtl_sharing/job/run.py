@@ -15,16 +15,35 @@ from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
-from mtl_sharing.run_folder.layout import BASELINES, CONFIG, PLAN, RESULT, Status
+from mtl_sharing.run_folder.layout import (
+    BASELINES,
+    CHECKPOINT_BEFORE,
+    CHECKPOINT_STATE,
+    CONFIG,
+    METRICS,
+    PLAN,
+    PREDICTIONS,
+    RESULT,
+    WEIGHTS,
+    Status,
+)
 from mtl_sharing.run_folder.lock import hold
+from mtl_sharing.run_folder.manifest import (
+    damages,
+    read_listed_object,
+    replace_listed_json,
+    settle,
+    working_in,
+)
 from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result
 from mtl_sharing.score.reference import read_reference
 from mtl_sharing.tracking.trackers import Trackers, tracking
-from mtl_sharing.utils.files import read_object, replace_json
 
 log = logging.getLogger(__name__)
 
 _NO_HOOKS = Hooks()
+# What the stages after the training write, and the checkpoint holds.
+_REPAIRED = (RESULT, METRICS, PREDICTIONS)
 
 
 def describe(config: Config, folder: Path) -> Result:
@@ -34,7 +53,7 @@ def describe(config: Config, folder: Path) -> Result:
         UserError: a mistake in the config.
     """
     record = plan_record(resolve_spec(config))
-    replace_json(folder / PLAN, record)
+    replace_listed_json(folder, PLAN, record)
     return record
 
 
@@ -51,7 +70,7 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         Pruned: a hook ended it early.
         OSError: the folder takes no more.
     """
-    with hold(folder), hooks.held():
+    with hold(folder), working_in(folder), hooks.held():
         check_range("seed", config.seed, 0, 2**32 - 1)
         torch.manual_seed(config.seed)
         run_spec = start_on_machine(resolve_spec(_with_precision_of(config, folder)))
@@ -68,22 +87,23 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
         "regime": describe_regime(run_spec), "parts": parts(run_spec), "seed": run_spec.config.seed,
     }  # fmt: skip
     try:
-        replace_json(folder / PLAN, plan_record(run_spec))
-        replace_json(folder / RESULT, head)
+        replace_listed_json(folder, PLAN, plan_record(run_spec))
+        replace_listed_json(folder, RESULT, head)
         with tracking(run_spec.config.tracker, lambda: describe_run(run_spec, folder)) as trackers:
             prepared = prepare(run_spec, folder, hooks, reference, _train_baseline)
             result = head | assess(prepared, train(prepared, trackers))
             publish(folder, result, trackers)
     except KeyboardInterrupt:
-        replace_json(folder / RESULT, head | {"status": Status.STOPPED})
+        replace_listed_json(folder, RESULT, head | {"status": Status.STOPPED})
         raise
     except Pruned as end:
-        replace_json(folder / RESULT, head | {"status": Status.PRUNED, "pruned": vars(end)})
+        replace_listed_json(folder, RESULT, head | {"status": Status.PRUNED, "pruned": vars(end)})
         raise
     except Exception as error:
+        failure = {"status": Status.FAILED, "reason": str(error)}
         try:
-            replace_json(folder / RESULT, head | {"status": Status.FAILED, "reason": str(error)})
-        except OSError:
+            replace_listed_json(folder, RESULT, head | failure)
+        except (OSError, UserError):
             log.warning("the failure could not be written to %s", folder / RESULT)
         raise
     return result
@@ -91,21 +111,40 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
 
 def publish(folder: Path, result: Result, trackers: Trackers) -> None:
     """Writes result.json, records the final metrics, and removes what only the training needed."""
-    replace_json(folder / RESULT, result)
+    replace_listed_json(folder, RESULT, result)
     trackers.conclude(description.final_metrics(result))
     # Baselines that were trained in the run's own folder.
     shutil.rmtree(folder / BASELINES, ignore_errors=True)
+    (folder / CHECKPOINT_BEFORE).unlink(missing_ok=True)
+    settle(folder)
+
+
+def whole_result(folder: Path) -> Result | None:
+    """The result of a finished run; None for one that goes on, or that writes its files again.
+
+    A damaged result, table or prediction is written again from the checkpoint, with a warning.
+
+    Raises:
+        UserError: a damaged file, and no checkpoint to write it from.
+    """
+    if not (problems := damages(folder, _REPAIRED)):
+        return finished_result(folder)
+    has_weights, has_state = (folder / WEIGHTS).exists(), (folder / CHECKPOINT_STATE).exists()
+    if has_weights and not has_state:
+        raise problems[0]
+    for problem in problems:
+        log.warning("%s: %s; it is written again", problem.where, problem.found)
+    return None
 
 
 def _with_precision_of(config: Config, folder: Path) -> Config:
     """The config with the precision that a run in ``folder`` began with, if there is one."""
-    path = folder / CONFIG
-    if not path.is_file():
+    if not (folder / CONFIG).is_file():
         return config
-    precision = read_object(path).get("precision")
+    precision = read_listed_object(folder, CONFIG).get("precision")
     if not isinstance(precision, str):
         found = f"the precision {precision}"
-        raise UserError(str(path), found, "the precision that the run began with")
+        raise UserError(str(folder / CONFIG), found, "the precision that the run began with")
     return replace(config, trainer=replace(config.trainer, precision=precision))
 
 

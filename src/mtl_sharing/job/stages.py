@@ -31,6 +31,7 @@ from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
+from mtl_sharing.run_folder.manifest import replace_listed_json
 from mtl_sharing.run_folder.results import MAIN, Result, Row
 from mtl_sharing.score.flops import OperationComparison
 from mtl_sharing.score.objectives import Multipliers
@@ -41,7 +42,6 @@ from mtl_sharing.training.phases import Timing
 from mtl_sharing.training.selection import Selection
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 from mtl_sharing.utils.environment import git_state, versions
-from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def prepare(
     else:
         inputs = hooks.load(run_spec, folder)
     # Before anything trains: a run that goes on must find the precision that it began with.
-    replace_json(folder / CONFIG, model_config(run_spec))
+    replace_listed_json(folder, CONFIG, model_config(run_spec))
     settings = make_phase_settings(run_spec, inputs)
     schedule = next(phase.schedule for phase in settings if phase.name == MAIN)
     operations = count_operations(run_spec, inputs, schedule)

@@ -11,10 +11,11 @@ from mtl_sharing.config.compose import compose_config
 from mtl_sharing.config.identity import Decides
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.job.pins import FREE, changed_settings
-from mtl_sharing.job.run import run_job
+from mtl_sharing.job.run import run_job, whole_result
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, HYDRA_JOB, RESULT
+from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.run_folder.results import Result, finished_result
-from mtl_sharing.utils.files import expand_user, read_object, replace_text
+from mtl_sharing.utils.files import expand_user, replace_text
 
 
 def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
@@ -39,7 +40,7 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
     config = _checked(overrides)
     folder = expand_user("folder", folder).absolute()
     _refuse_other_run(config, folder)
-    if (finished := finished_result(folder)) is not None:
+    if (finished := whole_result(folder)) is not None:
         return finished
     if not (folder / CONFIG).is_file():
         _write_hydra_files(config, folder)
@@ -69,7 +70,8 @@ def _refuse_other_run(config: Config, folder: Path) -> None:
     # Nothing compares the data of a finished run, which is read.
     free = FREE if finished_result(folder) is None else FREE - {Decides.DATA_FOLDER}
     keys = list(changed_settings(config, folder, free))
-    if config.trainer.precision not in ("auto", read_object(folder / CONFIG).get("precision")):
+    began_with = read_listed_object(folder, CONFIG).get("precision")
+    if config.trainer.precision not in ("auto", began_with):
         keys.append("trainer.precision")
     if keys:
         raise UserError("folder", f"{folder}, a run with another {one_of(keys)}", allowed)

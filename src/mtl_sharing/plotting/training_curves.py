@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.plotting.style import new_figure
 from mtl_sharing.run_folder.layout import CURVES
+from mtl_sharing.run_folder.manifest import replace_listed
 from mtl_sharing.run_folder.results import MAIN, Row
-from mtl_sharing.utils.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +111,7 @@ def _spans(phases: Sequence[tuple[str, list[Row]]]) -> tuple[Span, ...]:
 def draw_curves(folder: Path, history: Sequence[Row], title: str) -> None:
     """Replaces curves.png in a run's folder."""
     figure = curve_figure(read_curves(history), title)
-    replace_file(folder / CURVES, lambda path: figure.savefig(path, format="png", dpi=120))
+    replace_listed(folder, {CURVES: partial(figure.savefig, format="png", dpi=120)})
 
 
 def curve_figure(curves: Curves, title: str) -> "Figure":

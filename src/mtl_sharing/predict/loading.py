@@ -17,10 +17,12 @@ from mtl_sharing.model.encoder.shape import SHAPE_FIELDS
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.run_folder.layout import CONFIG, PLAN, RESULT, TOKENIZER, WEIGHTS
+from mtl_sharing.run_folder.layout import CONFIG, PLAN, TOKENIZER, WEIGHTS
+from mtl_sharing.run_folder.manifest import check_listed, read_listed_object
+from mtl_sharing.run_folder.results import read_result
 from mtl_sharing.tracking.settings import TrackerConfig
 from mtl_sharing.utils.device import choose_device
-from mtl_sharing.utils.files import expand_user, read_object
+from mtl_sharing.utils.files import expand_user
 from mtl_sharing.utils.logging import log_level
 from mtl_sharing.utils.nested import get
 
@@ -62,6 +64,7 @@ def load_run(folder: str | Path, device: str = "auto") -> LoadedRun:
     network = _load_network(run_spec, folder / WEIGHTS)
     if not (folder / TOKENIZER).is_file():
         raise UserError(str(folder), f"no {TOKENIZER}", _RUN)
+    check_listed(folder, TOKENIZER)
     tokenizer = read_tokenizer(folder / TOKENIZER)
     check_vocabulary(tokenizer, run_spec.shape.vocabulary)
     return LoadedRun(folder, run_spec, network, tokenizer)
@@ -73,7 +76,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
         raise UserError(str(folder), "a file" if folder.exists() else "no such folder", _RUN)
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
         raise _no_weights(folder)
-    record = read_object(folder / CONFIG)
+    record = read_listed_object(folder, CONFIG)
     if "settings" not in record:
         kind = "an encoder's" if "model_type" in record else "one of an earlier version's"
         found = f"{kind}, without the run's settings"
@@ -83,8 +86,8 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 def _no_weights(folder: Path) -> UserError:
     """The reason why a folder has no weights, as far as its other files show it."""
-    result = folder / RESULT
-    status = str(read_object(result).get("status")) if result.is_file() else None
+    result = read_result(folder)
+    status = None if result is None else str(result.get("status"))
     if status in _WITHOUT_WEIGHTS:
         reason, allowed = _WITHOUT_WEIGHTS[status]
         return UserError(str(folder), f"a run that {reason}", allowed.format(folder=folder))
@@ -122,6 +125,7 @@ def _load_network(run_spec: RunSpec, path: Path) -> Network:
     # On "meta" no time goes into random numbers that the weights would overwrite.
     with torch.device("meta"):
         network = Network(run_spec.architecture, None)
+    check_listed(path.parent, path.name)
     weights = read_weights(path)
     check_weights("the network", weights, network.state_dict(), path, f"weights of {CONFIG}")
     network.load_state_dict(weights, assign=True)

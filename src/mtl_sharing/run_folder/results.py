@@ -12,8 +12,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.errors import UserError, first_line
-from mtl_sharing.run_folder.layout import METRICS, RESULT, Status
-from mtl_sharing.utils.files import read_object, replace_text
+from mtl_sharing.run_folder.layout import RESULT, Status
+from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.utils.nested import flatten, get
 
 SCHEMA = 1
@@ -51,10 +51,10 @@ def read_result(folder: Path) -> Result | None:
     """Reads a run's result.json; None if the folder has none.
 
     Raises:
-        UserError, OSError: as for :func:`read_object`.
+        UserError, OSError: as for :func:`read_listed_object`.
     """
     try:
-        return read_object(folder / RESULT)
+        return read_listed_object(folder, RESULT)
     except FileNotFoundError:
         return None
 
@@ -63,7 +63,7 @@ def finished_result(folder: Path) -> Result | None:
     """The result of a finished run; None if the run has not finished.
 
     Raises:
-        UserError, OSError: as for :func:`read_object`.
+        UserError, OSError: as for :func:`read_listed_object`.
     """
     result = read_result(folder)
     return result if result is not None and result.get("status") == Status.FINISHED else None
@@ -95,11 +95,11 @@ def _is_task(task: Any) -> bool:
     return isinstance(get(task, "metric"), str) and isinstance(get(task, "value"), Real)
 
 
-def write_metrics(folder: Path, history: Sequence[Row]) -> None:
-    """Replaces metrics.csv. A row lacks the columns that it has no value for."""
+def metrics_text(history: Sequence[Row]) -> str:
+    """The content of metrics.csv. A row lacks the columns that it has no value for."""
     names = list(dict.fromkeys(name for row in history for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    replace_text(folder / METRICS, text.getvalue())
+    return text.getvalue()

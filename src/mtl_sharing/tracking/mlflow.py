@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
 from mtl_sharing.tracking.settings import EVERY_ROW, RunDescription
-from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.locks import exclusive
 from mtl_sharing.utils.logging import log_level
 
@@ -38,7 +38,7 @@ class MlflowRun:
 
     def __init__(self, run: RunDescription, folder: Path, experiment: str) -> None:
         self._client = open_store(folder)
-        existing = _existing_run(self._client, run.folder / FILE)
+        existing = _existing_run(self._client, run.folder)
         self._id = existing or self._create(run, folder, experiment)
         if existing:
             self._client.update_run(self._id, status="RUNNING")
@@ -53,7 +53,7 @@ class MlflowRun:
         for batch in _batches(run.settings, _PARAMS_PER_BATCH):
             params = [Param(_valid_name(key), str(value)) for key, value in batch]
             self._client.log_batch(run_id, params=params)
-        replace_json(run.folder / FILE, {"run_id": run_id, "experiment": experiment})
+        replace_listed_json(run.folder, FILE, {"run_id": run_id, "experiment": experiment})
         return run_id
 
     def rows(self) -> int:
@@ -109,13 +109,13 @@ def _experiment_id(client: "MlflowClient", name: str, folder: Path) -> str:
     return str(experiment.experiment_id)
 
 
-def _existing_run(client: "MlflowClient", path: Path) -> str | None:
+def _existing_run(client: "MlflowClient", folder: Path) -> str | None:
     """The id of the run that an earlier start has made; None if there is none or it was deleted."""
     from mlflow.exceptions import MlflowException
 
-    if not path.is_file():
+    if not (folder / FILE).is_file():
         return None
-    run_id: str = read_object(path)["run_id"]
+    run_id: str = read_listed_object(folder, FILE)["run_id"]
     try:
         stage = client.get_run(run_id).info.lifecycle_stage
     except MlflowException as error:

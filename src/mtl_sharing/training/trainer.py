@@ -3,26 +3,24 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
-from safetensors.torch import load_file, save_file
 
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.errors import Stopped, UserError, first_line, one_of
 from mtl_sharing.evaluation.evaluate import Evaluation, TaskMeasure, evaluate
 from mtl_sharing.model.network import Network
-from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, WEIGHTS
-from mtl_sharing.run_folder.results import MAIN, Row, write_metrics
+from mtl_sharing.run_folder.layout import METRICS, WEIGHTS
+from mtl_sharing.run_folder.manifest import check_listed, replace_listed, text_writer
+from mtl_sharing.run_folder.results import MAIN, Row, metrics_text
+from mtl_sharing.training.checkpoint import load_best, load_state, save_state, weights_writer
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase, RunningMetrics, Timing, evaluation_row
 from mtl_sharing.training.selection import Selection
 from mtl_sharing.training.signals import StopSignals
 from mtl_sharing.utils.device import Runtime
-from mtl_sharing.utils.files import replace_file
 from mtl_sharing.utils.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -99,6 +97,8 @@ class Trainer:
             self._train(progress)
             while self._phase_index + 1 < len(self.phases):
                 self.next_phase()
+                # With the weights that it begins with: the file of the best ones will change.
+                self.save()
                 self._train(progress)
         self._load_best()
 
@@ -119,7 +119,7 @@ class Trainer:
         self.learner = self.phase.make_learner()
 
     def _load_best(self) -> None:
-        self.network.load_state_dict(load_file(self.folder / WEIGHTS))
+        self.network.load_state_dict(load_best(self.folder))
 
     def _train(self, progress: Progress) -> None:
         """Runs the rest of the current phase."""
@@ -160,43 +160,49 @@ class Trainer:
 
     def _evaluate_and_save(self) -> None:
         """Evaluates if the phase does, keeps better weights, and saves the state."""
-        evaluation = None
+        evaluation, better = None, []
         if self.phase.evaluated:
             evaluation = evaluate(
                 self.network, self.eval_data, self.measures, self.runtime, self.split
             )
-            self._select(evaluation)
+            better = self._select(evaluation)
         self._record(evaluation)
+        self._write(better)
         self.save()
         if self.on_row is not None:
             self.on_row(self.history[-1])
         if evaluation is not None and self.on_evaluation is not None:
             self.on_evaluation(self.done / self.total, evaluation)
 
-    def _select(self, evaluation: Evaluation) -> None:
-        """Keeps the weights of the components that are better than before."""
+    def _select(self, evaluation: Evaluation) -> list[str]:
+        """Notes which components are better than before; returns their tasks."""
         ended, values = self._ended, evaluation.unit_values
         training = [one for one in self.selections if one.tasks not in ended]
         better = [one for one in training if one.improves(values, self.done)]
-        if better:
-            tasks = [task for one in better for task in one.tasks]
-            save_weights(self.folder, self.network, None if len(tasks) == len(values) else tasks)
         for own in self._ended:
             if own not in ended:
                 tasks_text = "" if len(self.selections) == 1 else f": {one_of(own)}"
                 message = "%s%s ends after %d of %d steps: no better for %d evaluations"
                 log.info(message, self.phase.name, tasks_text, self.step, self.phase.total,
                          self.phase.patience)  # fmt: skip
+        return [task for one in better for task in one.tasks]
 
     def _record(self, evaluation: Evaluation | None) -> None:
-        """Adds a row to metrics.csv, and a line to the log."""
+        """Adds a row to the history, and a line to the log."""
         prefix = "" if self.phase.name == MAIN else f"{self.phase.name}."
         row: Row = {"step": self.done, "train_s": self.timing.train_s}
         row |= {"phase": self.phase.name} if len(self.phases) > 1 else {}
         row |= {} if evaluation is None else evaluation_row(evaluation)
         self.history.append(row | self._running.row(prefix))
-        write_metrics(self.folder, self.history)
         log.info("step %d of %d  %s", self.done, self.total, self._running.summary(evaluation))
+
+    def _write(self, better: Sequence[str]) -> None:
+        """Replaces metrics.csv and the best weights of the tasks that are better."""
+        writers = {METRICS: text_writer(metrics_text(self.history))}
+        if better:
+            tasks = None if len(better) == len(self.measures) else better
+            writers[WEIGHTS] = weights_writer(self.folder, self.network, tasks)
+        replace_listed(self.folder, writers)
 
     def save(self) -> None:
         """Replaces the run's checkpoint."""
@@ -215,7 +221,7 @@ class Trainer:
     def restore(self) -> bool:
         """Restores the run in the folder; returns False if it has no checkpoint yet.
 
-        Raises UserError for a damaged checkpoint, or one of another network.
+        Raises UserError for a damaged checkpoint or weights, or those of another network.
         """
         state = load_state(self.folder)
         if state is None:
@@ -233,33 +239,7 @@ class Trainer:
         self.selections = [Selection(**one) for one in state["selections"]]
         self.timing = Timing(**state["timing"])
         self._running = RunningMetrics(**state["running"])
+        if self._evaluated:
+            check_listed(self.folder, WEIGHTS)
+        self._write([])  # metrics.csv may have been damaged or lost meanwhile
         return True
-
-
-def save_weights(folder: Path, network: Network, tasks: Collection[str] | None = None) -> None:
-    """Replaces the run's best weights atomically: those of some tasks, or of all for None."""
-    state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    if tasks is not None:
-        best, owners = load_file(folder / WEIGHTS), network.owners()
-        state |= {name: best[name] for name in state if set(owners[name]).isdisjoint(tasks)}
-    replace_file(folder / WEIGHTS, lambda path: save_file(state, path))
-
-
-def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replaces the run's checkpoint atomically."""
-    replace_file(folder / CHECKPOINT_STATE, lambda path: torch.save(state, path))
-
-
-def load_state(folder: Path) -> dict[str, Any] | None:
-    """Loads the run's checkpoint; None if there is none yet."""
-    path = folder / CHECKPOINT_STATE
-    if not path.is_file():
-        return None
-    try:
-        # weights_only: a pickle could run code.
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the type depends on where the file is damaged
-        allowed = "a whole checkpoint; without it the run starts again from its settings"
-        found = f"a damaged file ({first_line(error)})"
-        raise UserError(str(path), found, allowed) from None
-    return state

@@ -3,15 +3,17 @@
 import errno
 import fcntl
 import json
+import math
 import os
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, BinaryIO
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -148,7 +150,7 @@ def json_text(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def check_regular(path: Path, most_bytes: float = float("inf")) -> None:
+def check_regular(path: Path, most_bytes: float = math.inf) -> None:
     """Refuses a link, a pipe, a device or a file of another size than sane.
 
     Raises:
@@ -158,7 +160,7 @@ def check_regular(path: Path, most_bytes: float = float("inf")) -> None:
     _check_kind(path, path.lstat(), most_bytes)
 
 
-def _check_kind(path: Path, status: os.stat_result, most_bytes: float = float("inf")) -> None:
+def _check_kind(path: Path, status: os.stat_result, most_bytes: float = math.inf) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise UserError(str(path), _SPECIAL.get(kind, "a special file"), _REGULAR)
@@ -166,7 +168,7 @@ def _check_kind(path: Path, status: os.stat_result, most_bytes: float = float("i
         raise UserError(str(path), f"{status.st_size:,} bytes", f"at most {most_bytes:,} bytes")
 
 
-def open_regular(path: Path, most_bytes: float = float("inf"), follow: bool = False) -> BinaryIO:
+def open_regular(path: Path, most_bytes: float = math.inf, follow: bool = False) -> BufferedReader:
     """Opens a file for reading, never a pipe or a device, which might wait for ever.
 
     Args:

@@ -1,7 +1,6 @@
 """Reads runs from their folders: finished, running, failed or damaged ones."""
 
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.discovery import RunLocation, find_runs
 from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, METRICS, PREDICTIONS, RESULT, Status
 from mtl_sharing.run_folder.lock import is_held
+from mtl_sharing.run_folder.manifest import check_listed, read_listed, read_listed_object
 from mtl_sharing.run_folder.results import Result, read_result, result_problem
 from mtl_sharing.utils.nested import get
 
@@ -70,13 +70,12 @@ class Run(RunLocation):
     @cached_property
     def settings(self) -> Record:
         """The nested config from config.json, or else from Hydra's files; empty if unreadable."""
-        path = self.folder / CONFIG
+        settings = None
         try:
-            settings = json.loads(path.read_text(encoding="utf-8")).get("settings")
+            settings = read_listed_object(self.folder, CONFIG).get("settings")
         except FileNotFoundError:
-            settings = None  # the run ended early
-        except (OSError, ValueError, AttributeError) as error:
-            settings = None
+            pass  # the run ended early
+        except (OSError, UserError) as error:
             self._add_damage(CONFIG, error)
         return settings if isinstance(settings, dict) else self._hydra_settings()
 
@@ -101,7 +100,7 @@ class Run(RunLocation):
         import pandas as pd
 
         try:
-            text = (self.folder / METRICS).read_text(encoding="utf-8")
+            text = read_listed(self.folder, METRICS).decode("utf-8")
             complete = text[: text.rfind("\n") + 1]
             if complete != text:
                 self.add_problem(f"{METRICS}: the last line is cut and was left out")
@@ -113,7 +112,7 @@ class Run(RunLocation):
                 raise ValueError("a row without its step")
         except FileNotFoundError:
             return pd.DataFrame()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UserError) as error:
             self._add_damage(METRICS, error)
             return pd.DataFrame()
         return table
@@ -125,15 +124,22 @@ class Run(RunLocation):
 
         names = None if columns is None else list(columns)
         try:
-            return parquet.read_table(self.folder / PREDICTIONS, columns=names)
+            return parquet.read_table(self._checked_predictions, columns=names)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError, UserError, pa.ArrowException) as error:
             self._add_damage(PREDICTIONS, error)
             return None
 
+    @cached_property
+    def _checked_predictions(self) -> Path:
+        """The path of predictions.parquet, whose digest is right."""
+        check_listed(self.folder, PREDICTIONS)
+        return self.folder / PREDICTIONS
+
     def _add_damage(self, file: str, error: Exception) -> None:
-        self.add_problem(f"{file}: {first_line(error)}")
+        reason = error.found if isinstance(error, UserError) else first_line(error)
+        self.add_problem(f"{file}: {reason}")
 
     def add_problem(self, problem: str) -> None:
         """Records a problem once."""

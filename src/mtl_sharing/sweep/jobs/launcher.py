@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial
 
 from mtl_sharing.errors import FolderInUse, UserError, is_interrupt
 from mtl_sharing.run_folder.layout import MEASURED
+from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.sweep.jobs.device_slots import (
     DeviceSlots,
     launcher_name,
@@ -34,7 +35,6 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import OVERRIDES
 from mtl_sharing.sweep.study.storage import DatabaseGone
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
-from mtl_sharing.utils.files import read_object
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def _measure(jobs: JobPool, folder: Path, best: FrozenTrial) -> Measurement | No
 def read_measurement(folder: Path, number: int) -> Measurement | None:
     """The measurement of this trial in the sweep's folder; None if there is none."""
     try:
-        record: Measurement = read_object(folder / FOLDER / MEASURED)
+        record: Measurement = read_listed_object(folder / FOLDER, MEASURED)
     except (OSError, UserError):
         return None
     return record if record["trial"] == number else None

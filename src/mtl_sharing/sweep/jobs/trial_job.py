@@ -20,6 +20,7 @@ from mtl_sharing.job.run import run_job
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.stages import Hooks
 from mtl_sharing.run_folder.layout import MEASURED, TOKENIZER
+from mtl_sharing.run_folder.manifest import replace_listed_json, replace_listed_text
 from mtl_sharing.score.objectives import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep
@@ -33,7 +34,6 @@ from mtl_sharing.sweep.study.pruning import KeepPruner, should_prune
 from mtl_sharing.sweep.study.records import read_trial_result
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
 from mtl_sharing.sweep.study.study import SweepStudy, load_study
-from mtl_sharing.utils.files import replace_json, replace_text
 from mtl_sharing.utils.logging import ConsoleHandler
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class InputCache:
             self._inputs, self._key = load_inputs(run_spec, folder), key
             self._tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
         else:
-            replace_text(folder / TOKENIZER, self._tokenizer)
+            replace_listed_text(folder, TOKENIZER, self._tokenizer)
         return replace(self._inputs)
 
 
@@ -169,7 +169,7 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     number = int(job.job.num)
     if folder.name == FOLDER:
         if (measured := measure(config, folder, _load_cached)) is not None:
-            replace_json(folder / MEASURED, {"trial": number, **measured})
+            replace_listed_json(folder, MEASURED, {"trial": number, **measured})
         return
     study = load_study(options, Path(job.sweep.dir))
     trial = study.trial(number)
