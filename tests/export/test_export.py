@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,9 @@ from mtl_sharing.model.encoder.shape import checkpoint_shape
 from mtl_sharing.model.network import Network
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.loading import load_run
-from mtl_sharing.training.trainer import save_weights
-from mtl_sharing.utils.files import replace_json
+from mtl_sharing.run_folder.manifest import replace_listed, replace_listed_json, text_writer
+from mtl_sharing.training.checkpoint import weights_writer
+from mtl_sharing.utils.files import json_text
 from spacy_pipelines import make_pipeline
 from support import QUICK, load_config, perturb
 
@@ -83,9 +85,11 @@ def make_run(trained, tmp_path_factory):
         run_spec = resolve_spec(load_config(*SMALL, *words))
         folder = tmp_path_factory.mktemp("run")
         network = Network(run_spec.architecture, random_tower(run_spec.shape, 5), 5)
-        save_weights(folder, perturb(network))
-        replace_json(folder / "config.json", model_config(run_spec))
-        shutil.copy(trained / "tokenizer.json", folder)
+        replace_listed(folder, {
+            "model.safetensors": weights_writer(folder, perturb(network)),
+            "config.json": text_writer(json_text(model_config(run_spec))),
+            "tokenizer.json": partial(shutil.copy, trained / "tokenizer.json"),
+        })  # fmt: skip
         return folder
 
     return make
@@ -268,11 +272,11 @@ def test_parts_are_exported_as_a_run(part, make_run, tmp_path, monkeypatch, caps
     record["settings"]["encoder"]["checkpoint"] = "/home/somebody/bert"
     record["settings"]["cache"]["folder"] = "/home/somebody/cache"
     record["settings"]["score"] |= {"reference": "/home/somebody/runs/1", "objective": "keep"}
-    replace_json(run_folder / "config.json", record)
+    replace_listed_json(run_folder, "config.json", record)
     main([str(run_folder), "--out", str(out)])
     assert "load_run reads" in capsys.readouterr().out
-    assert {p.name for p in out.iterdir()} == {"README.md", "config.json", "model.safetensors",
-                                               "tokenizer.json"}  # fmt: skip
+    assert {p.name for p in out.iterdir()} == {"README.md", "config.json", "manifest.json",
+                                               "model.safetensors", "tokenizer.json"}  # fmt: skip
     assert "somebody" not in (out / "config.json").read_text() + (out / "README.md").read_text()
     texts, pairs = texts_of("quora")
     wanted = load_run(_readable(run_folder), device="cpu").predict(texts, pairs)
@@ -295,7 +299,7 @@ def test_a_run_with_tags_is_exported_as_a_run(make_run, tmp_path):
     assert "pipeline `tagger`, a folder that is not here" in (out / "README.md").read_text()
     record = json.loads((out / "config.json").read_text())
     record["settings"]["suite"]["tags"]["pipeline"] = str(pipeline)
-    replace_json(out / "config.json", record)
+    replace_listed_json(out, "config.json", record)
     texts, pairs = texts_of("quora")
     wanted = load_run(run_folder, device="cpu").predict(texts, pairs)
     assert load_run(out, device="cpu").predict(texts, pairs).equals(wanted)
@@ -305,7 +309,7 @@ def _readable(folder: Path) -> Path:
     """The run with settings that need no reference."""
     record = json.loads((folder / "config.json").read_text())
     record["settings"]["score"] |= {"reference": None, "objective": "weighted"}
-    replace_json(folder / "config.json", record)
+    replace_listed_json(folder, "config.json", record)
     return folder
 
 
@@ -419,7 +423,7 @@ def test_a_run_of_one_task_needs_no_name(make_run, tmp_path):
     assert export_run(run_folder, None, tmp_path / "x").task == "sts"
     card = tmp_path / "x" / "README.md"
     assert "Not known: the run came without its result.json." in card.read_text()
-    replace_json(run_folder / "result.json", {"status": "stopped"})
+    replace_listed_json(run_folder, "result.json", {"status": "stopped"})
     export_run(run_folder, None, tmp_path / "y")
     assert "Not known: the run had not finished." in (tmp_path / "y" / "README.md").read_text()
     (run_folder / "result.json").write_text("{")

@@ -14,7 +14,7 @@ from mtl_sharing.job import pins
 from mtl_sharing.job.pins import input_files
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder
-from support import interrupted_at_step, load_config
+from support import interrupted_at_step, load_config, rewrite
 
 TEXTS = [("a fine film", "good"), ("a dull film", "bad")]
 TABLE = "text,label\n" + "".join(f"{text} {n},{label}\n" for n in range(9) for text, label in TEXTS)
@@ -72,7 +72,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 def replaced(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new, 1))
+    # A run's own file as if the run had written it so, beside which a damaged one is no question.
+    write = rewrite if path.parent.name == "run" else Path.write_text
+    write(path, text.replace(old, new, 1))
 
 
 def change_a_weight(folder: Path) -> None:

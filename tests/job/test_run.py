@@ -112,14 +112,14 @@ def test_a_folder_in_use_is_left_alone(tmp_path, hooks_with):
 
 
 def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, hooks_with, monkeypatch, caplog):
-    write = run_module.replace_json
+    write = run_module.replace_listed_json
 
-    def fail(path, value):
+    def fail(folder, name, value):
         if value.get("status") == "failed":
             raise OSError("no space left")
-        write(path, value)
+        write(folder, name, value)
 
-    monkeypatch.setattr(run_module, "replace_json", fail)
+    monkeypatch.setattr(run_module, "replace_listed_json", fail)
 
     def crash(*_):
         raise RuntimeError("broken on purpose")

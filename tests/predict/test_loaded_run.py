@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.predict.loading import load_run
-from support import QUICK
+from support import QUICK, rewrite
 
 SMALL = ("encoder.layers=2", "sharing.plan=S1-I1")
 
@@ -36,7 +36,7 @@ def test_three_files_are_enough(folder):
 def change(path, edit):
     record = json.loads(path.read_text())
     edit(record)
-    path.write_text(json.dumps(record))
+    rewrite(path, json.dumps(record))
 
 
 def message(folder, **options):

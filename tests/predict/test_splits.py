@@ -14,7 +14,7 @@ from mtl_sharing.evaluation.evaluate import Answers, TaskMeasure
 from mtl_sharing.objectives.losses import SquaredError
 from mtl_sharing.predict.predictor import Predictor
 from mtl_sharing.predict.splits import score
-from support import QUICK
+from support import QUICK, rewrite
 
 RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
        "task.sst.labels=[awful,bad,fair,good,great]", "suite.max_dev_rows=null",
@@ -155,7 +155,7 @@ def test_tasks_that_the_course_has_not_are_told(mtl_predict, quick_run, tmp_path
     record = json.loads((folder / "config.json").read_text())
     task = record["settings"]["task"]
     task["film"] = task.pop("sts")
-    (folder / "config.json").write_text(json.dumps(record))
+    rewrite(folder / "config.json", json.dumps(record))
     words = ("--split", "dev", "--format", "cs224n", "--out", tmp_path / "o")
     done = mtl_predict(folder, *words)
     assert done.code == 2

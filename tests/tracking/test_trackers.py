@@ -19,7 +19,7 @@ import pytest
 from mtl_sharing.errors import Pruned, Stopped, UserError
 from mtl_sharing.job.description import final_metrics
 from mtl_sharing.job.run import Hooks, run_job
-from mtl_sharing.run_folder.results import write_metrics
+from mtl_sharing.run_folder.results import metrics_text
 from mtl_sharing.tracking.settings import RunDescription, TrackerConfig
 from mtl_sharing.tracking.trackers import Trackers, check_trackers, numeric, tracking
 from mtl_sharing.utils.nested import flatten
@@ -198,7 +198,7 @@ class Job:
         with tracking(self.config, lambda: self.run) as trackers:
             trackers.begin(ROWS[:first])
             for number in range(first, last):
-                write_metrics(self.run.folder, ROWS[: number + 1])
+                (self.run.folder / "metrics.csv").write_text(metrics_text(ROWS[: number + 1]))
                 trackers.add(ROWS[number])
             if error is not None:
                 raise error
@@ -238,11 +238,12 @@ def test_a_run_killed_and_resumed_has_every_row_once(job, store, monkeypatch):
         path.write_bytes(path.read_bytes()[:-9])
         raise Killed
 
-    def after(path, record):
+    def after(folder, name, record):
         raise Killed
 
     kills = [(TensorboardRun, "add", before), (MlflowRun, "add", before),
-             (TensorboardRun, "add", within), (tensorboard, "replace_json", after)]  # fmt: skip
+             (TensorboardRun, "add", within),
+             (tensorboard, "replace_listed_json", after)]  # fmt: skip
     # A kill ends no tracker.
     monkeypatch.setattr(Trackers, "end", lambda self, status: None)
     job.send(0, 1)

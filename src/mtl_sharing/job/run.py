@@ -38,6 +38,7 @@ from mtl_sharing.run_folder.manifest import (
 from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result
 from mtl_sharing.score.reference import read_reference
 from mtl_sharing.tracking.trackers import Trackers, tracking
+from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def describe(config: Config, folder: Path) -> Result:
         UserError: a mistake in the config.
     """
     record = plan_record(resolve_spec(config))
-    replace_listed_json(folder, PLAN, record)
+    replace_json(folder / PLAN, record)
     return record
 
 

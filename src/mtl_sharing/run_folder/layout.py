@@ -30,8 +30,8 @@ BASELINES = "baselines"
 HYDRA_CONFIG = Path(".hydra") / "config.yaml"
 HYDRA_JOB = Path(".hydra") / "hydra.yaml"
 
-LISTED = (SETTINGS, RESULT, PLAN, CONFIG, PINS, METRICS, WEIGHTS, TOKENIZER, PREDICTIONS)
-"""The files of a run whose digests its manifest has, whatever else it lists."""
+LISTED = (SETTINGS, RESULT, CONFIG, PINS, METRICS, WEIGHTS, TOKENIZER, PREDICTIONS)
+"""The files of a run that commands read, whatever else its manifest lists."""
 
 SWEEP_TABLE = "sweep.csv"
 STUDY = "study.db"

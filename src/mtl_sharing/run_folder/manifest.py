@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,58 +38,39 @@ Listing = dict[str, Facts]
 
 _AS_WRITTEN = "the file as the run wrote it"
 _SCHEMA = 1
-# Of the folders that runs of this process work in: their device and inode.
-_working: dict[Path, tuple[int, int]] = {}
+
+
+@dataclass
+class _Work:
+    """The folder that a run of this process works in."""
+
+    device: int
+    inode: int
+    is_settled: bool = False
+
+
+_working: dict[Path, _Work] = {}
 
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Within the block, writes to a folder that was removed or replaced meanwhile are refused.
-
-    The files of a run from before manifests are listed first, as they are.
-
-    Raises:
-        UserError: the manifest is damaged.
-    """
+    """Within the block, writes to a folder that was removed or replaced meanwhile are refused."""
     status = folder.stat()
-    _working[folder] = status.st_dev, status.st_ino
+    _working[folder] = _Work(status.st_dev, status.st_ino)
     try:
-        _begin(folder)
         yield
     finally:
         del _working[folder]
 
 
-def _begin(folder: Path) -> None:
-    listing = _read(folder)
-    if listing is not None:
-        # After a kill, what was listed last may never have been moved into place.
-        settled = {name: _facts_in_place(folder / name, facts) for name, facts in listing.items()}
-    elif present := [name for name in LISTED if (folder / name).is_file()]:
-        _warn_unchecked(folder)
-        settled = {name: _facts_of(folder / name) for name in present}
-    else:
-        return
-    if settled != listing:
-        _write(folder, settled)
-
-
-def _facts_in_place(path: Path, facts: Facts) -> Facts:
-    """The facts of the two listed contents that the file has; both for a damaged file."""
-    if "before" not in facts or not path.is_file():
-        return facts
-    now = _facts_of(path)
-    return now if now["sha256"] in (facts["sha256"], facts["before"]) else facts
-
-
 def check_present(folder: Path) -> None:
     """Raises UserError if the folder that a run works in is gone, or is another one now."""
-    began = _working.get(folder)
-    if began is None:
+    work = _working.get(folder)
+    if work is None:
         return
     try:
         status = folder.stat()
-        if (status.st_dev, status.st_ino) == began:
+        if (status.st_dev, status.st_ino) == (work.device, work.inode):
             return
         found = "another folder than the run began in"
     except FileNotFoundError:
@@ -112,7 +94,7 @@ def replace_listed(folder: Path, writers: Mapping[str, Callable[[Path], object]]
         for name, file in files.items():
             file.fill(writers[name])
         digests = {name: _sync_and_digest(file) for name, file in files.items()}
-        listing = _read(folder) or {}
+        listing = _listing_in_place(folder)
         for name, facts in digests.items():
             before = listing.get(name, {}).get("sha256")
             listing[name] = facts if before is None else facts | {"before": before}
@@ -120,6 +102,30 @@ def replace_listed(folder: Path, writers: Mapping[str, Callable[[Path], object]]
         _write(folder, listing)
         for file in files.values():
             file.publish()
+
+
+def _listing_in_place(folder: Path) -> Listing:
+    """The manifest's files as they are on the disk, before some of them are replaced."""
+    work, listing = _working.get(folder), _read(folder)
+    if work is not None:
+        if work.is_settled:
+            return listing or {}
+        work.is_settled = True
+    if listing is None:  # of a run from before manifests, which goes on
+        present = [name for name in LISTED if (folder / name).is_file()]
+        if present:
+            _warn_unchecked(folder)
+        return {name: _facts_of(folder / name) for name in present}
+    # After a kill, what was listed last may never have been moved into place.
+    return {name: _facts_in_place(folder / name, facts) for name, facts in listing.items()}
+
+
+def _facts_in_place(path: Path, facts: Facts) -> Facts:
+    """The facts of the two listed contents that the file has; both for a damaged file."""
+    if "before" not in facts or not path.is_file():
+        return facts
+    now = _facts_of(path)
+    return now if now["sha256"] in (facts["sha256"], facts["before"]) else facts
 
 
 def replace_listed_text(folder: Path, name: str, text: str) -> None:

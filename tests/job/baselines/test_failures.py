@@ -165,19 +165,21 @@ def test_a_run_lost_after_its_baseline_ends_the_same(mtl_train, tmp_path, distur
     assert without_place(Run(tmp_path / "run")) == uninterrupted
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize(
+    ("damaged", "step"), [((), 10), (("last",), 5), (("last", "previous"), None)]
+)
 def test_another_run_goes_on_with_what_a_kill_left_unless_it_is_damaged(
-    mtl_train, tmp_path, disturb, uninterrupted, damaged
+    mtl_train, tmp_path, disturb, uninterrupted, damaged, step
 ):
     disturb(13, kill)
     with pytest.raises(Killed):
         mtl_train(*LONG, "hydra.run.dir=run")
-    (left,) = tmp_path.glob("cache/baselines/separate-*/checkpoint/last.pt")
-    if damaged:
-        left.write_bytes(b"no checkpoint")
+    (left,) = tmp_path.glob("cache/baselines/separate-*/checkpoint")
+    for name in damaged:
+        (left / f"{name}.pt").write_bytes(b"no checkpoint")
     other = mtl_train(*LONG, "hydra.run.dir=other")
-    assert other.code == 0 and (other.out + other.err).count(ANEW) == damaged
-    assert ("going on after step 10 of 24" in other.out) == (not damaged)
+    assert other.code == 0 and (other.out + other.err).count(ANEW) == (step is None)
+    assert step is None or f"going on after step {step} of 24" in other.out
     assert without_place(Run(tmp_path / "other")) == uninterrupted
 
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from mtl_sharing.job.baseline_folder import keep_baseline, read_baseline
+from mtl_sharing.run_folder.manifest import replace_listed_json
 
 RESULT = {"status": "finished", "performance": 0.5, "tasks": {"sst": {"accuracy": 0.75}}}
 GIGABYTE = 10**9
@@ -19,7 +20,7 @@ def make(tmp_path):
     def make(name):
         folder = tmp_path / "baselines" / name
         (folder / "checkpoint").mkdir(parents=True)
-        (folder / "result.json").write_text(json.dumps(RESULT))
+        replace_listed_json(folder, "result.json", RESULT)
         for file in ("model.safetensors", "checkpoint/last.pt", "metrics.csv"):
             (folder / file).write_bytes(bytes(1000))
         return folder
@@ -33,7 +34,7 @@ def test_a_kept_baseline_is_read_again_without_its_weights(make):
     assert keep_baseline(folder, {"threads": 3}, GIGABYTE)
     assert read_baseline(folder) == RESULT
     names = {path.name for path in folder.iterdir()}
-    assert names == {"result.json", "baseline.json", "metrics.csv"}
+    assert names == {"result.json", "manifest.json", "baseline.json", "metrics.csv"}
     assert json.loads((folder / "baseline.json").read_text())["made_from"] == {"threads": 3}
 
 
