@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from mtl_sharing.run_folder.manifest import replace_listed
+
 NASTY = '<script>alert("1")</script> & <img src=x onerror=alert(2)> مرحبا 🎉 {{ 7 * 7 }}'
 
 
 def with_nasty_text(folder: Path) -> None:
     """Prefixes the texts of a run's predictions with :data:`NASTY`."""
-    path = folder / "predictions.parquet"
-    table = pd.read_parquet(path)
-    table.assign(text=NASTY + " " + table["text"]).to_parquet(path)
+    table = pd.read_parquet(folder / "predictions.parquet")
+    nasty = table.assign(text=NASTY + " " + table["text"])
+    replace_listed(folder, {"predictions.parquet": nasty.to_parquet})
 
 
 class Reader(HTMLParser):

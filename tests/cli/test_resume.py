@@ -10,7 +10,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from support import QUICK, interrupted_at_step, start, wait_for
+from support import QUICK, interrupted_at_step, rewrite, start, wait_for
 
 STEPS = 24
 # A regime with every part there is.
@@ -155,7 +155,7 @@ def test_a_finished_run_is_neither_resumed_nor_overwritten(mtl_train, copied_run
 def test_a_finished_result_that_lacks_a_part_is_named(mtl_train, copied_run):
     result = json.loads((copied_run / "result.json").read_text())
     del result["performance"]
-    (copied_run / "result.json").write_text(json.dumps(result))
+    rewrite(copied_run / "result.json", json.dumps(result))
     done = mtl_train("resume=run")
     assert done.code == 2
     assert "run/result.json: found no performance; allowed:" in done.err

@@ -14,7 +14,7 @@ from mtl_sharing.report.build import write_report
 from mtl_sharing.report.page import figures
 from report_pages import NASTY, with_nasty_text
 from report_runs import Maker
-from support import QUICK
+from support import QUICK, rewrite
 
 # Few layers: the altered copies state their own.
 OVERRIDES = (*QUICK, "trainer.eval_every=2", "encoder.layers=4")
@@ -63,7 +63,7 @@ def written(real_runs, tmp_path_factory) -> Path:
     lost = runs / "lost"
     shutil.copytree(real_runs / "single", lost)
     record = json.loads((lost / "result.json").read_text())
-    (lost / "result.json").write_text(json.dumps(record | {"status": "failed", "reason": NASTY}))
+    rewrite(lost / "result.json", json.dumps(record | {"status": "failed", "reason": NASTY}))
     (runs / "several" / "sweep.csv").write_text(
         "trial,state,regime,split,objective/keep,same_as,reason\n"
         "0,COMPLETE,S6-I6,6,1.5,,\n1,COMPLETE,S6-I6,6,2.5,,\n2,PRUNED,S3-I9,3,,,behind\n"
