@@ -1,5 +1,6 @@
 """Draws curves.png: the losses and metrics of a run over its steps."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # The last two are of the split that selects: dev, or the part held out of train.
 TRAINING, LOSS, METRIC = PANELS = ("training loss", "loss", "metric")
 PERFORMANCE = "performance"
+# Split, task and metric. A metrics.csv that somebody else wrote may have other columns.
+_EVALUATED = re.compile(r"(dev|select)/[^/]+/[^/]+")
 # How many letters fit in one line above a panel, and in the legend.
 _LETTERS, _LEGEND_LETTERS = 55, 150
 
@@ -72,7 +75,7 @@ def read_curves(history: Sequence[Row]) -> Curves:
     ]
     trained = [line for phase, rows in phases for line in _training_lines(phase, rows)]
     names = _columns(history)
-    columns = [tuple(name.split("/")) for name in names if name.startswith(("dev/", "select/"))]
+    columns = [tuple(name.split("/")) for name in names if _EVALUATED.fullmatch(name)]
     evaluated = [
         _line(history, LOSS if metric == "loss" else METRIC, task, f"{split}/{task}/{metric}")
         for split, task, metric in columns

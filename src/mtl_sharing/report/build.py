@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mtl_sharing.errors import UserError
 from mtl_sharing.report.analysis.series import trade_offs
 from mtl_sharing.report.inputs.groups import make_groups
-from mtl_sharing.report.inputs.runs import read_runs
+from mtl_sharing.report.inputs.runs import RunCollection, read_runs
 from mtl_sharing.report.page.contents import NOTES, ReportContents, make_contents
 from mtl_sharing.report.page.figures import ReportFigures, group_styles
 from mtl_sharing.report.page.page import FigureView, Page, Section, render
@@ -67,8 +67,7 @@ def write_report(
     on_step("reading runs")
     collection = read_runs(paths)
     if not collection.finished:
-        found = status_counts(collection.runs) if collection.runs else "no run"
-        raise UserError(_listed(paths), found, "at least one finished run")
+        raise UserError(_listed(paths), _none_finished(collection), "at least one finished run")
     if out.exists() and not out.is_dir():
         raise UserError("--out", f"{out}, a file", "a folder, or the name of a new one")
     out.mkdir(parents=True, exist_ok=True)
@@ -132,6 +131,14 @@ def _facts(paths: Sequence[Path], contents: ReportContents) -> tuple[tuple[str, 
         ("found", f"{status_counts(runs)}{of_sweeps}"),
         ("compared", f"{len(contents.groups)} groups of {finished} finished runs"),
     )
+
+
+def _none_finished(collection: RunCollection) -> str:
+    """The runs by status, and why the first of those with a reason is not finished."""
+    if not collection.runs:
+        return "no run"
+    reasons = [f"; {run.name}: {run.reason}" for run in collection.runs if run.reason]
+    return status_counts(collection.runs) + "".join(reasons[:1])
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -1,0 +1,334 @@
+"""Makes a stranger's run: what a folder can hold that would run, reach or hang the reader.
+
+Each piece changes a copy of a run. ``outside`` is what it reaches for, and must stay as it is. The
+manifest is right afterwards, since a stranger can compute digests.
+"""
+
+import json
+import os
+import pickle
+import random
+import shlex
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SECRET_NAME, SECRET = "TRUST_SECRET", "hunter2SECRET"
+MARKER = "MARKER"
+"""The file in ``outside`` that is there once code of the folder has run."""
+ESCAPE, SCRIPT = "\x1b]0;owned\x07", "<script>owned()</script>"
+FILES = (
+    "result.json", "plan.json", "config.json", "settings.json", "inputs.json", "metrics.csv",
+    "curves.png", "model.safetensors", "tokenizer.json", "predictions.parquet", "manifest.json",
+    ".lock", "train.log", "mlflow.json", "checkpoint/last.pt", "checkpoint/previous.pt",
+    ".hydra/config.yaml", ".hydra/hydra.yaml", "tensorboard/rows.json",
+)  # fmt: skip
+FOLDERS = ("checkpoint", ".hydra", "tensorboard", "baselines")
+TEMPORARY = tuple(f".{name}.tmp" for name in FILES if "/" not in name)
+"""Names that temporary files had, which could be foreseen."""
+_TEXTS = ("config.json", "settings.json", "result.json", "inputs.json")
+_YAML = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "multirun.yaml")
+
+Piece = Callable[[Path, Path], None]
+
+
+class Evil:
+    """A pickle that runs a command."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (self.command,)
+
+
+def pieces() -> dict[str, Piece]:
+    """The pieces by name."""
+    made: dict[str, Piece] = {
+        "git": _git, "places": _places, "labels": _labels, "every text": _every_text,
+        "targets": _targets, "YAML tags": _yaml_tags, "pickles": _pickles,
+        "pickled tensors": _torch_pickles, "marks": _marks, "deep": _deep, "huge": _huge,
+    }  # fmt: skip
+    for name in (*FILES, *FOLDERS, *TEMPORARY):
+        made[f"link {name}"] = partial(_link, name)
+    for name in (*FILES, *TEMPORARY):
+        made[f"pipe {name}"] = partial(_pipe, name)
+        made[f"device {name}"] = partial(_device, name)
+    for name in FILES:
+        made[f"folder {name}"] = partial(_folder, name)
+    return made
+
+
+def whole(folder: Path, outside: Path) -> None:
+    """All pieces that do not hide one another."""
+    for piece in (_git, _places, _labels, _targets, _marks):
+        piece(folder, outside)
+    for name in (".lock", "train.log", "tensorboard", *TEMPORARY):
+        _link(name, folder, outside)
+
+
+def forge_manifest(folder: Path) -> None:
+    """Lists the files as they are now; leaves a manifest that is no regular file."""
+    path = folder / "manifest.json"
+    if path.is_symlink() or not path.is_file():
+        return
+    with suppress(ValueError, RecursionError):
+        listed = json.loads(path.read_bytes())["files"]
+        files = {
+            name: _facts(folder / name) for name in {*listed, *FILES} if _is_plain(folder / name)
+        }
+        own = sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        path.write_text(json.dumps({"schema": 1, "files": files, "sha256": own}))
+
+
+def _is_plain(path: Path) -> bool:
+    with suppress(OSError):
+        status = path.lstat()
+        return stat.S_ISREG(status.st_mode) and status.st_size < 1 << 26
+    return False
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+
+
+def _command(outside: Path) -> str:
+    return f"touch {shlex.quote(str(outside / MARKER))}"
+
+
+def _git(folder: Path, outside: Path) -> None:
+    """A checkout whose own configuration runs commands, here and where the run was started."""
+    work = outside / "work"
+    for place in (folder, work):
+        subprocess.run(["git", "init", "-q", place], check=True)
+        helper = f"{_command(outside)}; false"
+        keys = ("fsmonitor", "sshCommand", "pager", "editor", "hooksPath", "askPass", "gitProxy")
+        lines = [f'{key} = "{helper}"' for key in keys]
+        filters = f'[filter "evil"]\nclean = "{helper}"\nprocess = "{helper}"\nrequired = true\n'
+        external = f'[diff]\nexternal = "{helper}"\n'
+        core = "[core]\nrepositoryformatversion = 0\nbare = false\n"
+        config = core + "\n".join(lines) + "\n" + filters + external
+        (place / ".git/config").write_text(config)
+        (place / ".gitattributes").write_text("* filter=evil diff=evil\n")
+    _change_json(folder, "settings.json", lambda record: record | {"cwd": str(work)})
+    for name in _YAML[:2]:
+        _replace(folder / name, "cwd: .*", f"cwd: {work}")
+
+
+def _places(folder: Path, outside: Path) -> None:
+    """Settings that name folders elsewhere, to which a run writes."""
+
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        settings = record.get("settings", {})
+        settings |= {"data_dir": str(outside / "data")}
+        settings.setdefault("cache", {}).update(folder=str(outside / "cache"))
+        tracker = settings.setdefault("tracker", {})
+        tracker.setdefault("mlflow", {}).update(enabled=True, folder=str(outside / "mlruns"))
+        tracker.setdefault("tensorboard", {}).update(enabled=True)
+        return record
+
+    for name in _TEXTS[:2]:
+        _change_json(folder, name, change)
+
+
+def _labels(folder: Path, outside: Path) -> None:
+    """Interpolations in texts that exports, predictions and reports show."""
+    text = f"${{oc.env:{SECRET_NAME}}}"
+
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        tasks = record.get("settings", {}).get("task", {})
+        for task in tasks.values():
+            if isinstance(task, dict):
+                task["labels"] = [text, *"bcde"]
+        return record | {"reason": text, "regime": text}
+
+    for name in ("config.json", "settings.json"):
+        _change_json(folder, name, change)
+    _change_json(folder, "result.json", lambda record: record | {"regime": text})
+
+
+def _every_text(folder: Path, outside: Path) -> None:
+    text = f"${{oc.env:{SECRET_NAME}}}"
+    for name in _TEXTS:
+        _change_json(folder, name, partial(_with_texts, text))
+    for name in _YAML:
+        _replace(folder / name, r"(?m): [a-zA-Z/].*$", f": {text}")
+
+
+def some_texts(seed: int, share: float = 0.02) -> Piece:
+    """An interpolation in a few random texts of the run's files."""
+
+    def piece(folder: Path, outside: Path) -> None:
+        generator = random.Random(seed)
+        text = f"${{oc.env:{SECRET_NAME}}}"
+
+        def change(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: change(item) for key, item in value.items()}
+            if isinstance(value, list):
+                return [change(item) for item in value]
+            return text if isinstance(value, str | None) and generator.random() < share else value
+
+        for name in _TEXTS:
+            _change_json(folder, name, change)
+
+    return piece
+
+
+def _with_texts(text: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_texts(text, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_texts(text, item) for item in value]
+    return text if isinstance(value, str) else value
+
+
+def _targets(folder: Path, outside: Path) -> None:
+    """What Hydra would call, in the places where it looks for it."""
+    call = {"_target_": "os.system", "command": _command(outside)}
+
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        hydra = {"launcher": call, "sweeper": call, "callbacks": {"evil": call}}
+        return record | {"_target_": "os.system", "hydra": hydra}
+
+    for name in _TEXTS[:2]:
+        _change_json(folder, name, change)
+    for name in _YAML[:2]:
+        lines = [f"  {key}: {json.dumps(call)}" for key in ("launcher", "sweeper")]
+        with suppress(FileNotFoundError):
+            text = (folder / name).read_text()
+            (folder / name).write_text("\n".join([text, "evil:", *lines, ""]))
+
+
+def _yaml_tags(folder: Path, outside: Path) -> None:
+    """Tags that call a function, in a run of a version that read its settings from YAML."""
+    (folder / "settings.json").unlink(missing_ok=True)
+    (folder / ".hydra").mkdir(exist_ok=True)
+    for name in _YAML:
+        tag = f'evil: !!python/object/apply:os.system ["{_command(outside)}"]\n'
+        old = (folder / name).read_text() if (folder / name).exists() else ""
+        (folder / name).write_text(tag + old)
+
+
+def _pickles(folder: Path, outside: Path) -> None:
+    content = pickle.dumps(Evil(_command(outside)))
+    names = ("checkpoint/last.pt", "checkpoint/previous.pt", "model.safetensors",
+             "tokenizer.json", "predictions.parquet", "inputs.json")  # fmt: skip
+    (folder / "checkpoint").mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(content)
+
+
+def _torch_pickles(folder: Path, outside: Path) -> None:
+    """Whole archives of torch, with right checksums, that call a function."""
+    (folder / "checkpoint").mkdir(exist_ok=True)
+    for name in ("checkpoint/last.pt", "checkpoint/previous.pt", "model.safetensors"):
+        torch.save({"step": Evil(_command(outside))}, folder / name)
+
+
+def _marks(folder: Path, outside: Path) -> None:
+    """HTML, Markdown and the terminal's control sequences in texts that are shown."""
+    text = f"{ESCAPE}{SCRIPT}[x](javascript:owned())=1+1"
+
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        tasks = {f"{name}{text}": task for name, task in record.get("tasks", {}).items()}
+        return record | {"regime": text, "plan": text, "reason": text, "tasks": tasks}
+
+    _change_json(folder, "result.json", change)
+    with suppress(OSError):
+        content = (folder / "metrics.csv").read_text()
+        (folder / "metrics.csv").write_text(content.replace("dev/", f"dev/{text}"))
+
+    def rename(record: dict[str, Any]) -> dict[str, Any]:
+        for task in record.get("settings", {}).get("task", {}).values():
+            task["labels"] = [text, *"bcde"]
+        return record
+
+    _change_json(folder, "config.json", rename)
+
+
+def _deep(folder: Path, outside: Path) -> None:
+    for name in (*_TEXTS, "manifest.json", "tokenizer.json", *_YAML[:2]):
+        if (folder / name).parent.is_dir():
+            (folder / name).write_text("[" * 200_000)
+
+
+def _huge(folder: Path, outside: Path) -> None:
+    """Files of a terabyte, nearly all of it holes."""
+    for name in FILES:
+        if (folder / name).is_file():
+            os.truncate(folder / name, 1 << 40)
+
+
+def _link(name: str, folder: Path, outside: Path) -> None:
+    """A link in place of a file or folder, to a victim that has its content."""
+    path, victim = folder / name, outside / "victims" / name
+    victim.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        shutil.move(path, victim)
+    elif name in FOLDERS:
+        victim.mkdir()
+    else:
+        victim.write_text("precious")
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(victim)
+
+
+def _emptied(name: str, folder: Path) -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    return path
+
+
+def _pipe(name: str, folder: Path, outside: Path) -> None:
+    os.mkfifo(_emptied(name, folder))
+
+
+def _device(name: str, folder: Path, outside: Path) -> None:
+    _emptied(name, folder).symlink_to("/dev/zero")
+
+
+def _folder(name: str, folder: Path, outside: Path) -> None:
+    _emptied(name, folder).mkdir()
+
+
+def _change_json(
+    folder: Path, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]
+) -> None:
+    with suppress(FileNotFoundError):
+        path = folder / name
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+def _replace(path: Path, pattern: str, text: str) -> None:
+    import re
+
+    with suppress(FileNotFoundError):
+        path.write_text(re.sub(pattern, lambda match: text, path.read_text()))
+
+
+def contents(top: Path) -> dict[str, str]:
+    """What is below a folder, by name: the digest of each file, the target of each link."""
+
+    def described() -> Iterator[tuple[str, str]]:
+        for path in sorted(top.rglob("*")):
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                yield str(path.relative_to(top)), f"-> {os.readlink(path)}"
+            elif stat.S_ISREG(mode) and path.stat().st_size < 1 << 30:
+                digest = sha256(path.read_bytes()).hexdigest()
+                yield str(path.relative_to(top)), f"{path.lstat().st_mtime_ns} {digest}"
+            else:
+                yield str(path.relative_to(top)), stat.filemode(mode)
+
+    return dict(described())

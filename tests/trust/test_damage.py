@@ -1,0 +1,35 @@
+"""No flipped byte and no cut changes what a command says without a message."""
+
+import pytest
+
+from trust.damage import FAULTS, READS, Bench, campaign
+
+
+@pytest.fixture(scope="module")
+def benches(trust_runs, tmp_path_factory) -> list[Bench]:
+    work, finished = tmp_path_factory.mktemp("damage"), trust_runs["finished"]
+    return [
+        Bench("finished", finished, work),
+        Bench("stopped", trust_runs["stopped"], work, finished),
+    ]
+
+
+def faults(benches: list[Bench], flips: int, cuts: int, seed: int) -> list[str]:
+    found = campaign(benches, flips, cuts, seed)
+    return [str(outcome) for outcome in found if outcome.kind in FAULTS]
+
+
+def test_the_table_names_each_file_that_a_command_opens(benches):
+    for bench in benches:
+        assert {name: bench.opened(name) for name in READS[bench.state]} == {
+            name: set(files) for name, files in READS[bench.state].items()
+        }
+
+
+def test_a_damaged_byte_is_a_message_or_no_other_output(benches):
+    assert not faults(benches, flips=10, cuts=10, seed=0)
+
+
+@pytest.mark.slow
+def test_many_damaged_bytes(benches):
+    assert not faults(benches, flips=150, cuts=150, seed=1)
