@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.layout import RESULT, Status
 from mtl_sharing.run_folder.manifest import read_listed_object
+from mtl_sharing.utils.files import kind_of
 from mtl_sharing.utils.nested import flatten, get
 
 SCHEMA = 1
@@ -27,6 +28,8 @@ _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
     "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
 }  # fmt: skip
+# Objects, if they are there, of a run and of each of its tasks.
+_OBJECTS, _OBJECTS_OF_TASK = ("parts", "scored_by"), ("by_class",)
 
 
 def read_yaml(path: Path) -> DictConfig:
@@ -80,6 +83,9 @@ def result_problem(result: Result) -> str | None:
             return f"{path} is {value}"
     if result["status"] != Status.FINISHED:
         return None
+    for name in _OBJECTS:
+        if not isinstance(found := get(result, name), dict | None):
+            return f"{name} is {kind_of(found)}"
     missing = [path for path in _REQUIRED if not _has(result, path)]
     if "tasks" not in missing and not all(map(_is_task, result["tasks"].values())):
         missing.append("metric and value of each task")
@@ -92,7 +98,8 @@ def _has(result: Result, path: str) -> bool:
 
 
 def _is_task(task: Any) -> bool:
-    return isinstance(get(task, "metric"), str) and isinstance(get(task, "value"), Real)
+    objects = all(isinstance(get(task, name), dict | None) for name in _OBJECTS_OF_TASK)
+    return objects and isinstance(get(task, "metric"), str) and isinstance(get(task, "value"), Real)
 
 
 def metrics_text(history: Sequence[Row]) -> str:

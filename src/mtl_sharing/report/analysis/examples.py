@@ -14,7 +14,6 @@ from mtl_sharing.report.analysis.statistics import Values
 from mtl_sharing.report.analysis.values import is_regression
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
-from mtl_sharing.utils.nested import get
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,10 +101,9 @@ def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]
         pairs = [(of_run.labels, of_run.predictions) for of_run in of_runs]
         if is_regression(group, task):
             pairs = [whole_classes(predicted, labels)[::-1] for labels, predicted in pairs]
-        by_class = get(group.runs[0].result["tasks"][task], "by_class")
-        named = map(str, by_class if isinstance(by_class, dict) else ())
+        by_class = group.runs[0].result["tasks"][task].get("by_class") or {}
         classes = {int(value) for pair in pairs for values in pair for value in np.unique(values)}
-        ordered = sorted(classes | {int(name) for name in named if _CLASS.fullmatch(name)})
+        ordered = sorted(classes | {int(name) for name in by_class if _CLASS.fullmatch(name)})
         counts = np.sum([_counts(*pair, ordered) for pair in pairs], axis=0)
         names, rounded = _class_names(group, task, ordered), is_regression(group, task)
         yield Confusion(group.label, task, names, counts, len(runs), rounded)
