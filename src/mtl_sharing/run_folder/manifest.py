@@ -8,7 +8,7 @@ renames is no damage. ``checkpoint/last.pt`` has checksums of its own (training/
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -78,11 +78,17 @@ def check_present(folder: Path) -> None:
     raise UserError(str(folder), found, "the run's folder, left in its place while the run works")
 
 
-def replace_listed(folder: Path, writers: Mapping[str, Callable[[Path], object]]) -> None:
+def replace_listed(
+    folder: Path,
+    writers: Mapping[str, Callable[[Path], object]],
+    restorable: Collection[str] = (),
+) -> None:
     """Replaces files of a run's folder and lists their digests.
 
     Args:
         writers: by name, each writes the file's content to the path that it is given.
+        restorable: names of files that a resumed run writes anew. They are not waited for: after
+            a power failure they may be damaged, which their digests show.
 
     Raises:
         UserError: the run's folder is gone, or its manifest is damaged.
@@ -93,7 +99,9 @@ def replace_listed(folder: Path, writers: Mapping[str, Callable[[Path], object]]
         files = {name: stack.enter_context(staged(folder / name)) for name in writers}
         for name, file in files.items():
             file.fill(writers[name])
-        digests = {name: _sync_and_digest(file) for name, file in files.items()}
+        digests = {
+            name: _sync_and_digest(file, name not in restorable) for name, file in files.items()
+        }
         listing = _listing_in_place(folder)
         for name, facts in digests.items():
             before = listing.get(name, {}).get("sha256")
@@ -250,7 +258,9 @@ def _facts_of(path: Path) -> Facts:
         return {"bytes": file.tell(), "sha256": digest}
 
 
-def _sync_and_digest(file: StagedFile) -> Facts:
+def _sync_and_digest(file: StagedFile, waits: bool) -> Facts:
+    if not waits:
+        return _facts_of(file.temporary)
     # At the same time: the disk is waited for in one thread, the digest takes the other.
     with ThreadPoolExecutor(1) as pool:
         syncing = pool.submit(file.sync)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from mtl_sharing.errors import UserError, first_line
+from mtl_sharing.errors import UserError, loading_problem
 from mtl_sharing.model.network import Network
 from mtl_sharing.run_folder.layout import CHECKPOINT_BEFORE, CHECKPOINT_STATE, WEIGHTS
 from mtl_sharing.run_folder.manifest import check_listed, check_present
@@ -74,7 +74,7 @@ def _load(path: Path) -> State:
         # weights_only: a pickle could run code.
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the type depends on where the file is damaged
-        raise UserError(str(path), f"a damaged file ({load_error(error)})", _WHOLE) from None
+        raise UserError(str(path), f"a damaged file ({loading_problem(error)})", _WHOLE) from None
     if not isinstance(state, dict):
         raise UserError(str(path), f"a {type(state).__name__}", _WHOLE)
     return state
@@ -85,13 +85,6 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if (damaged := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {damaged} is wrong")
-
-
-def load_error(error: Exception) -> str:
-    """Why torch does not load a file, without its advice to load it unsafely."""
-    if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
-        return "it holds other things than tensors and plain values"
-    return first_line(error)
 
 
 def weights_writer(

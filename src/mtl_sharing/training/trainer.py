@@ -202,7 +202,7 @@ class Trainer:
         if better:
             tasks = None if len(better) == len(self.measures) else better
             writers[WEIGHTS] = weights_writer(self.folder, self.network, tasks)
-        replace_listed(self.folder, writers)
+        replace_listed(self.folder, writers, restorable=[METRICS])
 
     def save(self) -> None:
         """Replaces the run's checkpoint."""

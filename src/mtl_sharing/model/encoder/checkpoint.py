@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor
 
-from mtl_sharing.errors import UserError, first_line, one_of
+from mtl_sharing.errors import UserError, loading_problem, one_of
 from mtl_sharing.model.encoder.checkpoint_files import shards_of
 from mtl_sharing.model.encoder.initialization import TAG_TABLES, Tower, empty_state, random_stage
 from mtl_sharing.model.encoder.layers import tower_stages
@@ -113,8 +113,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         found = "a pickle that is damaged or would run code"
         raise UserError(str(path), found, "tensors only") from None
     except Exception as error:  # the class depends on the damaged byte
-        reason = first_line(error)
-        raise UserError(str(path), f"a damaged file ({reason})", "a whole .bin") from None
+        found = f"a damaged file ({loading_problem(error)})"
+        raise UserError(str(path), found, "a whole .bin") from None
     if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
         raise UserError(str(path), "an object other than named tensors", "a state dict")
     return dict(weights)
