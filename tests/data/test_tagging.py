@@ -186,6 +186,9 @@ def test_what_cannot_be_used_is_refused(pipeline, tmp_path):
         (TagsConfig(pos=False), r"suite\.tags: found pos=False, ner=True without"),
         (TagsConfig(pipeline, False, False), r"suite\.tags: found neither"),
         (TagsConfig("en_nowhere_to_be_found"), r"suite\.tags\.pipeline: .*spacy download"),
+        (TagsConfig("blank:en"), r"suite\.tags\.pipeline: .*spacy download"),
+        # Installed, and no pipeline: it is not even imported.
+        (TagsConfig("pip"), r"suite\.tags\.pipeline: .*which is neither"),
         (TagsConfig(str(tmp_path / "empty")), r"suite\.tags\.pipeline: .*meta\.json"),
         (TagsConfig(without), r"suite\.tags\.ner: .* no named entities"),
     ):

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
     "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
 }  # fmt: skip
-# Objects, if they are there, of a run and of each of its tasks.
-_OBJECTS, _OBJECTS_OF_TASK = ("parts", "scored_by"), ("by_class",)
+# Others, if they are there, and those of each task.
+_OPTIONAL = {"parts": dict, "scored_by": dict}
+_OPTIONAL_OF_TASK = {"floor": Real, "by_class": dict, "undefined": dict, "digests": dict}
 
 
 def read_yaml(path: Path) -> DictConfig:
@@ -83,9 +84,8 @@ def result_problem(result: Result) -> str | None:
             return f"{path} is {value}"
     if result["status"] != Status.FINISHED:
         return None
-    for name in _OBJECTS:
-        if not isinstance(found := get(result, name), dict | None):
-            return f"{name} is {kind_of(found)}"
+    if (name := _misfit(result, _OPTIONAL)) is not None:
+        return f"{name} is {kind_of(result[name])}"
     missing = [path for path in _REQUIRED if not _has(result, path)]
     if "tasks" not in missing and not all(map(_is_task, result["tasks"].values())):
         missing.append("metric and value of each task")
@@ -98,8 +98,13 @@ def _has(result: Result, path: str) -> bool:
 
 
 def _is_task(task: Any) -> bool:
-    objects = all(isinstance(get(task, name), dict | None) for name in _OBJECTS_OF_TASK)
-    return objects and isinstance(get(task, "metric"), str) and isinstance(get(task, "value"), Real)
+    has_value = isinstance(get(task, "metric"), str) and isinstance(get(task, "value"), Real)
+    return has_value and _misfit(task, _OPTIONAL_OF_TASK) is None
+
+
+def _misfit(values: Result, types: Mapping[str, type]) -> str | None:
+    """The name of a value that is neither null nor of its type."""
+    return next((n for n, t in types.items() if not isinstance(values.get(n), t | None)), None)
 
 
 def metrics_text(history: Sequence[Row]) -> str:

@@ -23,13 +23,21 @@ if TYPE_CHECKING:
 
 
 def load_pipeline(where: str, source: str) -> "Language":
-    """Loads a spaCy pipeline by its name or folder; raises UserError at ``where`` if it cannot."""
+    """Loads a spaCy pipeline by its name or folder; raises UserError at ``where`` if it cannot.
+
+    Only a package that is installed as a pipeline is imported.
+    """
     check_package(where, source, "spacy", "tags")
     import spacy
 
     allowed = "an installed spaCy pipeline (python -m spacy download NAME), or the folder of one"
+    folder = Path(os.path.expanduser(source))
+    # spaCy itself would import any installed package, and a run of others may name one.
+    is_installed = source in spacy.util.get_installed_models()
+    if not is_installed and not folder.is_dir():
+        raise UserError(where, f"{source}, which is neither", allowed)
     try:
-        return spacy.load(os.path.expanduser(source))
+        return spacy.load(source if is_installed else folder)
     except Exception as error:  # what a damaged folder raises depends on its components
         raise UserError(where, f"{source} ({first_line(error)})", allowed) from None
 
