@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -28,6 +27,8 @@ _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
     "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
 }  # fmt: skip
+# More than anything that is counted or measured; a larger number overflows what is computed of it.
+_MOST = 1e30
 # Others, if they are there, and those of each task.
 _OPTIONAL = {"parts": dict, "scored_by": dict}
 _OPTIONAL_OF_TASK = {"floor": Real, "by_class": dict, "undefined": dict, "digests": dict}
@@ -80,7 +81,7 @@ def result_problem(result: Result) -> str | None:
     if result.get("status") not in set(Status) - {Status.UNREADABLE}:
         return f"status {result.get('status')!r}"
     for path, value in flatten(result):
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, int | float) and not -_MOST < value < _MOST:
             return f"{path} is {value}"
     if result["status"] != Status.FINISHED:
         return None

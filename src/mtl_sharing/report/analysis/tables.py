@@ -233,7 +233,8 @@ def _frame(rows: Iterable[Record]) -> "pd.DataFrame":
     frame = pd.DataFrame(list(rows)).dropna(axis="columns", how="all")
     for name in _COUNTS:
         if name in frame and frame[name].dtype.kind in "if":
-            whole = (frame[name].fillna(0) % 1 == 0).all()
+            values = frame[name].fillna(0)
+            whole = ((values % 1 == 0) & (values.abs() < 2**53)).all()
             frame[name] = frame[name].astype("Int64") if whole else frame[name]
     # These are counted, not measured, so usually equal for every seed.
     spreads = [f"{n} sd" for n in (*_COUNTS, *_COUNTED) if f"{n} sd" in frame]

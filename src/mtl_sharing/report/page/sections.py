@@ -218,5 +218,6 @@ def _examples(contents: ReportContents) -> Iterator[Block]:
 def _whole_classes(frame: "pd.DataFrame") -> "pd.DataFrame":
     """The frame with classes as whole numbers, in columns that hold nothing else."""
     names = [name for name in frame if "prediction" in str(name) or name == "label"]
-    whole = [n for n in names if frame[n].dtype.kind == "f" and (frame[n] % 1 == 0).all()]
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    floats = frame[[name for name in names if frame[name].dtype.kind == "f"]]
+    whole = ((floats % 1 == 0) & (floats.abs() < 2**53)).all()
+    return frame.astype(dict.fromkeys(whole.index[whole], "Int64"))
