@@ -23,6 +23,12 @@ BASELINES = "baselines"
 """Baselines trained in the run's own folder, where the cache stores none."""
 HYDRA_CONFIG = Path(".hydra") / "config.yaml"
 HYDRA_JOB = Path(".hydra") / "hydra.yaml"
+LOG = "train.log"
+ENTRIES = (
+    RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, LOG,
+    str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], "tensorboard", "mlflow.json",
+)  # fmt: skip
+"""Everything in a run's folder that a command reads or writes; a user may keep more there."""
 
 SWEEP_TABLE = "sweep.csv"
 STUDY = "study.db"
