@@ -22,6 +22,7 @@ from mtl_sharing.config.overrides import check_overrides, override_text
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
+from mtl_sharing.run_folder.lock import check_plain_folder
 from mtl_sharing.run_folder.results import read_yaml
 from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
@@ -83,6 +84,7 @@ def refuse_used_folder(folder: Path) -> None:
     if any((folder / name).exists() for name in _RUN_FILES):
         allowed = f"a new folder; to go on with that run: {resume_command(folder)}"
         raise UserError("the run's folder", f"{folder}, which holds a run", allowed)
+    check_plain_folder(folder)
 
 
 def _start(arguments: list[str]) -> None:
@@ -99,9 +101,10 @@ def _start(arguments: list[str]) -> None:
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
-        elif key == "hydra.sweep.dir" and not continues:
+        elif key == "hydra.sweep.dir":
+            check_plain_folder(Path(value))
             for folder in Path(value).glob("*"):
-                refuse_used_folder(folder)
+                (check_plain_folder if continues else refuse_used_folder)(folder)
     try:
         _run_composed()
     except COMPOSING as error:

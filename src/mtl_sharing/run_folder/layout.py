@@ -23,12 +23,6 @@ BASELINES = "baselines"
 """Baselines trained in the run's own folder, where the cache stores none."""
 HYDRA_CONFIG = Path(".hydra") / "config.yaml"
 HYDRA_JOB = Path(".hydra") / "hydra.yaml"
-LOG = "train.log"
-ENTRIES = (
-    RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, LOG,
-    str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], "tensorboard", "mlflow.json",
-)  # fmt: skip
-"""Everything in a run's folder that a command reads or writes; a user may keep more there."""
 
 SWEEP_TABLE = "sweep.csv"
 STUDY = "study.db"
@@ -36,6 +30,13 @@ MULTIRUN = "multirun.yaml"
 """Written by Hydra's own multirun."""
 MEASURED = "measured.json"
 """The measurement of a sweep's best trial."""
+
+ENTRIES = (
+    RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, "train.log",
+    str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], "tensorboard", "mlflow.json",
+    SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
+)  # fmt: skip
+"""What commands read and write in a run's or sweep's folder; a user may keep more there."""
 
 
 class Status(StrEnum):

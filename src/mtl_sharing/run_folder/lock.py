@@ -42,7 +42,7 @@ def is_held(folder: Path) -> bool:
 
 
 def check_plain_folder(folder: Path) -> None:
-    """Checks that a run's folder, which itself may be a link, holds a run's files as real ones.
+    """Checks that a run's or sweep's folder, which may be a link, has its files as real ones.
 
     Raises:
         UserError: naming a link, pipe, socket or device among them or below, through which writing
@@ -56,6 +56,8 @@ def check_plain_folder(folder: Path) -> None:
 
 
 def _check_plain(path: Path) -> None:
-    with suppress(FileNotFoundError):  # maybe a temporary file that has its final name now
+    with suppress(
+        FileNotFoundError, NotADirectoryError
+    ):  # maybe a temporary file that has its final name now
         if path.is_symlink() or not path.is_dir():
             check_regular(path)
