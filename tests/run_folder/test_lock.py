@@ -86,8 +86,8 @@ def test_a_lock_that_is_no_file_is_refused_and_never_waited_for(tmp_path, monkey
 @pytest.mark.parametrize("kind", ["a link", "a pipe", "a socket"])
 @pytest.mark.parametrize(
     "name",
-    (".lock", "train.log", "result.json", "checkpoint", "checkpoint/last.pt", "tensorboard",
-     "tensorboard/events", ".hydra", ".hydra/config.yaml", "baselines/separate-0/.lock"),
+    [".lock", "train.log", "result.json", "checkpoint", "checkpoint/last.pt", "tensorboard",
+     "tensorboard/events", ".hydra", ".hydra/config.yaml", "baselines/separate-0/.lock"],
 )  # fmt: skip
 def test_nothing_in_a_run_may_lead_elsewhere(tmp_path, monkeypatch, name, kind):
     monkeypatch.chdir(tmp_path)

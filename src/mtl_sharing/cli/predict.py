@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mtl_sharing.cli.exit import run_command
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.predict import table_files
+from mtl_sharing.utils.locks import exclusive_folder
 from mtl_sharing.utils.terminal import show
 
 if TYPE_CHECKING:
@@ -129,10 +130,13 @@ def _predict_split(options: argparse.Namespace) -> None:
             task: splits.predict_examples(run, task, examples, size, progress)
             for task, examples in read.items()
         }
-    # Only after all predictions: a failure leaves no mix of old and new files.
+    # Only after all predictions: neither a failure nor another process leaves a mix of files.
     scores = []
+    with exclusive_folder(Path(options.out).expanduser()):
+        for task, examples in read.items():
+            spec = run.run_spec.specs[task]
+            splits.write_split(targets[task], kind, spec, examples, answers[task])
     for task, examples in read.items():
-        splits.write_split(targets[task], kind, run.run_spec.specs[task], examples, answers[task])
         if any(example.label is not None for example in examples):
             scores.append(splits.score(run, task, examples, answers[task]))
     if scores:
