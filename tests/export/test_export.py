@@ -269,10 +269,15 @@ def test_names_of_others_are_no_markup_in_the_card(trained, tmp_path):
 
 def test_of_two_exports_at_once_the_second_is_refused(tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(UserError, match="out, which is not empty"), new_folder(out) as late:
-        (late / "README.md").write_text("late")
-        with new_folder(out) as early:
-            (early / "README.md").write_text("early")
+
+    def late():
+        with new_folder(out) as folder:
+            (folder / "README.md").write_text("late")
+            with new_folder(out) as early:
+                (early / "README.md").write_text("early")
+
+    with pytest.raises(UserError, match="out, which is not empty"):
+        late()
     assert (out / "README.md").read_text() == "early"
     assert os.listdir(tmp_path) == ["out"]
 

@@ -110,12 +110,9 @@ def _metrics(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
 
 
 def _row(task: str, entry: Mapping[str, Any]) -> str:
-    numbers = (
-        (entry.get("value"), ".4f"),
-        (entry.get("floor"), ".4f"),
-        (entry.get("examples"), ","),
-    )
-    cells = [format(v, form) if isinstance(v, int | float) else "?" for v, form in numbers]
+    forms = {"value": ".4f", "floor": ".4f", "examples": ","}
+    numbers = [(entry.get(name), form) for name, form in forms.items()]
+    cells = [format(n, form) if isinstance(n, int | float) else "?" for n, form in numbers]
     return f"| {' | '.join([escaped(task), escaped(str(entry.get('metric'))), *cells])} |"
 
 
