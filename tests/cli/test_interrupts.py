@@ -53,6 +53,13 @@ def test_only_an_error_that_nobody_can_explain_stands_for_an_interrupt():
     assert explain(RuntimeError("a bug")) == (1, None)
 
 
+def test_what_is_too_deep_or_long_is_one_short_message():
+    code, message = explain(RecursionError("maximum recursion depth exceeded"))
+    assert code == MISTAKE and "nested too deeply" in message
+    message = explain(UserError("sharing.plan", "[" * 200_000, "S12"))[1]
+    assert message.endswith("[... (200,000 characters); allowed: S12") and len(message) < 2100
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_named_and_what_to_do(tmp_path, number):
     run = tmp_path / "a b$(x)'\""

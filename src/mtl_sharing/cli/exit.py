@@ -94,6 +94,9 @@ def explain(error: Exception, folder: Path | None = None) -> tuple[int, str | No
         return explain(error.__cause__, folder)
     if isinstance(error, OSError):
         return MISTAKE, str(_system_error(error, folder))
+    if isinstance(error, RecursionError):
+        found = "values nested too deeply"
+        return MISTAKE, str(UserError("a config or a file", found, "some hundred levels"))
     return (INTERRUPTED, _AT_ONCE) if is_interrupt(error) else (1, None)
 
 
