@@ -34,6 +34,7 @@ MEASURED = "measured.json"
 ENTRIES = (
     RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, "train.log",
     str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], "tensorboard", "mlflow.json",
+    "settings.json", "manifest.json",
     SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
 )  # fmt: skip
 """What commands read and write in a run's or sweep's folder; a user may keep more there."""
