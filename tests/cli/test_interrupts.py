@@ -65,20 +65,19 @@ def test_a_full_disk_is_named_and_what_to_do(tmp_path, number):
     run = tmp_path / "a b$(x)'\""
     error = OSError(number, os.strerror(number))
     code, message = explain(error)
-    assert code == MISTAKE and message.startswith(
-        "the output: found no room: the disk or the quota"
-    )
-    assert os.strerror(number) in message and message.endswith("then: the same command again")
-    assert explain(error, run)[1].startswith(f"{run}: found no room")
+    found = f"{os.strerror(number)}: the disk or the quota is full"
+    assert code == MISTAKE and message.startswith(f"the output: found {found}")
+    assert message.endswith("then: the same command again")
+    assert explain(error, run)[1].startswith(f"{run}: found {found}")
     error.filename = str(run / "last.pt")
     run.mkdir()
     (run / "result.json").write_text("{}")
     message = explain(error, run)[1]
-    assert message.startswith(f"{run / 'last.pt'}: found no room")
+    assert message.startswith(f"{run / 'last.pt'}: found {found}")
     command = message.partition("then: ")[2]
     assert shlex.split(command) == ["mtl-train", f"resume={run}"]
     other = explain(OSError(errno.EACCES, os.strerror(errno.EACCES), "x"))[1]
-    assert "Permission denied" in other and "no room" not in other
+    assert "Permission denied" in other and "quota" not in other
 
 
 def test_the_command_that_goes_on_is_quoted_for_a_shell(capsys):

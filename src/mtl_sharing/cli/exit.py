@@ -106,5 +106,5 @@ def _system_error(error: OSError, folder: Path | None) -> UserError:
         return UserError(str(path), reason, "a place that exists, can be written and has room")
     is_begun = folder is not None and (folder / RESULT).exists()
     again = resume_command(folder) if is_begun else "the same command again"
-    found = f"no room: the disk or the quota is full ({reason})"
+    found = f"{reason}: the disk or the quota is full"
     return UserError(str(path), found, f"a place with room; make some, then: {again}")
