@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from unicodedata import normalize
 
+_LONGEST = 2000
+
 
 class UserError(Exception):
     """A mistake that the user can correct; shown as one message without a traceback.
@@ -16,7 +18,10 @@ class UserError(Exception):
     """
 
     def __init__(self, where: str, found: object, allowed: str) -> None:
-        super().__init__(f"{where}: found {found}; allowed: {allowed}")
+        text = str(found)
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
+        super().__init__(f"{where}: found {text}; allowed: {allowed}")
         self.where = where
         self.found = found
         self.allowed = allowed

@@ -1,14 +1,19 @@
 """Exit codes and messages for mistakes, interruptions and full disks."""
 
 import os
+import shlex
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
+from mtl_sharing.run_folder.layout import RESULT
+from mtl_sharing.utils.files import FULL
+from mtl_sharing.utils.terminal import printable
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 _AT_ONCE = "stopped at once; the last checkpoint is kept"
@@ -29,7 +34,11 @@ def run_command(work: Callable[[], object], debug: bool, program: str) -> None:
 
 
 def exit_on_failure(
-    work: Callable[[], object], debug: bool, program: str = "mtl-train", stopped: str = _AT_ONCE
+    work: Callable[[], object],
+    debug: bool,
+    program: str = "mtl-train",
+    stopped: str = _AT_ONCE,
+    folder: Path | None = None,
 ) -> None:
     """Calls ``work``; a failure that is no bug ends the process with one message.
 
@@ -37,6 +46,7 @@ def exit_on_failure(
         debug: show the traceback too.
         program: name of the command, printed before the message.
         stopped: message after an interruption that carries none of its own.
+        folder: of the run, for messages.
 
     Raises:
         SystemExit: with 2 for a mistake, 130 for an interruption, 141 where stdout was closed.
@@ -47,7 +57,7 @@ def exit_on_failure(
     except SweepStopped:
         code, message = INTERRUPTED, "stopped; the same command goes on with the sweep"
     except Stopped as stop:
-        code, message = INTERRUPTED, f"stopped; go on with: mtl-train resume={stop}"
+        code, message = INTERRUPTED, f"stopped; go on with: {resume_command(stop)}"
     except BrokenPipeError:
         # The reader of stdout is gone (mtl-train --help | head): a message has no reader either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,18 +65,23 @@ def exit_on_failure(
     except KeyboardInterrupt:
         code, message = INTERRUPTED, stopped
     except Exception as error:
-        code, explanation = explain(error)
+        code, explanation = explain(error, folder)
         if explanation is None:
             raise
         if debug:
             traceback.print_exc()
         message = explanation
-    print(f"{program}: {message}", file=sys.stderr)
+    print(printable(f"{program}: {message}"), file=sys.stderr)
     sys.exit(code)
 
 
-def explain(error: Exception) -> tuple[int, str | None]:
-    """Exit code and message for an error; no message for a bug."""
+def resume_command(folder: object) -> str:
+    """The shell command that goes on with the run in ``folder``."""
+    return shlex.join(["mtl-train", f"resume={folder}"])
+
+
+def explain(error: Exception, folder: Path | None = None) -> tuple[int, str | None]:
+    """Exit code and message for an error, in the run of ``folder``; no message for a bug."""
     if isinstance(error, UserError):
         return MISTAKE, str(error)
     if isinstance(error, COMPOSING):
@@ -75,10 +90,21 @@ def explain(error: Exception) -> tuple[int, str | None]:
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return MISTAKE, str(UserError("a path", "the home of an unknown user", "~/ or ./~NAME"))
     # The logging package wraps the failure to open train.log.
-    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__
+    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError | UserError):
+        return explain(error.__cause__, folder)
     if isinstance(error, OSError):
-        allowed = "a place that exists, can be written and has room"
-        path = error.filename or "the output folder"
-        return MISTAKE, str(UserError(str(path), error.strerror or error, allowed))
+        return MISTAKE, str(_system_error(error, folder))
+    if isinstance(error, RecursionError):
+        found = "values nested too deeply"
+        return MISTAKE, str(UserError("a config or a file", found, "some hundred levels"))
     return (INTERRUPTED, _AT_ONCE) if is_interrupt(error) else (1, None)
+
+
+def _system_error(error: OSError, folder: Path | None) -> UserError:
+    path, reason = error.filename or folder or "the output", error.strerror or error
+    if error.errno not in FULL:
+        return UserError(str(path), reason, "a place that exists, can be written and has room")
+    is_begun = folder is not None and (folder / RESULT).exists()
+    again = resume_command(folder) if is_begun else "the same command again"
+    found = f"{reason}: the disk or the quota is full"
+    return UserError(str(path), found, f"a place with room; make some, then: {again}")

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mtl_sharing.cli.exit import exit_on_failure
+from mtl_sharing.cli.exit import exit_on_failure, resume_command
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.mistakes import config_error
@@ -22,6 +22,7 @@ from mtl_sharing.config.overrides import check_overrides, override_text
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
+from mtl_sharing.run_folder.lock import check_plain_folder
 from mtl_sharing.run_folder.results import read_yaml
 from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
@@ -42,7 +43,7 @@ def _run_composed(values: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     if job.mode != RunMode.MULTIRUN:
-        exit_on_failure(lambda: run(to_config(values), folder), _debug())
+        exit_on_failure(lambda: run(to_config(values), folder), _debug(), folder=folder)
         return None
     options = sweeper_of(job)
     if options is None:  # Hydra's own sweeper, which needs a failed job's exception
@@ -81,8 +82,9 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
 def refuse_used_folder(folder: Path) -> None:
     """Raises UserError for a folder that holds a run: nothing is overwritten."""
     if any((folder / name).exists() for name in _RUN_FILES):
-        allowed = f"a new folder; to go on with that run: mtl-train resume={folder}"
+        allowed = f"a new folder; to go on with that run: {resume_command(folder)}"
         raise UserError("the run's folder", f"{folder}, which holds a run", allowed)
+    check_plain_folder(folder)
 
 
 def _start(arguments: list[str]) -> None:
@@ -99,9 +101,10 @@ def _start(arguments: list[str]) -> None:
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
-        elif key == "hydra.sweep.dir" and not continues:
+        elif key == "hydra.sweep.dir":
+            check_plain_folder(Path(value))
             for folder in Path(value).glob("*"):
-                refuse_used_folder(folder)
+                (check_plain_folder if continues else refuse_used_folder)(folder)
     try:
         _run_composed()
     except COMPOSING as error:
@@ -178,7 +181,8 @@ def main() -> None:
         else:
             _start(arguments)
 
-    exit_on_failure(work, _debug())
+    folder = Path(resume_from[-1]) if resume_from else None
+    exit_on_failure(work, _debug(), folder=folder)
 
 
 if __name__ == "__main__":

@@ -182,4 +182,4 @@ def read_measurement(folder: Path, number: int) -> Measurement | None:
         record: Measurement = read_listed_object(folder / FOLDER, MEASURED)
     except (OSError, UserError):
         return None
-    return record if record["trial"] == number else None
+    return record if record.get("trial") == number else None

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import STUDY
+from mtl_sharing.run_folder.lock import check_plain_folder
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
 
 
 def _url(url: str | None, folder: Path) -> str:
+    if not url:
+        check_plain_folder(folder)
     return url or f"sqlite:///{folder.resolve() / STUDY}"
 
 
