@@ -27,6 +27,7 @@ from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
 from mtl_sharing.utils.files import expand_user
+from mtl_sharing.utils.git import launched_here
 
 # Hydra may import and call nothing else that a config file names.
 _CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
@@ -173,10 +174,11 @@ def main() -> None:
     resume_from = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
 
     def work() -> None:
-        if resume_from and resume_from[-1] not in ("", "null"):
-            run(*resume(resume_from[-1], arguments), resumed=True)
-        else:
-            _start(arguments)
+        with launched_here():
+            if resume_from and resume_from[-1] not in ("", "null"):
+                run(*resume(resume_from[-1], arguments), resumed=True)
+            else:
+                _start(arguments)
 
     exit_on_failure(work, _debug())
 
