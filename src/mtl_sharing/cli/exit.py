@@ -6,7 +6,10 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from hydra.errors import HydraException
+
 from mtl_sharing.config.compose import COMPOSING
+from mtl_sharing.config.credentials import redacted
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
 
@@ -59,9 +62,9 @@ def exit_on_failure(
         if explanation is None:
             raise
         if debug:
-            traceback.print_exc()
+            print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         message = explanation
-    print(f"{program}: {message}", file=sys.stderr)
+    print(f"{program}: {redacted(message)}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -74,9 +77,13 @@ def explain(error: Exception) -> tuple[int, str | None]:
     # Path.expanduser, where no field is known.
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return MISTAKE, str(UserError("a path", "the home of an unknown user", "~/ or ./~NAME"))
-    # The logging package wraps the failure to open train.log.
-    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__
+    # The logging package wraps the failure to open train.log, and Hydra's to call what is refused.
+    if isinstance(error, ValueError):
+        for cause in (error.__cause__, getattr(error.__cause__, "__cause__", None)):
+            if isinstance(cause, OSError | HydraException):
+                error = cause
+    if isinstance(error, HydraException):
+        return MISTAKE, str(config_error(error))
     if isinstance(error, OSError):
         allowed = "a place that exists, can be written and has room"
         path = error.filename or "the output folder"

@@ -5,7 +5,7 @@ import os
 import optuna
 import pytest
 
-from mtl_sharing.sweep.jobs.credentials import VARIABLE, hide_storage
+from mtl_sharing.config.credentials import VARIABLE, hide_storage
 from support import QUICK
 
 KEY = "hydra.sweeper.storage"
