@@ -50,7 +50,7 @@ LOGGING = (
     "logging.StreamHandler",
     "mtl_sharing.utils.logging.ConsoleHandler",
 )
-STREAMS = ("ext://sys.stderr", "ext://sys.stdout")
+STREAMS = ("ext://sys.stdout",)
 # Numbers of threads, devices and the like: none of them chooses a program, a module or a server.
 ENVIRONMENT = (
     "CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "CUDA_VISIBLE_DEVICES",
@@ -77,7 +77,7 @@ _KNOWN = re.compile(
     r"hydra\.(callbacks|(job|hydra)_logging|job\.env_copy)(\..*)?|hydra\.job\.env_set"
 )
 _COPY = "hydra.job.env_copy"
-_DEEPEST, _MOST = 30, 100_000
+_DEEPEST, _MOST = 30, 20_000
 Setting = tuple[str, str, Any]
 
 
@@ -149,18 +149,20 @@ def _settings(config: DictConfig) -> Iterator[Setting]:
         yield path, key, raw
         if isinstance(raw, dict):
             for name, value in raw.items():
-                yield from walk(where, str(name), value, _item(node, name), depth + 1)
+                yield from walk(where, str(name), value, _item(node, name, value), depth + 1)
         elif isinstance(raw, list):
             for name, value in enumerate(raw):
-                yield from walk(where, f"[{name}]", value, _item(node, name), depth + 1)
+                yield from walk(where, f"[{name}]", value, _item(node, name, value), depth + 1)
 
     raw = OmegaConf.to_container(config.hydra, resolve=False)
     return walk("", "hydra", raw, config.hydra, 0)
 
 
-def _item(node: Any, name: Any) -> Any:
-    """An item with its interpolation resolved; None where that is not possible yet."""
+def _item(node: Any, name: Any, raw: Any) -> Any:
+    """A container, or what an interpolation stands for; None where that is not known yet."""
+    if not OmegaConf.is_config(node) or not (isinstance(raw, dict | list) or "${" in str(raw)):
+        return None
     try:
-        return node[name] if OmegaConf.is_config(node) else None
+        return node[name]
     except (OmegaConfBaseException, ValueError, TypeError, KeyError):
         return None
