@@ -21,6 +21,7 @@ from omegaconf._utils import split_key
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.errors import UserError
+from mtl_sharing.utils.nested import flatten
 
 VARIABLE = "MTL_SHARING_STORAGE"
 KEY = "hydra.sweeper.storage"
@@ -115,8 +116,8 @@ def redacted(message: str) -> str:
 def hide_storage_of(config: DictConfig) -> None:
     """Replaces the URL in a composed config and in the overrides that it lists.
 
-    A variable that holds the URL is not listed among those that Hydra sets for a job: jobs inherit
-    it.
+    Raises:
+        UserError: another key holds the URL, too.
     """
     sweeper: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
     storage = sweeper.get("storage") if isinstance(sweeper, dict) else None
@@ -126,16 +127,25 @@ def hide_storage_of(config: DictConfig) -> None:
         listed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)
         for kind, overrides in listed.items():
             config.hydra.overrides[kind] = hide_storage(overrides)
-        url, variables = os.environ.get(VARIABLE), config.hydra.job.env_set
-        if url and storage is not None:
-            for name in [name for name in variables if url in _text(variables, name)]:
-                del variables[name]
+    if storage is not None and (url := _text(config.hydra.sweeper, "storage")):
+        _check_alone(config, url)
 
 
-def _text(variables: DictConfig, name: Any) -> str:
+def _check_alone(config: DictConfig, url: str) -> None:
+    # Hydra writes the variables of a job with their values.
+    variables = config.hydra.job.env_set
+    held = [f"hydra.job.env_set.{name}" for name in variables if url in _text(variables, name)]
+    settings: Any = OmegaConf.to_container(config, resolve=False)
+    held += [key for key, value in flatten(settings) if url in str(value)]
+    if held:
+        allowed = f"{KEY} alone, or a variable of the shell, which jobs inherit"
+        raise UserError(held[0], "the URL of the study, which would be written to files", allowed)
+
+
+def _text(values: DictConfig, name: Any) -> str:
     try:
-        return str(variables[name])
-    except OmegaConfBaseException:
+        return str(values[name] or "")
+    except (OmegaConfBaseException, ValueError):
         return ""
 
 

@@ -144,9 +144,14 @@ def location_of(url: str | URL | None) -> str:
     except (exc.ArgumentError, ValueError):
         # The error's own message would quote the URL.
         raise UserError(WHERE, "no URL of a database", _FORMS) from None
-    if "@" in (parsed.host or ""):
-        raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
     host, port, database = parsed.host, parsed.port, parsed.database
+    is_file = parsed.drivername.startswith("sqlite")
+    if "@" in (host or "") or ("@" in (database or "") and not is_file):
+        raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
+    if isinstance(url, str) and not {"{", "}"}.isdisjoint(url):  # Optuna formats it
+        raise UserError(
+            WHERE, "a URL with a bare { or }", f"{_FORMS}, {{ written as %7B, }} as %7D"
+        )
     bare = URL.create(parsed.drivername, host=host, port=port, database=database)
     return bare.render_as_string()
 
