@@ -304,6 +304,16 @@ def test_a_config_file_with_a_callable_ends_the_command_with_one_message(mtl_tra
     assert not (tmp_path / "outputs").exists()
 
 
+def test_what_a_sweep_chooses_is_not_the_users_own(mtl_train, tmp_path):
+    folder = tmp_path / "theirs" / "sweep"
+    folder.mkdir(parents=True)
+    params = {"sweeper": {"params": {"+hydra.job.env_set.LD_PRELOAD": "x"}}}
+    text = yaml.safe_dump({"defaults": ["split_points"], "hydra": params})
+    (folder / "mine.yaml").write_text(f"# @package _global_\n{text}")
+    done = mtl_train("-m", "--config-dir", folder.parent, "+sweep=mine", "dry_run=true")
+    assert done.code == 2 and "found LD_PRELOAD in a config file" in done.err
+
+
 def test_a_run_of_others_is_not_taken_for_the_command_line(mtl_train):
     done = mtl_train("--experimental-r", "run")
     assert done.code == 2 and "resume=RUN_DIR" in done.err

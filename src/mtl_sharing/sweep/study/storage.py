@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import create_engine, exc, inspect
 from sqlalchemy.engine import URL, make_url
 
+from mtl_sharing.config.credentials import redacted
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import STUDY
 
@@ -225,4 +226,4 @@ def _reason(error: BaseException) -> str:
     """The database's own message, in one line."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     message = str(getattr(cause, "orig", None) or cause or error)
-    return " ".join(message.split())[:300]
+    return redacted(" ".join(message.split()))[:300]
