@@ -257,8 +257,8 @@ def test_names_of_others_are_no_markup_in_the_card(trained, tmp_path):
     settings["suite"]["name"] = nasty
     result["tasks"]["sst"] |= {"metric": nasty, "floor": nasty}
     result["versions"] = {"torch": nasty}
-    replace_json(folder / "config.json", config)
-    replace_json(folder / "result.json", result)
+    replace_listed_json(folder, "config.json", config)
+    replace_listed_json(folder, "result.json", result)
     export_run(folder, "sst", tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     text = r"&lt;b>\|x\`y # [z]\(http:\//x.org)"
@@ -266,7 +266,7 @@ def test_names_of_others_are_no_markup_in_the_card(trained, tmp_path):
     assert f"classes {text}0, {text}1" in card and f"torch {text}." in card
     assert "suite ``<b>|x`y # [z](http://x.org)``;" in card
     assert not any(line.startswith("# [z]") for line in card.splitlines())
-    replace_json(folder / "result.json", {"status": "finished"})
+    replace_listed_json(folder, "result.json", {"status": "finished"})
     export_run(folder, "sst", tmp_path / "again")
     assert "Not known" in (tmp_path / "again" / "README.md").read_text()
 

@@ -8,7 +8,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from hydra.errors import HydraException
+
 from mtl_sharing.config.compose import COMPOSING
+from mtl_sharing.config.credentials import redacted
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
 from mtl_sharing.run_folder.layout import RESULT
@@ -69,9 +72,9 @@ def exit_on_failure(
         if explanation is None:
             raise
         if debug:
-            traceback.print_exc()
+            print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         message = explanation
-    print(printable(f"{program}: {message}"), file=sys.stderr)
+    print(printable(f"{program}: {redacted(message)}"), file=sys.stderr)
     sys.exit(code)
 
 
@@ -89,9 +92,13 @@ def explain(error: Exception, folder: Path | None = None) -> tuple[int, str | No
     # Path.expanduser, where no field is known.
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return MISTAKE, str(UserError("a path", "the home of an unknown user", "~/ or ./~NAME"))
-    # The logging package wraps the failure to open train.log.
-    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError | UserError):
-        return explain(error.__cause__, folder)
+    # The logging package wraps the failure to open train.log, and Hydra's to call what is refused.
+    if isinstance(error, ValueError):
+        for cause in (error.__cause__, getattr(error.__cause__, "__cause__", None)):
+            if isinstance(cause, OSError | UserError | HydraException):
+                return explain(cause, folder)
+    if isinstance(error, HydraException):
+        return MISTAKE, str(config_error(error))
     if isinstance(error, OSError):
         return MISTAKE, str(_system_error(error, folder))
     if isinstance(error, RecursionError):

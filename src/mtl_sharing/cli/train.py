@@ -16,7 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cli.exit import exit_on_failure, resume_command
 from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.config.callables import LOGGING
 from mtl_sharing.config.compose import COMPOSING
+from mtl_sharing.config.credentials import hide_storage
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides, override_text
 from mtl_sharing.errors import UserError
@@ -24,20 +26,16 @@ from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
 from mtl_sharing.run_folder.lock import check_plain_folder
 from mtl_sharing.run_folder.results import read_yaml
-from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
 from mtl_sharing.utils.files import expand_user
+from mtl_sharing.utils.git import launched_here
 
-# Hydra may import and call nothing else that a config file names.
-_CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
 _RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
 _BESIDE_RESUME = ("resume=", "data_dir=", "trainer.debug=")
 
 
-@hydra.main(
-    config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=_CALLABLE
-)
+@hydra.main(config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=LOGGING)
 def _run_composed(values: DictConfig) -> float | None:
     """Runs one composed job and returns its objective to the sweeper."""
     job = HydraConfig.get()
@@ -96,6 +94,9 @@ def _start(arguments: list[str]) -> None:
     continues = any(a.startswith(("+sweep=", "hydra/sweeper=optuna")) for a in arguments)
     for argument in arguments:
         key, _, value = argument.partition("=")
+        if key.startswith("--e") and "--experimental-rerun".startswith(key):
+            # It would take another run's overrides for the user's own.
+            raise UserError(argument, "an option of Hydra's", "resume=RUN_DIR")
         if key in ("+sweep", "+cluster") and not multirun:
             raise UserError(argument, "no -m before it", f"mtl-train -m {argument}")
         # Before Hydra writes its own files there.
@@ -176,10 +177,11 @@ def main() -> None:
     resume_from = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
 
     def work() -> None:
-        if resume_from and resume_from[-1] not in ("", "null"):
-            run(*resume(resume_from[-1], arguments), resumed=True)
-        else:
-            _start(arguments)
+        with launched_here():
+            if resume_from and resume_from[-1] not in ("", "null"):
+                run(*resume(resume_from[-1], arguments), resumed=True)
+            else:
+                _start(arguments)
 
     folder = Path(resume_from[-1]) if resume_from else None
     exit_on_failure(work, _debug(), folder=folder)

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mtl_sharing.config.credentials import set_hydra_key
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.jobs.credentials import set_hydra_key
 
 _JOBS = "hydra.sweeper.n_jobs"
 # The class names of the launchers that start processes on this machine.

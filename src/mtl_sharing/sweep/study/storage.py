@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import create_engine, exc, inspect
 from sqlalchemy.engine import URL, make_url
 
+from mtl_sharing.config.credentials import redacted
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import STUDY
 from mtl_sharing.run_folder.lock import check_plain_folder
@@ -147,9 +148,14 @@ def location_of(url: str | URL | None) -> str:
     except (exc.ArgumentError, ValueError):
         # The error's own message would quote the URL.
         raise UserError(WHERE, "no URL of a database", _FORMS) from None
-    if "@" in (parsed.host or ""):
-        raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
     host, port, database = parsed.host, parsed.port, parsed.database
+    is_file = parsed.drivername.startswith("sqlite")
+    if "@" in (host or "") or ("@" in (database or "") and not is_file):
+        raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
+    if isinstance(url, str) and not {"{", "}"}.isdisjoint(url):  # Optuna formats it
+        raise UserError(
+            WHERE, "a URL with a bare { or }", f"{_FORMS}, {{ written as %7B, }} as %7D"
+        )
     bare = URL.create(parsed.drivername, host=host, port=port, database=database)
     return bare.render_as_string()
 
@@ -223,4 +229,4 @@ def _reason(error: BaseException) -> str:
     """The database's own message, in one line."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     message = str(getattr(cause, "orig", None) or cause or error)
-    return " ".join(message.split())[:300]
+    return redacted(" ".join(message.split()))[:300]
