@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned, UserError, check_range
+from mtl_sharing.errors import Pruned, UserError, check_range, is_out_of_memory, storage_error
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
 from mtl_sharing.job.inputs import RunInputs
@@ -82,11 +82,18 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
         raise
     except Exception as error:
         try:
-            replace_json(folder / RESULT, head | {"status": Status.FAILED, "reason": str(error)})
+            replace_json(folder / RESULT, head | _failure(error))
         except OSError:
             log.warning("the failure could not be written to %s", folder / RESULT)
         raise
     return result
+
+
+def _failure(error: Exception) -> Result:
+    """How result.json describes a failure; ``retryable`` where the machine caused it."""
+    machine = storage_error(error) is not None or is_out_of_memory(error)
+    retryable = {"retryable": True} if machine else {}
+    return {"status": Status.FAILED, "reason": str(error), **retryable}
 
 
 def publish(folder: Path, result: Result, trackers: Trackers) -> None:

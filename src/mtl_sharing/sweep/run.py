@@ -5,7 +5,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
@@ -25,7 +26,15 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.spec import SweepSpec, resolve_sweep
 from mtl_sharing.sweep.study.attributes import INPUTS
 from mtl_sharing.sweep.study.inputs import check_study_inputs, study_inputs
-from mtl_sharing.sweep.study.storage import FIRST_S, LATER_S, DatabaseGone, patience
+from mtl_sharing.sweep.study.storage import (
+    DATABASE_ERRORS,
+    FIRST_S,
+    LATER_S,
+    ROOM,
+    DatabaseGone,
+    DatabaseUnwritable,
+    patience,
+)
 from mtl_sharing.sweep.study.study import SweepStudy, known_trials, open_study
 from mtl_sharing.sweep.validation import check_sweep
 
@@ -42,7 +51,8 @@ def run_sweep(
     """Runs a sweep to the end of its budget, or only describes it where ``dry_run`` is set.
 
     Raises:
-        UserError: a mistake in the settings, or too many failed trials.
+        UserError: a mistake in the settings, too many failed trials, or a disk or folder that
+            takes no more.
         SweepStopped: the sweep was interrupted; the same command continues it.
     """
     for name in ("hydra", "hydra_plugins"):  # they log each launch
@@ -59,7 +69,7 @@ def run_sweep(
         regimes = [*corners, spec.reference] if options.reference else corners
         describe_sweep(Plan(spec, trials), regimes)
         return
-    with _sigterm_as_interrupt(jobs):
+    with _storage_errors_named(spec.folder), _sigterm_as_interrupt(jobs):
         directions = [DIRECTIONS[objective] for objective in spec.objectives]
         run_specs = [trial.run_spec for trial in corners]
         made_for = spec.record() | {INPUTS: study_inputs(run_specs)}
@@ -72,6 +82,19 @@ def run_sweep(
         proposer = TrialProposer(study, spec, deadline)
         _announce(study, spec)
         _run_trials(Supervisor(study, proposer, jobs, reporter, options), reporter, jobs)
+
+
+@contextmanager
+def _storage_errors_named(folder: Path) -> Iterator[None]:
+    """Raises UserError for a disk or folder that takes no more: where, and what to do."""
+    try:
+        yield
+    except DatabaseUnwritable as error:
+        where = error.where if "://" in error.where else str(folder / error.where)
+        raise UserError(where, error.found, ROOM) from None
+    except OSError as error:
+        where = str(error.filename or folder)
+        raise UserError(where, error.strerror or error, ROOM) from error
 
 
 @contextmanager
@@ -115,5 +138,7 @@ def _run_trials(sweep: Supervisor, reporter: StudyReporter, jobs: JobPool) -> No
         if not complete:
             jobs.stop()
         if readable:
-            with patience(LATER_S if complete else FIRST_S):
+            # Beside an error or an interrupt, what cannot be written is left as it is.
+            harmless = () if complete else (OSError, *DATABASE_ERRORS)
+            with suppress(*harmless), patience(LATER_S if complete else FIRST_S):
                 end_sweep(reporter, jobs, complete)

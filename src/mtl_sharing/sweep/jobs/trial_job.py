@@ -12,7 +12,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned, first_line
+from mtl_sharing.errors import Pruned, first_line, storage_error
 from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import measure
@@ -101,8 +101,9 @@ class TrialReporter:
         try:
             with HeartbeatThread(self._beat):
                 yield
-        except KeyboardInterrupt:
-            last = heartbeat(0, job=True)  # goes stale, so that a sweep resumes the trial
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or storage_error(error) is not None:
+                last = heartbeat(0, job=True)  # goes stale, so that a sweep resumes the trial
             raise
         finally:
             # Best effort: failing to record the end must not fail a finished run.
