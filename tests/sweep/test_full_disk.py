@@ -122,9 +122,9 @@ def test_a_database_without_room_is_not_waited_for_long(tmp_path, monkeypatch):
     try:
         study = open_study(SweeperConfig(study_name="s"), tmp_path, ["maximize"], {"a": 1})
         number = study.add_trial({})
+        attributes = {str(name): "x" * 2000 for name in range(200)}
         with pytest.raises(DatabaseUnwritable, match="full"):
-            for name in range(200):
-                study.set_attrs(number, **{str(name): "x" * 2000})
+            study.set_attrs(number, **attributes)
     finally:
         event.remove(Engine, "connect", limit)
     assert sum(pauses) == pytest.approx(FIRST_S)

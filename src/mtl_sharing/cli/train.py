@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mtl_sharing.cli.exit import exit_on_failure
+from mtl_sharing.cli.exit import AT_ONCE, exit_on_failure, run_command
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.mistakes import config_error
@@ -178,7 +178,7 @@ def main() -> None:
         else:
             _start(arguments)
 
-    exit_on_failure(work, _debug())
+    run_command(work, _debug(), "mtl-train", AT_ONCE)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned, UserError, check_range, is_out_of_memory, storage_error
+from mtl_sharing.errors import (
+    Pruned,
+    Stopped,
+    UserError,
+    check_range,
+    is_out_of_memory,
+    storage_error,
+)
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
 from mtl_sharing.job.inputs import RunInputs
@@ -74,8 +81,10 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
             prepared = prepare(run_spec, folder, hooks, reference, _train_baseline)
             result = head | assess(prepared, train(prepared, trackers))
             publish(folder, result, trackers)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         replace_json(folder / RESULT, head | {"status": Status.STOPPED})
+        if isinstance(stop, Stopped):  # perhaps of a baseline: this run is the one to go on with
+            raise Stopped(str(folder)) from None
         raise
     except Pruned as end:
         replace_json(folder / RESULT, head | {"status": Status.PRUNED, "pruned": vars(end)})

@@ -1,8 +1,6 @@
 """Runs a sweep: checks its settings, opens its study, runs its trials, writes its files."""
 
 import logging
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -69,7 +67,7 @@ def run_sweep(
         regimes = [*corners, spec.reference] if options.reference else corners
         describe_sweep(Plan(spec, trials), regimes)
         return
-    with _storage_errors_named(spec.folder), _sigterm_as_interrupt(jobs):
+    with _storage_errors_named(spec.folder):
         directions = [DIRECTIONS[objective] for objective in spec.objectives]
         run_specs = [trial.run_spec for trial in corners]
         made_for = spec.record() | {INPUTS: study_inputs(run_specs)}
@@ -95,19 +93,6 @@ def _storage_errors_named(folder: Path) -> Iterator[None]:
     except OSError as error:
         where = str(error.filename or folder)
         raise UserError(where, error.strerror or error, ROOM) from error
-
-
-@contextmanager
-def _sigterm_as_interrupt(jobs: JobPool) -> Iterator[None]:
-    """Handles SIGTERM like Ctrl-C, except for inline jobs: their trainer has its own handler."""
-    if jobs.inline or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _announce(study: SweepStudy, spec: SweepSpec) -> None:

@@ -35,12 +35,14 @@ from mtl_sharing.sweep.jobs.device_slots import (
     launcher_name,
     make_device_slots,
     runs_in_the_sweep,
+    runs_in_worker,
 )
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import OVERRIDES
 from mtl_sharing.sweep.study.storage import DatabaseGone, DatabaseUnwritable
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import read_object
+from mtl_sharing.utils.signals import block_in_children
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ class JobPool:
             self._launch(*job)
         else:
             # A daemon, since a launcher may wait for ever for a job that is gone.
-            threading.Thread(target=self._launch, args=job, daemon=True).start()
+            threading.Thread(target=self._launch_in_thread, args=job, daemon=True).start()
         return job_id
 
     def _slot(self, job_id: int) -> int:
@@ -99,6 +101,11 @@ class JobPool:
         held = {slot for job, slot in self._slots.items() if job not in self._outcomes}
         self._slots[job_id] = next(slot for slot in count() if slot not in held)
         return self._slots[job_id]
+
+    def _launch_in_thread(self, job_id: int, number: int, overrides: list[str]) -> None:
+        if runs_in_worker(self.launcher):
+            block_in_children()
+        self._launch(job_id, number, overrides)
 
     def _launch(self, job_id: int, number: int, overrides: list[str]) -> None:
         try:
