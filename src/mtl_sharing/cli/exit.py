@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
+from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt, storage_error
 from mtl_sharing.utils.logging import lose_output, take_lost_output
-from mtl_sharing.utils.signals import interrupts
+from mtl_sharing.utils.signals import interrupts, unanswered
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 AT_ONCE = "stopped at once; the last checkpoint is kept"
@@ -47,7 +47,8 @@ def exit_on_failure(
     if lost is not None:
         found = lost.strerror or lost
         mistake = UserError("the standard output", found, "a terminal, a pipe or a disk with room")
-        code, message = MISTAKE, "; ".join(filter(None, [str(mistake), message]))
+        parts = [str(mistake), None if nameless else message]
+        code, message = MISTAKE, "; ".join(filter(None, parts))
     if message is not None:
         with suppress(OSError):
             print(f"{program}: {message}", file=sys.stderr)
@@ -70,6 +71,8 @@ def _end(work: Callable[[], object], debug: bool, stopped: str) -> tuple[int, st
     except KeyboardInterrupt:
         return INTERRUPTED, stopped, False
     except Exception as error:
+        if unanswered() and storage_error(error) is None:
+            return INTERRUPTED, stopped, False  # a library has made another error of it
         code, message = explain(error)
         if message is None:
             raise

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 from mtl_sharing.errors import Stopped
-from mtl_sharing.utils.signals import REPEAT_S, stopping_signals
+from mtl_sharing.utils.signals import REPEAT_S, stopping_signals, unanswered
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class StopSignals:
         # Python lets only the main thread set handlers.
         if threading.current_thread() is threading.main_thread():
             numbers = stopping_signals()
+            self.received = signal.SIGTERM if unanswered() else self.received
             numbers += [REQUEUE] if callable(signal.getsignal(REQUEUE)) else []
             self._previous = {number: signal.signal(number, self.receive) for number in numbers}
         return self
