@@ -83,6 +83,23 @@ def is_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
+def storage_error(error: BaseException | None) -> OSError | None:
+    """The error of a disk or folder (full, over quota, not writable) that an error comes from.
+
+    None for any other error, such as that of a connection.
+    """
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    passing = (ConnectionError, TimeoutError, ChildProcessError, InterruptedError)
+    return None if error is None or error.errno is None or isinstance(error, passing) else error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a device or of the machine was too small."""
+    named = type(error).__name__ == "OutOfMemoryError"  # torch's, which this floor does not load
+    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
 def check_range(where: str, value: float, low: float, high: float = math.inf) -> None:
     """Raises UserError unless ``low <= value <= high`` and the value is finite."""
     if not (low <= value <= high and math.isfinite(value)):

@@ -1,17 +1,22 @@
 """An interrupt is told in one line, also where somebody's clearing up has made an error of it."""
 
 import errno
+import io
 import logging.config
 import os
 import shlex
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from mtl_sharing.cli.exit import INTERRUPTED, MISTAKE, exit_on_failure, explain
+from mtl_sharing.cli.exit import INTERRUPTED, MISTAKE, READER_GONE, exit_on_failure, explain
 from mtl_sharing.cli.train import refuse_used_folder
 from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.sweep.study.records import train_command
+from mtl_sharing.training import trainer
 from support import QUICK, interrupt_reading
 
 
@@ -118,3 +123,76 @@ def test_every_printed_command_is_quoted_for_a_shell(tmp_path):
         refuse_used_folder(folder)
     command = refused.value.allowed.partition("with that run: ")[2]
     assert shlex.split(command) == ["mtl-train", f"resume={folder}"]
+
+
+@pytest.mark.parametrize("stage", [
+    "load_pinned", pytest.param("load_or_train_baselines", marks=pytest.mark.slow),
+    pytest.param("evaluate", marks=pytest.mark.slow), "write_predictions",
+])  # fmt: skip
+def test_a_scheduler_stops_a_run_before_and_after_its_training(mtl_train, monkeypatch, stage):
+    words = (*QUICK, "encoder.layers=1", "hydra.run.dir=run")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"mtl_sharing.job.stages.{stage}", _terminated)
+        done = mtl_train(*words)
+    assert done.code == INTERRUPTED, done.err
+    assert done.run_result("run")["status"] == "stopped"
+    assert mtl_train("resume=run").code == 0
+    assert done.run_result("run")["status"] == "finished"
+
+
+def _terminated(*arguments, **named):
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_untrained_run_is_stopped_while_it_evaluates(mtl_train, monkeypatch):
+    """Its one evaluation is part of the training, which has no step."""
+    words = [word for word in QUICK if "max_steps" not in word]
+    evaluate = trainer.evaluate
+
+    def terminated(*arguments, **named):
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate(*arguments, **named)
+
+    monkeypatch.setattr(trainer, "evaluate", terminated)
+    done = mtl_train(*words, "trainer.max_steps=0", "encoder.layers=1", "hydra.run.dir=run")
+    assert done.code == INTERRUPTED, done.err
+    assert done.run_result("run")["status"] == "stopped"
+
+
+SHELL = {"| true": (READER_GONE, ""), "| head -1": (READER_GONE, ""),
+         "> /dev/full": (MISTAKE, "the standard output: found No space left")}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", SHELL)
+def test_a_run_whose_output_is_lost_saves_its_state(mtl_train, tmp_path, output):
+    words = (*QUICK, "trainer.eval_every=1", "hydra.run.dir=run")
+    command = f"{sys.executable} -m mtl_sharing.cli.train {' '.join(words)} {output}"
+    script = f"{command}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    code, message = SHELL[output]
+    assert done.returncode == code
+    assert message in done.stderr and "Traceback" not in done.stderr
+    again = mtl_train("resume=run")
+    assert again.code == 0, again.err
+
+
+class _Full(io.StringIO):
+    """A standard output on a full disk."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_full_standard_output_is_not_the_output_folder(monkeypatch, capsys, lost):
+    def work():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if lost:
+            patch.setattr(sys, "stdout", _Full())
+        with pytest.raises(SystemExit) as end:
+            exit_on_failure(work, False)
+    assert end.value.code == MISTAKE
+    assert ("the standard output: found No space" in capsys.readouterr().err) == lost

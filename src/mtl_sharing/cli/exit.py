@@ -1,11 +1,10 @@
 """Exit codes and messages for mistakes, interruptions and full disks."""
 
-import os
 import shlex
-import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -13,34 +12,38 @@ from hydra.errors import HydraException
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.credentials import redacted
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
+from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt, storage_error
 from mtl_sharing.run_folder.layout import RESULT
 from mtl_sharing.utils.files import FULL
+from mtl_sharing.utils.logging import lose_output, take_lost_output
+from mtl_sharing.utils.signals import interrupts, unanswered
 from mtl_sharing.utils.terminal import printable
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
-_AT_ONCE = "stopped at once; the last checkpoint is kept"
+AT_ONCE = "stopped at once; the last checkpoint is kept"
+_WHOLE = "stopped; no file is left half written"
 
 
-def run_command(work: Callable[[], object], debug: bool, program: str) -> None:
-    """Calls ``work`` with SIGINT and SIGTERM raising KeyboardInterrupt, so that it can clean up.
+def run_command(
+    work: Callable[[], object],
+    debug: bool,
+    program: str,
+    stopped: str = _WHOLE,
+    folder: Path | None = None,
+) -> None:
+    """Calls ``work`` with signals to stop raising KeyboardInterrupt, so that it can clean up.
 
     Takes and raises what :func:`exit_on_failure` does.
     """
-    stop = signal.default_int_handler
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        exit_on_failure(work, debug, program, "stopped; no file is left half written")
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+    with interrupts():
+        exit_on_failure(work, debug, program, stopped, folder)
 
 
 def exit_on_failure(
     work: Callable[[], object],
     debug: bool,
     program: str = "mtl-train",
-    stopped: str = _AT_ONCE,
+    stopped: str = AT_ONCE,
     folder: Path | None = None,
 ) -> None:
     """Calls ``work``; a failure that is no bug ends the process with one message.
@@ -49,33 +52,53 @@ def exit_on_failure(
         debug: show the traceback too.
         program: name of the command, printed before the message.
         stopped: message after an interruption that carries none of its own.
-        folder: of the run, for messages.
+        folder: the run's, where it is known.
 
     Raises:
         SystemExit: with 2 for a mistake, 130 for an interruption, 141 where stdout was closed.
     """
+    code, message, nameless = _end(work, debug, stopped, folder)
+    if isinstance(lost := take_lost_output(probe=nameless), BrokenPipeError):
+        # The reader of stdout is gone (mtl-train --help | head): a message has no reader either.
+        sys.exit(READER_GONE)
+    if lost is not None:
+        found = lost.strerror or lost
+        mistake = UserError("the standard output", found, "a terminal, a pipe or a disk with room")
+        parts = [str(mistake), None if nameless else message]
+        code, message = MISTAKE, "; ".join(filter(None, parts))
+    if message is not None:
+        with suppress(OSError):
+            print(printable(f"{program}: {redacted(message)}"), file=sys.stderr)
+        sys.exit(code)
+
+
+def _end(
+    work: Callable[[], object], debug: bool, stopped: str, folder: Path | None
+) -> tuple[int, str | None, bool]:
+    """Exit code and message of ``work``, and whether a failed write named no file.
+
+    There is no message where it succeeds. Raises a bug's error.
+    """
     try:
         work()
-        return
     except SweepStopped:
-        code, message = INTERRUPTED, "stopped; the same command goes on with the sweep"
+        return INTERRUPTED, "stopped; the same command goes on with the sweep", False
     except Stopped as stop:
-        code, message = INTERRUPTED, f"stopped; go on with: {resume_command(stop)}"
-    except BrokenPipeError:
-        # The reader of stdout is gone (mtl-train --help | head): a message has no reader either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(READER_GONE)
+        return INTERRUPTED, f"stopped; go on with: {resume_command(stop)}", False
+    except (BrokenPipeError, SystemExit) as error:
+        lose_output(error)
     except KeyboardInterrupt:
-        code, message = INTERRUPTED, stopped
+        return INTERRUPTED, stopped, False
     except Exception as error:
-        code, explanation = explain(error, folder)
-        if explanation is None:
+        if unanswered() and storage_error(error) is None:
+            return INTERRUPTED, stopped, False  # a library has made another error of it
+        code, message = explain(error, folder)
+        if message is None:
             raise
         if debug:
             print(redacted(traceback.format_exc()), end="", file=sys.stderr)
-        message = explanation
-    print(printable(f"{program}: {redacted(message)}"), file=sys.stderr)
-    sys.exit(code)
+        return code, message, isinstance(error, OSError) and error.filename is None
+    return 0, None, False
 
 
 def resume_command(folder: object) -> str:
@@ -104,7 +127,7 @@ def explain(error: Exception, folder: Path | None = None) -> tuple[int, str | No
     if isinstance(error, RecursionError):
         found = "values nested too deeply"
         return MISTAKE, str(UserError("a config or a file", found, "some hundred levels"))
-    return (INTERRUPTED, _AT_ONCE) if is_interrupt(error) else (1, None)
+    return (INTERRUPTED, AT_ONCE) if is_interrupt(error) else (1, None)
 
 
 def _system_error(error: OSError, folder: Path | None) -> UserError:

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mtl_sharing.cli.exit import exit_on_failure, resume_command
+from mtl_sharing.cli.exit import AT_ONCE, exit_on_failure, resume_command, run_command
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.callables import LOGGING
 from mtl_sharing.config.compose import COMPOSING
@@ -184,7 +184,7 @@ def main() -> None:
                 _start(arguments)
 
     folder = Path(resume_from[-1]) if resume_from else None
-    exit_on_failure(work, _debug(), folder=folder)
+    run_command(work, _debug(), "mtl-train", AT_ONCE, folder)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Logging: handlers for the console and a run's log file, and quiet blocks."""
+"""Logging: handlers for the console and a run's log file, lost output, and quiet blocks."""
 
 import logging
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -24,11 +26,21 @@ def log_level(name: str, level: int) -> Iterator[None]:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log lines through rich's console, so that they do not tear a progress bar."""
+    """Prints log lines through rich's console, so that they do not tear a progress bar.
+
+    Where the output takes no more, the process is asked to stop, as by SIGTERM: what prints for
+    nobody saves its state and ends.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the record as one line, however long."""
-        show(self.format(record))
+        text = self.format(record)
+        try:
+            show(text)
+        except (OSError, SystemExit) as error:
+            lose_output(error)
+            if callable(signal.getsignal(signal.SIGTERM)):
+                signal.raise_signal(signal.SIGTERM)
 
 
 class RegularFileHandler(logging.FileHandler):
@@ -45,3 +57,36 @@ class RegularFileHandler(logging.FileHandler):
     def format(self, record: logging.LogRecord) -> str:
         """The record's line without control characters."""
         return printable(super().format(record))
+
+
+_lost: OSError | None = None
+
+
+def lose_output(error: BaseException) -> None:
+    """Notes why the standard output takes no more, and drops what is printed from here on.
+
+    Raises the error where it is another one.
+    """
+    global _lost
+    # Of a pipe without a reader rich makes a SystemExit.
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    if not isinstance(cause, OSError):
+        raise error
+    _lost = cause
+    with suppress(OSError):  # a stdout that a caller has replaced by an object in memory
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def take_lost_output(probe: bool) -> OSError | None:
+    """Why the standard output took no more, if it did, also of what it still had to write.
+
+    Args:
+        probe: tries whether it takes an empty line.
+    """
+    global _lost
+    try:
+        print("\n" if probe else "", end="", flush=True)
+    except OSError as error:
+        lose_output(error)
+    lost, _lost = _lost, None
+    return lost

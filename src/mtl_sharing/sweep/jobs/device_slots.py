@@ -43,6 +43,11 @@ def runs_in_the_sweep(launcher: DictConfig) -> bool:
     return name == "BasicLauncher" or (name == "JoblibLauncher" and launcher.n_jobs == 1)
 
 
+def runs_in_worker(launcher: Any) -> bool:
+    """Whether jobs of a launcher, or of its config, run in joblib's worker processes."""
+    return launcher_name(launcher) == "JoblibLauncher"
+
+
 def resolve_n_jobs(config: DictConfig) -> None:
     """Replaces ``hydra.sweeper.n_jobs=-1`` by the number of jobs that fit on this machine.
 

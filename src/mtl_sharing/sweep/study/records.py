@@ -53,10 +53,13 @@ class TrialResult:
 
 
 def read_trial_result(folders: Sequence[Path], score: ScoreConfig) -> TrialResult | None:
-    """The result of a trial over its runs (one for each seed); None while it has not ended."""
+    """The result of a trial over its runs (one for each seed); None while it has not ended.
+
+    A run that the machine ended, as by a full disk, has not ended: another start goes on with it.
+    """
     results = [_read(folder) for folder in folders]
     for result in results:
-        if result is None or result["status"] not in _STATES:
+        if result is None or result["status"] not in _STATES or result.get("retryable"):
             return None
         state = _STATES[result["status"]]
         if state != TrialState.COMPLETE:
