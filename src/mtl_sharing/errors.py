@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from unicodedata import normalize
 
+_LONGEST = 2000
+
 
 class UserError(Exception):
     """A mistake that the user can correct; shown as one message without a traceback.
@@ -16,7 +18,10 @@ class UserError(Exception):
     """
 
     def __init__(self, where: str, found: object, allowed: str) -> None:
-        super().__init__(f"{where}: found {found}; allowed: {allowed}")
+        text = str(found)
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
+        super().__init__(f"{where}: found {text}; allowed: {allowed}")
         self.where = where
         self.found = found
         self.allowed = allowed
@@ -76,6 +81,23 @@ def is_interrupt(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def storage_error(error: BaseException | None) -> OSError | None:
+    """The error of a disk or folder (full, over quota, not writable) that an error comes from.
+
+    None for any other error, such as that of a connection.
+    """
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    passing = (ConnectionError, TimeoutError, ChildProcessError, InterruptedError)
+    return None if error is None or error.errno is None or isinstance(error, passing) else error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a device or of the machine was too small."""
+    named = type(error).__name__ == "OutOfMemoryError"  # torch's, which this floor does not load
+    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def check_range(where: str, value: float, low: float, high: float = math.inf) -> None:

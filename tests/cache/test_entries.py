@@ -96,6 +96,11 @@ def resize(path, by):
     os.truncate(path, path.stat().st_size + by)
 
 
+def as_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGES = {
     "a truncated array": lambda at: resize(at / "tokens.npy", -4),
     "an array that is too long": lambda at: resize(at / "tokens.npy", 4),
@@ -114,6 +119,12 @@ DAMAGES = {
     "a record that is no JSON": lambda at: (at / "entry.json").write_text("{"),
     "a record that is no object": lambda at: (at / "entry.json").write_text("[1]"),
     "a record that is no text": lambda at: (at / "entry.json").write_bytes(b"\xff\xfe"),
+    "a pipe for an array": lambda at: as_pipe(at / "types.npy"),
+    "a pipe for a record": lambda at: as_pipe(at / "entry.json"),
+    "a link to a record": lambda at: (
+        (at / "entry.json").rename(at / "other"),
+        (at / "entry.json").symlink_to("other"),
+    ),
     "deep JSON": lambda at: (at / "entry.json").write_text("[" * 10**5),
     "another schema": other_record(schema=2),
     "another word about it": other_record(about={"texts": 8}),

@@ -4,11 +4,13 @@ import csv
 import json
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import filelock
 import pytest
+from omegaconf import OmegaConf
 
 from support import QUICK, interrupted_at_step, rewrite, start, wait_for
 
@@ -159,3 +161,24 @@ def test_a_finished_result_that_lacks_a_part_is_named(mtl_train, copied_run):
     done = mtl_train("resume=run")
     assert done.code == 2
     assert "run/result.json: found no performance; allowed:" in done.err
+
+
+def test_git_is_asked_where_the_user_is_and_not_where_the_run_says(mtl_train, copied_run, tmp_path):
+    """Git obeys the config of the folder that it is asked in."""
+    strange, marker = tmp_path / "strange", tmp_path / "marker"
+    strange.mkdir()
+    who = ("-c", "user.name=n", "-c", "user.email=e")
+    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "theirs"),
+                  ("config", "core.fsmonitor", f"touch '{marker}'; false")):  # fmt: skip
+        subprocess.run(["git", "-C", strange, *who, *words], check=True)
+    saved = copied_run / ".hydra" / "hydra.yaml"
+    saved.write_text(saved.read_text().replace(f"cwd: {_started_in(saved)}", f"cwd: {strange}"))
+    unfinish(copied_run)
+    done = mtl_train("resume=run")
+    assert done.code == 0, done.err
+    assert done.run_result("run")["git"] is None  # the user's folder is no checkout
+    assert not marker.exists()
+
+
+def _started_in(saved: Path) -> str:
+    return str(OmegaConf.load(saved).hydra.runtime.cwd)

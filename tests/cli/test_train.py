@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from mtl_sharing.run_folder.layout import ENTRIES
 from support import QUICK, ROOT
 
 SMALL = (*QUICK, "encoder.layers=2", "split=1")
@@ -22,6 +23,7 @@ CONTRACT = {
 
 def test_a_run_leaves_everything_that_the_contract_names(hybrid_run):
     names = {path.name for path in hybrid_run.folder.iterdir()}
+    assert names <= set(ENTRIES)
     assert names >= {
         ".hydra", "plan.json", "result.json", "metrics.csv", "curves.png", "model.safetensors",
         "config.json", "tokenizer.json", "checkpoint", "train.log", "predictions.parquet",

@@ -1,6 +1,7 @@
 """Damaged, deep and panicking tokenizer files end in one UserError that names the file."""
 
 import json
+import os
 
 import pytest
 from tokenizers import Tokenizer, models
@@ -60,6 +61,22 @@ def test_a_damaged_tokenizer_of_a_run_is_named(name, tmp_path, capfd):
     with pytest.raises(UserError, match=r"tokenizer\.json: found a damaged tokenizer"):
         read_tokenizer(tmp_path / "tokenizer.json")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_pipe_is_no_tokenizer(tmp_path):
+    os.mkfifo(tmp_path / "tokenizer.json")
+    with pytest.raises(UserError, match="found a pipe"):
+        read_tokenizer(tmp_path / "tokenizer.json")
+    with pytest.raises(UserError, match="found a pipe"):
+        load_pretrained(tmp_path)
+
+
+def test_a_pattern_that_backtracks_for_ever_is_stopped(tmp_path):
+    text = changed(pre_tokenizer=split("(a+)+$"), normalizer=None)
+    (tmp_path / "tokenizer.json").write_text(text)
+    tokenizer = read_tokenizer(tmp_path / "tokenizer.json")
+    with pytest.raises(UserError, match="a tokenizer that fails on a text"):
+        encode(tokenizer, ["a" * 60 + "b"], 8)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import csv
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pytest
 
 from mtl_sharing.data.tables.tables import Record, TableFile
 from mtl_sharing.errors import UserError
+from mtl_sharing.utils.hashing import file_facts
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -159,6 +161,17 @@ def test_a_missing_folder_and_a_folder_as_file_are_errors(tmp_path: Path) -> Non
         TableFile(tmp_path / "nowhere" / "a.csv").records()
     with pytest.raises(UserError, match="found a folder; allowed: a file"):
         TableFile(tmp_path).records()
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.csv.gz"])
+def test_a_pipe_is_not_waited_for_and_a_link_is_the_users_own(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match="found a pipe; allowed: a file"):
+        list(TableFile(tmp_path / name).records())
+    with pytest.raises(UserError, match="found a pipe"):
+        file_facts(tmp_path / name)
+    (tmp_path / "link.csv").symlink_to(write(tmp_path, "real.csv", "a\n1\n"))
+    assert len(list(TableFile(tmp_path / "link.csv").records())) == 1
 
 
 def test_an_unknown_extension_names_the_known_ones(tmp_path: Path) -> None:

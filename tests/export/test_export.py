@@ -21,7 +21,7 @@ from mtl_sharing.data.examples.bundled import bundled_examples
 from mtl_sharing.data.tokens.tokenizing import encode
 from mtl_sharing.errors import UserError
 from mtl_sharing.export.plain import plain_config
-from mtl_sharing.export.write import export_run, without_paths
+from mtl_sharing.export.write import export_run, new_folder, without_paths
 from mtl_sharing.job.description import model_config
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.initialization import random_tower
@@ -245,6 +245,45 @@ def test_the_card_has_the_runs_figures(trained, tmp_path, capsys):
     names = {"README.md", "config.json", "head.json", "head.safetensors", "model.safetensors",
              "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"}  # fmt: skip
     assert {p.name for p in (tmp_path / "a" / "quora").iterdir()} == names
+
+
+def test_names_of_others_are_no_markup_in_the_card(trained, tmp_path):
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    (folder / "manifest.json").unlink(missing_ok=True)
+    config, result = (json.loads((folder / f"{n}.json").read_text()) for n in ("config", "result"))
+    nasty = "<b>|x`y\n# [z](http://x.org)"
+    settings = config["settings"]
+    settings["task"]["sst"] |= {"classes": None, "labels": [f"{nasty}{n}" for n in range(5)]}
+    settings["suite"]["name"] = nasty
+    result["tasks"]["sst"] |= {"metric": nasty, "floor": nasty}
+    result["versions"] = {"torch": nasty}
+    replace_listed_json(folder, "config.json", config)
+    replace_listed_json(folder, "result.json", result)
+    export_run(folder, "sst", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    text = r"&lt;b>\|x\`y # [z]\(http:\//x.org)"
+    assert f"| sst | {text} | {result['tasks']['sst']['value']:.4f} | ? |" in card
+    assert f"classes {text}0, {text}1" in card and f"torch {text}." in card
+    assert "suite ``<b>|x`y # [z](http://x.org)``;" in card
+    assert not any(line.startswith("# [z]") for line in card.splitlines())
+    replace_listed_json(folder, "result.json", {"status": "finished"})
+    export_run(folder, "sst", tmp_path / "again")
+    assert "Not known" in (tmp_path / "again" / "README.md").read_text()
+
+
+def test_of_two_exports_at_once_the_second_is_refused(tmp_path):
+    out = tmp_path / "out"
+
+    def late():
+        with new_folder(out) as folder:
+            (folder / "README.md").write_text("late")
+            with new_folder(out) as early:
+                (early / "README.md").write_text("early")
+
+    with pytest.raises(UserError, match="out, which is not empty"):
+        late()
+    assert (out / "README.md").read_text() == "early"
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_whoever_may_read_one_file_may_read_all(trained, tmp_path):

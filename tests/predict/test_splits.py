@@ -1,7 +1,12 @@
 """``mtl-predict --split``: the tasks' own files, what they are worth, and the course's layout."""
 
+import fcntl
 import json
+import os
 import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +17,7 @@ from mtl_sharing.data.examples.bundled import bundled_examples
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.evaluation.evaluate import Answers, TaskMeasure
 from mtl_sharing.objectives.losses import SquaredError
+from mtl_sharing.predict import splits
 from mtl_sharing.predict.predictor import Predictor
 from mtl_sharing.predict.splits import score
 from support import QUICK, rewrite
@@ -200,3 +206,43 @@ def test_an_undefined_metric_is_said(caplog):
     answers = Answers(np.array([1.0, 2.0, 3.0, 4.0]), None, np.zeros(4))
     assert score(run, "sts", examples, answers) == ("sts", "pearson", 0.0, 4)
     assert "sts: pearson undefined on 4 examples: all 4 labels are 3, counts as 0" in caplog.text
+
+
+def test_the_files_of_two_predictions_never_mix(mtl_predict, quick_run, tmp_path, monkeypatch):
+    """A second process waits for the folder's lock, from the first file to the last."""
+    write, waiting = splits.write_split, []
+
+    def checked(path, *arguments):
+        with open_folder(path.parent) as descriptor, pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        waiting.append(path.name)
+        write(path, *arguments)
+
+    monkeypatch.setattr(splits, "write_split", checked)
+    done = mtl_predict(quick_run(*RUN), "--split", "dev", "--out", tmp_path / "o")
+    assert done.code == 0, done.err
+    assert sorted(waiting) == sorted(path.name for path in (tmp_path / "o").iterdir())
+
+
+@contextmanager
+def open_folder(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.slow
+def test_two_processes_each_leave_whole_files(quick_run, tmp_path):
+    """Both of the same tasks: the last to end wins; disjoint tasks: both stay."""
+    run, command = quick_run(*RUN), [sys.executable, "-m", "mtl_sharing.cli.predict"]
+    alone = tmp_path / "alone"
+    words = ("--split", "dev", "--device", "cpu")
+    subprocess.run([*command, run, *words, "--out", alone], check=True)
+    for choices in (((), ()), (("--tasks", "sst"), ("--tasks", "quora,sts"))):
+        out = tmp_path / str(len(choices[0]))
+        both = [subprocess.Popen([*command, run, *words, *c, "--out", out]) for c in choices]
+        assert [process.wait() for process in both] == [0, 0]
+        files = {path.name: path.read_bytes() for path in out.iterdir()}
+        assert files == {path.name: path.read_bytes() for path in alone.iterdir()}

@@ -2,10 +2,17 @@
 
 import base64
 import hashlib
+import json
+import os
 import re
+import shutil
+from pathlib import Path
 
 import pandas as pd
 
+from mtl_sharing.report.build import write_report
+from mtl_sharing.report.inputs.runs import Run
+from mtl_sharing.report.inputs.sweeps import read_sweep_histories
 from mtl_sharing.report.page.page import (
     Cell,
     FigureView,
@@ -89,3 +96,42 @@ def test_sections_stand_in_the_contents():
     links = [link["href"] for link in Reader(html).all("a")]
     ids = {section["id"] for section in Reader(html).all("section")}
     assert links == ["#one", "#two"] and ids == {"one", "two"}
+
+
+def test_names_of_others_are_never_interpreted(real_runs, tmp_path, without_drawing):
+    """Of folders, sweeps, tasks, metrics, regimes, and reasons of failures."""
+    nasty = "<img src=x onerror=alert(2)>"
+    for name in (f"a{nasty}", f"sweep{nasty}/0", f"sweep{nasty}/1", f"lost{nasty}"):
+        folder = Path(shutil.copytree(real_runs / "single", tmp_path / "runs" / name))
+        (folder / "manifest.json").unlink(missing_ok=True)
+        result = json.loads((folder / "result.json").read_text())
+        result["tasks"] = {nasty if n == "sst" else n: t for n, t in result["tasks"].items()}
+        result["tasks"][nasty]["metric"] = f"metric{nasty}"
+        result |= {"regime": f"regime{nasty}", "plan": f"plan{nasty}"}
+        if name.startswith("lost"):
+            result |= {"status": "failed", "reason": f"reason{nasty}"}
+        (folder / "result.json").write_text(json.dumps(result))
+    rows = f"trial,state,regime,split,objective/keep,same_as,reason\n0,COMPLETE,{nasty},6,1.5,,\n"
+    rows += f"1,PRUNED,{nasty},6,,,why{nasty}\n"
+    (tmp_path / "runs" / f"sweep{nasty}" / "sweep.csv").write_text(rows)
+    out = tmp_path / "report"
+    write_report([tmp_path / "runs"], out, formats=["html", "csv", "md", "tex"])
+    reader = Reader((out / "report.html").read_text())
+    assert all(image["src"].startswith("data:") for image in reader.all("img"))
+    assert not any(name.startswith("on") for _, attributes in reader.tags for name in attributes)
+    text = " ".join(reader.texts)
+    for place in ("a", "sweep", "lost", "reason"):
+        assert f"{place}{nasty}" in text, place
+    for table in (out / "tables").glob("*.md"):
+        assert "<img" not in table.read_text(), table
+
+
+def test_a_pipe_for_a_sweeps_table_is_left_out(tmp_path):
+    (tmp_path / "sweep" / "0").mkdir(parents=True)
+    os.mkfifo(tmp_path / "sweep" / "sweep.csv")
+    (tmp_path / "sweep" / "study.db").touch()
+    run = Run(tmp_path / "sweep" / "0", "sweep/0", "sweep", 0, "finished")
+    histories, omissions = read_sweep_histories([run])
+    assert not histories
+    assert omissions == [("history of sweep", "sweep.csv: " + omissions[0][1].partition(": ")[2])]
+    assert "found a pipe" in omissions[0][1]

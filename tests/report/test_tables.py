@@ -243,3 +243,21 @@ def test_markdown_and_latex_escape_what_is_theirs():
     assert lines[5].startswith(
         r"\$\#\{\}\textasciitilde \textasciicircum \textbackslash \textless{} &"
     )
+
+
+HOSTILE = "<img src=x onerror=alert(1)> [a](http://x.org) | `b` \\| &lt; www.x.org *i*\r# x\x1b[2J"
+
+
+def test_no_text_is_markup_in_markdown_or_latex():
+    table = pd.DataFrame({HOSTILE: [HOSTILE, "plain_name"], "value": [1.0, 2.0]})
+    lines = as_markdown(table).splitlines()
+    assert len(lines) == 4
+    hostile = (
+        r"&lt;img src=x onerror=alert(1)> [a]\(http:\//x.org) \| \`b\` \\\| &amp;lt; www\.x.org"
+        r" \*i\* # x\\x1b[2J"
+    )
+    assert lines[0] == f"| {hostile} | value |"
+    assert lines[2] == f"| {hostile} | 1.000 |" and lines[3] == "| plain_name | 2.000 |"
+    latex = as_latex(table)
+    assert "\x1b" not in latex and len(latex.splitlines()) == 8
+    assert latex.count(r"\& lt; ") + latex.count(r"\&lt; ") == 2

@@ -115,11 +115,15 @@ def test_an_interrupt_saves_what_runs_and_the_same_command_goes_on(tmp_path, int
 
 
 @pytest.mark.slow
-def test_an_interrupt_before_any_training_stops_the_workers(tmp_path):
+@pytest.mark.parametrize(("send", "number"), [
+    (os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT), (os.killpg, signal.SIGTERM),
+])  # fmt: skip
+def test_an_interrupt_before_any_training_stops_the_workers(tmp_path, send, number):
     process = start(tmp_path, "trainer.max_steps=100000", "trainer.eval_every=100000")
     wait_until(lambda: len(workers(tmp_path)) == 2, 600, "two workers")
-    os.kill(process.pid, signal.SIGTERM)
+    send(process.pid, number)
     assert process.wait(300) == 130, said(tmp_path)
+    assert "Traceback" not in said(tmp_path)
     wait_until(lambda: not workers(tmp_path), 120, "the end of the workers")
 
 

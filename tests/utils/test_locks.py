@@ -1,15 +1,20 @@
 """One holder at a time: a second one waits or is refused, and a look at the lock disturbs none."""
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mtl_sharing.utils.locks import Locked, exclusive, is_held
+from mtl_sharing.utils.locks import Locked, exclusive, exclusive_folder, is_held
 
 LOOK = """
 import sys
+import time
 from pathlib import Path
 from mtl_sharing.utils.locks import is_held
 print("ready", flush=True)
@@ -18,6 +23,7 @@ while True:
 """
 HOLD = """
 import sys
+import time
 from pathlib import Path
 from mtl_sharing.utils.locks import exclusive
 with exclusive(Path(sys.argv[1])):
@@ -98,4 +104,30 @@ def test_a_file_that_cannot_be_made_is_an_error(tmp_path):
     assert is_held(tmp_path / "file" / "lock")
     assert not is_held(tmp_path / "nowhere")
     with pytest.raises(OSError, match="exists"), exclusive(tmp_path / "file" / "lock", wait=False):
+        pass
+
+
+def test_two_blocks_on_one_folder_take_turns_and_leave_nothing(tmp_path):
+    order = []
+
+    def second():
+        with exclusive_folder(tmp_path):
+            order.append("second")
+
+    with ThreadPoolExecutor() as pool:
+        with exclusive_folder(tmp_path):
+            waiting = pool.submit(second)
+            time.sleep(0.1)
+            order.append("first")
+        waiting.result()
+    assert order == ["first", "second"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_without_locks_lets_both_in(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with exclusive_folder(tmp_path), exclusive_folder(tmp_path):
         pass

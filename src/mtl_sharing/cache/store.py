@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from mtl_sharing.cache.folders import make_room, making, remove_folder, work_path
 from mtl_sharing.cache.settings import CacheConfig, cache_folder
+from mtl_sharing.errors import UserError
+from mtl_sharing.utils.files import check_regular, read_object
 
 log = logging.getLogger(__name__)
 
@@ -76,20 +78,22 @@ def read_entry(folder: Path) -> Entry:
         Damaged: the record or an array is missing, or is not what was written.
     """
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_object(folder / RECORD)
         if record["schema"] != _SCHEMA:
             raise Damaged(f"schema {record['schema']}, expected {_SCHEMA}")
         if record.pop("crc32") != _checksum(record) or record["entry"] != folder.name:
             raise Damaged(f"{RECORD} is not what was written")
         paths = {name: folder / f"{name}.npy" for name in record["arrays"]}
+        for path in paths.values():
+            check_regular(path)
         if sum(path.stat().st_size for path in paths.values()) != record["bytes"]:
             raise Damaged("an array's file has another size")
         arrays = {name: _map(paths[name], form) for name, form in record["arrays"].items()}
         return Entry(arrays, record["about"])
     except (FileNotFoundError, IsADirectoryError) as error:
         raise Damaged(f"no file {Path(error.filename).name}") from None
-    # ValueError: bad JSON or UTF-8. The others: a record of another form.
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    # UserError: bad JSON, a link or a pipe. The others: a record of another form.
+    except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"{type(error).__name__}: {error}") from None
 
 
@@ -166,7 +170,7 @@ class ArrayStore:
             if entry is None and self._enabled:
                 # Without locks each process makes an entry of its own, and the first to finish
                 # stays. A folder that takes no lock takes no entry either: `write` warns of it.
-                with suppress(OSError):
+                with suppress(OSError, UserError):
                     stack.enter_context(making(self._folder / f"{kind}-{key}"))
                 entry = self.open(kind, key)
             yield entry

@@ -1,35 +1,50 @@
 """Exit codes and messages for mistakes, interruptions and full disks."""
 
-import os
-import signal
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from hydra.errors import HydraException
 
 from mtl_sharing.config.compose import COMPOSING
+from mtl_sharing.config.credentials import redacted
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt
+from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt, storage_error
+from mtl_sharing.run_folder.layout import RESULT
+from mtl_sharing.utils.files import FULL
+from mtl_sharing.utils.logging import lose_output, take_lost_output
+from mtl_sharing.utils.signals import interrupts, unanswered
+from mtl_sharing.utils.terminal import printable
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
-_AT_ONCE = "stopped at once; the last checkpoint is kept"
+AT_ONCE = "stopped at once; the last checkpoint is kept"
+_WHOLE = "stopped; no file is left half written"
 
 
-def run_command(work: Callable[[], object], debug: bool, program: str) -> None:
-    """Calls ``work`` with SIGINT and SIGTERM raising KeyboardInterrupt, so that it can clean up.
+def run_command(
+    work: Callable[[], object],
+    debug: bool,
+    program: str,
+    stopped: str = _WHOLE,
+    folder: Path | None = None,
+) -> None:
+    """Calls ``work`` with signals to stop raising KeyboardInterrupt, so that it can clean up.
 
     Takes and raises what :func:`exit_on_failure` does.
     """
-    stop = signal.default_int_handler
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        exit_on_failure(work, debug, program, "stopped; no file is left half written")
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+    with interrupts():
+        exit_on_failure(work, debug, program, stopped, folder)
 
 
 def exit_on_failure(
-    work: Callable[[], object], debug: bool, program: str = "mtl-train", stopped: str = _AT_ONCE
+    work: Callable[[], object],
+    debug: bool,
+    program: str = "mtl-train",
+    stopped: str = AT_ONCE,
+    folder: Path | None = None,
 ) -> None:
     """Calls ``work``; a failure that is no bug ends the process with one message.
 
@@ -37,36 +52,62 @@ def exit_on_failure(
         debug: show the traceback too.
         program: name of the command, printed before the message.
         stopped: message after an interruption that carries none of its own.
+        folder: the run's, where it is known.
 
     Raises:
         SystemExit: with 2 for a mistake, 130 for an interruption, 141 where stdout was closed.
     """
+    code, message, nameless = _end(work, debug, stopped, folder)
+    if isinstance(lost := take_lost_output(probe=nameless), BrokenPipeError):
+        # The reader of stdout is gone (mtl-train --help | head): a message has no reader either.
+        sys.exit(READER_GONE)
+    if lost is not None:
+        found = lost.strerror or lost
+        mistake = UserError("the standard output", found, "a terminal, a pipe or a disk with room")
+        parts = [str(mistake), None if nameless else message]
+        code, message = MISTAKE, "; ".join(filter(None, parts))
+    if message is not None:
+        with suppress(OSError):
+            print(printable(f"{program}: {redacted(message)}"), file=sys.stderr)
+        sys.exit(code)
+
+
+def _end(
+    work: Callable[[], object], debug: bool, stopped: str, folder: Path | None
+) -> tuple[int, str | None, bool]:
+    """Exit code and message of ``work``, and whether a failed write named no file.
+
+    There is no message where it succeeds. Raises a bug's error.
+    """
     try:
         work()
-        return
     except SweepStopped:
-        code, message = INTERRUPTED, "stopped; the same command goes on with the sweep"
+        return INTERRUPTED, "stopped; the same command goes on with the sweep", False
     except Stopped as stop:
-        code, message = INTERRUPTED, f"stopped; go on with: mtl-train resume={stop}"
-    except BrokenPipeError:
-        # The reader of stdout is gone (mtl-train --help | head): a message has no reader either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(READER_GONE)
+        return INTERRUPTED, f"stopped; go on with: {resume_command(stop)}", False
+    except (BrokenPipeError, SystemExit) as error:
+        lose_output(error)
     except KeyboardInterrupt:
-        code, message = INTERRUPTED, stopped
+        return INTERRUPTED, stopped, False
     except Exception as error:
-        code, explanation = explain(error)
-        if explanation is None:
+        if unanswered() and storage_error(error) is None:
+            return INTERRUPTED, stopped, False  # a library has made another error of it
+        code, message = explain(error, folder)
+        if message is None:
             raise
         if debug:
-            traceback.print_exc()
-        message = explanation
-    print(f"{program}: {message}", file=sys.stderr)
-    sys.exit(code)
+            print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+        return code, message, isinstance(error, OSError) and error.filename is None
+    return 0, None, False
 
 
-def explain(error: Exception) -> tuple[int, str | None]:
-    """Exit code and message for an error; no message for a bug."""
+def resume_command(folder: object) -> str:
+    """The shell command that goes on with the run in ``folder``."""
+    return shlex.join(["mtl-train", f"resume={folder}"])
+
+
+def explain(error: Exception, folder: Path | None = None) -> tuple[int, str | None]:
+    """Exit code and message for an error, in the run of ``folder``; no message for a bug."""
     if isinstance(error, UserError):
         return MISTAKE, str(error)
     if isinstance(error, COMPOSING):
@@ -74,11 +115,26 @@ def explain(error: Exception) -> tuple[int, str | None]:
     # Path.expanduser, where no field is known.
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return MISTAKE, str(UserError("a path", "the home of an unknown user", "~/ or ./~NAME"))
-    # The logging package wraps the failure to open train.log.
-    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__
+    # The logging package wraps the failure to open train.log, and Hydra's to call what is refused.
+    if isinstance(error, ValueError):
+        for cause in (error.__cause__, getattr(error.__cause__, "__cause__", None)):
+            if isinstance(cause, OSError | UserError | HydraException):
+                return explain(cause, folder)
+    if isinstance(error, HydraException):
+        return MISTAKE, str(config_error(error))
     if isinstance(error, OSError):
-        allowed = "a place that exists, can be written and has room"
-        path = error.filename or "the output folder"
-        return MISTAKE, str(UserError(str(path), error.strerror or error, allowed))
-    return (INTERRUPTED, _AT_ONCE) if is_interrupt(error) else (1, None)
+        return MISTAKE, str(_system_error(error, folder))
+    if isinstance(error, RecursionError):
+        found = "values nested too deeply"
+        return MISTAKE, str(UserError("a config or a file", found, "some hundred levels"))
+    return (INTERRUPTED, AT_ONCE) if is_interrupt(error) else (1, None)
+
+
+def _system_error(error: OSError, folder: Path | None) -> UserError:
+    path, reason = error.filename or folder or "the output", error.strerror or error
+    if error.errno not in FULL:
+        return UserError(str(path), reason, "a place that exists, can be written and has room")
+    is_begun = folder is not None and (folder / RESULT).exists()
+    again = resume_command(folder) if is_begun else "the same command again"
+    found = f"{reason}: the disk or the quota is full"
+    return UserError(str(path), found, f"a place with room; make some, then: {again}")

@@ -37,11 +37,12 @@ def _parser() -> ArgumentParser:
 def _export(options: Namespace) -> None:
     from mtl_sharing.export.write import export_run
     from mtl_sharing.utils.files import short_path
+    from mtl_sharing.utils.terminal import show
 
     exported = export_run(options.run, options.task, options.out)
-    print(f"exported    {exported.description}")
-    print(f"parameters  {exported.parameters:,}")
-    print(f"folder      {short_path(exported.folder)} (README.md shows how to use it)")
+    show(f"exported    {exported.description}")
+    show(f"parameters  {exported.parameters:,}")
+    show(f"folder      {short_path(exported.folder)} (README.md shows how to use it)")
 
 
 if __name__ == "__main__":

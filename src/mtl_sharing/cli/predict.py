@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from mtl_sharing.cli.exit import run_command
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.predict import table_files
+from mtl_sharing.utils.locks import exclusive_folder
+from mtl_sharing.utils.terminal import show
 
 if TYPE_CHECKING:
     from mtl_sharing.predict.loaded_run import LoadedRun
@@ -128,16 +130,19 @@ def _predict_split(options: argparse.Namespace) -> None:
             task: splits.predict_examples(run, task, examples, size, progress)
             for task, examples in read.items()
         }
-    # Only after all predictions: a failure leaves no mix of old and new files.
+    # Only after all predictions: neither a failure nor another process leaves a mix of files.
     scores = []
+    with exclusive_folder(Path(options.out).expanduser()):
+        for task, examples in read.items():
+            spec = run.run_spec.specs[task]
+            splits.write_split(targets[task], kind, spec, examples, answers[task])
     for task, examples in read.items():
-        splits.write_split(targets[task], kind, run.run_spec.specs[task], examples, answers[task])
         if any(example.label is not None for example in examples):
             scores.append(splits.score(run, task, examples, answers[task]))
     if scores:
-        print(f"{'task':<12}  {'metric':<8}  {'value':>6}  {'examples':>8}")
+        show(f"{'task':<12}  {'metric':<8}  {'value':>6}  {'examples':>8}")
     for task, metric, value, count in scores:
-        print(f"{task:<12}  {metric:<8}  {value:6.3f}  {count:>8,}")
+        show(f"{task:<12}  {metric:<8}  {value:6.3f}  {count:>8,}")
     _print_files(progress, list(targets.values()))
 
 
@@ -157,9 +162,9 @@ def _tasks(options: argparse.Namespace) -> list[str] | None:
 def _print_files(progress: "Progress", files: Sequence[Path]) -> None:
     from mtl_sharing.utils.files import short_path
 
-    print(f"rows   {progress.done:,} in {progress.seconds:.1f} s, {progress.rate:,.0f} rows/s")
+    show(f"rows   {progress.done:,} in {progress.seconds:.1f} s, {progress.rate:,.0f} rows/s")
     for number, path in enumerate(files):
-        print(f"{'' if number else 'files':<7}{short_path(path)}")
+        show(f"{'' if number else 'files':<7}{short_path(path)}")
 
 
 @contextmanager

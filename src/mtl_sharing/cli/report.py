@@ -70,9 +70,9 @@ def _print(written: "Written") -> None:
     from rich import get_console
 
     from mtl_sharing.utils.files import short_path
+    from mtl_sharing.utils.terminal import show
 
-    console = get_console()
-    console.print(_table(written.comparison, console.width))
+    show(_table(written.comparison, get_console().width))
     rest = len(written.comparison) - _MOST_LINES
     lines = [f"and {rest:,} more"] * (rest > 0)
     file = written.comparison_file
@@ -81,7 +81,7 @@ def _print(written: "Written") -> None:
     lines.append("")
     lines += map(str, map(short_path, written.paths))
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        show(line)
 
 
 def _cut(lines: Sequence[str], content: str, where: str) -> list[str]:

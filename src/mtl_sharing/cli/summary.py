@@ -6,7 +6,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from rich import get_console
 from rich.table import Table
 
 from mtl_sharing.score.clock import is_measured, machine_text, pair_range, range_text
@@ -19,6 +18,7 @@ from mtl_sharing.score.performance import (
     tasks_at_floor,
 )
 from mtl_sharing.utils.files import short_path
+from mtl_sharing.utils.terminal import show
 
 Record = dict[str, Any]
 
@@ -35,9 +35,9 @@ def print_result(result: Record, folder: Path) -> None:
         of_classes = [_ROUNDED] if result["scored_by"].get("rounded") else []
         changes = (_changes(result), "", *of_classes)
     for content in ("", table, "", *notes, *([""] if notes else []), *changes):
-        _print(content)
+        show(content)
     for label, text in (*_result_lines(result), ("run", short_path(folder))):
-        _print(f"{label:<13}{text}")
+        show(f"{label:<13}{text}")
 
 
 def _note(result: Record, name: str) -> str:
@@ -136,10 +136,10 @@ def print_plan(record: Record, folder: Path) -> None:
         size = " to ".join(dict.fromkeys((*sizes[:1], *sizes[-1:]))) or "-"
         cells = [_copy_of(task, stage["owners"]) for task in tasks]
         table.add_row(label, stage["ownership"], trains, *cells, size, f"{stage['together']:,}")
-    _print(table)
-    _print("")
+    show(table)
+    show("")
     for label, text in (*_plan_lines(record), ("plan.json", short_path(folder))):
-        _print(f"{label:<16}{text}")
+        show(f"{label:<16}{text}")
 
 
 def _copy_of(task: str, owners: list[list[str]]) -> str:
@@ -203,8 +203,3 @@ def _table(texts: Iterable[str], numbers: Iterable[str]) -> Table:
     for name in numbers:
         table.add_column(name, justify="right")
     return table
-
-
-def _print(content: object) -> None:
-    wrap = isinstance(content, str)
-    get_console().print(content, soft_wrap=wrap, highlight=False, markup=False)

@@ -14,35 +14,34 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mtl_sharing.cli.exit import exit_on_failure
+from mtl_sharing.cli.exit import AT_ONCE, exit_on_failure, resume_command, run_command
 from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.config.callables import LOGGING
 from mtl_sharing.config.compose import COMPOSING
+from mtl_sharing.config.credentials import hide_storage
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides, override_text
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
+from mtl_sharing.run_folder.lock import check_plain_folder
 from mtl_sharing.run_folder.results import read_yaml
-from mtl_sharing.sweep.jobs.credentials import hide_storage
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
 from mtl_sharing.utils.files import expand_user
+from mtl_sharing.utils.git import launched_here
 
-# Hydra may import and call nothing else that a config file names.
-_CALLABLE = ["mtl_sharing.*", "logging.*", "hydra.*", "hydra_plugins.*"]
 _RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
 _BESIDE_RESUME = ("resume=", "data_dir=", "trainer.debug=")
 
 
-@hydra.main(
-    config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=_CALLABLE
-)
+@hydra.main(config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=LOGGING)
 def _run_composed(values: DictConfig) -> float | None:
     """Runs one composed job and returns its objective to the sweeper."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     if job.mode != RunMode.MULTIRUN:
-        exit_on_failure(lambda: run(to_config(values), folder), _debug())
+        exit_on_failure(lambda: run(to_config(values), folder), _debug(), folder=folder)
         return None
     options = sweeper_of(job)
     if options is None:  # Hydra's own sweeper, which needs a failed job's exception
@@ -81,8 +80,9 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
 def refuse_used_folder(folder: Path) -> None:
     """Raises UserError for a folder that holds a run: nothing is overwritten."""
     if any((folder / name).exists() for name in _RUN_FILES):
-        allowed = f"a new folder; to go on with that run: mtl-train resume={folder}"
+        allowed = f"a new folder; to go on with that run: {resume_command(folder)}"
         raise UserError("the run's folder", f"{folder}, which holds a run", allowed)
+    check_plain_folder(folder)
 
 
 def _start(arguments: list[str]) -> None:
@@ -94,14 +94,18 @@ def _start(arguments: list[str]) -> None:
     continues = any(a.startswith(("+sweep=", "hydra/sweeper=optuna")) for a in arguments)
     for argument in arguments:
         key, _, value = argument.partition("=")
+        if key.startswith("--e") and "--experimental-rerun".startswith(key):
+            # It would take another run's overrides for the user's own.
+            raise UserError(argument, "an option of Hydra's", "resume=RUN_DIR")
         if key in ("+sweep", "+cluster") and not multirun:
             raise UserError(argument, "no -m before it", f"mtl-train -m {argument}")
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
-        elif key == "hydra.sweep.dir" and not continues:
+        elif key == "hydra.sweep.dir":
+            check_plain_folder(Path(value))
             for folder in Path(value).glob("*"):
-                refuse_used_folder(folder)
+                (check_plain_folder if continues else refuse_used_folder)(folder)
     try:
         _run_composed()
     except COMPOSING as error:
@@ -173,12 +177,14 @@ def main() -> None:
     resume_from = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
 
     def work() -> None:
-        if resume_from and resume_from[-1] not in ("", "null"):
-            run(*resume(resume_from[-1], arguments), resumed=True)
-        else:
-            _start(arguments)
+        with launched_here():
+            if resume_from and resume_from[-1] not in ("", "null"):
+                run(*resume(resume_from[-1], arguments), resumed=True)
+            else:
+                _start(arguments)
 
-    exit_on_failure(work, _debug())
+    folder = Path(resume_from[-1]) if resume_from else None
+    run_command(work, _debug(), "mtl-train", AT_ONCE, folder)
 
 
 if __name__ == "__main__":

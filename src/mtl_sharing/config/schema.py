@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cache.settings import CacheConfig
 from mtl_sharing.config.fields import allowed_values, misplaced
+from mtl_sharing.config.loading import install_loader
 from mtl_sharing.data.settings import SuiteConfig
 from mtl_sharing.data.tasks.task import TaskConfig
 from mtl_sharing.errors import UserError
@@ -85,7 +86,11 @@ def _open_schema() -> Any:
 
 
 def register() -> None:
-    """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused."""
+    """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused.
+
+    Hydra loads configs through the project's loader from then on.
+    """
+    install_loader()
     ConfigStore.instance().store(name=ROOT_NAME, node=_open_schema(), replace=True)
 
 

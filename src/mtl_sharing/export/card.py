@@ -8,6 +8,8 @@ from mtl_sharing.export.head import describe_labels, example_texts, head_code, l
 from mtl_sharing.export.plain import CLASSES, drops_pooler, layers_read
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.predict.loaded_run import LoadedRun
+from mtl_sharing.run_folder.results import result_problem
+from mtl_sharing.utils.markdown import code_span, escaped
 
 _UNREAD_POOLER = """\
 The head reads no pooler, so none was kept: `add_pooling_layer=False` keeps `transformers` from \
@@ -35,9 +37,9 @@ def plain_card(
         )
     return _page(
         "transformers",
-        f"# {task}, from a multi-task run\n",
+        f"# {escaped(task)}, from a multi-task run\n",
         f"A plain `{CLASSES[shape.family]}` of {layers} layers, hidden width {shape.hidden}: the"
-        f" tower of task `{task}` in a {_training(run)}.{cut}\n",
+        f" tower of task {code_span(task)} in a {_training(run)}.{cut}\n",
         _metrics(result, [task]),
         _data(run, [task]),
         "## Load\n",
@@ -46,7 +48,7 @@ def plain_card(
         "## Head\n",
         f"`head.safetensors` holds the head's weights, `head.json` how they are applied. The"
         f" head reads {record['input']}, and returns {record['meaning']}. Its labels are"
-        f" {describe_labels(run_spec.specs[task])}.\n",
+        f" {escaped(describe_labels(run_spec.specs[task]))}.\n",
         f"```python\n{head_code(run, task)}```\n",
         "" if precision == "fp32" else rounded,
         _origin(result),
@@ -70,7 +72,7 @@ def run_card(
     )
     return _page(
         "mtl-sharing",
-        f"# {', '.join(tasks)}: a multi-task run\n",
+        f"# {escaped(', '.join(tasks))}: a multi-task run\n",
         f"A {_training(run)}. It has {' and '.join(obstacles)}, which no plain model of"
         " `transformers` has, so this folder holds the whole network, and `load_run` of mtl-sharing"
         " reads it.\n",
@@ -88,41 +90,45 @@ def _page(library: str, *parts: str) -> str:
 
 
 def _training(run: LoadedRun) -> str:
-    regime = f"`{describe_regime(run.run_spec)}` (seed {run.run_spec.config.seed})"
+    regime = f"{code_span(describe_regime(run.run_spec))} (seed {run.run_spec.config.seed})"
     return f"run of mtl-sharing that trained {_list(run.tasks)} together as {regime}"
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(map(code_span, names))
 
 
 def _metrics(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
-    if result.get("status") != "finished":
+    if result.get("status") != "finished" or result_problem(dict(result)) is not None:
         reason = "the run had not finished" if result else "the run came without its result.json"
         return f"## On dev\n\nNot known: {reason}.\n"
-    rows = [
-        f"| {task} | {entry['metric']} | {entry['value']:.4f} | {entry['floor']:.4f} |"
-        f" {entry['examples']:,} |"
-        for task, entry in ((task, result["tasks"][task]) for task in tasks)
-    ]
+    rows = [_row(task, result["tasks"].get(task, {})) for task in tasks]
     head = ["| task | metric | value | floor | dev examples |",
             "| --- | --- | --- | --- | --- |"]  # fmt: skip
     floor = "The floor is what the best constant answer reaches."
     return "\n".join(["## On dev\n", *head, *rows, "", floor, ""])
 
 
+def _row(task: str, entry: Mapping[str, Any]) -> str:
+    forms = {"value": ".4f", "floor": ".4f", "examples": ","}
+    numbers = [(entry.get(name), form) for name, form in forms.items()]
+    cells = [format(n, form) if isinstance(n, int | float) else "?" for n, form in numbers]
+    return f"| {' | '.join([escaped(task), escaped(str(entry.get('metric'))), *cells])} |"
+
+
 def _data(run: LoadedRun, tasks: Sequence[str]) -> str:
     """The section about the tasks' data and the cleaning and tagging of texts."""
     run_spec = run.run_spec
     suite = run_spec.config.suite
-    lines = [f"- suite `{suite.name or 'of its own'}`; texts are cut at {suite.max_length} tokens"]
+    name = code_span(suite.name or "of its own")
+    lines = [f"- suite {name}; texts are cut at {suite.max_length} tokens"]
     for task in tasks:
         spec = run_spec.specs[task]
         joined = ", joined into one sequence" if run_spec.joined[task] else ", each a sequence"
         kind = f"pairs of texts{joined}" if spec.is_pair else "single texts"
         files = [path_name(str(name)) for name in spec.train]
-        source = f", trained on {', '.join(f'`{name}`' for name in files)}" if files else ""
-        lines.append(f"- `{task}`: {kind}; {describe_labels(spec)}{source}")
+        source = f", trained on {_list(files)}" if files else ""
+        lines.append(f"- {code_span(task)}: {kind}; {escaped(describe_labels(spec))}{source}")
     if suite.clean:
         steps = _list(suite.clean)
         lemmas = f" (lemmas by {_pipeline(suite.lemmatizer)})" if suite.lemmatizer else ""
@@ -139,13 +145,15 @@ def _pipeline(source: str) -> str:
     """A spaCy pipeline by its name; a folder of the machine is not part of the export."""
     name = path_name(source)
     elsewhere = ", a folder that is not here: set its path in `config.json`"
-    return f"the spaCy pipeline `{name}`{'' if name == source else elsewhere}"
+    return f"the spaCy pipeline {code_span(name)}{'' if name == source else elsewhere}"
 
 
 def _origin(result: Mapping[str, Any]) -> str:
     versions = result.get("versions", {})
+    if not isinstance(versions, dict) or not versions:
+        return ""
     names = [f"{name} {versions[name]}" for name in ("mtl-sharing", "torch") if name in versions]
-    return f"Trained with {', '.join(names)}.\n" if versions else ""
+    return f"Trained with {escaped(', '.join(names))}.\n"
 
 
 def path_name(text: str) -> str:

@@ -57,7 +57,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         yield work
         check_target(folder)
-        os.rename(work, folder)  # also onto an empty folder
+        try:
+            os.rename(work, folder)  # also onto an empty folder
+        except OSError:
+            check_target(folder)  # another export was first
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned, UserError, check_range
+from mtl_sharing.errors import (
+    Pruned,
+    Stopped,
+    UserError,
+    check_range,
+    is_out_of_memory,
+    storage_error,
+)
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
 from mtl_sharing.job.inputs import RunInputs
@@ -94,20 +101,28 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
             prepared = prepare(run_spec, folder, hooks, reference, _train_baseline)
             result = head | assess(prepared, train(prepared, trackers))
             publish(folder, result, trackers)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         replace_listed_json(folder, RESULT, head | {"status": Status.STOPPED})
+        if isinstance(stop, Stopped):  # perhaps of a baseline: this run is the one to go on with
+            raise Stopped(str(folder)) from None
         raise
     except Pruned as end:
         replace_listed_json(folder, RESULT, head | {"status": Status.PRUNED, "pruned": vars(end)})
         raise
     except Exception as error:
-        failure = {"status": Status.FAILED, "reason": str(error)}
         try:
-            replace_listed_json(folder, RESULT, head | failure)
+            replace_listed_json(folder, RESULT, head | _failure(error))
         except (OSError, UserError):
             log.warning("the failure could not be written to %s", folder / RESULT)
         raise
     return result
+
+
+def _failure(error: Exception) -> Result:
+    """How result.json describes a failure; ``retryable`` where the machine caused it."""
+    machine = storage_error(error) is not None or is_out_of_memory(error)
+    retryable = {"retryable": True} if machine else {}
+    return {"status": Status.FAILED, "reason": str(error), **retryable}
 
 
 def publish(folder: Path, result: Result, trackers: Trackers) -> None:

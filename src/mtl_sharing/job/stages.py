@@ -41,7 +41,8 @@ from mtl_sharing.tracking.trackers import Trackers
 from mtl_sharing.training.phases import Timing
 from mtl_sharing.training.selection import Selection
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory
-from mtl_sharing.utils.environment import git_state, versions
+from mtl_sharing.utils.environment import versions
+from mtl_sharing.utils.git import git_state, launch_folder
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
         "machine": machine(run_spec),
         "results_version": RESULTS_VERSION,
         "versions": versions(),
-        "git": git_state(Path.cwd()),
+        "git": git_state(launch_folder()),
         "status": Status.FINISHED,
     }
     if prepared.baseline_key is not None:

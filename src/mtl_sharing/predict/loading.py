@@ -1,6 +1,7 @@
 """Loads a trained run from three files: weights, config.json and tokenizer.json."""
 
 import logging
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ _WITHOUT_WEIGHTS = {
     "running": ("has not evaluated yet", _LATER),
     "stopped": (
         "was stopped before its first evaluation",
-        f"{_LATER} (mtl-train resume={{folder}} goes on with this one)",
+        f"{_LATER} ({{resume}} goes on with this one)",
     ),
     "failed": ("failed before its first evaluation", f"{_RUN} (train.log says why)"),
     "pruned": ("was pruned before its first evaluation", _RUN),
@@ -90,7 +91,8 @@ def _no_weights(folder: Path) -> UserError:
     status = None if result is None else str(result.get("status"))
     if status in _WITHOUT_WEIGHTS:
         reason, allowed = _WITHOUT_WEIGHTS[status]
-        return UserError(str(folder), f"a run that {reason}", allowed.format(folder=folder))
+        resume = shlex.join(["mtl-train", f"resume={folder}"])
+        return UserError(str(folder), f"a run that {reason}", allowed.format(resume=resume))
     if (folder / PLAN).is_file() and status is None:
         return UserError(str(folder), "a dry run, which has no weights", _RUN)
     if (folder / CONFIG).is_file() or status is not None:

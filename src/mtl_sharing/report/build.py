@@ -20,6 +20,7 @@ from mtl_sharing.report.page.sections import make_sections, status_counts
 from mtl_sharing.report.page.table_files import FORMATS as TABLE_FORMATS
 from mtl_sharing.report.page.table_files import write_tables
 from mtl_sharing.utils.files import replace_file, replace_text
+from mtl_sharing.utils.locks import exclusive_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,11 +83,13 @@ def write_report(
     sections = make_sections(contents, figures)
     on_step("writing")
     table_kinds = [kind for kind in TABLE_FORMATS if kind in formats]
-    _write_tables(contents, out / TABLES, table_kinds)
-    _write_figures(sections, out / FIGURES, kinds := [kind for kind in kinds if kind in formats])
-    if "html" in formats:
-        heading, facts = title or f"Report of {_listed(paths)}", _facts(paths, contents)
-        replace_text(out / PAGE, render(Page(heading, facts, sections, table_kinds)))
+    kinds = [kind for kind in kinds if kind in formats]
+    with exclusive_folder(out):  # two reports at once leave the whole of one
+        _write_tables(contents, out / TABLES, table_kinds)
+        _write_figures(sections, out / FIGURES, kinds)
+        if "html" in formats:
+            heading, facts = title or f"Report of {_listed(paths)}", _facts(paths, contents)
+            replace_text(out / PAGE, render(Page(heading, facts, sections, table_kinds)))
     parts = {PAGE: "html" in formats, TABLES: table_kinds, FIGURES: kinds}
     written = tuple(out / name for name, made in parts.items() if made)
     whole = [out / TABLES / f"comparison.{kind}" for kind in table_kinds] or [*written[:1]]

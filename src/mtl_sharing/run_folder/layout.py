@@ -40,6 +40,14 @@ MULTIRUN = "multirun.yaml"
 MEASURED = "measured.json"
 """The measurement of a sweep's best trial."""
 
+ENTRIES = (
+    RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, "train.log",
+    str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], "tensorboard", "mlflow.json",
+    "settings.json", "manifest.json",
+    SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
+)  # fmt: skip
+"""What commands read and write in a run's or sweep's folder; a user may keep more there."""
+
 
 class Status(StrEnum):
     """The ``status`` of a result.json; ``unreadable`` stands for a damaged one."""

@@ -1,13 +1,15 @@
-"""The lock of a run's folder: one process at a time works in it."""
+"""The lock of a run's folder: one process at a time works in it, and through no link."""
 
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mtl_sharing.errors import FolderInUse
-from mtl_sharing.run_folder.layout import LOCK
+from mtl_sharing.run_folder.layout import ENTRIES, LOCK
 from mtl_sharing.utils import locks
+from mtl_sharing.utils.files import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,9 @@ def hold(folder: Path) -> Iterator[None]:
 
     Raises:
         FolderInUse: another process works in the folder.
+        UserError: as for :func:`check_plain_folder`.
     """
+    check_plain_folder(folder)
     with ExitStack() as stack:
         try:
             stack.enter_context(locks.exclusive(folder / LOCK, wait=False))
@@ -35,3 +39,25 @@ def hold(folder: Path) -> Iterator[None]:
 def is_held(folder: Path) -> bool:
     """Whether a process works in the folder; also true if the lock cannot be checked."""
     return locks.is_held(folder / LOCK)
+
+
+def check_plain_folder(folder: Path) -> None:
+    """Checks that a run's or sweep's folder, which may be a link, has its files as real ones.
+
+    Raises:
+        UserError: naming a link, pipe, socket or device among them or below, through which writing
+            would reach elsewhere, or wait for ever.
+    """
+    for entry in map(folder.joinpath, ENTRIES):
+        _check_plain(entry)
+        for parent, folders, files in os.walk(entry):
+            for name in (*folders, *files):
+                _check_plain(Path(parent, name))
+
+
+def _check_plain(path: Path) -> None:
+    with suppress(
+        FileNotFoundError, NotADirectoryError
+    ):  # maybe a temporary file that has its final name now
+        if path.is_symlink() or not path.is_dir():
+            check_regular(path)

@@ -11,7 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mtl_sharing.sweep.jobs.credentials import hide_storage_of
+from mtl_sharing.config.credentials import require_variable
 from mtl_sharing.sweep.jobs.device_slots import resolve_n_jobs
 from mtl_sharing.sweep.settings import PRUNER_OPTIONS, SweeperConfig, sweeper_of
 
@@ -32,7 +32,7 @@ class RegimeSweeper(Sweeper):
         Raises:
             UserError: a number of jobs at once that the launcher cannot have.
         """
-        hide_storage_of(config)
+        require_variable(config)
         resolve_n_jobs(config)
         options = sweeper_of(config.hydra)
         assert options is not None

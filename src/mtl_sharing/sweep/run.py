@@ -1,11 +1,10 @@
 """Runs a sweep: checks its settings, opens its study, runs its trials, writes its files."""
 
 import logging
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
@@ -25,7 +24,15 @@ from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.spec import SweepSpec, resolve_sweep
 from mtl_sharing.sweep.study.attributes import INPUTS
 from mtl_sharing.sweep.study.inputs import check_study_inputs, study_inputs
-from mtl_sharing.sweep.study.storage import FIRST_S, LATER_S, DatabaseGone, patience
+from mtl_sharing.sweep.study.storage import (
+    DATABASE_ERRORS,
+    FIRST_S,
+    LATER_S,
+    ROOM,
+    DatabaseGone,
+    DatabaseUnwritable,
+    patience,
+)
 from mtl_sharing.sweep.study.study import SweepStudy, known_trials, open_study
 from mtl_sharing.sweep.validation import check_sweep
 
@@ -42,7 +49,8 @@ def run_sweep(
     """Runs a sweep to the end of its budget, or only describes it where ``dry_run`` is set.
 
     Raises:
-        UserError: a mistake in the settings, or too many failed trials.
+        UserError: a mistake in the settings, too many failed trials, or a disk or folder that
+            takes no more.
         SweepStopped: the sweep was interrupted; the same command continues it.
     """
     for name in ("hydra", "hydra_plugins"):  # they log each launch
@@ -59,7 +67,7 @@ def run_sweep(
         regimes = [*corners, spec.reference] if options.reference else corners
         describe_sweep(Plan(spec, trials), regimes)
         return
-    with _sigterm_as_interrupt(jobs):
+    with _storage_errors_named(spec.folder):
         directions = [DIRECTIONS[objective] for objective in spec.objectives]
         run_specs = [trial.run_spec for trial in corners]
         made_for = spec.record() | {INPUTS: study_inputs(run_specs)}
@@ -75,16 +83,16 @@ def run_sweep(
 
 
 @contextmanager
-def _sigterm_as_interrupt(jobs: JobPool) -> Iterator[None]:
-    """Handles SIGTERM like Ctrl-C, except for inline jobs: their trainer has its own handler."""
-    if jobs.inline or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _storage_errors_named(folder: Path) -> Iterator[None]:
+    """Raises UserError for a disk or folder that takes no more: where, and what to do."""
     try:
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    except DatabaseUnwritable as error:
+        where = error.where if "://" in error.where else str(folder / error.where)
+        raise UserError(where, error.found, ROOM) from None
+    except OSError as error:
+        where = str(error.filename or folder)
+        raise UserError(where, error.strerror or error, ROOM) from error
 
 
 def _announce(study: SweepStudy, spec: SweepSpec) -> None:
@@ -115,5 +123,7 @@ def _run_trials(sweep: Supervisor, reporter: StudyReporter, jobs: JobPool) -> No
         if not complete:
             jobs.stop()
         if readable:
-            with patience(LATER_S if complete else FIRST_S):
+            # Beside an error or an interrupt, what cannot be written is left as it is.
+            harmless = () if complete else (OSError, *DATABASE_ERRORS)
+            with suppress(*harmless), patience(LATER_S if complete else FIRST_S):
                 end_sweep(reporter, jobs, complete)

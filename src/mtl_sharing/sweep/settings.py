@@ -10,9 +10,6 @@ from typing import Any
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
-# The only samplers that a config may instantiate; PRUNERS below lists the pruners.
-SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
-
 
 @dataclass
 class NoPrunerConfig:
@@ -150,11 +147,6 @@ PRUNER_OPTIONS: dict[str, Any] = {
     "threshold": ThresholdConfig,
     "wilcoxon": WilcoxonConfig,
 }
-# Optuna's pruners, and the project's own that an option names.
-PRUNERS = ("optuna.pruners.*", *{
-    option._target_ for option in PRUNER_OPTIONS.values()
-    if option._target_.startswith("mtl_sharing.")
-})  # fmt: skip
 
 
 def sweeper_of(job: Any) -> SweeperConfig | None:

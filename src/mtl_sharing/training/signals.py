@@ -8,17 +8,16 @@ from types import FrameType
 from typing import Any
 
 from mtl_sharing.errors import Stopped
+from mtl_sharing.utils.signals import REPEAT_S, stopping_signals, unanswered
 
 log = logging.getLogger(__name__)
 
 REQUEUE = signal.SIGUSR2
 """submitit's signal, which SLURM sends some time before a job's time limit."""
-# Two SIGINTs so close together are one key press, forwarded by a parent process.
-REPEAT_S = 1.0
 
 
 class StopSignals:
-    """Records SIGINT, SIGTERM and, where a launcher handles it, SIGUSR2 within a block.
+    """Records SIGINT, SIGTERM, SIGHUP and, where a launcher handles it, SIGUSR2 within a block.
 
     A block that ends with Stopped after SIGUSR2 passes that signal on to the launcher, which
     queues the job again.
@@ -35,7 +34,8 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         # Python lets only the main thread set handlers.
         if threading.current_thread() is threading.main_thread():
-            numbers = [signal.SIGINT, signal.SIGTERM]
+            numbers = stopping_signals()
+            self.received = signal.SIGTERM if unanswered() else self.received
             numbers += [REQUEUE] if callable(signal.getsignal(REQUEUE)) else []
             self._previous = {number: signal.signal(number, self.receive) for number in numbers}
         return self

@@ -100,6 +100,7 @@ class Trainer:
                 # With the weights that it begins with: the file of the best ones will change.
                 self.save()
                 self._train(progress)
+            self._stop_if_asked()
         self._load_best()
 
     def next_phase(self) -> None:
@@ -130,11 +131,14 @@ class Trainer:
             self._update(progress, timed=self.step - start >= _UNTIMED_STEPS)
             if self.step % phase.eval_every == 0 or self.step == phase.total:
                 self._evaluate_and_save()
-            if self.signals.received is not None:
-                self.save()
-                raise Stopped(str(self.folder))
+            self._stop_if_asked()
         if phase.evaluated and not self._evaluated:  # no step
             self._evaluate_and_save()
+
+    def _stop_if_asked(self) -> None:
+        if self.signals.received is not None:
+            self.save()
+            raise Stopped(str(self.folder))
 
     @property
     def _evaluated(self) -> bool:

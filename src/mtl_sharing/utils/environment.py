@@ -1,11 +1,8 @@
-"""Installed packages, and the versions and the git commit that a run was made with."""
+"""Installed packages and their versions."""
 
 import importlib.util
 import platform
-import subprocess
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 from mtl_sharing.errors import UserError
 
@@ -16,20 +13,6 @@ def versions() -> dict[str, str]:
     """Versions of Python, this project and the packages that affect a result."""
     own = {"python": platform.python_version(), "mtl-sharing": version("mtl-sharing")}
     return own | {name: version(name) for name in _PACKAGES}
-
-
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that holds ``folder``, and whether it has changes; None outside."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-        return finished.stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def check_package(where: str, value: str, package: str, extra: str) -> None:

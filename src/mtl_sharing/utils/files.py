@@ -21,9 +21,10 @@ from mtl_sharing.errors import UserError, first_line
 
 MOST_TEXT_BYTES = 64 << 20
 """More than any JSON, YAML or CSV file that a run writes into its folder."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, quota or limit that takes no more."""
 _REGULAR = "a regular file of the folder itself"
-_ABANDONED_S = 60.0
-_PROBE_BYTES = 1 << 16
+_ABANDONED_S, _PROBE_BYTES = 60.0, 1 << 16
 _KINDS: dict[type, str] = {
     dict: "an object", bytes: "bytes", str: "a text", int: "a number", float: "a number",
     bool: "a boolean", type(None): "null",
@@ -54,7 +55,8 @@ def replacing(path: Path) -> Iterator[Path]:
     replace the same file, the last to end leaves its whole content.
     """
     with staged(path) as file:
-        yield file.temporary
+        with _naming(path):
+            yield file.temporary
         file.sync()
         file.publish()
 
@@ -90,14 +92,24 @@ class StagedFile:
 
     def sync(self) -> None:
         """Waits until the disk has the content."""
-        # safetensors makes files that only their owner can read.
-        self.temporary.chmod(self.mode)
-        with open_regular(self.temporary) as file:
+        self.temporary.chmod(self.mode)  # safetensors makes files for their owner alone
+        with _naming(self.path), open_regular(self.temporary) as file:
             os.fsync(file.fileno())
 
     def publish(self) -> None:
         """Moves the content into place."""
         os.replace(self.temporary, self.path)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Names ``path`` in the error of a full disk that names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager

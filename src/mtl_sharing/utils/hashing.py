@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtl_sharing.utils.files import open_regular
+
 
 def random_seed(seed: int, draw: int, names: Iterable[str]) -> int:
     """The seed of the random numbers of ``names`` in a draw, 63 bits."""
@@ -19,7 +21,7 @@ def random_seed(seed: int, draw: int, names: Iterable[str]) -> int:
 def file_facts(path: Path) -> dict[str, Any]:
     """Bytes and digest (``sha256``) of a file, and the lines of a text."""
     digest, size, lines, is_text = sha256(), 0, 0, True
-    with path.open("rb") as file:
+    with open_regular(path, follow=True) as file:
         while block := file.read(1 << 20):
             digest.update(block)
             size += len(block)

@@ -1,10 +1,16 @@
-"""Logging: a console handler for use beside a progress bar, and quiet blocks."""
+"""Logging: handlers for the console and a run's log file, lost output, and quiet blocks."""
 
 import logging
+import os
+import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
 
-from rich import get_console
+from mtl_sharing.utils.files import check_regular
+from mtl_sharing.utils.terminal import printable, show
 
 
 @contextmanager
@@ -20,8 +26,67 @@ def log_level(name: str, level: int) -> Iterator[None]:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log lines through rich's console, so that they do not tear a progress bar."""
+    """Prints log lines through rich's console, so that they do not tear a progress bar.
+
+    Where the output takes no more, the process is asked to stop, as by SIGTERM: what prints for
+    nobody saves its state and ends.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the record as one line, however long."""
-        get_console().print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+        text = self.format(record)
+        try:
+            show(text)
+        except (OSError, SystemExit) as error:
+            lose_output(error)
+            if callable(signal.getsignal(signal.SIGTERM)):
+                signal.raise_signal(signal.SIGTERM)
+
+
+class RegularFileHandler(logging.FileHandler):
+    """Appends log lines to a regular file; refuses a link, a pipe or a device of its name."""
+
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        with suppress(FileNotFoundError):
+            check_regular(path)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags | os.O_CLOEXEC, mode=0o666)
+        return open(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line without control characters."""
+        return printable(super().format(record))
+
+
+_lost: OSError | None = None
+
+
+def lose_output(error: BaseException) -> None:
+    """Notes why the standard output takes no more, and drops what is printed from here on.
+
+    Raises the error where it is another one.
+    """
+    global _lost
+    # Of a pipe without a reader rich makes a SystemExit.
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    if not isinstance(cause, OSError):
+        raise error
+    _lost = cause
+    with suppress(OSError):  # a stdout that a caller has replaced by an object in memory
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def take_lost_output(probe: bool) -> OSError | None:
+    """Why the standard output took no more, if it did, also of what it still had to write.
+
+    Args:
+        probe: tries whether it takes an empty line.
+    """
+    global _lost
+    try:
+        print("\n" if probe else "", end="", flush=True)
+    except OSError as error:
+        lose_output(error)
+    lost, _lost = _lost, None
+    return lost

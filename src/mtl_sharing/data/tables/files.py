@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mtl_sharing.errors import UserError, first_line
+from mtl_sharing.utils.files import open_regular
 
 GZIP = ".gz"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -89,7 +90,7 @@ def _opened(path: Path, **options: Any) -> Iterator[Any]:
 
 
 def _magic(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path, follow=True) as file:
         return file.read(2)
 
 

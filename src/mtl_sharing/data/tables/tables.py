@@ -12,6 +12,7 @@ from mtl_sharing.data.tables.files import GZIP, LineCounts, extension
 from mtl_sharing.data.tables.json_rows import ROWS, json_rows, list_field, nested
 from mtl_sharing.data.tables.parquet import open_parquet, parquet_rows
 from mtl_sharing.errors import UserError, did_you_mean, one_of
+from mtl_sharing.utils.files import open_regular
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
@@ -107,8 +108,12 @@ class TableFile:
         Raises:
             UserError: a missing file or an unknown format.
         """
-        if not self.path.is_file():
-            raise _no_file(self.path)
+        try:
+            open_regular(self.path, follow=True).close()  # a pipe cannot be read twice
+        except FileNotFoundError:
+            raise _no_file(self.path) from None
+        except UserError as error:
+            raise UserError(str(self.path), error.found, "a file") from None
         kind = extension(self.path)
         if kind == PARQUET and self.path.suffix.lower() == GZIP:
             raise UserError(str(self.path), "Parquet in gzip", "an unpacked file (gunzip)")
@@ -147,8 +152,6 @@ class TableFile:
 
 
 def _no_file(path: Path) -> UserError:
-    if path.is_dir():
-        return UserError(str(path), "a folder", "a file")
     if not path.parent.is_dir():
         return UserError(str(path), "no such file", f"the folder {path.parent} does not exist")
     names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())

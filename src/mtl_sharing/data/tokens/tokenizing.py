@@ -17,6 +17,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from mtl_sharing.cache.store import ArrayStore, Entry
 from mtl_sharing.data.tokens.stored_states import StoredStates
 from mtl_sharing.errors import UserError, first_line
+from mtl_sharing.utils.files import read_bytes
 from mtl_sharing.utils.hashing import digest_texts
 from mtl_sharing.utils.panics import panics_as_errors
 
@@ -76,10 +77,11 @@ class TokenRows:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Reads the tokenizer.json of a run as it is; raises UserError for a damaged one."""
+    """Reads the tokenizer.json of a run as it is; raises UserError for a damaged one or a pipe."""
+    content = read_bytes(path, follow=True)
     try:
         with panics_as_errors():
-            tokenizer = Tokenizer.from_file(str(path))
+            tokenizer = Tokenizer.from_buffer(content)
     except Exception as error:  # the library raises bare Exception for a damaged file
         found = f"a damaged tokenizer ({first_line(error)})"
         raise UserError(str(path), found, "a whole tokenizer.json") from None

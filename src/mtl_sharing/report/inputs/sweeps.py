@@ -1,15 +1,18 @@
 """A sweep's history from its sweep.csv: the objective and state of each trial."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.errors import first_line
+from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.report.inputs.runs import Omission, Run
 from mtl_sharing.run_folder.discovery import sweep_folder
 from mtl_sharing.run_folder.layout import SWEEP_TABLE
+from mtl_sharing.utils.files import read_bytes
 
 _OBJECTIVE = "objective/"
 
@@ -39,13 +42,13 @@ def read_sweep_histories(runs: Iterable[Run]) -> tuple[list[SweepHistory], list[
     tables: dict[str, Path] = {}
     for run in runs:
         folder = sweep_folder(run.folder)
-        if run.sweep is not None and folder is not None and (folder / SWEEP_TABLE).is_file():
+        if run.sweep is not None and folder is not None and os.path.lexists(folder / SWEEP_TABLE):
             tables.setdefault(run.sweep, folder / SWEEP_TABLE)
     histories, omissions = [], []
     for name, path in tables.items():
         try:
             histories.append(_read(name, path))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, UserError, ValueError, KeyError) as error:
             omissions.append((f"history of {name}", f"{SWEEP_TABLE}: {first_line(error)}"))
     return histories, omissions
 
@@ -56,7 +59,7 @@ def _read(name: str, path: Path) -> SweepHistory:
 
     from mtl_sharing.plotting.sweep import history_data
 
-    table = pd.read_csv(path)
+    table = pd.read_csv(BytesIO(read_bytes(path)))
     objectives = [str(c).removeprefix(_OBJECTIVE) for c in table if str(c).startswith(_OBJECTIVE)]
     if not objectives:
         raise ValueError("no column of an objective")

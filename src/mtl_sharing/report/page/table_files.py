@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.utils.files import replace_text
+from mtl_sharing.utils.markdown import escaped, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,17 +39,16 @@ def as_csv(table: "pd.DataFrame") -> str:
 
 
 def as_markdown(table: "pd.DataFrame") -> str:
-    """A pipe table of :func:`shown`."""
-    texts = shown(table).map(_one_line)
+    """A pipe table of :func:`shown`, in which no text is markup."""
+    texts = shown(table)
     rules = ["---:" if number else "---" for number in _numeric(table, texts)]
-    lines = [[cell.replace("|", r"\|") for cell in row] for row in texts.to_numpy().tolist()]
-    rows = [[str(name).replace("|", r"\|") for name in texts], rules, *lines]
+    rows = [[escaped(str(name)) for name in texts], rules, *texts.map(escaped).to_numpy().tolist()]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def as_latex(table: "pd.DataFrame") -> str:
     """A booktabs tabular of :func:`shown`, with TeX's special characters escaped."""
-    texts = shown(table).map(_one_line)
+    texts = shown(table).map(one_line)
     columns = "".join("r" if number else "l" for number in _numeric(table, texts))
     style = texts.style.hide(axis="index").format(_printable, escape="latex")
     style = style.format_index(_printable, axis="columns", escape="latex")
@@ -56,7 +56,7 @@ def as_latex(table: "pd.DataFrame") -> str:
 
 
 def _printable(text: object) -> str:
-    return str(text).translate(_OT1)
+    return one_line(str(text)).translate(_OT1)
 
 
 def shown(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -123,7 +123,3 @@ def _is_number(value: Any) -> bool:
 
 def _numeric(table: "pd.DataFrame", texts: "pd.DataFrame") -> list[bool]:
     return [table[name].dtype.kind in "iuf" for name in texts]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split()) if "\n" in text else text

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mtl_sharing.config.credentials import set_hydra_key
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.jobs.credentials import set_hydra_key
 
 _JOBS = "hydra.sweeper.n_jobs"
 # The class names of the launchers that start processes on this machine.
@@ -41,6 +41,11 @@ def runs_in_the_sweep(launcher: DictConfig) -> bool:
     name = launcher_name(launcher)
     # joblib starts no process for a single job.
     return name == "BasicLauncher" or (name == "JoblibLauncher" and launcher.n_jobs == 1)
+
+
+def runs_in_worker(launcher: Any) -> bool:
+    """Whether jobs of a launcher, or of its config, run in joblib's worker processes."""
+    return launcher_name(launcher) == "JoblibLauncher"
 
 
 def resolve_n_jobs(config: DictConfig) -> None:

@@ -22,7 +22,13 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial
 
-from mtl_sharing.errors import FolderInUse, UserError, is_interrupt
+from mtl_sharing.errors import (
+    FolderInUse,
+    UserError,
+    is_interrupt,
+    is_out_of_memory,
+    storage_error,
+)
 from mtl_sharing.run_folder.layout import MEASURED
 from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.sweep.jobs.device_slots import (
@@ -30,11 +36,13 @@ from mtl_sharing.sweep.jobs.device_slots import (
     launcher_name,
     make_device_slots,
     runs_in_the_sweep,
+    runs_in_worker,
 )
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import OVERRIDES
-from mtl_sharing.sweep.study.storage import DatabaseGone
+from mtl_sharing.sweep.study.storage import DatabaseGone, DatabaseUnwritable
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
+from mtl_sharing.utils.signals import block_in_children
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +57,15 @@ class JobOutcome:
 
     Attributes:
         reason: the error that it raised; None where it ended well.
-        lost: the launcher lost it: killed, its node gone, its time over.
+        lost: it was killed, its node is gone, its time over, or memory was too small.
         in_use: another job works in its folder.
+        storage_error: a disk or folder took no more, which also concerns the trials that follow.
     """
 
     reason: str | None = None
     lost: bool = False
     in_use: bool = False
+    storage_error: Exception | None = None
 
 
 @dataclass
@@ -83,7 +93,7 @@ class JobPool:
             self._launch(*job)
         else:
             # A daemon, since a launcher may wait for ever for a job that is gone.
-            threading.Thread(target=self._launch, args=job, daemon=True).start()
+            threading.Thread(target=self._launch_in_thread, args=job, daemon=True).start()
         return job_id
 
     def _slot(self, job_id: int) -> int:
@@ -92,6 +102,11 @@ class JobPool:
         self._slots[job_id] = next(slot for slot in count() if slot not in held)
         return self._slots[job_id]
 
+    def _launch_in_thread(self, job_id: int, number: int, overrides: list[str]) -> None:
+        if runs_in_worker(self.launcher):
+            block_in_children()
+        self._launch(job_id, number, overrides)
+
     def _launch(self, job_id: int, number: int, overrides: list[str]) -> None:
         try:
             (returned,) = self.launcher.launch([overrides], initial_job_idx=number)
@@ -99,7 +114,7 @@ class JobPool:
         except (KeyboardInterrupt, SystemExit, Exception) as error:
             if self.inline and (isinstance(error, SystemExit) or is_interrupt(error)):
                 raise
-            outcome = JobOutcome(_message(error), lost=True)
+            outcome = _failed(error, lost=True)
         self._outcomes[job_id] = outcome
         self._wake.set()
 
@@ -124,9 +139,14 @@ def _outcome(returned: JobReturn) -> JobOutcome:
     if returned.status != JobStatus.FAILED:
         return JobOutcome()
     # The public return_value would print to stderr.
-    error = returned._return_value
-    lost, in_use = isinstance(error, DatabaseGone), isinstance(error, FolderInUse)
-    return JobOutcome(_message(error), lost, in_use)
+    return _failed(returned._return_value)
+
+
+def _failed(error: BaseException, lost: bool = False) -> JobOutcome:
+    """The outcome of a job, or of its start, that raised an error."""
+    lost = lost or isinstance(error, DatabaseGone) or is_out_of_memory(error)
+    storage = error if isinstance(error, DatabaseUnwritable) else storage_error(error)
+    return JobOutcome(_message(error), lost, isinstance(error, FolderInUse), storage)
 
 
 def _message(error: BaseException) -> str:
@@ -182,4 +202,4 @@ def read_measurement(folder: Path, number: int) -> Measurement | None:
         record: Measurement = read_listed_object(folder / FOLDER, MEASURED)
     except (OSError, UserError):
         return None
-    return record if record["trial"] == number else None
+    return record if record.get("trial") == number else None

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 
 from mtl_sharing.config import Config
-from mtl_sharing.errors import Pruned, first_line
+from mtl_sharing.errors import Pruned, first_line, storage_error
 from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import measure
@@ -23,7 +23,7 @@ from mtl_sharing.run_folder.layout import MEASURED, TOKENIZER
 from mtl_sharing.run_folder.manifest import replace_listed_json, replace_listed_text
 from mtl_sharing.score.objectives import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
-from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep
+from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep, runs_in_worker
 from mtl_sharing.sweep.jobs.launcher import FOLDER
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
@@ -35,6 +35,7 @@ from mtl_sharing.sweep.study.records import read_trial_result
 from mtl_sharing.sweep.study.storage import DATABASE_ERRORS, LATER_S, patience
 from mtl_sharing.sweep.study.study import SweepStudy, load_study
 from mtl_sharing.utils.logging import ConsoleHandler
+from mtl_sharing.utils.signals import interrupts_in_job
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +102,9 @@ class TrialReporter:
         try:
             with HeartbeatThread(self._beat):
                 yield
-        except KeyboardInterrupt:
-            last = heartbeat(0, job=True)  # goes stale, so that a sweep resumes the trial
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or storage_error(error) is not None:
+                last = heartbeat(0, job=True)  # goes stale, so that a sweep resumes the trial
             raise
         finally:
             # Best effort: failing to record the end must not fail a finished run.
@@ -165,6 +167,19 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
         Stopped: interrupted, with its state saved, in the sweep's own process.
     """
     _quiet_console()
+    launcher = HydraConfig.get().launcher
+    inline = runs_in_the_sweep(launcher)
+    in_worker = runs_in_worker(launcher) and not inline
+    try:
+        with interrupts_in_job() if in_worker else nullcontext():
+            _run_trial(config, folder, options)
+    except KeyboardInterrupt:
+        # In a worker process it would end the other workers, and the sweep reads the folder.
+        if inline:
+            raise
+
+
+def _run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     job = HydraConfig.get()
     number = int(job.job.num)
     if folder.name == FOLDER:
@@ -183,17 +198,13 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     hooks = Hooks(_load_cached, reporter.evaluated, reporter.costed, curves=False,
                   check_files=partial(check_trial_inputs, study),
                   held=reporter.heartbeats)  # fmt: skip
-    try:
-        with suppress(Pruned):
-            run_job(config, folder, hooks)
-    except KeyboardInterrupt:
-        # In a worker process it would end the other workers, and the sweep reads the folder.
-        if runs_in_the_sweep(job.launcher):
-            raise
+    with suppress(Pruned):
+        run_job(config, folder, hooks)
 
 
 def _quiet_console() -> None:
     """Limits the console to warnings: it belongs to the sweep, and a trial has its train.log."""
+    logging.raiseExceptions = False  # a worker's too: no traceback for each line on a full disk
     for handler in logging.getLogger().handlers:
         if isinstance(handler, ConsoleHandler):
             handler.setLevel(logging.WARNING)

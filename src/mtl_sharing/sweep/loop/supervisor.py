@@ -55,6 +55,7 @@ class Supervisor:
 
         Raises:
             UserError: too many trials failed, or the reference did.
+            OSError: a disk or folder takes no more. The trial is not ended by it.
             Stopped: an inline job was interrupted.
         """
         self.reporter.check_failures()
@@ -126,17 +127,21 @@ class Supervisor:
     def _read(self, folders: Sequence[Path]) -> TrialResult | None:
         return read_trial_result(folders, self.reporter.spec.config.score)
 
-    def _retry(self, trial: RunningTrial) -> None:
+    def _retry(self, trial: RunningTrial, reason: str | None = None) -> None:
         """Restarts a lost trial, or fails it where it was lost too often.
 
         Losses count only while the trial reports nothing new in between.
+
+        Raises:
+            UserError: a reference that is needed was lost too often. It is not ended.
         """
         current = self.study.trial(trial.number)
         reports = len(current.intermediate_values)
         earlier, reports_then = current.user_attrs.get(ATTEMPTS) or (0, -1)
         losses = earlier + 1 if reports_then == reports else 1
         if losses > self.options.retries:
-            reason = f"lost {losses} times at the same place"
+            reason = reason or f"lost {losses} times at the same place"
+            self.reporter.check_reference_loss(current, reason)
             trial.result = TrialResult(TrialState.FAIL, {}, reason)
             return
         # The sweep's heartbeat replaces the job's until the new job begins, however long it queues.
@@ -199,11 +204,13 @@ class Supervisor:
 
     def _without_result(self, trial: RunningTrial, outcome: JobOutcome) -> TrialResult | None:
         """Handles a job that is over and has left no result in its folder."""
+        if outcome.storage_error is not None:
+            raise outcome.storage_error
         if outcome.in_use:
             trial.job_id = None  # another job works on the trial: only its heartbeat counts now
         elif outcome.reason is None or outcome.lost:
             log.warning("trial %d: lost (%s)", trial.number, outcome.reason or "stopped")
-            self._retry(trial)
+            self._retry(trial, outcome.reason)
         else:
             return TrialResult(TrialState.FAIL, {}, outcome.reason)
         return trial.result

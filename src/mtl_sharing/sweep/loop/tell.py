@@ -209,6 +209,15 @@ class StudyReporter:
         self.console.duplicate(trial.number, earlier.number)
         return True
 
+    def check_reference_loss(self, trial: FrozenTrial, reason: str) -> None:
+        """Raises UserError where a trial is the reference that the objective needs.
+
+        The machine has ended it, not its settings: another start may be luckier.
+        """
+        if "keep" in self.spec.objectives and is_reference(trial):
+            allowed = "separate models that train; the same command tries them again"
+            raise UserError("the sweep's reference", f"trial {trial.number}: {reason}", allowed)
+
     def check_failures(self) -> None:
         """Raises UserError once too many trials have failed, or a reference that is needed."""
         trials = trained(self.study.trials())

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
-from rich import get_console
 from rich.table import Table
 
 from mtl_sharing.sweep.loop.ask import hours_left_s, known_points
@@ -17,6 +16,7 @@ from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study.attributes import trained
 from mtl_sharing.utils.files import short_path
 from mtl_sharing.utils.logging import log_level
+from mtl_sharing.utils.terminal import show
 
 # Longer lists of choices are counted.
 _LONGEST = 60
@@ -55,9 +55,9 @@ def describe_sweep(plan: Plan, candidates: Sequence[ComposedTrial]) -> None:
     Raises:
         UserError: data or a checkpoint that is not there or does not fit.
     """
-    _print()
-    _print(space_table(plan.spec.space))
-    _print()
+    show("")
+    show(space_table(plan.spec.space))
+    show("")
     _print_lines(trial_lines(plan))
     costliest = most_costly(candidates)
     # Messages about the data go to the log of each trial.
@@ -176,8 +176,4 @@ def _size(count: float) -> str:
 
 def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
     for label, text in lines:
-        _print(f"{label:<11}{text}")
-
-
-def _print(content: object = "") -> None:
-    get_console().print(content, soft_wrap=isinstance(content, str), highlight=False, markup=False)
+        show(f"{label:<11}{text}")

@@ -20,12 +20,14 @@ from mtl_sharing.sweep.study.records import (
     best_trials,
     complete_trials,
     rows,
+    train_command,
     trial_flags,
     write_best,
     write_table,
 )
 from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
+from mtl_sharing.utils.terminal import show
 
 log = logging.getLogger(__name__)
 _SHOWN = 5
@@ -94,17 +96,17 @@ def _print_summary(
     for row in cells:
         table.add_row(*(row[str(column.header)] for column in table.columns))
     console = get_console()
-    console.print()
+    show("", console)
     if not console.is_terminal:
         console = Console(width=_WIDE)  # a file or a pipe has no width of its own
     split = best[0].user_attrs[METRICS].get("split")
     if split is not None:
         held_out = ", held out of train to choose by" if split == "select" else ""
-        console.print(f"on {split}{held_out}:", highlight=False)
-    console.print(table, highlight=False)
-    console.print()
+        show(f"on {split}{held_out}:", console)
+    show(table, console)
+    show("", console)
     for label, text in _lines(reporter, shown, total, measured):
-        console.print(f"{label:<10}{text}", soft_wrap=True, markup=False, highlight=False)
+        show(f"{label:<10}{text}", console)
 
 
 def _cells(
@@ -160,7 +162,7 @@ def _lines(
         *lines,
         ("trials", _counts(study.trials())),
         ("sweep", f"{folder} (sweep.csv, sweep.png)"),
-        ("train it", f"mtl-train --config-dir {folder} --config-name best"),
+        ("train it", train_command(folder)),
     ]
 
 

@@ -11,8 +11,9 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from mtl_sharing.config.callables import PRUNERS, SAMPLERS
 from mtl_sharing.errors import UserError, first_line
-from mtl_sharing.sweep.settings import PRUNERS, SAMPLERS, SweeperConfig
+from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import is_reference
 
 
@@ -40,7 +41,7 @@ def make_sampler(options: SweeperConfig, number: int) -> BaseSampler:
 
 def is_grid(options: SweeperConfig) -> bool:
     """Whether the sweep visits every point, in order."""
-    return str(options.sampler.get("_target_", "")).endswith(("GridSampler", "BruteForceSampler"))
+    return str(options.sampler.get("_target_", "")).endswith("GridSampler")
 
 
 def _instantiate(where: str, config: Any, allowed: tuple[str, ...], extra: dict[str, Any]) -> Any:

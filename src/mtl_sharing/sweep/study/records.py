@@ -1,6 +1,7 @@
 """Records of a sweep: results in its trials' folders, its best trials, sweep.csv, best.yaml."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.study.attributes import METRICS, REASON, REGIME, SAME_AS, SECONDS, trained
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import replace_text
+from mtl_sharing.utils.terminal import printable
 
 BEST = "best.yaml"
 Row = dict[str, Any]
@@ -51,10 +53,13 @@ class TrialResult:
 
 
 def read_trial_result(folders: Sequence[Path], score: ScoreConfig) -> TrialResult | None:
-    """The result of a trial over its runs (one for each seed); None while it has not ended."""
+    """The result of a trial over its runs (one for each seed); None while it has not ended.
+
+    A run that the machine ended, as by a full disk, has not ended: another start goes on with it.
+    """
     results = [_read(folder) for folder in folders]
     for result in results:
-        if result is None or result["status"] not in _STATES:
+        if result is None or result["status"] not in _STATES or result.get("retryable"):
             return None
         state = _STATES[result["status"]]
         if state != TrialState.COMPLETE:
@@ -209,7 +214,12 @@ def best_trials(study: SweepStudy) -> list[FrozenTrial]:
 
 def write_best(study: SweepStudy, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Replaces best.yaml, a config that trains the best trial's regime; ``facts`` are comments."""
-    head = [f"# mtl-train --config-dir {study.folder} --config-name best"]
-    head += [f"# {label}: {text}" for label, text in facts.items()]
+    head = [train_command(study.folder), *(f"{label}: {text}" for label, text in facts.items())]
+    comments = [f"# {printable(line)}" for line in "\n".join(head).splitlines()]
     body = OmegaConf.to_yaml(OmegaConf.create(dict(content)))
-    replace_text(study.folder / BEST, "\n".join([*head, body]))
+    replace_text(study.folder / BEST, "\n".join([*comments, body]))
+
+
+def train_command(folder: Path) -> str:
+    """The shell command that trains best.yaml of a sweep's folder."""
+    return shlex.join(["mtl-train", "--config-dir", str(folder), "--config-name", "best"])

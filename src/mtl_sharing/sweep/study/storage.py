@@ -1,6 +1,7 @@
 """The storage of a study, and retries while its database does not respond."""
 
 import logging
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import create_engine, exc, inspect
 from sqlalchemy.engine import URL, make_url
 
+from mtl_sharing.config.credentials import redacted
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import STUDY
+from mtl_sharing.run_folder.lock import check_plain_folder
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ FIRST_S, LATER_S = 8.0, 300.0
 # PostgreSQL's timeouts: of connecting, and of a connection without traffic.
 CONNECT_S, SILENT_S = 5, 10
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
+ROOM = "a folder that can be written, on a disk with room; then the same command goes on"
 _ALLOWED = "the URL of a database that runs and lets this user in, or null for SQLite"
 _FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 _TRANSIENT = (
@@ -35,6 +39,9 @@ _TRANSIENT = (
 )  # fmt: skip
 _window: ContextVar[float] = ContextVar("window", default=LATER_S)
 _retrying: ContextVar[bool] = ContextVar("retrying", default=False)
+_UNWRITABLE = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+)  # fmt: skip
 Result = TypeVar("Result")
 Method = TypeVar("Method", bound=Callable[..., Any])
 _back = float("-inf")
@@ -47,6 +54,10 @@ def back_since() -> float:
 
 class DatabaseGone(UserError):
     """The database did not respond within the retry window."""
+
+
+class DatabaseUnwritable(DatabaseGone):
+    """SQLite's file takes no more: a full disk, or a folder that cannot be written."""
 
 
 DATABASE_ERRORS = (exc.SQLAlchemyError, StorageInternalError, DatabaseGone)
@@ -72,6 +83,8 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
 
 
 def _url(url: str | None, folder: Path) -> str:
+    if not url:
+        check_plain_folder(folder)
     return url or f"sqlite:///{folder.resolve() / STUDY}"
 
 
@@ -144,9 +157,14 @@ def location_of(url: str | URL | None) -> str:
     except (exc.ArgumentError, ValueError):
         # The error's own message would quote the URL.
         raise UserError(WHERE, "no URL of a database", _FORMS) from None
-    if "@" in (parsed.host or ""):
-        raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
     host, port, database = parsed.host, parsed.port, parsed.database
+    is_file = parsed.drivername.startswith("sqlite")
+    if "@" in (host or "") or ("@" in (database or "") and not is_file):
+        raise UserError(WHERE, "a password with a bare @", f"{_FORMS}, @ written as %40")
+    if isinstance(url, str) and not {"{", "}"}.isdisjoint(url):  # Optuna formats it
+        raise UserError(
+            WHERE, "a URL with a bare { or }", f"{_FORMS}, {{ written as %7B, }} as %7D"
+        )
     bare = URL.create(parsed.drivername, host=host, port=port, database=database)
     return bare.render_as_string()
 
@@ -156,6 +174,14 @@ def is_transient(error: BaseException | None) -> bool:
     if isinstance(error, StorageInternalError):
         return is_transient(error.__cause__)
     return isinstance(error, _TRANSIENT) or bool(getattr(error, "connection_invalidated", False))
+
+
+def _is_unwritable(error: BaseException | None) -> bool:
+    """Whether SQLite could not use its file. Room may come back, but not soon."""
+    if isinstance(error, StorageInternalError):
+        return _is_unwritable(error.__cause__)
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in _UNWRITABLE  # the low byte of an extended code
 
 
 def patiently(
@@ -173,6 +199,7 @@ def patiently(
 
     Raises:
         DatabaseGone: the database did not respond within the retry window.
+        DatabaseUnwritable: its file takes no more, after some seconds.
     """
     if _retrying.get():
         return work()  # nested calls are not retried: the outermost repeats the whole transaction
@@ -185,7 +212,11 @@ def patiently(
             if not retries(error):
                 raise
             # Counts pauses too, so that a test may skip them.
-            left = min(end - time.monotonic(), window - paused)
+            unwritable = _is_unwritable(error)
+            most = min(window, FIRST_S) if unwritable else window
+            left = min(end - time.monotonic(), most - paused)
+            if left <= 0 and unwritable:
+                raise DatabaseUnwritable(location, _reason(error), ROOM) from None
             if left <= 0:
                 raise DatabaseGone(WHERE, f"{location}: {_reason(error)}", _ALLOWED) from None
             if not paused:
@@ -220,4 +251,4 @@ def _reason(error: BaseException) -> str:
     """The database's own message, in one line."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     message = str(getattr(cause, "orig", None) or cause or error)
-    return " ".join(message.split())[:300]
+    return redacted(" ".join(message.split()))[:300]

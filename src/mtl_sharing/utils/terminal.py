@@ -1,0 +1,43 @@
+"""Prints text and tables on a terminal, which would obey control characters in them."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich import get_console
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+# All but line feed and tab; then marks that reverse the order of the text, and half surrogates,
+# which no output can encode.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters as escapes, such as ``\\x1b``.
+
+    Names and reasons in a run of others may hold sequences that rename the terminal's window,
+    overwrite earlier lines or press keys.
+    """
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def show(content: object, console: "Console | None" = None) -> None:
+    """Prints a text, each line as one however long, or a table; both as :func:`printable`."""
+    is_text = isinstance(content, str)
+    (console or get_console()).print(
+        printable(content) if isinstance(content, str) else _Printable(content),
+        soft_wrap=is_text, markup=False, highlight=False, emoji=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Printable:
+    """Something that rich renders, with its control characters as escapes."""
+
+    content: object
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        for segment in console.render(self.content, options):  # type: ignore[arg-type]
+            yield segment._replace(text=printable(segment.text))

@@ -1,0 +1,43 @@
+"""A log file that is a regular file, and lines without control characters."""
+
+import logging
+import os
+
+import pytest
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.utils.logging import ConsoleHandler, RegularFileHandler
+
+TITLE = "\x1b]0;mine\x07\r\x9b31m"
+
+
+def record(text):
+    return logging.LogRecord("mtl_sharing", logging.INFO, __file__, 1, text, None, None)
+
+
+def test_lines_are_appended(tmp_path):
+    path = tmp_path / "train.log"
+    path.write_text("before\n")
+    with_handler = RegularFileHandler(path)
+    with_handler.emit(record(f"é {TITLE}"))
+    with_handler.close()
+    assert path.read_text("utf-8") == "before\né \\x1b]0;mine\\x07\\r\\x9b31m\n"
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe", "a folder"])
+def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path, kind):
+    path = tmp_path / "train.log"
+    if kind == "a link":
+        path.symlink_to(tmp_path / "victim")
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(UserError, match=f"train.log: found {kind}; allowed: a regular file"):
+        RegularFileHandler(path)
+    assert not (tmp_path / "victim").exists()
+
+
+def test_the_console_shows_control_characters(capsys):
+    ConsoleHandler().emit(record(f"[b]:bug: {TITLE}"))
+    assert capsys.readouterr().out == "[b]:bug: \\x1b]0;mine\\x07\\r\\x9b31m\n"
