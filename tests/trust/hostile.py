@@ -8,11 +8,11 @@ import json
 import os
 import pickle
 import random
+import re
 import shlex
-import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -21,21 +21,13 @@ from typing import Any
 
 import torch
 
+from trust import special_files
+from trust.special_files import FILES, FOLDERS, TEMPORARY, TEXTS, YAML
+
 SECRET_NAME, SECRET = "TRUST_SECRET", "hunter2SECRET"
 MARKER = "MARKER"
 """The file in ``outside`` that is there once code of the folder has run."""
 ESCAPE, SCRIPT = "\x1b]0;owned\x07", "<script>owned()</script>"
-FILES = (
-    "result.json", "plan.json", "config.json", "settings.json", "inputs.json", "metrics.csv",
-    "curves.png", "model.safetensors", "tokenizer.json", "predictions.parquet", "manifest.json",
-    ".lock", "train.log", "mlflow.json", "checkpoint/last.pt", "checkpoint/previous.pt",
-    ".hydra/config.yaml", ".hydra/hydra.yaml", "tensorboard/rows.json",
-)  # fmt: skip
-FOLDERS = ("checkpoint", ".hydra", "tensorboard", "baselines")
-TEMPORARY = tuple(f".{name}.tmp" for name in FILES if "/" not in name)
-"""Names that temporary files had, which could be foreseen."""
-_TEXTS = ("config.json", "settings.json", "result.json", "inputs.json")
-_YAML = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "multirun.yaml")
 
 Piece = Callable[[Path, Path], None]
 
@@ -53,17 +45,18 @@ class Evil:
 def pieces() -> dict[str, Piece]:
     """The pieces by name."""
     made: dict[str, Piece] = {
-        "git": _git, "places": _places, "labels": _labels, "every text": _every_text,
+        "git": _git, "places": _places, "labels": _labels, "every text": some_texts(0, 1.0),
         "targets": _targets, "YAML tags": _yaml_tags, "pickles": _pickles,
-        "pickled tensors": _torch_pickles, "marks": _marks, "deep": _deep, "huge": _huge,
+        "pickled tensors": _torch_pickles, "marks": _marks, "deep": special_files.deep,
+        "huge": special_files.huge, "huge manifest": special_files.huge_manifest,
     }  # fmt: skip
     for name in (*FILES, *FOLDERS, *TEMPORARY):
-        made[f"link {name}"] = partial(_link, name)
+        made[f"link {name}"] = partial(special_files.link, name)
     for name in (*FILES, *TEMPORARY):
-        made[f"pipe {name}"] = partial(_pipe, name)
-        made[f"device {name}"] = partial(_device, name)
+        made[f"pipe {name}"] = partial(special_files.pipe, name)
+        made[f"device {name}"] = partial(special_files.device, name)
     for name in FILES:
-        made[f"folder {name}"] = partial(_folder, name)
+        made[f"folder {name}"] = partial(special_files.directory, name)
     return made
 
 
@@ -72,13 +65,13 @@ def whole(folder: Path, outside: Path) -> None:
     for piece in (_git, _places, _labels, _targets, _marks):
         piece(folder, outside)
     for name in (".lock", "train.log", "tensorboard", *TEMPORARY):
-        _link(name, folder, outside)
+        special_files.link(name, folder, outside)
 
 
 def forge_manifest(folder: Path) -> None:
     """Lists the files as they are now; leaves a manifest that is no regular file."""
     path = folder / "manifest.json"
-    if path.is_symlink() or not path.is_file():
+    if not _is_plain(path):
         return
     with suppress(ValueError, RecursionError):
         listed = json.loads(path.read_bytes())["files"]
@@ -120,7 +113,7 @@ def _git(folder: Path, outside: Path) -> None:
         (place / ".git/config").write_text(config)
         (place / ".gitattributes").write_text("* filter=evil diff=evil\n")
     _change_json(folder, "settings.json", lambda record: record | {"cwd": str(work)})
-    for name in _YAML[:2]:
+    for name in YAML[:2]:
         _replace(folder / name, "cwd: .*", f"cwd: {work}")
 
 
@@ -136,7 +129,7 @@ def _places(folder: Path, outside: Path) -> None:
         tracker.setdefault("tensorboard", {}).update(enabled=True)
         return record
 
-    for name in _TEXTS[:2]:
+    for name in TEXTS[:2]:
         _change_json(folder, name, change)
 
 
@@ -156,14 +149,6 @@ def _labels(folder: Path, outside: Path) -> None:
     _change_json(folder, "result.json", lambda record: record | {"regime": text})
 
 
-def _every_text(folder: Path, outside: Path) -> None:
-    text = f"${{oc.env:{SECRET_NAME}}}"
-    for name in _TEXTS:
-        _change_json(folder, name, partial(_with_texts, text))
-    for name in _YAML:
-        _replace(folder / name, r"(?m): [a-zA-Z/].*$", f": {text}")
-
-
 def some_texts(seed: int, share: float = 0.02) -> Piece:
     """An interpolation in a few random texts of the run's files."""
 
@@ -178,18 +163,13 @@ def some_texts(seed: int, share: float = 0.02) -> Piece:
                 return [change(item) for item in value]
             return text if isinstance(value, str | None) and generator.random() < share else value
 
-        for name in _TEXTS:
+        for name in TEXTS:
             _change_json(folder, name, change)
+        if share == 1:
+            for name in YAML:
+                _replace(folder / name, r"(?m): [a-zA-Z/].*$", f": {text}")
 
     return piece
-
-
-def _with_texts(text: str, value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_texts(text, item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_texts(text, item) for item in value]
-    return text if isinstance(value, str) else value
 
 
 def _targets(folder: Path, outside: Path) -> None:
@@ -200,9 +180,9 @@ def _targets(folder: Path, outside: Path) -> None:
         hydra = {"launcher": call, "sweeper": call, "callbacks": {"evil": call}}
         return record | {"_target_": "os.system", "hydra": hydra}
 
-    for name in _TEXTS[:2]:
+    for name in TEXTS[:2]:
         _change_json(folder, name, change)
-    for name in _YAML[:2]:
+    for name in YAML[:2]:
         lines = [f"  {key}: {json.dumps(call)}" for key in ("launcher", "sweeper")]
         with suppress(FileNotFoundError):
             text = (folder / name).read_text()
@@ -213,7 +193,7 @@ def _yaml_tags(folder: Path, outside: Path) -> None:
     """Tags that call a function, in a run of a version that read its settings from YAML."""
     (folder / "settings.json").unlink(missing_ok=True)
     (folder / ".hydra").mkdir(exist_ok=True)
-    for name in _YAML:
+    for name in YAML:
         tag = f'evil: !!python/object/apply:os.system ["{_command(outside)}"]\n'
         old = (folder / name).read_text() if (folder / name).exists() else ""
         (folder / name).write_text(tag + old)
@@ -256,52 +236,6 @@ def _marks(folder: Path, outside: Path) -> None:
     _change_json(folder, "config.json", rename)
 
 
-def _deep(folder: Path, outside: Path) -> None:
-    for name in (*_TEXTS, "manifest.json", "tokenizer.json", *_YAML[:2]):
-        if (folder / name).parent.is_dir():
-            (folder / name).write_text("[" * 200_000)
-
-
-def _huge(folder: Path, outside: Path) -> None:
-    """Files of a terabyte, nearly all of it holes."""
-    for name in FILES:
-        if (folder / name).is_file():
-            os.truncate(folder / name, 1 << 40)
-
-
-def _link(name: str, folder: Path, outside: Path) -> None:
-    """A link in place of a file or folder, to a victim that has its content."""
-    path, victim = folder / name, outside / "victims" / name
-    victim.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        shutil.move(path, victim)
-    elif name in FOLDERS:
-        victim.mkdir()
-    else:
-        victim.write_text("precious")
-    path.parent.mkdir(exist_ok=True)
-    path.symlink_to(victim)
-
-
-def _emptied(name: str, folder: Path) -> Path:
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    path.unlink(missing_ok=True)
-    return path
-
-
-def _pipe(name: str, folder: Path, outside: Path) -> None:
-    os.mkfifo(_emptied(name, folder))
-
-
-def _device(name: str, folder: Path, outside: Path) -> None:
-    _emptied(name, folder).symlink_to("/dev/zero")
-
-
-def _folder(name: str, folder: Path, outside: Path) -> None:
-    _emptied(name, folder).mkdir()
-
-
 def _change_json(
     folder: Path, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]
 ) -> None:
@@ -311,24 +245,5 @@ def _change_json(
 
 
 def _replace(path: Path, pattern: str, text: str) -> None:
-    import re
-
     with suppress(FileNotFoundError):
         path.write_text(re.sub(pattern, lambda match: text, path.read_text()))
-
-
-def contents(top: Path) -> dict[str, str]:
-    """What is below a folder, by name: the digest of each file, the target of each link."""
-
-    def described() -> Iterator[tuple[str, str]]:
-        for path in sorted(top.rglob("*")):
-            mode = path.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                yield str(path.relative_to(top)), f"-> {os.readlink(path)}"
-            elif stat.S_ISREG(mode) and path.stat().st_size < 1 << 30:
-                digest = sha256(path.read_bytes()).hexdigest()
-                yield str(path.relative_to(top)), f"{path.lstat().st_mtime_ns} {digest}"
-            else:
-                yield str(path.relative_to(top)), stat.filemode(mode)
-
-    return dict(described())

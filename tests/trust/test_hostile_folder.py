@@ -15,13 +15,13 @@ from trust.hostile import (
     SECRET,
     SECRET_NAME,
     Piece,
-    contents,
     forge_manifest,
     pieces,
     some_texts,
     whole,
 )
 from trust.runs import OVERRIDES
+from trust.special_files import contents
 
 PIECES = pieces()
 LIMIT_S = 30
