@@ -99,16 +99,17 @@ def check(tmp_path, monkeypatch) -> Callable[..., None]:
         assert contents(outside) == before
         assert SECRET not in text and not _holding(SECRET, top)
         assert ESCAPE not in text
-        assert not _holding(SCRIPT, folder.with_name("out"))
+        assert not _holding(SCRIPT, folder.with_name("out"), (".html", ".md"))
+        assert not _holding("[x](javascript:", folder.with_name("out"), (".md",))
         assert not contents(here)
 
     return check
 
 
-def _holding(word: str, top: Path) -> list[str]:
+def _holding(word: str, top: Path, suffixes: tuple[str, ...] = ("",)) -> list[str]:
     return [
-        str(path) for path in top.rglob("*")
-        if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 26
+        str(path) for path in top.rglob("*") if path.name.endswith(suffixes)
+        and path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 26
         and word.encode() in path.read_bytes()
     ]  # fmt: skip
 
