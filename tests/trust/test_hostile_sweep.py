@@ -1,0 +1,75 @@
+"""A stranger's sweep runs nothing, reaches nothing outside, and reads no secret."""
+
+import json
+import shlex
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from sweep_runs import GRID
+from trust.commands import COMMANDS, invoke
+from trust.hostile import MARKER, SECRET, SECRET_NAME
+from trust.special_files import contents
+
+WORDS = (
+    *GRID,
+    "score.clock=flops",
+    "score.objective=performance",
+    "split=0,1",
+    "hydra.sweep.dir=sweep",
+    "trainer.device=cpu",
+)
+
+
+def _reports() -> tuple[str, ...]:
+    return ("mtl-report", "sweep", "--out", "out")
+
+
+def _forge(sweep: Path, outside: Path) -> None:
+    text, command = f"${{oc.env:{SECRET_NAME}}}", f"touch {shlex.quote(str(outside / MARKER))}"
+    call = json.dumps({"_target_": "os.system", "command": command})
+    tag = f'evil: !!python/object/apply:os.system ["{command}"]\n'
+    (sweep / "best.yaml").write_text(f"{tag}hydra:\n  launcher: {call}\nseed: {text}\n")
+    (sweep / "multirun.yaml").write_text(tag)
+    table = (sweep / "sweep.csv").read_text().splitlines()
+    (sweep / "sweep.csv").write_text("\n".join([*table, table[-1].replace("COMPLETE", text)]))
+    (sweep / "measured.json").write_text("[" * 200_000)
+    with sqlite3.connect(sweep / "study.db") as database:
+        for name in ("trial_user_attributes", "study_user_attributes"):
+            database.execute(f"UPDATE {name} SET value_json = ?", (json.dumps(text),))
+    database.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["report", "resume"])
+def test_a_hostile_sweep(tmp_path, monkeypatch, name):
+    outside, here = tmp_path / "outside", tmp_path / "here"
+    outside.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv(SECRET_NAME, SECRET)
+    code, text, _ = invoke(COMMANDS["resume"].main, ["mtl-train", *WORDS])
+    assert code == 0, text
+    _forge(here / "sweep", outside)
+    words = _reports() if name == "report" else ("mtl-train", *WORDS)
+    code, text, is_hung = invoke(COMMANDS[name].main, list(words))
+    assert code in (0, 2) and not is_hung and "Traceback" not in text, text[-3000:]
+    assert SECRET not in text and not contents(outside)
+    for path in here.rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("link", ["study.db", "sweep.csv", "best.yaml", "0", "sweep.png"])
+def test_a_link_in_a_sweeps_folder_is_not_followed(tmp_path, monkeypatch, link):
+    outside, sweep = tmp_path / "outside", tmp_path / "here" / "sweep"
+    outside.mkdir()
+    sweep.mkdir(parents=True)
+    (outside / link).mkdir() if link == "0" else (outside / link).write_text("precious")
+    (sweep / link).symlink_to(outside / link)
+    monkeypatch.chdir(sweep.parent)
+    before = contents(outside)
+    code, text, is_hung = invoke(COMMANDS["resume"].main, ["mtl-train", *WORDS])
+    assert code in (0, 2) and not is_hung and "Traceback" not in text, text[-3000:]
+    assert contents(outside) == before
