@@ -115,8 +115,9 @@ def _values(folder: Path) -> Values:
         for path, value in leaves(f"{run.relative_to(folder)}/{file}", content)
     }
     for path in folder.glob("*/sweep.csv"):
-        table = pd.read_csv(path).drop(columns=_CLOCKS, errors="ignore")
-        values |= leaves("sweep.csv", table.astype(str).to_dict("records"))
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = table.drop(columns=_CLOCKS, errors="ignore")
+        values |= leaves("sweep.csv", table.to_dict("records"))
     return values
 
 

@@ -56,4 +56,4 @@ class StopSignals:
         elif number == signal.SIGINT and time.monotonic() - self._first_at > REPEAT_S:
             raise KeyboardInterrupt
         self.received = number if number == REQUEUE else self.received or number
-        log.info("stopping after this step; Ctrl-C to stop at once")
+        log.info("stopping; Ctrl-C to stop at once")

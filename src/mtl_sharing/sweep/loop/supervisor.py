@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from mtl_sharing.sweep.study.pruning import should_prune
 from mtl_sharing.sweep.study.records import TrialResult, read_trial_result, write_table
 from mtl_sharing.sweep.study.storage import LATER_S, back_since, patience
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
+from mtl_sharing.training.signals import StopSignals
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +58,13 @@ class Supervisor:
         Raises:
             UserError: too many trials failed, or the reference did.
             OSError: a disk or folder takes no more. The trial is not ended by it.
-            Stopped: an inline job was interrupted.
+            KeyboardInterrupt: interrupted; Stopped where that reached a training of this process.
         """
         self.reporter.check_failures()
-        with HeartbeatThread(self._beat):
-            while True:
+        # An interrupt amid a transaction could leave the database locked.
+        signals = nullcontext(StopSignals()) if self.jobs.inline else StopSignals()
+        with HeartbeatThread(self._beat), signals as stop:
+            while stop.received is None:
                 self._resume_lost()
                 self._settle()
                 self._fill()
@@ -69,6 +73,7 @@ class Supervisor:
                 ):
                     return
                 self.jobs.wait(_POLL_S)
+        raise KeyboardInterrupt
 
     def _beat(self, beat: int) -> None:
         """Writes the seconds of each running trial, and its heartbeat where its job does not."""
