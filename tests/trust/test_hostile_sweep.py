@@ -26,7 +26,7 @@ def _reports() -> tuple[str, ...]:
     return ("mtl-report", "sweep", "--out", "out")
 
 
-def _forge(sweep: Path, outside: Path) -> None:
+def _forge(sweep: Path, outside: Path, tables: tuple[str, ...]) -> None:
     text, command = f"${{oc.env:{SECRET_NAME}}}", f"touch {shlex.quote(str(outside / MARKER))}"
     call = json.dumps({"_target_": "os.system", "command": command})
     tag = f'evil: !!python/object/apply:os.system ["{command}"]\n'
@@ -36,14 +36,15 @@ def _forge(sweep: Path, outside: Path) -> None:
     (sweep / "sweep.csv").write_text("\n".join([*table, table[-1].replace("COMPLETE", text)]))
     (sweep / "measured.json").write_text("[" * 200_000)
     with sqlite3.connect(sweep / "study.db") as database:
-        for name in ("trial_user_attributes", "study_user_attributes"):
+        for name in tables:
             database.execute(f"UPDATE {name} SET value_json = ?", (json.dumps(text),))
     database.close()
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("tables", [("trial_user_attributes",), ("study_user_attributes",), ()])
 @pytest.mark.parametrize("name", ["report", "resume"])
-def test_a_hostile_sweep(tmp_path, monkeypatch, name):
+def test_a_hostile_sweep(tmp_path, monkeypatch, name, tables):
     outside, here = tmp_path / "outside", tmp_path / "here"
     outside.mkdir()
     here.mkdir()
@@ -51,7 +52,7 @@ def test_a_hostile_sweep(tmp_path, monkeypatch, name):
     monkeypatch.setenv(SECRET_NAME, SECRET)
     code, text, _ = invoke(COMMANDS["resume"].main, ["mtl-train", *WORDS])
     assert code == 0, text
-    _forge(here / "sweep", outside)
+    _forge(here / "sweep", outside, tables)
     words = _reports() if name == "report" else ("mtl-train", *WORDS)
     code, text, is_hung = invoke(COMMANDS[name].main, list(words))
     assert code in (0, 2) and not is_hung and "Traceback" not in text, text[-3000:]

@@ -229,9 +229,9 @@ def _check_unused(name: str, study: optuna.Study, folder: Path) -> None:
         raise UserError("hydra.sweep.dir", found, "the folder of this study, or a new one")
 
 
-def check_made_for(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def check_made_for(name: str, old: Any, new: Mapping[str, Any]) -> None:
     """Raises UserError where a study was made for other settings; files are compared elsewhere."""
-    if old.get(VERSION) != new.get(VERSION):
+    if not isinstance(old, Mapping) or old.get(VERSION) != new.get(VERSION):
         found = f"{name}, a study of another version, in which equal settings give other metrics"
         allowed = "another name begins a new study: hydra.sweeper.study_name=NAME"
         raise UserError("hydra.sweeper.study_name", found, allowed)
