@@ -78,7 +78,7 @@ def result_problem(result: Result) -> str | None:
     """Describes what makes a result unusable for a report; None if it is complete."""
     if result.get("schema") != SCHEMA:
         return f"schema {result.get('schema')}, where {SCHEMA} is read"
-    if result.get("status") not in set(Status) - {Status.UNREADABLE}:
+    if result.get("status") not in [s for s in Status if s != Status.UNREADABLE]:
         return f"status {result.get('status')!r}"
     for path, value in flatten(result):
         if isinstance(value, int | float) and not -_MOST < value < _MOST:
