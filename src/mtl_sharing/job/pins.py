@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.identity import Decides, without
+from mtl_sharing.config.asked import leaves
+from mtl_sharing.config.identity import Decides, is_left_out, without
 from mtl_sharing.config.saved import saved_config
 from mtl_sharing.data.examples.files import table_files
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.baseline_key import digest_splits
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.job.start import FirstStart, read_start
 from mtl_sharing.model.encoder.checkpoint_files import (
     checkpoint_files,
     checkpoint_folder,
     is_local,
 )
-from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENIZER
+from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, SETTINGS, TOKENIZER
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.hashing import file_facts
@@ -42,12 +44,18 @@ CheckFiles = Callable[[Mapping[str, Path], Mapping[str, Facts]], None]
 def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
     """The files of data, starting weights and tokenizer that a config names, by field and name.
 
+    The name of an asked key's file is its text (``config/asked.py``).
+
     Args:
         download: whether a checkpoint of the hub counts, which is downloaded.
     """
     config = run_spec.config
+
+    def shown(name: str) -> str:
+        return run_spec.hidden.get(name, name)
+
     paths = {
-        f"{field}: {name}": path
+        f"{field}: {shown(name)}": path
         for spec in run_spec.specs.values()
         for field, name, path in table_files(spec, config.data_dir)
     }
@@ -57,7 +65,7 @@ def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
     ):
         if source is not None and (download or is_local(source)):
             files = checkpoint_files(checkpoint_folder(source, field))
-            paths |= {f"{field}: {source}/{path.name}": path for path in files}
+            paths |= {f"{field}: {shown(source)}/{path.name}": path for path in files}
     return paths
 
 
@@ -80,7 +88,7 @@ def load_pinned(
     Raises:
         UserError: bad data, or other examples than the run began with.
     """
-    if _has_begun(folder):
+    if has_begun(folder):
         inputs = load(run_spec, folder)
         _check_examples(_pinned(folder, "examples"), digest_splits(inputs))
         return inputs
@@ -104,7 +112,7 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
     Raises:
         UserError: naming a setting or a file that differs, as it was and as it is.
     """
-    if not _has_begun(folder):
+    if not has_begun(folder):
         if (folder / CHECKPOINT_STATE).is_file():
             found = f"the checkpoint of an earlier version, which wrote no {PINS}"
             allowed = "a new run in another folder, since trainings have changed"
@@ -121,7 +129,7 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
     _check_none([(str(saved), _described(before), _described(now))] if before != now else [])
 
 
-def _has_begun(folder: Path) -> bool:
+def has_begun(folder: Path) -> bool:
     """Whether a run may have trained; one that was killed between its records has not."""
     return (folder / PINS).is_file() and (folder / CONFIG).is_file()
 
@@ -135,13 +143,34 @@ def changed_settings(
         free: what a key that is not compared decides.
 
     Raises:
-        UserError: a damaged config.json, or one of another version.
+        UserError: damaged settings, or those of another version.
     """
-    saved = saved_config(folder / CONFIG, get(read_object(folder / CONFIG), "settings") or {})
-    # Through JSON, which has no tuples.
-    theirs, ours = (without(json.loads(json.dumps(asdict(c))), free) for c in (saved, config))
+    first, settings = read_start(folder), json.loads(json.dumps(asdict(config)))  # as JSON has it
+    if first is None:  # a run of an earlier version
+        path, began = folder / CONFIG, get(read_object(folder / CONFIG), "settings") or {}
+    else:
+        path, began = folder / SETTINGS, first.settings_with(settings)
+    saved = json.loads(json.dumps(asdict(saved_config(path, began))))
+    theirs, ours = without(saved, free), without(settings, free)
     changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
-    return {key: (get(theirs, key), get(ours, key)) for key, _ in changed}
+    found = {key: (get(theirs, key), get(ours, key)) for key, _ in changed}
+    return found if first is None else found | _changed_asked(first, settings, free)
+
+
+def _changed_asked(
+    first: FirstStart, settings: Mapping[str, Any], free: Collection[Decides]
+) -> dict[str, tuple[str, str]]:
+    """The asked keys with another value than the run began with, which is not known."""
+    asked = {
+        key: text
+        for key, text in first.texts.items()
+        if not all(is_left_out(leaf, free) for leaf in leaves(settings, key))
+    }
+    return {
+        key: (f"another value of {text}", "this value")
+        for key, text in asked.items()
+        if not first.has(key, settings)
+    }
 
 
 def check_same_files(

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from mtl_sharing.job.result import (
     untrained_tasks,
 )
 from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.job.start import Start
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
@@ -64,6 +65,7 @@ class Hooks:
             named by all that it reads.
         check_files: compares the files of a run that begins, before they are loaded.
         held: a context that is entered while this process holds the folder.
+        start: how the run was started.
     """
 
     load: Callable[[RunSpec, Path], RunInputs] = load_inputs
@@ -74,6 +76,7 @@ class Hooks:
     pinned: bool = True
     check_files: CheckFiles | None = None
     held: Callable[[], AbstractContextManager[object]] = nullcontext
+    start: Start = field(default_factory=Start)
 
 
 @dataclass

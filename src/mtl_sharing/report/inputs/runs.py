@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.discovery import RunLocation, find_runs
-from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, METRICS, PREDICTIONS, RESULT, Status
+from mtl_sharing.run_folder.layout import (
+    CONFIG,
+    HYDRA_CONFIG,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    SETTINGS,
+    Status,
+)
 from mtl_sharing.run_folder.lock import is_held
-from mtl_sharing.run_folder.results import Result, read_result, result_problem
+from mtl_sharing.run_folder.results import Result, read_result, read_yaml, result_problem
+from mtl_sharing.utils.files import read_object
 from mtl_sharing.utils.nested import get
 
 if TYPE_CHECKING:
@@ -69,7 +78,7 @@ class Run(RunLocation):
 
     @cached_property
     def settings(self) -> Record:
-        """The nested config from config.json, or else from Hydra's files; empty if unreadable."""
+        """The nested config from config.json, or else from settings.json or Hydra's files; empty if unreadable."""
         path = self.folder / CONFIG
         try:
             settings = json.loads(path.read_text(encoding="utf-8")).get("settings")
@@ -78,20 +87,20 @@ class Run(RunLocation):
         except (OSError, ValueError, AttributeError) as error:
             settings = None
             self._add_damage(CONFIG, error)
-        return settings if isinstance(settings, dict) else self._hydra_settings()
+        return settings if isinstance(settings, dict) else self._first_settings()
 
-    def _hydra_settings(self) -> Record:
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-        from yaml import YAMLError
-
+    def _first_settings(self) -> Record:
+        """The settings that the run began with, as far as they were written."""
+        name = SETTINGS if (self.folder / SETTINGS).is_file() else str(HYDRA_CONFIG)
+        path = self.folder / name
         try:
-            config = OmegaConf.load(self.folder / HYDRA_CONFIG)
-            settings = OmegaConf.to_container(config, resolve=True)
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-            self._add_damage(str(HYDRA_CONFIG), error)
+            if name == SETTINGS:
+                settings = read_object(path).get("settings")
+            else:
+                settings = read_yaml(path) if path.exists() else None
+        except (OSError, UserError) as error:
+            found = error.found if isinstance(error, UserError) else error
+            self.add_problem(f"{name}: {found}")
             return {}
         return {str(k): v for k, v in settings.items()} if isinstance(settings, dict) else {}
 

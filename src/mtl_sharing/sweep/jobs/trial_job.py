@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 
-from mtl_sharing.config import Config
+from mtl_sharing.config import to_config
 from mtl_sharing.errors import Pruned, first_line
 from mtl_sharing.evaluation.evaluate import Evaluation
+from mtl_sharing.job.hydra_files import start_of_job
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import measure
 from mtl_sharing.job.run import run_job
@@ -157,15 +159,18 @@ class TrialReporter:
             return False
 
 
-def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
+def run_trial(values: DictConfig, folder: Path, options: SweeperConfig) -> None:
     """Trains or resumes the job's trial in ``folder``, or measures the best one.
+
+    Args:
+        values: the job's composed config.
 
     Raises:
         UserError, OSError: as a single run does.
         Stopped: interrupted, with its state saved, in the sweep's own process.
     """
     _quiet_console()
-    job = HydraConfig.get()
+    job, config = HydraConfig.get(), to_config(values)
     number = int(job.job.num)
     if folder.name == FOLDER:
         if (measured := measure(config, folder, _load_cached)) is not None:
@@ -182,7 +187,7 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
 
     hooks = Hooks(_load_cached, reporter.evaluated, reporter.costed, curves=False,
                   check_files=partial(check_trial_inputs, study),
-                  held=reporter.heartbeats)  # fmt: skip
+                  held=reporter.heartbeats, start=start_of_job(values, is_new=False))  # fmt: skip
     try:
         with suppress(Pruned):
             run_job(config, folder, hooks)
