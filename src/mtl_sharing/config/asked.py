@@ -66,7 +66,7 @@ def _holds(tree: Any, kind: type) -> bool:
 def _asked(node: DictConfig, raw: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """The asked keys below a node of the blanked config."""
     for name in node:
-        key, value = f"{prefix}{name}", _value(node, name)
+        key, value = f"{prefix}{name!s}", _value(node, name)
         if isinstance(value, DictConfig) and all(map(_is_plain_name, value)):
             yield from _asked(value, raw, f"{key}.")
         elif _is_missing(value):

@@ -27,8 +27,9 @@ def compose_config(overrides: Sequence[str] | Config) -> Config:
 def compose_asked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:
     """The config of these overrides, which may choose groups and add to ``hydra.searchpath``.
 
-    Also returns the texts of asked keys (``config/asked.py``); a whole config has none. Leaves the working directory, the logging and a Hydra app that is running as they are. A whole
-    config is checked alone.
+    Also returns the texts of asked keys (``config/asked.py``). Leaves the working directory, the
+    logging and a Hydra app that is running as they are. A whole config is checked alone: nothing
+    of it is resolved.
 
     Raises:
         UserError: an override that does not fit, with the text of the command.

@@ -1,36 +1,25 @@
 """The inputs of a run, pinned by digest at its start and compared where the run goes on."""
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.config import Config
-from mtl_sharing.config.asked import leaves
-from mtl_sharing.config.identity import Decides, is_left_out, without
-from mtl_sharing.config.saved import saved_config
 from mtl_sharing.data.examples.files import table_files
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.baseline_key import digest_splits
+from mtl_sharing.job.changed_settings import FREE, changed_settings
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.job.start import FirstStart, read_start
 from mtl_sharing.model.encoder.checkpoint_files import (
     checkpoint_files,
     checkpoint_folder,
     is_local,
 )
-from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, SETTINGS, TOKENIZER
+from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENIZER
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.hashing import file_facts
-from mtl_sharing.utils.nested import difference, flatten, get
 
-FREE = frozenset({
-    Decides.INVOCATION, Decides.PLACE, Decides.TRACKING, Decides.PRECISION, Decides.DATA_FOLDER,
-})  # fmt: skip
-"""Keys in which two starts of one run may differ. Precision and data are compared by themselves."""
 _AS_BEFORE = "what the {0} began with, or a new {0} in another folder"
 _MOVED = "the file that the {0} began with; where its folder was moved, data_dir=FOLDER too"
 
@@ -132,45 +121,6 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
 def has_begun(folder: Path) -> bool:
     """Whether a run may have trained; one that was killed between its records has not."""
     return (folder / PINS).is_file() and (folder / CONFIG).is_file()
-
-
-def changed_settings(
-    config: Config, folder: Path, free: Collection[Decides]
-) -> dict[str, tuple[Any, Any]]:
-    """The settings in which the run in ``folder`` differs from ``config``: theirs, and ours.
-
-    Args:
-        free: what a key that is not compared decides.
-
-    Raises:
-        UserError: damaged settings, or those of another version.
-    """
-    first, settings = read_start(folder), json.loads(json.dumps(asdict(config)))  # as JSON has it
-    if first is None:  # a run of an earlier version
-        path, began = folder / CONFIG, get(read_object(folder / CONFIG), "settings") or {}
-    else:
-        path, began = folder / SETTINGS, first.settings_with(settings)
-    saved = json.loads(json.dumps(asdict(saved_config(path, began))))
-    theirs, ours = without(saved, free), without(settings, free)
-    changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
-    found = {key: (get(theirs, key), get(ours, key)) for key, _ in changed}
-    return found if first is None else found | _changed_asked(first, settings, free)
-
-
-def _changed_asked(
-    first: FirstStart, settings: Mapping[str, Any], free: Collection[Decides]
-) -> dict[str, tuple[str, str]]:
-    """The asked keys with another value than the run began with, which is not known."""
-    asked = {
-        key: text
-        for key, text in first.texts.items()
-        if not all(is_left_out(leaf, free) for leaf in leaves(settings, key))
-    }
-    return {
-        key: (f"another value of {text}", "this value")
-        for key, text in asked.items()
-        if not first.has(key, settings)
-    }
 
 
 def check_same_files(

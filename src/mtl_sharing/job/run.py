@@ -19,7 +19,7 @@ from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged, has_begun
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
-from mtl_sharing.job.start import Start, write_start
+from mtl_sharing.job.start import Start, pin_start, write_start
 from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.run_folder.layout import BASELINES, CONFIG, PLAN, RESULT, Status
 from mtl_sharing.run_folder.lock import hold
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _NO_HOOKS = Hooks()
 
 
-def describe(config: Config, folder: Path, start: Start) -> Result:
+def describe(config: Config, folder: Path, start: Start = _NO_HOOKS.start) -> Result:
     """Writes plan.json into ``folder`` and returns its content; reads no weights and no data.
 
     Raises:
@@ -68,8 +68,9 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         OSError: the folder takes no more.
     """
     with _hold(folder, hooks.start), hooks.held():
-        if hooks.pinned and not has_begun(folder):
-            write_start(config, hooks.start, folder)
+        if hooks.pinned:
+            began = has_begun(folder)
+            hooks = replace(hooks, start=pin_start(config, hooks.start, folder, began))
         check_range("seed", config.seed, 0, 2**32 - 1)
         torch.manual_seed(config.seed)
         config = _with_precision_of(config, folder)

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,18 @@ class FirstStart:
         for key in self.asked:
             replace_at(filled, key, get(settings, key))
         return filled
+
+
+def pin_start(config: Config, start: Start, folder: Path, has_begun: bool) -> Start:
+    """Writes the start of a run that begins; returns that of one that goes on with its texts.
+
+    Raises:
+        UserError: settings.json is damaged.
+    """
+    if not has_begun:
+        write_start(config, start, folder)
+    first = read_start(folder) if has_begun else None
+    return start if first is None else replace(start, texts={**first.texts, **start.texts})
 
 
 def write_start(config: Config, start: Start, folder: Path) -> None:

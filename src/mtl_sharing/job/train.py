@@ -7,7 +7,7 @@ from mtl_sharing.config import Config
 from mtl_sharing.config.compose import compose_asked
 from mtl_sharing.config.identity import Decides
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.job.pins import FREE, changed_settings
+from mtl_sharing.job.changed_settings import FREE, changed_settings
 from mtl_sharing.job.run import run_job
 from mtl_sharing.job.stages import Hooks
 from mtl_sharing.job.start import Start

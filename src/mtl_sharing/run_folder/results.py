@@ -34,8 +34,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="an alias", problem_mark=mark)
+            raise yaml.YAMLError("an alias")
         return super().compose_node(parent, index)
 
 

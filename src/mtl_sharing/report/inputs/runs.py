@@ -78,7 +78,7 @@ class Run(RunLocation):
 
     @cached_property
     def settings(self) -> Record:
-        """The nested config from config.json, or else from settings.json or Hydra's files; empty if unreadable."""
+        """The nested config from config.json, or else as the run began; empty if unreadable."""
         path = self.folder / CONFIG
         try:
             settings = json.loads(path.read_text(encoding="utf-8")).get("settings")
