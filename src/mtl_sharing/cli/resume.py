@@ -9,6 +9,7 @@ import logging.config
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config import Config, to_config
-from mtl_sharing.config.asked import asked_texts, replace_at
+from mtl_sharing.config.asked import asked_texts
 from mtl_sharing.config.identity import Decides, is_left_out
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides, override_text, parse_override
@@ -29,7 +30,7 @@ from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import HYDRA_CONFIG, SETTINGS
 from mtl_sharing.run_folder.results import read_yaml
 from mtl_sharing.utils.files import expand_user
-from mtl_sharing.utils.nested import flatten, get
+from mtl_sharing.utils.nested import flatten, get, set_at
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, Start]:
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
     started = start_folder(folder)
-    _check_places(config, given, folder, here, started or here)
+    config = _with_places(config, given, (folder, here), started or here)
     if started is not None:
         os.chdir(started)
     _log_to(folder)
@@ -75,7 +76,8 @@ def _old_start(folder: Path, name: str) -> FirstStart:
     settings = read_yaml(folder / HYDRA_CONFIG)
     for key, value in list(flatten(settings)):
         match = _NODE.fullmatch(value) if isinstance(value, str) else None
-        if match is not None and isinstance(to := get(settings, match[1]), str | None):
+        to = {} if match is None else get(settings, match[1])
+        if not isinstance(to, dict | list):
             group = get(settings, key.rpartition(".")[0]) if "." in key else settings
             group[key.rpartition(".")[2]] = to
     texts = {key: str(value) for key, value in flatten(settings) if "${" in str(value)}
@@ -129,7 +131,7 @@ def _config(
     """The config with what was given, and the texts of what is asked there."""
     settings = literal(first.settings)
     for key, value in given.items():
-        replace_at(settings, key, value)
+        set_at(settings, key, value)
     try:
         values = OmegaConf.create(settings)
         return to_config(values), asked_texts(values)
@@ -141,24 +143,37 @@ def _config(
         raise other_settings(path, str(error)) from None
 
 
-def _check_places(
-    config: Config, given: Mapping[str, Any], folder: Path, here: Path, started: Path
-) -> None:
-    """Raises UserError for a folder that the run names and would write to, but lies elsewhere."""
-    places = {"cache.folder": config.cache.folder}
-    if config.tracker.mlflow.enabled:
-        places["tracker.mlflow.folder"] = config.tracker.mlflow.folder
-    inside = (folder, here.resolve())
-    for key, place in places.items():
-        if place is None or key in given:
-            continue
-        path = (started / expand_user(key, place)).resolve()
-        if not any(path.is_relative_to(top) for top in inside):
-            found = (
-                f"{place}, which the run names, outside of its folder and of this working folder"
-            )
+def _with_places(
+    config: Config, given: Mapping[str, Any], inside: tuple[Path, Path], started: Path
+) -> Config:
+    """The config with absolute names of the folders that it writes to beside the run's own.
+
+    Those on the command line start in its working folder.
+
+    Args:
+        inside: the run's folder and the working folder of the command.
+        started: where the run's own relative paths start.
+
+    Raises:
+        UserError: the run itself names a folder that lies in neither.
+    """
+
+    def place(key: str, name: str) -> str:
+        if any(key == other or key.startswith(f"{other}.") for other in given):
+            return str(inside[1] / expand_user(key, name))
+        path = started / expand_user(key, name)
+        if not any(path.resolve().is_relative_to(folder.resolve()) for folder in inside):
+            found = f"{name}, which the run names, outside of its folder and of this working folder"
             allowed = f"mtl-train resume=RUN_DIR {key}=FOLDER, or the same command in {started}"
             raise UserError(key, found, allowed)
+        return str(path)
+
+    cache, mlflow = config.cache, config.tracker.mlflow
+    if cache.folder is not None:
+        cache = replace(cache, folder=place("cache.folder", cache.folder))
+    if mlflow.enabled:
+        mlflow = replace(mlflow, folder=place("tracker.mlflow.folder", mlflow.folder))
+    return replace(config, cache=cache, tracker=replace(config.tracker, mlflow=mlflow))
 
 
 def _log_to(folder: Path) -> None:

@@ -6,17 +6,17 @@ hold its text, and its value only where the trained network needs it.
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, get_origin
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
 from omegaconf.grammar_parser import parse
 
-from mtl_sharing.config.fields import takes_text, type_of, without_null
-from mtl_sharing.config.identity import Decides, is_left_out
+from mtl_sharing.config.fields import takes_text, type_of
+from mtl_sharing.config.identity import Decides, decides
 from mtl_sharing.config.schema import Config
-from mtl_sharing.utils.nested import flatten, get
+from mtl_sharing.utils.nested import flatten, get, set_at
 
 HIDDEN = frozenset({
     Decides.START_FILES, Decides.DATA_FOLDER, Decides.DATA_FILES, Decides.LABEL, Decides.PLACE,
@@ -24,6 +24,7 @@ HIDDEN = frozenset({
 })  # fmt: skip
 """A trained network is used without these, so that an asked value of them is never written."""
 _MISSING = "???"
+_LEFT_OUT = object()
 # Shorter values are too common to be found in a message.
 _LEAST_FOUND = 4
 
@@ -102,7 +103,7 @@ def as_text(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, 
     """Nested settings with the text of each asked key in place of its value."""
     shown = _copied(settings)
     for key, text in texts.items():
-        replace_at(shown, key, text)
+        set_at(shown, key, text)
     return shown
 
 
@@ -111,18 +112,51 @@ def as_written(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[st
 
     An asked key of :data:`HIDDEN` has its text; a number or a truth value is left out.
     """
-    shown = _copied(settings)
-    for key, text in texts.items():
-        for leaf in leaves(settings, key):
-            if is_left_out(leaf, HIDDEN):
-                replace_at(shown, leaf, _shown(text, type_of(leaf, Config)))
-    return shown
+    kept: dict[str, Any] = _written(settings, "", None, texts)
+    return kept
 
 
-def _shown(text: str, hint: Any) -> Any:
-    if get_origin(without_null(hint)) is list:
+def _written(value: Any, key: str, text: str | None, texts: Mapping[str, str]) -> Any:
+    """A value as it is written.
+
+    Args:
+        text: that of an asked key above, if any.
+    """
+    text = texts.get(key, text)
+    if isinstance(value, Mapping):
+        items = {n: _written(v, f"{key}.{n}".lstrip("."), text, texts) for n, v in value.items()}
+        return {name: item for name, item in items.items() if item is not _LEFT_OUT}
+    if text is None or not _is_hidden(key):
+        return value
+    if isinstance(value, list | tuple):
         return [text]
-    return text if takes_text(hint) else None
+    return text if takes_text(type_of(key, Config)) else _LEFT_OUT
+
+
+def _is_hidden(key: str) -> bool:
+    try:
+        return decides(key) in HIDDEN
+    except KeyError:  # below a name with a dot, for instance
+        return True
+
+
+def hidden_texts(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts of asked keys of :data:`HIDDEN`, by each text that their values hold."""
+    return dict(_hidden(settings, "", None, texts))
+
+
+def _hidden(
+    value: Any, key: str, text: str | None, texts: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    text = texts.get(key, text)
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _hidden(item, f"{key}.{name}".lstrip("."), text, texts)
+    elif text is not None and _is_hidden(key):
+        if isinstance(value, list | tuple):  # numbered, so that each has a name of its own
+            yield from ((v, f"{text}[{n}]") for n, v in enumerate(value) if isinstance(v, str))
+        elif isinstance(value, str):
+            yield value, text
 
 
 def leaves(settings: Mapping[str, Any], key: str) -> list[str]:
@@ -133,36 +167,6 @@ def leaves(settings: Mapping[str, Any], key: str) -> list[str]:
 
 def _copied(value: Any) -> Any:
     return {k: _copied(v) for k, v in value.items()} if isinstance(value, Mapping) else value
-
-
-def replace_at(settings: dict[str, Any], key: str, value: Any) -> None:
-    """Replaces the value of a dotted key that is there; None removes it."""
-    above, _, name = key.rpartition(".")
-    group = get(settings, above) if above else settings
-    if not isinstance(group, dict) or name not in group:
-        return
-    if value is None:
-        del group[name]
-    else:
-        group[name] = value
-
-
-def hidden_texts(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
-    """The texts of asked keys of :data:`HIDDEN`, by each text that their values hold."""
-    found: dict[str, str] = {}
-    for key, text in texts.items():
-        for leaf in leaves(settings, key):
-            if is_left_out(leaf, HIDDEN):
-                found |= _named(get(settings, leaf), text)
-    return found
-
-
-def _named(value: Any, text: str) -> dict[str, str]:
-    """The text by its value; texts in a list are numbered."""
-    if isinstance(value, list):
-        items = [item for item in value if isinstance(item, str)]
-        return {item: f"{text}[{number}]" for number, item in enumerate(items)}
-    return {value: text} if isinstance(value, str) else {}
 
 
 def hide(message: str, hidden: Mapping[str, str]) -> str:

@@ -4,17 +4,18 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import hide
+from mtl_sharing.config.asked import hidden_texts, hide
 from mtl_sharing.errors import Pruned, UserError, check_range
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
+from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged, has_begun
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
@@ -71,13 +72,18 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         if hooks.pinned:
             began = has_begun(folder)
             hooks = replace(hooks, start=pin_start(config, hooks.start, folder, began))
-        check_range("seed", config.seed, 0, 2**32 - 1)
-        torch.manual_seed(config.seed)
-        config = _with_precision_of(config, folder)
-        run_spec = start_on_machine(resolve_spec(config, hooks.start.texts))
-        if hooks.pinned:
-            check_unchanged(run_spec, folder)
-        return _run(run_spec, folder, hooks)
+        with hiding(hidden_texts(asdict(config), hooks.start.texts)):
+            return _run_in(folder, config, hooks)
+
+
+def _run_in(folder: Path, config: Config, hooks: Hooks) -> Result:
+    check_range("seed", config.seed, 0, 2**32 - 1)
+    torch.manual_seed(config.seed)
+    config = _with_precision_of(config, folder)
+    run_spec = start_on_machine(resolve_spec(config, hooks.start.texts))
+    if hooks.pinned:
+        check_unchanged(run_spec, folder)
+    return _run(run_spec, folder, hooks)
 
 
 def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:

@@ -14,6 +14,7 @@ from mtl_sharing.job.baseline_key import RESULTS_VERSION
 from mtl_sharing.job.baselines import keep_own_baseline, load_or_train_baselines, own_baseline_key
 from mtl_sharing.job.description import describe_regime, model_config
 from mtl_sharing.job.frozen_states import with_frozen_states
+from mtl_sharing.job.hiding import with_hidden_ids
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import count_operations, time_pairs
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
@@ -244,7 +245,8 @@ def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluat
     log.info("evaluating on all of dev")
     evaluation = evaluate(network, inputs.dev, run_spec.measures, run_spec.runtime)
     evaluation.log_undefined()
-    write_predictions(prepared.folder, evaluation.answers, inputs.dev_examples)
+    examples = with_hidden_ids(inputs.dev_examples, run_spec.hidden)
+    write_predictions(prepared.folder, evaluation.answers, examples)
     reference = prepared.reference
     if reference is not None and (tasks := differing_data(evaluation.tasks, reference.tasks)):
         log.warning("score.reference: %s has other dev examples of %s, or another metric: kept and "

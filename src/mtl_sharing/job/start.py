@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import as_text, replace_at
+from mtl_sharing.config.asked import as_text
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import SETTINGS
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.files import read_object, replace_json
-from mtl_sharing.utils.nested import get
+from mtl_sharing.utils.nested import get, set_at
 
 _AS_WRITTEN = "the file as the run wrote it"
 
@@ -67,7 +67,7 @@ class FirstStart:
         """The settings, with the values of ``settings`` for asked keys."""
         filled: dict[str, Any] = json.loads(json.dumps(self.settings))
         for key in self.asked:
-            replace_at(filled, key, get(settings, key))
+            set_at(filled, key, get(settings, key))
         return filled
 
 

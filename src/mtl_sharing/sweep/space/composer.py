@@ -12,13 +12,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mtl_sharing.config import Config, to_config
-from mtl_sharing.config.asked import asked_texts, asked_values, replace_at
+from mtl_sharing.config.asked import asked_texts, asked_values
 from mtl_sharing.config.identity import NOT_IN_TRIAL, without
 from mtl_sharing.config.schema import literal
 from mtl_sharing.job.description import describe_regime, parts
 from mtl_sharing.job.spec import RunSpec, resolve_spec
 from mtl_sharing.utils.logging import log_level
-from mtl_sharing.utils.nested import difference
+from mtl_sharing.utils.nested import difference, set_at
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ConfigComposer:
         values = difference(asdict(to_config(plain)), asdict(to_config(composed)))
         values = literal(values)  # as text, but for what is asked again
         for key, value in asked_values(composed).items():
-            replace_at(values, key, value)
+            set_at(values, key, value)
         named = [{f"override {group}": option} for group, option in chosen.items()]
         head = {"defaults": ["train", *named, "_self_"]}
         # Config folders of the user, which may hold some of the chosen options.
