@@ -73,7 +73,7 @@ def run(config: Config, folder: Path, start: "Start") -> float | None:
     if config.dry_run:
         summary.print_plan(describe(config, folder, start), folder)
         return None
-    result = finished_result(folder)
+    result = None if start.is_new else finished_result(folder)
     if result is not None and (problem := result_problem(result)) is not None:
         raise UserError(str(folder / RESULT), problem, "the file as the run wrote it")
     result = result or run_job(config, folder, Hooks(start=start))
@@ -96,6 +96,8 @@ def _start(arguments: list[str]) -> None:
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
+        elif key.lstrip("+") == "hydra.output_subdir" and value != "null":
+            raise UserError(key, value, "null: a run writes .hydra itself")
         elif key == "hydra.sweep.dir" and not continues:
             for folder in Path(value).glob("*"):
                 refuse_used_folder(folder)

@@ -16,6 +16,7 @@ from omegaconf.grammar_parser import parse
 from mtl_sharing.config.fields import takes_text, type_of
 from mtl_sharing.config.identity import Decides, decides
 from mtl_sharing.config.schema import Config
+from mtl_sharing.data.tasks.task import SPLITS
 from mtl_sharing.utils.nested import flatten, get, set_at
 
 HIDDEN = frozenset({
@@ -135,9 +136,12 @@ def _written(value: Any, key: str, text: str | None, texts: Mapping[str, str]) -
 
 def _is_hidden(key: str) -> bool:
     try:
-        return decides(key) in HIDDEN
+        decided = decides(key)
     except KeyError:  # below a name with a dot, for instance
         return True
+    # How a file is read is needed for new files, too.
+    is_layout = decided == Decides.DATA_FILES and key.rpartition(".")[2] not in SPLITS
+    return decided in HIDDEN and not is_layout
 
 
 def hidden_texts(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:

@@ -108,7 +108,7 @@ def plain_config(plain: Any) -> Config:
     Raises:
         OmegaConfBaseException, UserError: as for :func:`to_config`.
     """
-    if (found := misplaced("", plain, Config)) is not None:
+    if (found := misplaced("", plain, Config, resolved=True)) is not None:
         key, value, hint = found
         raise UserError(key, value, allowed_values(hint))
     merged: Any = OmegaConf.merge(_schema(), OmegaConf.create(literal(plain)))
