@@ -130,8 +130,9 @@ def test_resume_asks_for_every_key(mtl_train, place):
 
 
 def test_resume_goes_on_with_the_values_that_the_run_began_with(mtl_train, place, monkeypatch):
-    own = VALUES | {"optimizer.lr": "${oc.env:OWN_RATE}"}
-    monkeypatch.setenv("OWN_RATE", "1e-3")
+    own = VALUES | {"optimizer.lr": "${oc.env:OWN}", "encoder.checkpoint": "${oc.env:PLACE}/bert"}
+    monkeypatch.setenv("OWN", "1e-3")
+    monkeypatch.setenv("PLACE", SECRET)
     (place / SECRET / "data").rename(place / SECRET / "moved")
     done = mtl_train("resume=run", *words_of(own | {"data_dir": f"{SECRET}/moved"}))
     assert done.code == 0, done.err
@@ -283,10 +284,10 @@ def test_no_tracker_holds_the_value(mtl_train, tmp_path, monkeypatch):
     pytest.importorskip("mlflow")
     pytest.importorskip("tensorboard")
     monkeypatch.setenv("SECRET", SECRET)
+    trackers = "tracker={tensorboard: {enabled: true}, mlflow: {enabled: true, folder: store}}"
     done = mtl_train(
-        *QUICK, "hydra.run.dir=run", "tracker={tensorboard: {enabled: true}, mlflow: {enabled: true, "
-        "folder: store}}", "cache.folder=${oc.env:SECRET}/cache", "suite.name=${oc.env:SECRET}",
-        "tracker.mlflow.experiment=${oc.env:SECRET}",
+        *QUICK, "hydra.run.dir=run", trackers, "cache.folder=${oc.env:SECRET}/cache",
+        "suite.name=${oc.env:SECRET}", "tracker.mlflow.experiment=${oc.env:SECRET}",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert (tmp_path / "run" / "tensorboard").is_dir() and (

@@ -66,7 +66,7 @@ def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, Start]:
     _log_to(folder)
     if is_old:
         log.warning("%s: a run of an earlier version, whose settings nothing checks", path)
-    return config, folder, Start({**first.texts, **texts}, first.sweep)
+    return config, folder, Start({**texts, **first.texts}, first.sweep)
 
 
 def _old_start(folder: Path, name: str) -> FirstStart:

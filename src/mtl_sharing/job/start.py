@@ -5,6 +5,7 @@ An asked key (``config/asked.py``) has its text there, and a salted digest of it
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +21,8 @@ from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.nested import get, set_at
 
+# It is printed as part of a command.
+_KEY = re.compile(r"[\w.-]+")
 _AS_WRITTEN = "the file as the run wrote it"
 
 
@@ -80,7 +83,7 @@ def pin_start(config: Config, start: Start, folder: Path, has_begun: bool) -> St
     if not has_begun:
         write_start(config, start, folder)
     first = read_start(folder) if has_begun else None
-    return start if first is None else replace(start, texts={**first.texts, **start.texts})
+    return start if first is None else replace(start, texts={**start.texts, **first.texts})
 
 
 def write_start(config: Config, start: Start, folder: Path) -> None:
@@ -118,10 +121,12 @@ def read_start(folder: Path) -> FirstStart | None:
     settings, asked, sweep = (record.get(name) for name in ("settings", "asked", "sweep"))
     if not (isinstance(settings, dict) and settings):
         raise UserError(str(path), "no settings", _AS_WRITTEN)
-    if not (isinstance(asked, dict) and all(map(_is_asked, asked.values()))):
+    if not (isinstance(asked, dict) and all(_is_asked(*item) for item in asked.items())):
         raise UserError(str(path), "no texts and digests of asked keys", _AS_WRITTEN)
     return FirstStart(settings, asked, sweep if isinstance(sweep, str) else None)
 
 
-def _is_asked(asked: Any) -> bool:
-    return all(isinstance(get(asked, name), str) for name in ("text", "salt", "sha256"))
+def _is_asked(key: str, asked: Any) -> bool:
+    return _KEY.fullmatch(key) is not None and all(
+        isinstance(get(asked, name), str) for name in ("text", "salt", "sha256")
+    )
