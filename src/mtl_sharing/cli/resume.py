@@ -89,7 +89,7 @@ def _given(first: FirstStart, arguments: Sequence[str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for argument in arguments:
         key = argument.partition("=")[0].lstrip("+")
-        if key in ("resume", "trainer.debug"):
+        if key in ("resume", "trainer.debug") and "=" in argument:
             continue
         if not (key == "data_dir" or key in first.asked or _is_free(key)) or "=" not in argument:
             allowed = "nothing beside resume=RUN_DIR but data_dir=FOLDER, where the data were "
