@@ -298,3 +298,25 @@ def test_no_tracker_holds_the_value(mtl_train, tmp_path, monkeypatch):
     text = (tmp_path / "store" / "mlflow.db").read_bytes()
     assert f"{SECRET}/cache".encode() not in text
     assert b"${oc.env:SECRET}/cache" in text
+
+
+@pytest.mark.slow
+def test_no_file_of_a_sweep_holds_the_value(mtl_train, tmp_path, monkeypatch):
+    """best.yaml asks again for what was asked, and has other texts as they are."""
+    monkeypatch.setenv("SECRET", SECRET)
+    done = mtl_train(
+        "-m", "+sweep=split_points", *QUICK, "encoder.layers=2", "score.clock=flops",
+        "score.objective=performance", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=sweep",
+        "cache.folder=${oc.env:SECRET}/cache", "data_dir=${oc.env:SECRET}",
+        r"suite.name='\${oc.env:SECRET}'",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert holding(tmp_path / "sweep", SECRET) == []
+    text = (tmp_path / "sweep" / "best.yaml").read_text()
+    assert "folder: ${oc.env:SECRET}/cache" in text
+    assert r"name: \${oc.env:SECRET}" in text
+    again = mtl_train("--config-dir=sweep", "--config-name=best", "hydra.run.dir=best")
+    assert again.code == 0, again.err
+    settings = json.loads((tmp_path / "best" / "settings.json").read_text())
+    assert settings["asked"].keys() == {"data_dir", "cache.folder"}
+    assert settings["settings"]["suite"]["name"] == "${oc.env:SECRET}"
