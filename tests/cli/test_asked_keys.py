@@ -221,6 +221,14 @@ def test_a_run_of_an_earlier_version_is_read_without_resolving(place, caplog):
     assert "a run of an earlier version, whose settings nothing checks" in log.splitlines()[-1]
 
 
+def test_an_old_key_that_is_none_is_refused(here):
+    (here / "run" / ".hydra").mkdir(parents=True)
+    for text in ("a; ls: ${b}\n", "a.b: ${c}\nc: 1\nseed: x\n", "seed: " + "[" * 400 + "]" * 400):
+        (here / "run" / ".hydra" / "config.yaml").write_text(text)
+        with pytest.raises(UserError, match=r"(\.hydra/config\.yaml|a\.b): found "):
+            resume("run", ["resume=run"])
+
+
 def test_old_references_to_keys_alone_are_followed(place):
     make_old(place)
     path = place / "run" / ".hydra" / "config.yaml"

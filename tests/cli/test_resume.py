@@ -105,6 +105,8 @@ DAMAGED = {
     "settings.json": ("{", "[]", "{}", '{"schema": 1}', b"\xff\xfe", "[" * 200_000,
                       '{"schema": 1, "settings": {"sead": 3}, "asked": {}}',
                       '{"schema": 1, "settings": {"seed": "x"}, "asked": {}}',
+                      '{"schema": 1, "settings": {"seed": ' + '[' * 400 + ']' * 400
+                      + '}, "asked": {}}',
                       '{"schema": 1, "settings": {"seed": 3}, "asked": {"seed": 3}}',
                       '{"schema": 1, "settings": {"seed": 3}, "asked": {"seed; ls": '
                       '{"text": "a", "salt": "b", "sha256": "c"}}}'),

@@ -25,7 +25,7 @@ from mtl_sharing.config.overrides import check_overrides, override_text, parse_o
 from mtl_sharing.config.saved import other_settings
 from mtl_sharing.config.schema import literal
 from mtl_sharing.errors import UserError, first_line
-from mtl_sharing.job.start import FirstStart, Start, read_start
+from mtl_sharing.job.start import FirstStart, Start, is_key, read_start
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import HYDRA_CONFIG, SETTINGS
 from mtl_sharing.run_folder.results import read_yaml
@@ -78,9 +78,10 @@ def _old_start(folder: Path, name: str) -> FirstStart:
         match = _NODE.fullmatch(value) if isinstance(value, str) else None
         to = {} if match is None else get(settings, match[1])
         if not isinstance(to, dict | list):
-            group = get(settings, key.rpartition(".")[0]) if "." in key else settings
-            group[key.rpartition(".")[2]] = to
+            set_at(settings, key, to)
     texts = {key: str(value) for key, value in flatten(settings) if "${" in str(value)}
+    if not all(map(is_key, texts)):
+        raise UserError(str(folder / HYDRA_CONFIG), "a key that is none", "the keys of a config")
     return FirstStart(settings, {key: {"text": text} for key, text in texts.items()}, None)
 
 
@@ -129,18 +130,18 @@ def _config(
     path: Path, first: FirstStart, given: Mapping[str, Any]
 ) -> tuple[Config, dict[str, str]]:
     """The config with what was given, and the texts of what is asked there."""
-    settings = literal(first.settings)
-    for key, value in given.items():
-        set_at(settings, key, value)
     try:
+        settings = literal(first.settings)
+        for key, value in given.items():
+            set_at(settings, key, value)
         values = OmegaConf.create(settings)
         return to_config(values), asked_texts(values)
     except OmegaConfBaseException as error:
         if str(error.full_key or "").partition("[")[0] in given:
             raise config_error(error) from None
         raise other_settings(path, first_line(error)) from None
-    except (UserError, TypeError, ValueError) as error:
-        raise other_settings(path, str(error)) from None
+    except (UserError, TypeError, ValueError, RecursionError) as error:
+        raise other_settings(path, first_line(error)) from None
 
 
 def _with_places(

@@ -21,7 +21,7 @@ def saved_config(path: Path, settings: Mapping[str, Any]) -> Config:
     """
     try:
         return plain_config(dict(settings))
-    except (OmegaConfBaseException, TypeError, ValueError) as error:
+    except (OmegaConfBaseException, TypeError, ValueError, RecursionError) as error:
         raise other_settings(path, first_line(error)) from None
     except UserError as error:
         raise other_settings(path, str(error)) from None

@@ -21,7 +21,6 @@ from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.nested import get, set_at
 
-# It is printed as part of a command.
 _KEY = re.compile(r"[\w.-]+")
 _AS_WRITTEN = "the file as the run wrote it"
 
@@ -126,7 +125,12 @@ def read_start(folder: Path) -> FirstStart | None:
     return FirstStart(settings, asked, sweep if isinstance(sweep, str) else None)
 
 
+def is_key(key: str) -> bool:
+    """Whether a text may be a dotted key, which is printed as part of a command."""
+    return _KEY.fullmatch(key) is not None
+
+
 def _is_asked(key: str, asked: Any) -> bool:
-    return _KEY.fullmatch(key) is not None and all(
+    return is_key(key) and all(
         isinstance(get(asked, name), str) for name in ("text", "salt", "sha256")
     )
