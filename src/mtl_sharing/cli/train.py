@@ -58,8 +58,11 @@ def _run_new(values: DictConfig, folder: Path) -> float | None:
     return run(config, folder, start_of_job(values, is_new=True))
 
 
-def run(config: Config, folder: Path, start: "Start") -> float | None:
+def run(config: Config, folder: Path, start: "Start | None" = None) -> float | None:
     """Runs or describes one job in ``folder`` and prints its summary.
+
+    Args:
+        start: how it was started; None for a new run without interpolations.
 
     Returns:
         The objective of ``score.objective``; None for a dry run.
@@ -68,8 +71,10 @@ def run(config: Config, folder: Path, start: "Start") -> float | None:
     from mtl_sharing.cli import summary
     from mtl_sharing.job.run import describe, run_job
     from mtl_sharing.job.stages import Hooks
+    from mtl_sharing.job.start import Start
     from mtl_sharing.run_folder.results import finished_result, result_problem
 
+    start = Start(is_new=True) if start is None else start
     if config.dry_run:
         summary.print_plan(describe(config, folder, start), folder)
         return None

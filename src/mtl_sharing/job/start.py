@@ -4,6 +4,7 @@ An asked key (``config/asked.py``) has its text there, and a salted digest of it
 """
 
 import json
+import math
 import os
 import re
 import secrets
@@ -92,11 +93,20 @@ def write_start(config: Config, start: Start, folder: Path) -> None:
         salt = secrets.token_hex(16)
         digest = _digest(salt, get(settings, key))
         asked[key] = {"text": text, "salt": salt, "sha256": digest}
-    record = {"settings": as_text(settings, start.texts), "asked": asked}
+    record = {"settings": _finite(as_text(settings, start.texts)), "asked": asked}
     where = {"cwd": os.getcwd(), "sweep": start.sweep}
     replace_json(folder / SETTINGS, {"schema": SCHEMA, **record, **where})
     if start.write_more is not None:
         start.write_more(folder)
+
+
+def _finite(value: Any) -> Any:
+    """Values that JSON has: inf and nan, which no run goes on with, as texts."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
 def _digest(salt: str, value: Any) -> str:
