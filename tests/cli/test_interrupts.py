@@ -12,9 +12,9 @@ import sys
 import pytest
 
 from mtl_sharing.cli.exit import INTERRUPTED, MISTAKE, READER_GONE, exit_on_failure, explain
-from mtl_sharing.cli.train import refuse_used_folder
 from mtl_sharing.errors import Stopped, UserError
 from mtl_sharing.predict.loading import load_run
+from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.sweep.study.records import train_command
 from mtl_sharing.training import trainer
 from support import QUICK, interrupt_reading

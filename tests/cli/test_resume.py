@@ -82,7 +82,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(mtl_train, tmp_path, uninterrupted):
     check_equal(tmp_path / "run", uninterrupted)
 
 
-def test_resume_takes_no_other_settings(mtl_train):
+def test_resume_takes_no_other_settings(mtl_train, copied_run):
     done = mtl_train("resume=run", "seed=3")
     assert done.code == 2
     assert "seed=3" in done.err
@@ -104,8 +104,14 @@ def test_a_damaged_checkpoint_is_refused(mtl_train, copied_run):
 
 
 DAMAGED = {
-    ".hydra/config.yaml": ("a: [b", "- a", "", "seed: x\n", b"\xff\xfe", "sead: 3\n"),
-    ".hydra/hydra.yaml": ("a: [b", "- a", "", b"\xff\xfe", None),
+    "settings.json": ("{", "[]", "{}", '{"schema": 1}', b"\xff\xfe", "[" * 200_000,
+                      '{"schema": 1, "settings": {"sead": 3}, "asked": {}}',
+                      '{"schema": 1, "settings": {"seed": "x"}, "asked": {}}',
+                      '{"schema": 1, "settings": {"seed": ' + '[' * 400 + ']' * 400
+                      + '}, "asked": {}}',
+                      '{"schema": 1, "settings": {"seed": 3}, "asked": {"seed": 3}}',
+                      '{"schema": 1, "settings": {"seed": 3}, "asked": {"seed; ls": '
+                      '{"text": "a", "salt": "b", "sha256": "c"}}}'),
     "config.json": ("{", "[]", "{}", '{"precision": 3}', b"\xff\xfe"),
     "inputs.json": ("{", "[]", "{}"),
 }  # fmt: skip
@@ -122,8 +128,7 @@ def test_a_damaged_file_of_the_run_is_named(mtl_train, copied_run, name):
         done = mtl_train("resume=run")
         assert done.code == 2, done.out
         assert len(done.err.strip().splitlines()) == 1
-        # What a config says itself has the name of its key.
-        assert name in done.err or "seed: found x" in done.err or "sead: found an" in done.err
+        assert name in done.err
 
 
 def test_a_run_that_another_process_works_on_is_left_alone(mtl_train, copied_run):

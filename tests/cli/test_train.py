@@ -146,7 +146,9 @@ def test_dry_run_of_bert_base_needs_no_weights(mtl_train, monkeypatch):
     heads = plan["stages"][-1]["total"]
     assert plan["params"]["total"] == embeddings + (6 + 18) * layer + 3 * pooler + heads
     assert "109,482,240" in done.out
-    assert {path.name for path in done.folder.iterdir()} <= {".hydra", "plan.json", "train.log"}
+    assert {path.name for path in done.folder.iterdir()} <= {
+        ".hydra", "plan.json", "settings.json", "train.log", ".lock",
+    }  # fmt: skip
 
 
 def test_a_task_from_the_users_own_folder(mtl_train, tmp_path):

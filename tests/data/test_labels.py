@@ -109,3 +109,12 @@ def test_a_map_or_limits_that_do_not_fit_the_task_are_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         label_reader(WHERE, space, labels, limits)
+
+
+def test_a_label_of_the_data_is_never_resolved(monkeypatch) -> None:
+    monkeypatch.setenv("COUNT", "3")
+    reader = LabelReader(LabelSpace(2, ("2", "3"), None))
+    text = "${oc.decode:${oc.env:COUNT}}"
+    with pytest.raises(UserError) as error:
+        reader.read(text, "a.csv:7")
+    assert "YAML reads" not in error.value.allowed

@@ -60,7 +60,7 @@ def place(stopped, tmp_path) -> Path:
     for path in stopped.iterdir():
         (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
     # Relative paths start where a run was started.
-    job = tmp_path / "run" / ".hydra" / "hydra.yaml"
+    job = tmp_path / "run" / "settings.json"
     job.write_text(job.read_text().replace(str(stopped), str(tmp_path)))
     return tmp_path
 
@@ -85,9 +85,9 @@ def change_a_weight(folder: Path) -> None:
 
 
 def change_settings(folder: Path) -> None:
-    for old, new in (("max_steps: 6", "max_steps: 9"), ("eval_every: 3", "eval_every: 2"),
-                     ("patience: null", "patience: 7"), ("clip: 1.0", "clip: 3.0")):  # fmt: skip
-        replaced(folder / "run" / ".hydra" / "config.yaml", old, new)
+    for key, old, new in (("max_steps", 6, 9), ("eval_every", 3, 2), ("patience", "null", 7),
+                          ("clip", 1.0, 3.0)):  # fmt: skip
+        replaced(folder / "run" / "settings.json", f'"{key}": {old}', f'"{key}": {new}')
 
 
 REFUSED = {
@@ -128,7 +128,7 @@ REFUSED = {
         lambda f: replaced(f / "run" / "tokenizer.json", '"the"', '"teh"'),
         ["run/tokenizer.json: ", "sha256"]),
     "a setting": (
-        lambda f: replaced(f / "run" / ".hydra" / "config.yaml", "max_steps: 6", "max_steps: 9"),
+        lambda f: replaced(f / "run" / "settings.json", '"max_steps": 6', '"max_steps": 9'),
         ["trainer.max_steps: ", "found 9, where the run began with 6"]),
     "several settings": (
         change_settings,
@@ -178,7 +178,7 @@ ALLOWED = {
     "a folder whose name Hydra would refuse": (
         lambda f: (f / "data").rename(f / "my=data"), ["data_dir=my=data"]),
     "another cache": (
-        lambda f: replaced(f / "run" / ".hydra" / "config.yaml", "max_gb: ", "max_gb: 1"), []),
+        lambda f: replaced(f / "run" / "settings.json", '"max_gb": ', '"max_gb": 1'), []),
     "a file that is not read": (lambda f: (f / "data" / "test.csv").write_text("text\n"), []),
 }  # fmt: skip
 

@@ -48,10 +48,11 @@ def test_an_unknown_precision_is_refused_in_the_description():
         resolve_spec(load_config(*WORDS, "trainer.precision=fp8"))
 
 
-def test_plan_json_alone_is_written(tmp_path):
+def test_a_description_writes_the_plan_and_the_settings(tmp_path):
     record = describe(load_config(*WORDS), tmp_path)
     assert record["plan"] == "S1-I1"
-    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {".lock", "plan.json", "settings.json"}
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,29 @@ def test_a_run_that_failed_early_tells_its_settings_from_hydras_files(make_run):
     folder = make_run("run", result={"status": "failed", "reason": "x"})
     (folder / "config.json").unlink()
     (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "config.yaml").write_text("seed: 7\nname: a\nsuite: {name: '${name}'}\n")
+    text = "seed: 7\nsuite: {name: '${oc.env:HOME}'}\n"
+    (folder / ".hydra" / "config.yaml").write_text(text)
     run = read_runs([folder]).runs[0]
-    assert run.settings == {"seed": 7, "name": "a", "suite": {"name": "a"}}
+    assert run.settings == {"seed": 7, "suite": {"name": "${oc.env:HOME}"}}
+    (folder / "settings.json").write_text('{"settings": {"seed": 8, "suite": {"name": "${x:y}"}}}')
+    run = read_runs([folder]).runs[0]
+    assert run.settings == {"seed": 8, "suite": {"name": "${x:y}"}}
+
+
+def test_a_file_of_hydras_that_is_no_plain_yaml_is_a_problem(make_run):
+    folder = make_run("run", result={"status": "failed", "reason": "x"})
+    (folder / "config.json").unlink()
+    (folder / ".hydra").mkdir()
+    for text in (
+        "a: &b [1]\nc: *b\n",
+        "[" * 100_000,
+        "a: !!python/name:os.system\n",
+        "x" * 2_000_000,
+    ):
+        (folder / ".hydra" / "config.yaml").write_text(text)
+        run = read_runs([folder]).runs[0]
+        assert run.settings == {}
+        assert ".hydra/config.yaml: " in run.problems[0]
 
 
 def test_a_dry_run_is_no_run(make_run):

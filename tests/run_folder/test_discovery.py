@@ -45,12 +45,14 @@ def test_a_sweep_is_known_by_any_of_its_files(tmp_path, file):
 
 def test_a_run_that_has_no_result_yet_counts_and_a_measurement_does_not(tmp_path):
     make_run(tmp_path / "run" / "baselines")
-    (tmp_path / "early" / ".hydra").mkdir(parents=True)
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early" / "settings.json").write_text("{}")
+    (tmp_path / "before" / ".hydra").mkdir(parents=True)
     (tmp_path / "run" / ".hydra").mkdir()
     (tmp_path / "measured" / ".hydra").mkdir(parents=True)
     (tmp_path / "measured" / "measured.json").write_text("{}")
     make_run(tmp_path / ".hidden" / "run")
-    assert names(tmp_path) == ["early", "run"]
+    assert names(tmp_path) == ["before", "early", "run"]
 
 
 def test_links_are_followed_once(tmp_path):

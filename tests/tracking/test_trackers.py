@@ -321,7 +321,7 @@ def test_sigint_and_sigkill_leave_every_row_once(tmp_path, store):
             assert process.returncode == 130
             check_events(run, final=False)
             assert check_store(client_of(store), run, "KILLED").data.tags["status"] == "stopped"
-        process = start(tmp_path, "resume=run")
+        process = start(tmp_path, "resume=run", f"tracker.mlflow.folder={store}")
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
     check_events(run, final=True)
@@ -338,7 +338,7 @@ def test_a_resumed_run_of_a_lost_store_is_made_anew(mtl_train, store):
     client_of(store).delete_run(first)
     result = run / "result.json"
     result.write_text(result.read_text().replace('"finished"', '"running"'))
-    assert mtl_train("resume=run").code == 0
+    assert mtl_train("resume=run", f"tracker.mlflow.folder={store}").code == 0
     assert json.loads((run / "mlflow.json").read_text())["run_id"] != first
     check_store(client_of(store), run, "FINISHED")
     check_events(run, final=True)

@@ -1,6 +1,5 @@
 """Exit codes and messages for mistakes, interruptions and full disks."""
 
-import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.credentials import redacted
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt, storage_error
-from mtl_sharing.run_folder.layout import RESULT
+from mtl_sharing.run_folder.layout import RESULT, resume_command
 from mtl_sharing.utils.files import FULL
 from mtl_sharing.utils.logging import lose_output, take_lost_output
 from mtl_sharing.utils.signals import interrupts, unanswered
@@ -99,11 +98,6 @@ def _end(
             print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         return code, message, isinstance(error, OSError) and error.filename is None
     return 0, None, False
-
-
-def resume_command(folder: object) -> str:
-    """The shell command that goes on with the run in ``folder``."""
-    return shlex.join(["mtl-train", f"resume={folder}"])
 
 
 def explain(error: Exception, folder: Path | None = None) -> tuple[int, str | None]:

@@ -1,38 +1,34 @@
 """``mtl-train``: one run, or several with ``-m``."""
 
-import logging.config
+import logging
 import os
 import re
 import sys
-from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from mtl_sharing.cli.exit import AT_ONCE, exit_on_failure, resume_command, run_command
+from mtl_sharing.cli.exit import AT_ONCE, exit_on_failure, run_command
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.callables import LOGGING
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.credentials import hide_storage
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.config.overrides import check_overrides, override_text
+from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.discovery import start_folder
-from mtl_sharing.run_folder.layout import CHECKPOINT, CONFIG, HYDRA_CONFIG, RESULT, TOKENIZER
+from mtl_sharing.run_folder.discovery import refuse_used_folder
+from mtl_sharing.run_folder.layout import RESULT
 from mtl_sharing.run_folder.lock import check_plain_folder
-from mtl_sharing.run_folder.results import read_yaml
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
-from mtl_sharing.utils.files import expand_user
 from mtl_sharing.utils.git import launched_here
 
-_RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
-_BESIDE_RESUME = ("resume=", "data_dir=", "trainer.debug=")
+if TYPE_CHECKING:
+    from mtl_sharing.job.start import Start
 
 
 @hydra.main(config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=LOGGING)
@@ -41,19 +37,30 @@ def _run_composed(values: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     if job.mode != RunMode.MULTIRUN:
-        exit_on_failure(lambda: run(to_config(values), folder), _debug(), folder=folder)
+        exit_on_failure(lambda: _run_new(values, folder), _debug(), folder=folder)
         return None
     options = sweeper_of(job)
     if options is None:  # Hydra's own sweeper, which needs a failed job's exception
-        return run(to_config(values), folder)
+        return _run_new(values, folder)
     from mtl_sharing.sweep.jobs.trial_job import run_trial
 
-    run_trial(to_config(values), folder, options)
+    run_trial(values, folder, options)
     return None  # the sweep reads the trial's files
 
 
-def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
+def _run_new(values: DictConfig, folder: Path) -> float | None:
+    from mtl_sharing.job.hydra_files import start_of_job
+
+    config = to_config(values)
+    refuse_used_folder(folder)
+    return run(config, folder, start_of_job(values, is_new=True))
+
+
+def run(config: Config, folder: Path, start: "Start | None" = None) -> float | None:
     """Runs or describes one job in ``folder`` and prints its summary.
+
+    Args:
+        start: how it was started; None for a new run without interpolations.
 
     Returns:
         The objective of ``score.objective``; None for a dry run.
@@ -61,28 +68,21 @@ def run(config: Config, folder: Path, resumed: bool = False) -> float | None:
     # Here, not above: torch takes longer to load than --help may.
     from mtl_sharing.cli import summary
     from mtl_sharing.job.run import describe, run_job, whole_result
+    from mtl_sharing.job.stages import Hooks
+    from mtl_sharing.job.start import Start
     from mtl_sharing.run_folder.results import result_problem
 
-    if not resumed:
-        refuse_used_folder(folder)
+    start = Start(is_new=True) if start is None else start
     if config.dry_run:
-        summary.print_plan(describe(config, folder), folder)
+        summary.print_plan(describe(config, folder, start), folder)
         return None
-    result = whole_result(folder) if resumed else None
+    result = None if start.is_new else whole_result(folder)
     if result is not None and (problem := result_problem(result)) is not None:
         raise UserError(str(folder / RESULT), problem, "the file as the run wrote it")
-    result = result or run_job(config, folder)
+    result = result or run_job(config, folder, Hooks(start=start))
     summary.print_result(result, folder)
     objective: float | None = result["objectives"][config.score.objective]
     return objective
-
-
-def refuse_used_folder(folder: Path) -> None:
-    """Raises UserError for a folder that holds a run: nothing is overwritten."""
-    if any((folder / name).exists() for name in _RUN_FILES):
-        allowed = f"a new folder; to go on with that run: {resume_command(folder)}"
-        raise UserError("the run's folder", f"{folder}, which holds a run", allowed)
-    check_plain_folder(folder)
 
 
 def _start(arguments: list[str]) -> None:
@@ -102,6 +102,8 @@ def _start(arguments: list[str]) -> None:
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
+        elif key.lstrip("+") == "hydra.output_subdir" and value != "null":
+            raise UserError(key, value, "null: a run writes .hydra itself")
         elif key == "hydra.sweep.dir":
             check_plain_folder(Path(value))
             for folder in Path(value).glob("*"):
@@ -110,54 +112,6 @@ def _start(arguments: list[str]) -> None:
         _run_composed()
     except COMPOSING as error:
         raise config_error(error, arguments) from error
-
-
-def resume(name: str, arguments: list[str]) -> tuple[Config, Path]:
-    """The config and the folder of the run ``name``, with logging set up.
-
-    Changes to the folder that the run was started from, where that still exists, because relative
-    paths in the config start there.
-
-    Raises:
-        UserError: no run there, or other overrides, which would make it another run.
-    """
-    others = [argument for argument in arguments if not argument.startswith(_BESIDE_RESUME)]
-    if others:
-        allowed = "nothing beside resume=RUN_DIR but data_dir=FOLDER, where the data were moved; "
-        allowed += "the run keeps its own settings"
-        raise UserError("resume", others[0], allowed)
-    folder = expand_user("resume", name).resolve()
-    saved = folder / HYDRA_CONFIG
-    if not saved.is_file():
-        raise UserError("resume", name, "the folder of a run (it holds .hydra/config.yaml)")
-    config = to_config(read_yaml(saved))
-    if config.dry_run:
-        raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
-    moved = [argument for argument in arguments if argument.startswith("data_dir=")]
-    if moved:  # what it holds is compared with what the run began with
-        config = replace(config, data_dir=_data_folder(moved[-1]))
-    started = start_folder(folder)
-    if started is not None:
-        os.chdir(started)
-    _log_to(folder)
-    return config, folder
-
-
-def _data_folder(argument: str) -> str | None:
-    """The folder that ``data_dir=`` names: a folder of this very name, or as Hydra reads it."""
-    name: str | None = argument.removeprefix("data_dir=")
-    if not name or not expand_user("data_dir", name).is_dir():
-        name = override_text(argument)
-    return None if name is None else str(expand_user("data_dir", name).absolute())
-
-
-def _log_to(folder: Path) -> None:
-    """Configures logging like Hydra does; log lines are appended to the run's train.log."""
-    text = files("mtl_sharing.conf").joinpath("hydra/job_logging/plain.yaml").read_text("utf-8")
-    values = OmegaConf.create(text)
-    OmegaConf.update(values, "hydra.runtime.output_dir", str(folder))
-    settings: Any = OmegaConf.to_container(values, resolve=True)
-    logging.config.dictConfig(settings)
 
 
 def _debug() -> bool:
@@ -179,7 +133,9 @@ def main() -> None:
     def work() -> None:
         with launched_here():
             if resume_from and resume_from[-1] not in ("", "null"):
-                run(*resume(resume_from[-1], arguments), resumed=True)
+                from mtl_sharing.cli.resume import resume
+
+                run(*resume(resume_from[-1], arguments))
             else:
                 _start(arguments)
 

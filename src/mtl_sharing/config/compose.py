@@ -8,22 +8,28 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mtl_sharing.config.asked import asked_texts
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides
-from mtl_sharing.config.schema import Config, register, to_config
+from mtl_sharing.config.schema import Config, plain_config, register, to_config
 
 COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 """The errors of Hydra, OmegaConf and YAML for a mistake in a config."""
 
 
 def compose_config(overrides: Sequence[str] | Config) -> Config:
+    """The config of :func:`compose_asked`."""
+    return compose_asked(overrides)[0]
+
+
+def compose_asked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:
     """The config of these overrides, which may choose groups and add to ``hydra.searchpath``.
 
-    Leaves the working directory, the logging and a Hydra app that is running as they are. A whole
-    config is checked alone.
+    Also returns the texts of asked keys (``config/asked.py``). Leaves the working directory, the
+    logging and a Hydra app that is running as they are. A whole config is checked alone: nothing
+    of it is resolved.
 
     Raises:
         UserError: an override that does not fit, with the text of the command.
@@ -33,10 +39,11 @@ def compose_config(overrides: Sequence[str] | Config) -> Config:
     GlobalHydra.instance().clear()
     try:
         if isinstance(overrides, Config):
-            return to_config(OmegaConf.create(asdict(overrides)))
+            return plain_config(asdict(overrides)), {}
         check_overrides(overrides)
         with initialize_config_module("mtl_sharing.conf", job):
-            return to_config(compose("train", overrides=list(overrides)))
+            values = compose("train", overrides=list(overrides))
+            return to_config(values), asked_texts(values)
     except COMPOSING as error:
         arguments = () if isinstance(overrides, Config) else overrides
         raise config_error(error, arguments) from None

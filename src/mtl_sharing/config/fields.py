@@ -56,22 +56,27 @@ def _words(kind: Any) -> str:
     return _WORDS.get(kind, "a value")
 
 
-def misplaced(key: str, value: Any, hint: Any) -> tuple[str, Any, Any] | None:
+def misplaced(
+    key: str, value: Any, hint: Any, resolved: bool = False
+) -> tuple[str, Any, Any] | None:
     """The first key with a list or fields where another kind of value belongs; None without one.
 
     OmegaConf names no key for a list in place of fields, and takes a list as an item of a list.
+
+    Args:
+        resolved: whether a text is none that OmegaConf resolves.
 
     Returns:
         The key, the value there, and the type that belongs there.
     """
     belongs = _container(without_null(hint))
-    if value is None or (isinstance(value, str) and "${" in value):
+    if value is None or (isinstance(value, str) and "${" in value and not resolved):
         return None  # OmegaConf names the key of these
     if not isinstance(value, belongs or (list, dict)):
         return None if belongs is None else (key, value, hint)
     if belongs is None:
         return None if hint is None else (key, value, hint)
-    inner = (misplaced(*item) for item in _items(key, value, without_null(hint)))
+    inner = (misplaced(*item, resolved) for item in _items(key, value, without_null(hint)))
     return next((found for found in inner if found is not None), None)
 
 

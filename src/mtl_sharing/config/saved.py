@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_sharing.config.schema import Config, to_config
+from mtl_sharing.config.schema import Config, plain_config
 from mtl_sharing.errors import UserError, first_line
 
 
 def saved_config(path: Path, settings: Mapping[str, Any]) -> Config:
-    """The config of these settings.
+    """The config of these settings, in which nothing is resolved.
 
     Args:
         path: the file that holds them, for the message.
@@ -21,8 +20,8 @@ def saved_config(path: Path, settings: Mapping[str, Any]) -> Config:
         UserError: an unknown key or a value of another type.
     """
     try:
-        return to_config(OmegaConf.create(dict(settings)))
-    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        return plain_config(dict(settings))
+    except (OmegaConfBaseException, TypeError, ValueError, RecursionError) as error:
         raise other_settings(path, first_line(error)) from None
     except UserError as error:
         raise other_settings(path, str(error)) from None

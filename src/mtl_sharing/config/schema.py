@@ -3,6 +3,7 @@
 Imports no torch, so that ``mtl-train --help`` answers at once.
 """
 
+import re
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
@@ -103,10 +104,30 @@ def to_config(values: DictConfig) -> Config:
     """
     # Through plain values: a key added to a node that is typed already would pass unseen.
     plain: Any = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
-    if (found := misplaced("", plain, Config)) is not None:
+    return plain_config(plain)
+
+
+def plain_config(plain: Any) -> Config:
+    """The config of nested values, in which a text stands for itself: nothing is resolved.
+
+    Raises:
+        OmegaConfBaseException, UserError: as for :func:`to_config`.
+    """
+    if (found := misplaced("", plain, Config, resolved=True)) is not None:
         key, value, hint = found
         raise UserError(key, value, allowed_values(hint))
-    merged: Any = OmegaConf.merge(_schema(), OmegaConf.create(plain))
+    merged: Any = OmegaConf.merge(_schema(), OmegaConf.create(literal(plain)))
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     return config
+
+
+def literal(value: Any) -> Any:
+    """Nested values with each text written so that OmegaConf gives back the text itself."""
+    if isinstance(value, dict):
+        return {name: literal(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [literal(item) for item in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", value)

@@ -3,12 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
+from mtl_sharing.config.asked import as_written
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.specs import LaneShape
-from mtl_sharing.run_folder.layout import HYDRA_JOB
-from mtl_sharing.run_folder.results import SCHEMA, Result, read_yaml
+from mtl_sharing.run_folder.results import SCHEMA, Result
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.performance import CORRELATIONS
 from mtl_sharing.score.reference import METRICS
@@ -20,16 +18,13 @@ _TRACKED = ("score", "kept", "kept_above_floor", "performance", "performance_raw
             "multipliers")  # fmt: skip
 
 
-def describe_run(run_spec: RunSpec, folder: Path) -> RunDescription:
-    """The folder, settings and tags of a run, for trackers."""
+def describe_run(run_spec: RunSpec, folder: Path, sweep: str | None = None) -> RunDescription:
+    """The folder, settings and tags of a run, and its sweep's name, for trackers."""
     plan, seed = str(run_spec.plan), str(run_spec.config.seed)
     tags = {"plan": plan, "regime": describe_regime(run_spec), "seed": seed}
-    path = folder / HYDRA_JOB
-    if path.is_file():
-        job = read_yaml(path)
-        if OmegaConf.select(job, "hydra.mode") == "MULTIRUN":
-            tags["sweep"] = Path(OmegaConf.select(job, "hydra.sweep.dir")).name
-    return RunDescription(folder, dict(flatten(asdict(run_spec.config))), tags)
+    if sweep is not None:
+        tags["sweep"] = sweep
+    return RunDescription(folder, dict(flatten(run_spec.settings)), tags)
 
 
 def final_metrics(result: Result) -> Result:
@@ -129,6 +124,16 @@ def _describe_lanes(lanes: LaneShape) -> str:
     return f"lanes {' '.join(readers)} by {lanes.fusion}{rate}"
 
 
+def _tasks(run_spec: RunSpec) -> Result:
+    """The tasks as they were read, without the values of asked keys that files do not show."""
+    tasks = {name: asdict(spec) for name, spec in run_spec.specs.items()}
+    for name in tasks:
+        if any(key.startswith(f"task.{name}.sources") for key in run_spec.texts):
+            del tasks[name]["sources"]  # their settings are below
+    shown: Result = as_written({"task": tasks}, run_spec.texts)["task"]
+    return shown
+
+
 def model_config(run_spec: RunSpec) -> Result:
     """The content of config.json, which describes the network of model.safetensors.
 
@@ -140,12 +145,12 @@ def model_config(run_spec: RunSpec) -> Result:
         "schema": SCHEMA,
         "plan": str(run_spec.plan),
         "parts": parts(run_spec),
-        "tasks": {name: asdict(spec) for name, spec in run_spec.specs.items()},
+        "tasks": _tasks(run_spec),
         "joined": dict(run_spec.joined),
         "encoder": asdict(run_spec.shape),
         "heads": [asdict(head) for head in architecture.heads],
         "head": asdict(architecture.head),
         "precision": run_spec.runtime.precision,
         "max_length": run_spec.config.suite.max_length,
-        "settings": asdict(run_spec.config),
+        "settings": run_spec.settings,
     }

@@ -1,17 +1,13 @@
 """The inputs of a run, pinned by digest at its start and compared where the run goes on."""
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl_sharing.config import Config
-from mtl_sharing.config.identity import Decides, without
-from mtl_sharing.config.saved import saved_config
 from mtl_sharing.data.examples.files import table_files
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.baseline_key import digest_splits
+from mtl_sharing.job.changed_settings import FREE, changed_settings
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.encoder.checkpoint_files import (
@@ -23,12 +19,7 @@ from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENI
 from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.hashing import file_facts
-from mtl_sharing.utils.nested import difference, flatten, get
 
-FREE = frozenset({
-    Decides.INVOCATION, Decides.PLACE, Decides.TRACKING, Decides.PRECISION, Decides.DATA_FOLDER,
-})  # fmt: skip
-"""Keys in which two starts of one run may differ. Precision and data are compared by themselves."""
 _AS_BEFORE = "what the {0} began with, or a new {0} in another folder"
 _MOVED = "the file that the {0} began with; where its folder was moved, data_dir=FOLDER too"
 
@@ -42,12 +33,18 @@ CheckFiles = Callable[[Mapping[str, Path], Mapping[str, Facts]], None]
 def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
     """The files of data, starting weights and tokenizer that a config names, by field and name.
 
+    The name of an asked key's file is its text (``config/asked.py``).
+
     Args:
         download: whether a checkpoint of the hub counts, which is downloaded.
     """
     config = run_spec.config
+
+    def shown(name: str) -> str:
+        return run_spec.hidden.get(name, name)
+
     paths = {
-        f"{field}: {name}": path
+        f"{field}: {shown(name)}": path
         for spec in run_spec.specs.values()
         for field, name, path in table_files(spec, config.data_dir)
     }
@@ -57,7 +54,7 @@ def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
     ):
         if source is not None and (download or is_local(source)):
             files = checkpoint_files(checkpoint_folder(source, field))
-            paths |= {f"{field}: {source}/{path.name}": path for path in files}
+            paths |= {f"{field}: {shown(source)}/{path.name}": path for path in files}
     return paths
 
 
@@ -80,7 +77,7 @@ def load_pinned(
     Raises:
         UserError: bad data, or other examples than the run began with.
     """
-    if _has_begun(folder):
+    if has_begun(folder):
         inputs = load(run_spec, folder)
         _check_examples(_pinned(folder, "examples"), digest_splits(inputs))
         return inputs
@@ -104,7 +101,7 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
     Raises:
         UserError: naming a setting or a file that differs, as it was and as it is.
     """
-    if not _has_begun(folder):
+    if not has_begun(folder):
         if (folder / CHECKPOINT_STATE).is_file():
             found = f"the checkpoint of an earlier version, which wrote no {PINS}"
             allowed = "a new run in another folder, since trainings have changed"
@@ -121,27 +118,9 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
     _check_none([(str(saved), _described(before), _described(now))] if before != now else [])
 
 
-def _has_begun(folder: Path) -> bool:
+def has_begun(folder: Path) -> bool:
     """Whether a run may have trained; one that was killed between its records has not."""
     return (folder / PINS).is_file() and (folder / CONFIG).is_file()
-
-
-def changed_settings(
-    config: Config, folder: Path, free: Collection[Decides]
-) -> dict[str, tuple[Any, Any]]:
-    """The settings in which the run in ``folder`` differs from ``config``: theirs, and ours.
-
-    Args:
-        free: what a key that is not compared decides.
-
-    Raises:
-        UserError: a damaged config.json, or one of another version.
-    """
-    saved = saved_config(folder / CONFIG, get(read_listed_object(folder, CONFIG), "settings") or {})
-    # Through JSON, which has no tuples.
-    theirs, ours = (without(json.loads(json.dumps(asdict(c))), free) for c in (saved, config))
-    changed = [*flatten(difference(theirs, ours)), *flatten(difference(ours, theirs))]
-    return {key: (get(theirs, key), get(ours, key)) for key, _ in changed}
 
 
 def check_same_files(

@@ -2,10 +2,11 @@
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 
+from mtl_sharing.config.asked import hide
 from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.phase_settings import PhaseSettings
 from mtl_sharing.job.spec import RunSpec
@@ -61,21 +62,29 @@ def scores(
         "floor_performance": evaluation.floor_performance("unit"),
         "floor_performance_raw_r": evaluation.floor_performance("raw"),
         "at_floor": tasks_at_floor(evaluation.tasks),
-        **_compare({SEPARATE: separate, UNTUNED: references.get(UNTUNED)}, evaluation),
+        **_compare(run_spec, {SEPARATE: separate, UNTUNED: references.get(UNTUNED)}, evaluation),
         "objectives": {"weighted": weighted, "keep": keep, "performance": performance},
         "multipliers": None if saved is None else asdict(saved),
         "baseline": baseline,
         "flops": asdict(operations.regime),
-        "scored_by": asdict(config),
+        "scored_by": run_spec.settings["score"],
     }
 
 
-def _compare(references: Mapping[str, Reference | None], evaluation: Evaluation) -> Result:
+def _compare(
+    run_spec: RunSpec, references: Mapping[str, Reference | None], evaluation: Evaluation
+) -> Result:
     """The origin of each reference's metrics, and the run's changes against them in percent."""
-    separate, untuned = references[SEPARATE], references[UNTUNED]
+
+    def record(kind: str) -> Result | None:
+        reference = references[kind]
+        if reference is None or reference.folder is None:
+            return None if reference is None else reference.record()
+        return replace(reference, folder=hide(reference.folder, run_spec.hidden)).record()
+
     return {
-        "reference": None if separate is None else separate.record(),
-        "untuned": None if untuned is None else untuned.record(),
+        "reference": record(SEPARATE),
+        "untuned": record(UNTUNED),
         "against": {
             kind: task_changes(evaluation.tasks, reference.tasks)
             for kind, reference in references.items()

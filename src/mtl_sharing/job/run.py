@@ -2,12 +2,16 @@
 
 import logging
 import shutil
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from mtl_sharing.config import Config
+from mtl_sharing.config.asked import hidden_texts, hide
 from mtl_sharing.errors import (
     Pruned,
     Stopped,
@@ -18,10 +22,13 @@ from mtl_sharing.errors import (
 )
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
+from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.inputs import RunInputs
-from mtl_sharing.job.pins import check_unchanged
+from mtl_sharing.job.pins import check_unchanged, has_begun
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
+from mtl_sharing.job.start import Start, pin_start, write_start
+from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.run_folder.layout import (
     BASELINES,
     CHECKPOINT_BEFORE,
@@ -54,15 +61,25 @@ _NO_HOOKS = Hooks()
 _REPAIRED = (RESULT, METRICS, PREDICTIONS)
 
 
-def describe(config: Config, folder: Path) -> Result:
+def describe(config: Config, folder: Path, start: Start = _NO_HOOKS.start) -> Result:
     """Writes plan.json into ``folder`` and returns its content; reads no weights and no data.
 
     Raises:
-        UserError: a mistake in the config.
+        UserError: a mistake in the config, or a folder that another process works in.
     """
-    record = plan_record(resolve_spec(config))
-    replace_json(folder / PLAN, record)
+    with _hold(folder, start):
+        record = plan_record(resolve_spec(config))
+        write_start(config, start, folder)
+        replace_json(folder / PLAN, record)
     return record
+
+
+@contextmanager
+def _hold(folder: Path, start: Start) -> Iterator[None]:
+    with hold(folder):
+        if start.is_new:  # again: of two starts at once, the first may have ended meanwhile
+            refuse_used_folder(folder)
+        yield
 
 
 def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
@@ -78,13 +95,22 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         Pruned: a hook ended it early.
         OSError: the folder takes no more.
     """
-    with hold(folder), working_in(folder), hooks.held():
-        check_range("seed", config.seed, 0, 2**32 - 1)
-        torch.manual_seed(config.seed)
-        run_spec = start_on_machine(resolve_spec(_with_precision_of(config, folder)))
+    with _hold(folder, hooks.start), working_in(folder), hooks.held():
         if hooks.pinned:
-            check_unchanged(run_spec, folder)
-        return _run(run_spec, folder, hooks)
+            began = has_begun(folder)
+            hooks = replace(hooks, start=pin_start(config, hooks.start, folder, began))
+        with hiding(hidden_texts(asdict(config), hooks.start.texts)):
+            return _run_in(folder, config, hooks)
+
+
+def _run_in(folder: Path, config: Config, hooks: Hooks) -> Result:
+    check_range("seed", config.seed, 0, 2**32 - 1)
+    torch.manual_seed(config.seed)
+    config = _with_precision_of(config, folder)
+    run_spec = start_on_machine(resolve_spec(config, hooks.start.texts))
+    if hooks.pinned:
+        check_unchanged(run_spec, folder)
+    return _run(run_spec, folder, hooks)
 
 
 def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
@@ -94,11 +120,13 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
         "schema": SCHEMA, "status": Status.RUNNING, "plan": str(run_spec.plan),
         "regime": describe_regime(run_spec), "parts": parts(run_spec), "seed": run_spec.config.seed,
     }  # fmt: skip
+    describe_it = partial(describe_run, run_spec, folder, hooks.start.sweep)
     try:
         replace_listed_json(folder, PLAN, plan_record(run_spec))
         replace_listed_json(folder, RESULT, head)
-        with tracking(run_spec.config.tracker, lambda: describe_run(run_spec, folder)) as trackers:
-            prepared = prepare(run_spec, folder, hooks, reference, _train_baseline)
+        with tracking(run_spec.config.tracker, describe_it) as trackers:
+            train_baseline = partial(_train_baseline, hooks.start.texts)
+            prepared = prepare(run_spec, folder, hooks, reference, train_baseline)
             result = head | assess(prepared, train(prepared, trackers))
             publish(folder, result, trackers)
     except KeyboardInterrupt as stop:
@@ -111,18 +139,19 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
         raise
     except Exception as error:
         try:
-            replace_listed_json(folder, RESULT, head | _failure(error))
+            failure = _failure(error, hide(str(error), run_spec.hidden))
+            replace_listed_json(folder, RESULT, head | failure)
         except (OSError, UserError):
             log.warning("the failure could not be written to %s", folder / RESULT)
         raise
     return result
 
 
-def _failure(error: Exception) -> Result:
+def _failure(error: Exception, reason: str) -> Result:
     """How result.json describes a failure; ``retryable`` where the machine caused it."""
     machine = storage_error(error) is not None or is_out_of_memory(error)
     retryable = {"retryable": True} if machine else {}
-    return {"status": Status.FAILED, "reason": str(error), **retryable}
+    return {"status": Status.FAILED, "reason": reason, **retryable}
 
 
 def publish(folder: Path, result: Result, trackers: Trackers) -> None:
@@ -164,6 +193,9 @@ def _with_precision_of(config: Config, folder: Path) -> Config:
     return replace(config, trainer=replace(config.trainer, precision=precision))
 
 
-def _train_baseline(inputs: RunInputs, config: Config, folder: Path) -> Result:
-    hooks = Hooks(lambda *_: replace(inputs), curves=False, keep_baseline=False, pinned=False)
+def _train_baseline(
+    texts: Mapping[str, str], inputs: RunInputs, config: Config, folder: Path
+) -> Result:
+    hooks = Hooks(lambda *_: replace(inputs), curves=False, keep_baseline=False, pinned=False,
+                  start=Start(texts))  # fmt: skip
     return finished_result(folder) or run_job(config, folder, hooks)

@@ -5,10 +5,12 @@ A spec also serves ``dry_run``. :class:`RunInputs` holds the data and weights th
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from mtl_sharing.config import Config
+from mtl_sharing.config.asked import as_written, hidden_texts
 from mtl_sharing.data.tasks.task import TaskSpec, task_spec
 from mtl_sharing.data.text.tagging import tag_scheme
 from mtl_sharing.data.tokens.encoding import TextSettings
@@ -43,6 +45,8 @@ from mtl_sharing.utils.device import (
 
 log = logging.getLogger(__name__)
 
+_NO_TEXTS: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -53,6 +57,7 @@ class RunSpec:
         runtime: as the config asks for it; its precision may still be ``auto``, until
             :func:`start_on_machine` chooses one.
         text: how text is cleaned, tokenised and tagged.
+        texts: what the config says of each asked key (``config/asked.py``).
     """
 
     config: Config
@@ -62,6 +67,17 @@ class RunSpec:
     joined: Mapping[str, bool]
     runtime: Runtime
     text: TextSettings
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The nested config as the run's files show it."""
+        return as_written(asdict(self.config), self.texts)
+
+    @cached_property
+    def hidden(self) -> dict[str, str]:
+        """The texts of asked keys whose values no file shows, by value."""
+        return hidden_texts(asdict(self.config), self.texts)
 
     @property
     def shape(self) -> EncoderShape:
@@ -84,10 +100,13 @@ class RunSpec:
         return Network(architecture, tower, self.config.seed).to(self.runtime.device)
 
 
-def resolve_spec(config: Config) -> RunSpec:
+def resolve_spec(config: Config, texts: Mapping[str, str] = _NO_TEXTS) -> RunSpec:
     """Checks the config and derives everything that needs no data, without side effects.
 
     Reads the checkpoint's own config only where the shape is incomplete (``encoder=auto``).
+
+    Args:
+        texts: from :func:`mtl_sharing.config.asked.asked_texts`.
 
     Raises:
         UserError: naming the first field that does not fit.
@@ -124,6 +143,7 @@ def resolve_spec(config: Config) -> RunSpec:
         joined={name: is_joined(spec, config) for name, spec in specs.items()},
         runtime=Runtime(choose_device(trainer.device), trainer.precision, trainer.eval_batch_size),
         text=TextSettings(tuple(suite.clean), suite.lemmatizer, tags, suite.max_length),
+        texts=texts,
     )
     check_reference(config, architecture == run_spec.baseline)
     if config.sharing.tie != TieConfig() and not architecture.tied:

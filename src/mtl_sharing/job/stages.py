@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mtl_sharing.job.baseline_key import RESULTS_VERSION
 from mtl_sharing.job.baselines import keep_own_baseline, load_or_train_baselines, own_baseline_key
 from mtl_sharing.job.description import describe_regime, model_config
 from mtl_sharing.job.frozen_states import with_frozen_states
+from mtl_sharing.job.hiding import with_hidden_ids
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import count_operations, time_pairs
 from mtl_sharing.job.phase_settings import PhaseSettings, make_phase_settings
@@ -28,6 +29,7 @@ from mtl_sharing.job.result import (
     untrained_tasks,
 )
 from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.job.start import Start
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
@@ -65,6 +67,7 @@ class Hooks:
             named by all that it reads.
         check_files: compares the files of a run that begins, before they are loaded.
         held: a context that is entered while this process holds the folder.
+        start: how the run was started.
     """
 
     load: Callable[[RunSpec, Path], RunInputs] = load_inputs
@@ -75,6 +78,7 @@ class Hooks:
     pinned: bool = True
     check_files: CheckFiles | None = None
     held: Callable[[], AbstractContextManager[object]] = nullcontext
+    start: Start = field(default_factory=Start)
 
 
 @dataclass
@@ -242,7 +246,8 @@ def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluat
     log.info("evaluating on all of dev")
     evaluation = evaluate(network, inputs.dev, run_spec.measures, run_spec.runtime)
     evaluation.log_undefined()
-    write_predictions(prepared.folder, evaluation.answers, inputs.dev_examples)
+    examples = with_hidden_ids(inputs.dev_examples, run_spec.hidden)
+    write_predictions(prepared.folder, evaluation.answers, examples)
     reference = prepared.reference
     if reference is not None and (tasks := differing_data(evaluation.tasks, reference.tasks)):
         log.warning("score.reference: %s has other dev examples of %s, or another metric: kept and "

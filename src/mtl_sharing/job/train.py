@@ -1,21 +1,20 @@
 """One run from Python: overrides or a config, trained in a folder of the caller's choice."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from mtl_sharing.config import Config
-from mtl_sharing.config.compose import compose_config
+from mtl_sharing.config.compose import compose_asked
 from mtl_sharing.config.identity import Decides
 from mtl_sharing.errors import UserError, one_of
-from mtl_sharing.job.pins import FREE, changed_settings
+from mtl_sharing.job.changed_settings import FREE, changed_settings
 from mtl_sharing.job.run import run_job, whole_result
-from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, HYDRA_JOB, RESULT
+from mtl_sharing.job.stages import Hooks
+from mtl_sharing.job.start import Start
+from mtl_sharing.run_folder.layout import CONFIG, RESULT
 from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.run_folder.results import Result, finished_result
-from mtl_sharing.utils.files import expand_user, replace_text
+from mtl_sharing.utils.files import expand_user
 
 
 def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
@@ -37,25 +36,23 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
         KeyboardInterrupt: the run was interrupted; the same call goes on with it.
         OSError: the folder cannot be written.
     """
-    config = _checked(overrides)
+    config, texts = _checked(overrides)
     folder = expand_user("folder", folder).absolute()
     _refuse_other_run(config, folder)
     if (finished := whole_result(folder)) is not None:
         return finished
-    if not (folder / CONFIG).is_file():
-        _write_hydra_files(config, folder)
-    return run_job(config, folder)
+    return run_job(config, folder, Hooks(start=Start(texts)))
 
 
-def _checked(overrides: Sequence[str] | Config) -> Config:
+def _checked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:
     if isinstance(overrides, str):
         raise UserError("overrides", overrides, f"a list, as in [{overrides!r}]")
-    config = compose_config(overrides)
+    config, texts = compose_asked(overrides)
     if config.resume is not None:
         raise UserError("resume", config.resume, "null, and that folder as the second argument")
     if config.dry_run:
         raise UserError("dry_run", "true", "false; mtl-train dry_run=true prints the plan")
-    return config
+    return config, texts
 
 
 def _refuse_other_run(config: Config, folder: Path) -> None:
@@ -75,10 +72,3 @@ def _refuse_other_run(config: Config, folder: Path) -> None:
         keys.append("trainer.precision")
     if keys:
         raise UserError("folder", f"{folder}, a run with another {one_of(keys)}", allowed)
-
-
-def _write_hydra_files(config: Config, folder: Path) -> None:
-    """Writes what ``mtl-train resume=FOLDER`` reads, and where relative paths start."""
-    job = {"hydra": {"runtime": {"cwd": str(Path.cwd())}}}
-    for name, values in ((HYDRA_CONFIG, asdict(config)), (HYDRA_JOB, job)):
-        replace_text(folder / name, OmegaConf.to_yaml(OmegaConf.create(values)))

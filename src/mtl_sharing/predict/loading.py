@@ -1,7 +1,6 @@
 """Loads a trained run from three files: weights, config.json and tokenizer.json."""
 
 import logging
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mtl_sharing.config.identity import Decides, without
 from mtl_sharing.config.saved import other_settings, saved_config
 from mtl_sharing.data.tokens.tokenizing import check_vocabulary, read_tokenizer
 from mtl_sharing.errors import UserError, first_line
@@ -18,7 +18,7 @@ from mtl_sharing.model.encoder.shape import SHAPE_FIELDS
 from mtl_sharing.model.network import Network
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.run_folder.layout import CONFIG, PLAN, TOKENIZER, WEIGHTS
+from mtl_sharing.run_folder.layout import CONFIG, PLAN, TOKENIZER, WEIGHTS, resume_command
 from mtl_sharing.run_folder.manifest import check_listed, read_listed_object
 from mtl_sharing.run_folder.results import read_result
 from mtl_sharing.tracking.settings import TrackerConfig
@@ -29,6 +29,10 @@ from mtl_sharing.utils.nested import get
 
 log = logging.getLogger(__name__)
 
+# On a network that is only used; what a config asked for may be missing there.
+_WITHOUT_EFFECT = frozenset({
+    Decides.PLACE, Decides.INVOCATION, Decides.SCORING, Decides.TRACKING,
+})  # fmt: skip
 _RUN = "the folder of a run that has trained"
 _LATER = "a run after its first evaluation"
 # Why a run of this status may have no weights yet, and what to do about it.
@@ -91,7 +95,7 @@ def _no_weights(folder: Path) -> UserError:
     status = None if result is None else str(result.get("status"))
     if status in _WITHOUT_WEIGHTS:
         reason, allowed = _WITHOUT_WEIGHTS[status]
-        resume = shlex.join(["mtl-train", f"resume={folder}"])
+        resume = resume_command(folder)
         return UserError(str(folder), f"a run that {reason}", allowed.format(resume=resume))
     if (folder / PLAN).is_file() and status is None:
         return UserError(str(folder), "a dry run, which has no weights", _RUN)
@@ -103,12 +107,12 @@ def _no_weights(folder: Path) -> UserError:
 def _read_spec(path: Path, record: Mapping[str, Any], device: str) -> RunSpec:
     """The run's settings from its config.json, without what it started from."""
     try:
-        config = saved_config(path, record["settings"])
+        config = saved_config(path, without(record["settings"], _WITHOUT_EFFECT))
         shape = {name: record["encoder"][name] for name in SHAPE_FIELDS}
         encoder = replace(config.encoder, checkpoint=None, tokenizer=None, **shape)
         precision = record["precision"]
         trainer = replace(config.trainer, device=device, precision=precision, threads=None)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise other_settings(path, first_line(error)) from None
     # Packages of trackers and aggregators may be missing where the run is only used.
     config = replace(config, encoder=encoder, trainer=trainer, tracker=TrackerConfig(),

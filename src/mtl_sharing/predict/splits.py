@@ -19,7 +19,6 @@ from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.predictor import readable, rounded
 from mtl_sharing.predict.table_files import CHUNK, CS224N, PARQUET_NAME, table_writer
 from mtl_sharing.run_folder.discovery import start_folder
-from mtl_sharing.run_folder.layout import HYDRA_JOB
 from mtl_sharing.utils.files import replace_text
 from mtl_sharing.utils.progress import Progress
 
@@ -119,11 +118,11 @@ def read_examples(
 def _data_dir(run: LoadedRun) -> str | None:
     """The run's own data folder, relative to where the run was started."""
     data_dir = run.run_spec.config.data_dir
-    if data_dir is None or not (run.folder / HYDRA_JOB).is_file():
+    started = None if data_dir is None else start_folder(run.folder)
+    if data_dir is None or started is None:
         return data_dir
-    started = start_folder(run.folder)
-    folder = None if started is None else started / Path(data_dir).expanduser()
-    return data_dir if folder is None or not folder.is_dir() else str(folder)
+    folder = started / Path(data_dir).expanduser()
+    return str(folder) if folder.is_dir() else data_dir
 
 
 def predict_examples(

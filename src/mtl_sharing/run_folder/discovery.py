@@ -5,21 +5,29 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from omegaconf import OmegaConf
+from typing import Any
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import (
+    CHECKPOINT,
+    CONFIG,
     HYDRA_CONFIG,
     HYDRA_JOB,
     MEASURED,
     MULTIRUN,
     RESULT,
+    SETTINGS,
     STUDY,
     SWEEP_TABLE,
+    TOKENIZER,
+    resume_command,
 )
+from mtl_sharing.run_folder.lock import check_plain_folder
+from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.run_folder.results import read_yaml
+from mtl_sharing.utils.nested import get
 
+_RUN_FILES = (RESULT, CHECKPOINT, CONFIG, TOKENIZER)
 _ALLOWED = "a folder of a run or a sweep, or one above them"
 
 
@@ -81,8 +89,9 @@ def _runs_below(top: Path, unreadable: list[tuple[Path, str]]) -> Iterator[tuple
         except OSError as error:
             unreadable.append((folder, error.strerror or str(error)))
             continue
-        # Hydra also starts the job that measures a sweep's best trial; that is no run.
-        if RESULT in entries or (HYDRA_CONFIG.parts[0] in entries and MEASURED not in entries):
+        # In earlier versions the job that measures a sweep's best trial had .hydra, too.
+        is_run = RESULT in entries or SETTINGS in entries
+        if is_run or (HYDRA_CONFIG.parts[0] in entries and MEASURED not in entries):
             yield resolved, folder
         else:
             pending += inner
@@ -114,14 +123,27 @@ def sweep_folder(folder: Path) -> Path | None:
     return next((path for path in above if any((path / name).is_file() for name in files)), None)
 
 
+def refuse_used_folder(folder: Path) -> None:
+    """Raises UserError for a folder that holds a run, or a link among the names of its files."""
+    if any((folder / name).exists() for name in _RUN_FILES):
+        allowed = f"a new folder; to go on with that run: {resume_command(folder)}"
+        raise UserError("the run's folder", f"{folder}, which holds a run", allowed)
+    check_plain_folder(folder)
+
+
 def start_folder(folder: Path) -> Path | None:
-    """The folder that a run was started in; None if it is gone.
+    """The folder that a run was started in; None if it is gone, or no file names it.
 
     Raises:
-        UserError: the file that names it is missing or damaged.
+        UserError: the file that names it is damaged.
     """
-    name = OmegaConf.select(read_yaml(folder / HYDRA_JOB), "hydra.runtime.cwd")
-    return Path(name) if isinstance(name, str) and name and Path(name).is_dir() else None
+    name: Any = None
+    if (folder / SETTINGS).is_file():
+        name = read_listed_object(folder, SETTINGS).get("cwd")
+    elif (folder / HYDRA_JOB).is_file():  # of an earlier version
+        name = get(read_yaml(folder / HYDRA_JOB), "hydra.runtime.cwd")
+    usable = isinstance(name, str) and "\0" not in name and os.path.isabs(name)
+    return Path(name) if usable and Path(name).is_dir() else None
 
 
 def natural_key(text: str) -> list[str | int]:

@@ -1,11 +1,14 @@
 """Names of the files in the folders of runs and sweeps, and the states of a run."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 
 RESULT = "result.json"
 PLAN = "plan.json"
 CONFIG = "config.json"
+SETTINGS = "settings.json"
+"""The settings that a run began with, unresolved, and where its relative paths start."""
 PINS = "inputs.json"
 """Digests of what a run reads."""
 METRICS = "metrics.csv"
@@ -13,8 +16,6 @@ CURVES = "curves.png"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 PREDICTIONS = "predictions.parquet"
-SETTINGS = "settings.json"
-"""The settings that a run began with, as the user gave them."""
 MANIFEST = "manifest.json"
 """Digests of the run's own files."""
 LOCK = ".lock"
@@ -29,6 +30,8 @@ BASELINES = "baselines"
 """Baselines trained in the run's own folder, where the cache stores none."""
 HYDRA_CONFIG = Path(".hydra") / "config.yaml"
 HYDRA_JOB = Path(".hydra") / "hydra.yaml"
+HYDRA_OVERRIDES = Path(".hydra") / "overrides.yaml"
+"""Of people's interest alone: commands read settings.json."""
 
 LISTED = (SETTINGS, RESULT, CONFIG, PINS, METRICS, WEIGHTS, TOKENIZER, PREDICTIONS)
 """The files of a run that commands read, whatever else its manifest lists."""
@@ -43,10 +46,15 @@ MEASURED = "measured.json"
 ENTRIES = (
     RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, "train.log",
     str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], "tensorboard", "mlflow.json",
-    "settings.json", "manifest.json",
+    SETTINGS, MANIFEST,
     SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
 )  # fmt: skip
 """What commands read and write in a run's or sweep's folder; a user may keep more there."""
+
+
+def resume_command(folder: object) -> str:
+    """The shell command that goes on with the run in ``folder``."""
+    return shlex.join(["mtl-train", f"resume={folder}"])
 
 
 class Status(StrEnum):

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.layout import RESULT, Status
 from mtl_sharing.run_folder.manifest import read_listed_object
-from mtl_sharing.utils.files import kind_of
+from mtl_sharing.utils.files import kind_of, read_bytes
 from mtl_sharing.utils.nested import flatten, get
 
 SCHEMA = 1
@@ -22,6 +21,7 @@ Row = dict[str, Any]
 MAIN = "main"
 """The main training's name in the ``phase`` column."""
 
+_MOST_YAML_BYTES = 1_000_000
 # The values of a finished run that every table needs, by dotted path, with their types.
 _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
@@ -34,20 +34,29 @@ _OPTIONAL = {"parts": dict, "scored_by": dict}
 _OPTIONAL_OF_TASK = {"floor": Real, "by_class": dict, "undefined": dict, "digests": dict}
 
 
-def read_yaml(path: Path) -> DictConfig:
-    """Reads the mapping in a YAML file of a run.
+class _PlainLoader(yaml.SafeLoader):
+    """Reads YAML without aliases, a few of which make a huge value."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads the mapping in a YAML file of a run. An interpolation stays a text.
 
     Raises:
         UserError: the file is missing or damaged, or holds another kind of value.
     """
     allowed = "the file as the run wrote it"
     try:
-        values = OmegaConf.load(path)
+        values = yaml.load(read_bytes(path, _MOST_YAML_BYTES), _PlainLoader)
     except FileNotFoundError:
         raise UserError(str(path), "no file", allowed) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(str(path), f"a damaged file ({first_line(error)})", allowed) from None
-    if not isinstance(values, DictConfig) or not values:
+    if not isinstance(values, dict) or not values:
         raise UserError(str(path), "no settings", allowed)
     return values
 

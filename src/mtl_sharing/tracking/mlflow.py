@@ -53,7 +53,7 @@ class MlflowRun:
         for batch in _batches(run.settings, _PARAMS_PER_BATCH):
             params = [Param(_valid_name(key), str(value)) for key, value in batch]
             self._client.log_batch(run_id, params=params)
-        replace_listed_json(run.folder, FILE, {"run_id": run_id, "experiment": experiment})
+        replace_listed_json(run.folder, FILE, {"run_id": run_id})
         return run_id
 
     def rows(self) -> int:

@@ -21,6 +21,15 @@ def get(values: Any, path: str) -> Any:
     return values
 
 
+def set_at(values: dict[str, Any], path: str, value: Any) -> None:
+    """Sets the value at a dotted path; makes the mappings above it where there are none."""
+    above, _, name = path.rpartition(".")
+    for part in above.split(".") if above else ():
+        inner = values.get(part)
+        values[part] = values = inner if isinstance(inner, dict) else {}
+    values[name] = value
+
+
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The values of ``new`` that are missing in ``old`` or differ there, nested as in ``new``."""
     changed: dict[str, Any] = {}

@@ -178,8 +178,9 @@ def find_name(text: str, names: Iterable[str]) -> str | None:
 
 def _hint(text: str, names: Iterable[str]) -> str:
     """A hint at a name that YAML has read as another value, or at the nearest name."""
-    with suppress(Exception):  # of YAML that is none, or that interpolates
-        value = OmegaConf.create(f"- {text}")[0]
+    with suppress(Exception):  # of YAML that is none
+        value: Any = OmegaConf.to_container(OmegaConf.create(f"- {text}"), resolve=False)
+        value = value[0]
         if not isinstance(value, str) and str(value) in names:
             return f" (YAML reads {text} as {value}: quote it, as in labels: ['{text}'])"
     return did_you_mean(text, names)

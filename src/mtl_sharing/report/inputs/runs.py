@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.discovery import RunLocation, find_runs
-from mtl_sharing.run_folder.layout import CONFIG, HYDRA_CONFIG, METRICS, PREDICTIONS, RESULT, Status
+from mtl_sharing.run_folder.layout import (
+    CONFIG,
+    HYDRA_CONFIG,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    SETTINGS,
+    Status,
+)
 from mtl_sharing.run_folder.lock import is_held
 from mtl_sharing.run_folder.manifest import check_listed, read_listed, read_listed_object
-from mtl_sharing.run_folder.results import Result, read_result, result_problem
+from mtl_sharing.run_folder.results import Result, read_result, read_yaml, result_problem
 from mtl_sharing.utils.nested import get
 
 if TYPE_CHECKING:
@@ -69,7 +77,7 @@ class Run(RunLocation):
 
     @cached_property
     def settings(self) -> Record:
-        """The nested config from config.json, or else from Hydra's files; empty if unreadable."""
+        """The nested config from config.json, or else as the run began; empty if unreadable."""
         settings = None
         try:
             settings = read_listed_object(self.folder, CONFIG).get("settings")
@@ -77,20 +85,20 @@ class Run(RunLocation):
             pass  # the run ended early
         except (OSError, UserError) as error:
             self._add_damage(CONFIG, error)
-        return settings if isinstance(settings, dict) else self._hydra_settings()
+        return settings if isinstance(settings, dict) else self._first_settings()
 
-    def _hydra_settings(self) -> Record:
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-        from yaml import YAMLError
-
+    def _first_settings(self) -> Record:
+        """The settings that the run began with, as far as they were written."""
+        name = SETTINGS if (self.folder / SETTINGS).is_file() else str(HYDRA_CONFIG)
+        path = self.folder / name
         try:
-            config = OmegaConf.load(self.folder / HYDRA_CONFIG)
-            settings = OmegaConf.to_container(config, resolve=True)
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-            self._add_damage(str(HYDRA_CONFIG), error)
+            if name == SETTINGS:
+                settings = read_listed_object(self.folder, SETTINGS).get("settings")
+            else:
+                settings = read_yaml(path) if path.exists() else None
+        except (OSError, UserError) as error:
+            found = error.found if isinstance(error, UserError) else error
+            self.add_problem(f"{name}: {found}")
             return {}
         return {str(k): v for k, v in settings.items()} if isinstance(settings, dict) else {}
 

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 
-from mtl_sharing.config import Config
+from mtl_sharing.config import to_config
 from mtl_sharing.errors import Pruned, first_line, storage_error
 from mtl_sharing.evaluation.evaluate import Evaluation
+from mtl_sharing.job.hydra_files import start_of_job
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.measurement import measure
 from mtl_sharing.job.run import run_job
@@ -159,8 +161,11 @@ class TrialReporter:
             return False
 
 
-def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
+def run_trial(values: DictConfig, folder: Path, options: SweeperConfig) -> None:
     """Trains or resumes the job's trial in ``folder``, or measures the best one.
+
+    Args:
+        values: the job's composed config.
 
     Raises:
         UserError, OSError: as a single run does.
@@ -172,15 +177,15 @@ def run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
     in_worker = runs_in_worker(launcher) and not inline
     try:
         with interrupts_in_job() if in_worker else nullcontext():
-            _run_trial(config, folder, options)
+            _run_trial(values, folder, options)
     except KeyboardInterrupt:
         # In a worker process it would end the other workers, and the sweep reads the folder.
         if inline:
             raise
 
 
-def _run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
-    job = HydraConfig.get()
+def _run_trial(values: DictConfig, folder: Path, options: SweeperConfig) -> None:
+    job, config = HydraConfig.get(), to_config(values)
     number = int(job.job.num)
     if folder.name == FOLDER:
         if (measured := measure(config, folder, _load_cached)) is not None:
@@ -197,7 +202,7 @@ def _run_trial(config: Config, folder: Path, options: SweeperConfig) -> None:
 
     hooks = Hooks(_load_cached, reporter.evaluated, reporter.costed, curves=False,
                   check_files=partial(check_trial_inputs, study),
-                  held=reporter.heartbeats)  # fmt: skip
+                  held=reporter.heartbeats, start=start_of_job(values, is_new=False))  # fmt: skip
     with suppress(Pruned):
         run_job(config, folder, hooks)
 

@@ -12,11 +12,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mtl_sharing.config import Config, to_config
+from mtl_sharing.config.asked import asked_texts, asked_values
 from mtl_sharing.config.identity import NOT_IN_TRIAL, without
+from mtl_sharing.config.schema import literal
 from mtl_sharing.job.description import describe_regime, parts
 from mtl_sharing.job.spec import RunSpec, resolve_spec
 from mtl_sharing.utils.logging import log_level
-from mtl_sharing.utils.nested import difference
+from mtl_sharing.utils.nested import difference, set_at
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class ConfigComposer:
     # Composing takes a third of a second, and the corners of a space are trials, too.
     _trials: dict[tuple[str, ...], ComposedTrial] = field(default_factory=dict, repr=False)
 
-    def compose(self, overrides: Sequence[str]) -> Config:
-        """The config of a trial; raises what :meth:`compose_trial` does."""
-        return _to_config(self._load(overrides))
+    def compose(self, overrides: Sequence[str]) -> tuple[Config, dict[str, str]]:
+        """The config of a trial and its asked texts; raises what :meth:`compose_trial` does."""
+        values = _of_job(self._load(overrides))
+        return to_config(values), asked_texts(values)
 
     def _load(self, overrides: Sequence[str]) -> DictConfig:
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
@@ -74,7 +77,11 @@ class ConfigComposer:
         texts = {g: f"[{','.join(o)}]" if isinstance(o, list) else o for g, o in chosen.items()}
         options = [f"{group}={text}" for group, text in texts.items()]
         plain = loader.load_configuration("train", options, RunMode.RUN)
-        values = difference(asdict(_to_config(plain)), asdict(_to_config(composed)))
+        plain, composed = _of_job(plain), _of_job(composed)
+        values = difference(asdict(to_config(plain)), asdict(to_config(composed)))
+        values = literal(values)  # as text, but for what is asked again
+        for key, value in asked_values(composed).items():
+            set_at(values, key, value)
         named = [{f"override {group}": option} for group, option in chosen.items()]
         head = {"defaults": ["train", *named, "_self_"]}
         # Config folders of the user, which may hold some of the chosen options.
@@ -92,19 +99,20 @@ class ConfigComposer:
         """
         key = tuple(overrides)
         if key not in self._trials:
-            config = self.compose(overrides)
+            config, texts = self.compose(overrides)
             # Warnings about a config go to the log of its own trial.
             with log_level("mtl_sharing", logging.ERROR):
-                run_spec = resolve_spec(config)
+                run_spec = resolve_spec(config, texts)
             identity, regime = trial_identity(run_spec), describe_regime(run_spec)
             self._trials[key] = ComposedTrial(run_spec, identity, regime)
         return self._trials[key]
 
 
-def _to_config(composed: DictConfig) -> Config:
+def _of_job(composed: DictConfig) -> DictConfig:
+    """The config without Hydra's own part."""
     with open_dict(composed):
         del composed["hydra"]
-    return to_config(composed)
+    return composed
 
 
 def trial_identity(run_spec: RunSpec) -> str:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution
 
 from mtl_sharing.config import Config
+from mtl_sharing.config.asked import as_written
 from mtl_sharing.config.identity import NOT_IN_SWEEP, without
 from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.job.baseline_key import RESULTS_VERSION
@@ -31,6 +32,7 @@ class SweepSpec:
 
     Attributes:
         config: the settings of a trial, as far as they are not drawn.
+        texts: what they say of each asked key (``config/asked.py``).
         objectives: names of the study's objectives.
         fixed: overrides of all trials.
         reference_overrides: overrides of separate models: ``fixed`` without what is shared.
@@ -39,6 +41,7 @@ class SweepSpec:
 
     options: SweeperConfig
     config: Config
+    texts: Mapping[str, str]
     objectives: tuple[str, ...]
     space: Space
     fixed: tuple[str, ...]
@@ -89,7 +92,7 @@ class SweepSpec:
             "objectives": list(self.objectives),
             "seeds": list(self.options.seeds),
             "reference": self.options.reference,
-            "settings": without(asdict(self.config), NOT_IN_SWEEP),
+            "settings": without(as_written(asdict(self.config), self.texts), NOT_IN_SWEEP),
             "folder": str(self.folder),
             "results_version": RESULTS_VERSION,
         }
@@ -114,9 +117,11 @@ def resolve_sweep(
         encoder = [override for override in overrides if override.startswith("encoder")]
         return composer.compose_trial([*reference, *encoder]).run_spec.shape.layers
 
+    shared, texts = composer.compose([*fixed, *_IN_ALL_TRIALS])
     return SweepSpec(
         options=options,
-        config=composer.compose([*fixed, *_IN_ALL_TRIALS]),
+        config=shared,
+        texts=texts,
         objectives=tuple(options.objectives or [config.score.objective]),
         space=replace(space, layers=layers),
         fixed=tuple(fixed),

@@ -1,0 +1,181 @@
+"""Settings that a config asks of its surroundings (``${oc.env:X}``), and how files show them.
+
+A key is asked if a resolver gives its value, directly or through another key. The files of a run
+hold its text, and its value only where the trained network needs it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
+from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
+from omegaconf.grammar_parser import parse
+
+from mtl_sharing.config.fields import takes_text, type_of
+from mtl_sharing.config.identity import Decides, decides
+from mtl_sharing.config.schema import Config
+from mtl_sharing.data.tasks.task import SPLITS
+from mtl_sharing.utils.nested import flatten, get, set_at
+
+HIDDEN = frozenset({
+    Decides.START_FILES, Decides.DATA_FOLDER, Decides.DATA_FILES, Decides.LABEL, Decides.PLACE,
+    Decides.SCORING, Decides.TRACKING,
+})  # fmt: skip
+"""A trained network is used without these, so that an asked value of them is never written."""
+_MISSING = "???"
+_LEFT_OUT = object()
+# Shorter values are too common to be found in a message.
+_LEAST_FOUND = 4
+
+
+def asked_values(values: DictConfig) -> dict[str, Any]:
+    """The unresolved value of every asked key, by its dotted name; a list is one key.
+
+    Args:
+        values: a composed config that can be resolved.
+    """
+    raw: Any = OmegaConf.to_container(values, resolve=False)
+    return dict(_asked(OmegaConf.create(_blanked(raw)), raw, ""))
+
+
+def asked_texts(values: DictConfig) -> dict[str, str]:
+    """The text of every asked key; that of a list or of fields is JSON."""
+    raw = asked_values(values).items()
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in raw}
+
+
+def _blanked(value: Any) -> Any:
+    """The value with OmegaConf's mark of a missing one in place of each text with a resolver."""
+    if isinstance(value, dict):
+        return {name: _blanked(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_blanked(item) for item in value]
+    return _MISSING if isinstance(value, str) and _has_resolver(value) else value
+
+
+def _has_resolver(text: str) -> bool:
+    return "${" in text and _holds(parse(text), OmegaConfGrammarParser.InterpolationResolverContext)
+
+
+def _holds(tree: Any, kind: type) -> bool:
+    return isinstance(tree, kind) or any(
+        _holds(c, kind) for c in getattr(tree, "children", ()) or ()
+    )
+
+
+def _asked(node: DictConfig, raw: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """The asked keys below a node of the blanked config."""
+    for name in node:
+        key, value = f"{prefix}{name!s}", _value(node, name)
+        if isinstance(value, DictConfig) and all(map(_is_plain_name, value)):
+            yield from _asked(value, raw, f"{key}.")
+        elif _is_missing(value):
+            yield key, _raw_value(raw, node._get_full_key(name))
+
+
+def _value(node: Any, name: Any) -> Any:
+    try:
+        return node[name]
+    except (MissingMandatoryValue, InterpolationToMissingValueError):
+        return _MISSING
+
+
+def _is_plain_name(name: Any) -> bool:
+    return isinstance(name, str) and not set(name) & set(".[]")
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value or a part of it is missing."""
+    if isinstance(value, DictConfig | ListConfig):
+        names = value if isinstance(value, DictConfig) else range(len(value))
+        return any(_is_missing(_value(value, name)) for name in names)
+    return isinstance(value, str) and value == _MISSING
+
+
+def _raw_value(raw: Any, key: str) -> Any:
+    for name in key.replace("[", ".").replace("]", "").split("."):
+        raw = raw[int(name)] if isinstance(raw, list) else raw[name]
+    return raw
+
+
+def as_text(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Nested settings with the text of each asked key in place of its value."""
+    shown = _copied(settings)
+    for key, text in texts.items():
+        set_at(shown, key, text)
+    return shown
+
+
+def as_written(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Nested settings as files beside settings.json show them, which build the network again.
+
+    An asked key of :data:`HIDDEN` has its text; a number or a truth value is left out.
+    """
+    kept: dict[str, Any] = _written(settings, "", None, texts)
+    return kept
+
+
+def _written(value: Any, key: str, text: str | None, texts: Mapping[str, str]) -> Any:
+    """A value as it is written.
+
+    Args:
+        text: that of an asked key above, if any.
+    """
+    text = texts.get(key, text)
+    if isinstance(value, Mapping):
+        items = {n: _written(v, f"{key}.{n}".lstrip("."), text, texts) for n, v in value.items()}
+        return {name: item for name, item in items.items() if item is not _LEFT_OUT}
+    if text is None or not _is_hidden(key):
+        return value
+    if isinstance(value, list | tuple):
+        return [text]
+    return text if takes_text(type_of(key, Config)) else _LEFT_OUT
+
+
+def _is_hidden(key: str) -> bool:
+    try:
+        decided = decides(key)
+    except KeyError:  # below a name with a dot, for instance
+        return True
+    # How a file is read is needed for new files, too.
+    is_layout = decided == Decides.DATA_FILES and key.rpartition(".")[2] not in SPLITS
+    return decided in HIDDEN and not is_layout
+
+
+def hidden_texts(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts of asked keys of :data:`HIDDEN`, by each text that their values hold."""
+    return dict(_hidden(settings, "", None, texts))
+
+
+def _hidden(
+    value: Any, key: str, text: str | None, texts: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    text = texts.get(key, text)
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _hidden(item, f"{key}.{name}".lstrip("."), text, texts)
+    elif text is not None and _is_hidden(key):
+        if isinstance(value, list | tuple):  # numbered, so that each has a name of its own
+            yield from ((v, f"{text}[{n}]") for n, v in enumerate(value) if isinstance(v, str))
+        elif isinstance(value, str):
+            yield value, text
+
+
+def leaves(settings: Mapping[str, Any], key: str) -> list[str]:
+    """The key, or the keys below it."""
+    value = get(settings, key)
+    return [f"{key}.{name}" for name, _ in flatten(value)] if isinstance(value, Mapping) else [key]
+
+
+def _copied(value: Any) -> Any:
+    return {k: _copied(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def hide(message: str, hidden: Mapping[str, str]) -> str:
+    """A message with the text of an asked key in place of its value, from :func:`hidden_texts`."""
+    for value in sorted(hidden, key=len, reverse=True):
+        if len(value) >= _LEAST_FOUND:
+            message = message.replace(value, hidden[value])
+    return message
