@@ -27,18 +27,18 @@ SILENT, UNCLEAR, TRACEBACK, HANG = "SILENT", "UNCLEAR", "TRACEBACK", "HANG"
 FAULTS = (SILENT, UNCLEAR, TRACEBACK, HANG)
 
 _LOADED = ("config.json", "manifest.json", "model.safetensors", "tokenizer.json")
-_RESUMED = ("config.json", "inputs.json", "manifest.json", "tokenizer.json")
+_RESUMED = ("config.json", "inputs.json", "manifest.json", "settings.json", "tokenizer.json")
 _REPORTED = ("config.json", "manifest.json", "metrics.csv", "predictions.parquet", "result.json")
 READS: dict[str, dict[str, tuple[str, ...]]] = {
     "finished": {
         "resume": ("manifest.json", "metrics.csv", "predictions.parquet", "result.json",
-                   ".hydra/config.yaml", ".hydra/hydra.yaml"),
+                   "settings.json"),
         "predict": _LOADED,
         "report": _REPORTED,
         "export": (*_LOADED, "result.json"),
     },
     "stopped": {
-        "resume": (".hydra/config.yaml", ".hydra/hydra.yaml", *_RESUMED, "checkpoint/last.pt", "metrics.csv", "model.safetensors",
+        "resume": (*_RESUMED, "checkpoint/last.pt", "metrics.csv", "model.safetensors",
                    "result.json"),
         "predict": _LOADED,
         "report": ("config.json", "manifest.json", "metrics.csv", "result.json"),
