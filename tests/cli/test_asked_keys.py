@@ -13,7 +13,8 @@ from mtl_sharing.cli.report import main as report
 from mtl_sharing.cli.resume import resume
 from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError
-from support import QUICK
+from mtl_sharing.run_folder.manifest import replace_listed_text
+from support import QUICK, rewrite
 
 SECRET = "hunter2SECRET"
 TASK = """\
@@ -76,7 +77,8 @@ def place(asked_run, tmp_path, monkeypatch) -> Path:
     for name in ("settings.json", "result.json", ".hydra/hydra.yaml"):
         path = tmp_path / "run" / name
         text = path.read_text().replace(str(asked_run), str(tmp_path))
-        path.write_text(text.replace('"status": "finished"', '"status": "running"'))
+        text = text.replace('"status": "finished"', '"status": "running"')
+        replace_listed_text(tmp_path / "run", name, text)
     monkeypatch.setenv("SECRET", "the reader's own")
     monkeypatch.setenv("RATE", "7")
     monkeypatch.chdir(tmp_path)
@@ -158,7 +160,7 @@ def write_run(place: Path, change) -> None:
     record = {"schema": 1, "settings": settings, "asked": {}, "cwd": str(place), "sweep": None}
     change(record, settings)
     (place / "run").mkdir()
-    (place / "run" / "settings.json").write_text(json.dumps(record))
+    rewrite(place / "run" / "settings.json", json.dumps(record))
 
 
 ELSEWHERE = {

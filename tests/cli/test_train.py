@@ -147,7 +147,7 @@ def test_dry_run_of_bert_base_needs_no_weights(mtl_train, monkeypatch):
     assert plan["params"]["total"] == embeddings + (6 + 18) * layer + 3 * pooler + heads
     assert "109,482,240" in done.out
     assert {path.name for path in done.folder.iterdir()} <= {
-        ".hydra", "plan.json", "settings.json", "train.log", ".lock",
+        ".hydra", "plan.json", "settings.json", "manifest.json", "train.log", ".lock",
     }  # fmt: skip
 
 

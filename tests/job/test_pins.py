@@ -60,8 +60,8 @@ def place(stopped, tmp_path) -> Path:
     for path in stopped.iterdir():
         (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
     # Relative paths start where a run was started.
-    job = tmp_path / "run" / "settings.json"
-    job.write_text(job.read_text().replace(str(stopped), str(tmp_path)))
+    settings = tmp_path / "run" / "settings.json"
+    rewrite(settings, settings.read_text().replace(str(stopped), str(tmp_path)))
     return tmp_path
 
 

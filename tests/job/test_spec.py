@@ -52,7 +52,7 @@ def test_a_description_writes_the_plan_and_the_settings(tmp_path):
     record = describe(load_config(*WORDS), tmp_path)
     assert record["plan"] == "S1-I1"
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {".lock", "plan.json", "settings.json"}
+    assert names == {".lock", "manifest.json", "plan.json", "settings.json"}
 
 
 @pytest.mark.parametrize(

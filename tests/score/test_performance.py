@@ -75,8 +75,9 @@ def test_a_baseline_whose_answers_are_all_wrong_has_a_result(monkeypatch):
     monkeypatch.setattr(result, "multipliers", lambda *arguments: Multipliers(1.0, 1.0))
     monkeypatch.setattr(result, "_baseline", lambda *arguments: {})
     run_spec = SimpleNamespace(
-        config=SimpleNamespace(score=ScoreConfig()), architecture="I12", baseline="I12"
-    )
+        config=SimpleNamespace(score=ScoreConfig()), settings={"score": {}},
+        architecture="I12", baseline="I12",
+    )  # fmt: skip
     tasks = {"sst": {"metric": "accuracy", "value": 0.0, "floor": 0.25}}
     evaluation = SimpleNamespace(
         performance=0.0, performance_raw_r=0.0, tasks=tasks, floor_performance=lambda kind: 0.25

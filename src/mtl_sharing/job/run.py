@@ -97,7 +97,8 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
     """
     with _hold(folder, hooks.start), working_in(folder), hooks.held():
         if hooks.pinned:
-            began = has_begun(folder)
+            # A checkpoint alone is refused below, and its folder left as it is.
+            began = has_begun(folder) or (folder / CHECKPOINT_STATE).exists()
             hooks = replace(hooks, start=pin_start(config, hooks.start, folder, began))
         with hiding(hidden_texts(asdict(config), hooks.start.texts)):
             return _run_in(folder, config, hooks)
