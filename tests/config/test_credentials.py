@@ -165,7 +165,7 @@ PLACES = [*ON_LINE, "preset", "config file", "submitit, config file"]
 
 
 @pytest.mark.parametrize("place", [
-    place if place in ("fields", "preset") else pytest.param(place, marks=pytest.mark.slow)
+    place if place == "fields" else pytest.param(place, marks=pytest.mark.slow)
     for place in PLACES
 ])  # fmt: skip
 def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place):

@@ -95,6 +95,7 @@ def test_a_job_that_cannot_begin(error, disk, lost):
     assert (outcome.storage_error is not None, outcome.lost) == (disk, lost)
 
 
+@pytest.mark.slow
 def test_a_reference_without_memory_is_tried_again(mtl_train, monkeypatch):
     def run_job(config, folder, hooks):
         raise MemoryError
