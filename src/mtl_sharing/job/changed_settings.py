@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import as_written, leaves
+from mtl_sharing.config.asked import leaves
 from mtl_sharing.config.identity import Decides, is_left_out, without
 from mtl_sharing.config.saved import saved_config
 from mtl_sharing.job.start import FirstStart, read_start
@@ -26,7 +26,7 @@ def changed_settings(
 ) -> dict[str, tuple[Any, Any]]:
     """The settings in which the run in ``folder`` differs from ``config``: theirs, and ours.
 
-    Compares settings.json, where the run has it, and config.json.
+    Compares settings.json, or config.json of a run of an earlier version.
 
     Args:
         free: what a key that is not compared decides.
@@ -35,16 +35,11 @@ def changed_settings(
         UserError: damaged settings, or those of another version.
     """
     first, settings = read_start(folder), _as_json(config)
-    record = get(read_listed_object(folder, CONFIG), "settings") or {}
-    if first is None:  # a run of an earlier version
+    if first is None:
+        record = get(read_listed_object(folder, CONFIG), "settings") or {}
         return _changed(folder / CONFIG, record, settings, free)
-    began = first.settings_with(settings)
-    shown = _as_json(saved_config(folder / CONFIG, as_written(settings, first.texts)))
-    return {
-        **_changed(folder / CONFIG, record, shown, free),
-        **_changed(folder / SETTINGS, began, settings, free),
-        **dict(_changed_asked(first, settings, free)),
-    }
+    changed = _changed(folder / SETTINGS, first.settings_with(settings), settings, free)
+    return {**changed, **dict(_changed_asked(first, settings, free))}
 
 
 def _as_json(config: Config) -> dict[str, Any]:

@@ -270,3 +270,8 @@ def _sync_and_digest(file: StagedFile, waits: bool) -> Facts:
         facts = _facts_of(file.temporary)
         syncing.result()
     return facts
+
+
+def lists(folder: Path, name: str) -> bool:
+    """Whether the manifest lists a file, which may be gone; raises UserError for a damaged one."""
+    return name in (_read(folder) or {})
