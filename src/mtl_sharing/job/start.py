@@ -20,7 +20,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import SETTINGS
 from mtl_sharing.run_folder.manifest import lists, read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA
-from mtl_sharing.utils.nested import get, set_at
+from mtl_sharing.utils.nested import get
 
 _KEY = re.compile(r"[\w.-]+")
 _AS_WRITTEN = "the file as the run wrote it"
@@ -67,13 +67,6 @@ class FirstStart:
         """Whether an asked key has the value in ``settings`` that the run began with."""
         asked = self.asked[key]
         return asked["sha256"] == _digest(asked["salt"], get(settings, key))
-
-    def settings_with(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings, with the values of ``settings`` for asked keys."""
-        filled: dict[str, Any] = json.loads(json.dumps(self.settings))
-        for key in self.asked:
-            set_at(filled, key, get(settings, key))
-        return filled
 
 
 def pin_start(config: Config, start: Start, folder: Path, has_begun: bool) -> Start:
