@@ -86,7 +86,8 @@ def _caused_by(cause):
     (OSError(errno.EROFS, "Read-only file system", "a"), True, True),
     (_caused_by(PermissionError(errno.EACCES, "Permission denied", "a")), True, True),
     (DatabaseUnwritable("study.db", "full", "room"), True, True),
-    (ConnectionResetError(errno.ECONNRESET, "reset"), False, True),
+    *[(OSError(number, "reason", "a"), False, True)
+      for number in (errno.ENOENT, errno.EISDIR, errno.EMFILE, errno.ENOMEM, errno.ECONNRESET)],
     (RuntimeError("a worker died"), False, True),
 ])  # fmt: skip
 def test_a_job_that_cannot_begin(error, disk, lost):

@@ -11,9 +11,15 @@ from hydra.errors import HydraException
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.credentials import redacted
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt, storage_error
+from mtl_sharing.errors import (
+    FULL,
+    Stopped,
+    SweepStopped,
+    UserError,
+    is_interrupt,
+    storage_error,
+)
 from mtl_sharing.run_folder.layout import RESULT, resume_command
-from mtl_sharing.utils.files import FULL
 from mtl_sharing.utils.logging import lose_output, take_lost_output
 from mtl_sharing.utils.signals import interrupts, unanswered
 from mtl_sharing.utils.terminal import printable
