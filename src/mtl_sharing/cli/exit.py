@@ -22,7 +22,7 @@ from mtl_sharing.errors import (
 from mtl_sharing.run_folder.layout import RESULT, resume_command
 from mtl_sharing.utils.logging import lose_output, take_lost_output
 from mtl_sharing.utils.signals import interrupts, unanswered
-from mtl_sharing.utils.terminal import printable
+from mtl_sharing.utils.terminal import escape_unencodable, printable
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 AT_ONCE = "stopped at once; the last checkpoint is kept"
@@ -40,6 +40,7 @@ def run_command(
 
     Takes and raises what :func:`exit_on_failure` does.
     """
+    escape_unencodable(sys.stdout)
     with interrupts():
         exit_on_failure(work, debug, program, stopped, folder)
 
