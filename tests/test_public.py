@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -62,6 +63,15 @@ def test_the_import_loads_nothing_heavy():
         "assert [name for name in sys.modules if name.startswith('mtl_')] == ['mtl_sharing']"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_cut_result_is_written_again(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    whole = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text("{")
+    again = train(OVERRIDES, run)
+    assert again["tasks"] == whole["tasks"]
+    assert json.loads((run / "result.json").read_text()) == again
 
 
 def test_a_run_of_overrides_is_the_commands_own(mtl_train, folder):

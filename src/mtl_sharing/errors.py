@@ -70,13 +70,6 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def loading_problem(error: BaseException) -> str:
-    """Why torch does not load a file, without its advice to load it unsafely."""
-    if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
-        return "it holds other things than tensors and plain values"
-    return first_line(error)
-
-
 def is_interrupt(error: BaseException | None) -> bool:
     """Whether an error is an interrupt, or was raised while one was handled.
 

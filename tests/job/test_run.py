@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from shutil import rmtree
 
 import pytest
 from safetensors.torch import load_file
@@ -111,20 +112,42 @@ def test_a_folder_in_use_is_left_alone(tmp_path, hooks_with):
     assert not (tmp_path / "result.json").exists()
 
 
-def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, hooks_with, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [RuntimeError("broken on purpose"), KeyboardInterrupt()])
+def test_a_full_disk_does_not_hide_what_went_wrong(
+    tmp_path, hooks_with, monkeypatch, caplog, error
+):
     write = run_module.replace_listed_json
 
     def fail(folder, name, value):
-        if value.get("status") == "failed":
+        if value.get("status") in ("failed", "stopped"):
             raise OSError("no space left")
         write(folder, name, value)
 
     monkeypatch.setattr(run_module, "replace_listed_json", fail)
 
     def crash(*_):
-        raise RuntimeError("broken on purpose")
+        raise error
 
-    with pytest.raises(RuntimeError, match="broken on purpose"):
+    with pytest.raises(type(error)):
         run_job(load_config(*WORDS), tmp_path, hooks_with(on_evaluation=crash))
-    assert "the failure could not be written" in caplog.text
+    assert "the end of the run could not be written" in caplog.text
     assert status_of(tmp_path) == "running"
+
+
+def test_an_interrupt_after_the_last_result_takes_nothing_back(tmp_path, hooks_with, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trackers, "conclude", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(load_config(*WORDS), tmp_path, hooks_with())
+    assert status_of(tmp_path) == "finished"
+
+
+def test_a_folder_that_is_removed_in_mid_run_ends_it_and_is_not_made_again(tmp_path, hooks_with):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(UserError, match=r"run: found nothing: it was removed or moved; allowed"):
+        run_job(load_config(*WORDS), folder, hooks_with(on_evaluation=lambda *_: rmtree(folder)))
+    assert not folder.exists()

@@ -9,17 +9,17 @@ import pytest
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder import manifest
+from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.manifest import (
     check_listed,
-    damages,
+    damaged_files,
+    drop_previous_digests,
     read_listed,
     read_listed_object,
     replace_listed,
     replace_listed_json,
     replace_listed_text,
-    settle,
     text_writer,
-    working_in,
 )
 
 
@@ -41,7 +41,7 @@ def test_what_is_written_is_read(folder):
     assert read_listed_object(folder, "result.json") == {"score": 0.8301}
     assert read_listed(folder, "metrics.csv") == b"step\n1\n"
     check_listed(folder, "weights")
-    assert damages(folder, ["result.json", "weights", "absent"]) == []
+    assert damaged_files(folder, ["result.json", "weights", "absent"]) == []
 
 
 @pytest.mark.parametrize("name", ["result.json", "metrics.csv", "weights", "manifest.json"])
@@ -79,9 +79,9 @@ def test_a_run_of_before_is_read_with_one_warning(folder, caplog):
 
 def test_a_run_of_before_that_goes_on_is_listed_as_it_is(folder, caplog):
     (folder / "manifest.json").unlink()
-    with working_in(folder):
+    with hold(folder):
         replace_listed_text(folder, "metrics.csv", "step\n2\n")
-    assert sorted(manifest._read(folder)) == ["metrics.csv", "result.json"]
+    assert sorted(manifest._read(folder)) == ["metrics.csv", "result.json"]  # what is read
     assert "has no manifest.json" in caplog.text
     check_listed(folder, "result.json")
 
@@ -107,7 +107,7 @@ def test_a_kill_between_the_renames_is_no_damage(folder, monkeypatch, renames, a
 
     for number in (7, 8)[: 1 + again]:
         count = iter(range(100))
-        with monkeypatch.context() as patch, working_in(folder):
+        with monkeypatch.context() as patch, hold(folder):
             patch.setattr(os, "replace", kill)
             if renames == 3:
                 write(number)
@@ -115,7 +115,7 @@ def test_a_kill_between_the_renames_is_no_damage(folder, monkeypatch, renames, a
                 with pytest.raises(Killed):
                     write(number)
         assert read_all(folder)[0] == b'{\n  "score": 0.8301\n}\n'
-    with working_in(folder):
+    with hold(folder):
         write(9)
     assert read_all(folder)[1:] == [b"step\n9\n", b"9" * 100]
 
@@ -127,7 +127,7 @@ def test_at_the_end_no_older_content_is_right(folder):
     (folder / "metrics.csv").write_bytes(old)
     check_listed(folder, "metrics.csv")  # as after a kill
     (folder / "metrics.csv").write_bytes(new)
-    settle(folder)
+    drop_previous_digests(folder)
     (folder / "metrics.csv").write_bytes(old)
     with pytest.raises(UserError, match="a damaged file"):
         check_listed(folder, "metrics.csv")
@@ -148,9 +148,31 @@ def test_a_reader_beside_a_running_writer_never_sees_damage(folder, monkeypatch)
     assert read_listed(folder, "metrics.csv") == b"step\n3\n"
 
 
+def test_a_library_beside_a_running_writer_never_sees_damage(folder, monkeypatch):
+    """The file becomes longer between the two looks."""
+    read = manifest._read
+
+    def replaced_meanwhile(path):
+        entries = read(path)
+        monkeypatch.setattr(manifest, "_read", read)
+        for number in (2, 3):
+            replace_listed_text(folder, "metrics.csv", f"step\n{number}{number}\n")
+        return entries
+
+    monkeypatch.setattr(manifest, "_read", replaced_meanwhile)
+    check_listed(folder, "metrics.csv")
+
+
+def test_a_file_that_has_grown_is_not_read(folder):
+    with (folder / "weights").open("ab") as file:
+        file.truncate(1 << 40)  # takes no room
+    with pytest.raises(UserError, match=r"\(1,099,511,627,776 bytes; manifest.json has 100 bytes"):
+        check_listed(folder, "weights")
+
+
 @pytest.mark.parametrize("is_made_again", [False, True])
 def test_a_removed_folder_is_not_made_again(folder, is_made_again):
-    with working_in(folder):
+    with hold(folder):
         shutil.move(folder, folder.with_name("elsewhere"))
         if is_made_again:
             folder.mkdir()
@@ -158,6 +180,19 @@ def test_a_removed_folder_is_not_made_again(folder, is_made_again):
         with pytest.raises(UserError, match=message):
             replace_listed_text(folder, "metrics.csv", "step\n2\n")
     assert not folder.exists() or os.listdir(folder) == []
+
+
+ODD = [5, None, [], {}, {"a": 1}, {"bytes": "x", "sha256": "0"}, {"bytes": True, "sha256": "0"},
+       {"bytes": 1, "sha256": 5}, {"bytes": 1, "sha256": "0", "before": 5}]  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ODD)
+def test_an_odd_manifest_with_a_right_digest_is_one_message(folder, entry):
+    record = manifest._record({"result.json": entry})
+    (folder / "manifest.json").write_text(json.dumps(record))
+    for read in (read_listed, check_listed, partial(replace_listed_text, text="x")):
+        with pytest.raises(UserError, match=r"manifest\.json: found a damaged file"):
+            read(folder, "result.json")
 
 
 def test_a_full_disk_leaves_all_files_as_they_were(folder, monkeypatch):

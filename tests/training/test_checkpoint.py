@@ -7,7 +7,8 @@ import zipfile
 import pytest
 import torch
 
-from mtl_sharing.errors import UserError, loading_problem
+from mtl_sharing.errors import UserError
+from mtl_sharing.model.encoder.checkpoint import loading_problem
 from mtl_sharing.run_folder.layout import CHECKPOINT_BEFORE, CHECKPOINT_STATE
 from mtl_sharing.training.checkpoint import load_state, save_state
 
@@ -61,6 +62,16 @@ def test_no_damage_is_loaded(saved, caplog):
 def test_a_kill_between_the_two_renames_loses_one_state(saved):
     (saved / CHECKPOINT_STATE).unlink()
     assert load_state(saved)["step"] == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(5, "Input/output error")])
+def test_what_is_no_damage_falls_back_to_nothing(saved, monkeypatch, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(type(error)):
+        load_state(saved)
 
 
 def test_two_damaged_states_are_one_message(saved):

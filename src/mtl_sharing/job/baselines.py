@@ -174,7 +174,7 @@ def own_baseline_key(run_spec: RunSpec, inputs: RunInputs, folder: Path) -> str 
     provenance = baseline_provenance(run_spec, inputs, folder / TOKENIZER)
     key = baseline_key(SEPARATE, baseline_config(SEPARATE, run_spec), provenance)
     name = str(BASELINE_START)
-    if not (folder / name).is_file() and not (folder / layout.CHECKPOINT_STATE).is_file():
+    if not (folder / name).is_file() and not layout.has_checkpoint(folder):
         replace_listed_json(folder, name, {"key": key, "made_from": provenance})
     try:
         return key if read_listed_object(folder, name)["key"] == key else None

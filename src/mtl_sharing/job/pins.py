@@ -15,7 +15,7 @@ from mtl_sharing.model.encoder.checkpoint_files import (
     checkpoint_folder,
     is_local,
 )
-from mtl_sharing.run_folder.layout import CHECKPOINT_STATE, CONFIG, PINS, TOKENIZER
+from mtl_sharing.run_folder.layout import AS_WRITTEN, CONFIG, PINS, TOKENIZER, has_checkpoint
 from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.hashing import file_facts
@@ -102,7 +102,7 @@ def check_unchanged(run_spec: RunSpec, folder: Path) -> None:
         UserError: naming a setting or a file that differs, as it was and as it is.
     """
     if not has_begun(folder):
-        if (folder / CHECKPOINT_STATE).is_file():
+        if has_checkpoint(folder):
             found = f"the checkpoint of an earlier version, which wrote no {PINS}"
             allowed = "a new run in another folder, since trainings have changed"
             if (folder / PINS).is_file():
@@ -188,5 +188,5 @@ def _pinned(folder: Path, name: str) -> dict[str, Any]:
     """A part of the record; raises UserError where the file is damaged."""
     part = read_listed_object(folder, PINS).get(name)
     if not isinstance(part, dict):
-        raise UserError(str(folder / PINS), f"no {name}", "the file as the run wrote it")
+        raise UserError(str(folder / PINS), f"no {name}", AS_WRITTEN)
     return part

@@ -32,7 +32,6 @@ from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.run_folder.layout import (
     BASELINES,
     CHECKPOINT_BEFORE,
-    CHECKPOINT_STATE,
     CONFIG,
     METRICS,
     PLAN,
@@ -40,14 +39,14 @@ from mtl_sharing.run_folder.layout import (
     RESULT,
     WEIGHTS,
     Status,
+    has_checkpoint,
 )
 from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.manifest import (
-    damages,
+    damaged_files,
+    drop_previous_digests,
     read_listed_object,
     replace_listed_json,
-    settle,
-    working_in,
 )
 from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result
 from mtl_sharing.score.reference import read_reference
@@ -95,10 +94,10 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         Pruned: a hook ended it early.
         OSError: the folder takes no more.
     """
-    with _hold(folder, hooks.start), working_in(folder), hooks.held():
+    with _hold(folder, hooks.start), hooks.held():
         if hooks.pinned:
             # A checkpoint alone is refused below, and its folder left as it is.
-            began = has_begun(folder) or (folder / CHECKPOINT_STATE).exists()
+            began = has_begun(folder) or has_checkpoint(folder)
             hooks = replace(hooks, start=pin_start(config, hooks.start, folder, began))
         with hiding(hidden_texts(asdict(config), hooks.start.texts)):
             return _run_in(folder, config, hooks)
@@ -131,21 +130,27 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
             result = head | assess(prepared, train(prepared, trackers))
             publish(folder, result, trackers)
     except KeyboardInterrupt as stop:
-        replace_listed_json(folder, RESULT, head | {"status": Status.STOPPED})
+        _record_end(folder, head | {"status": Status.STOPPED})
         if isinstance(stop, Stopped):  # perhaps of a baseline: this run is the one to go on with
             raise Stopped(str(folder)) from None
         raise
     except Pruned as end:
-        replace_listed_json(folder, RESULT, head | {"status": Status.PRUNED, "pruned": vars(end)})
+        _record_end(folder, head | {"status": Status.PRUNED, "pruned": vars(end)})
         raise
     except Exception as error:
-        try:
-            failure = _failure(error, hide(str(error), run_spec.hidden))
-            replace_listed_json(folder, RESULT, head | failure)
-        except (OSError, UserError):
-            log.warning("the failure could not be written to %s", folder / RESULT)
+        _record_end(folder, head | _failure(error, hide(str(error), run_spec.hidden)))
         raise
     return result
+
+
+def _record_end(folder: Path, result: Result) -> None:
+    """Writes how a run ended early. What ended it is told, whether or not this succeeds."""
+    try:
+        # An interrupt after the last result was written takes nothing back.
+        if finished_result(folder) is None:
+            replace_listed_json(folder, RESULT, result)
+    except (OSError, UserError) as error:
+        log.warning("the end of the run could not be written to %s: %s", folder / RESULT, error)
 
 
 def _failure(error: Exception, reason: str) -> Result:
@@ -162,7 +167,7 @@ def publish(folder: Path, result: Result, trackers: Trackers) -> None:
     # Baselines that were trained in the run's own folder.
     shutil.rmtree(folder / BASELINES, ignore_errors=True)
     (folder / CHECKPOINT_BEFORE).unlink(missing_ok=True)
-    settle(folder)
+    drop_previous_digests(folder)
 
 
 def whole_result(folder: Path) -> Result | None:
@@ -173,10 +178,9 @@ def whole_result(folder: Path) -> Result | None:
     Raises:
         UserError: a damaged file, and no checkpoint to write it from.
     """
-    if not (problems := damages(folder, _REPAIRED)):
+    if not (problems := damaged_files(folder, _REPAIRED)):
         return finished_result(folder)
-    has_weights, has_state = (folder / WEIGHTS).exists(), (folder / CHECKPOINT_STATE).exists()
-    if has_weights and not has_state:
+    if (folder / WEIGHTS).exists() and not has_checkpoint(folder):
         raise problems[0]
     for problem in problems:
         log.warning("%s: %s; it is written again", problem.where, problem.found)

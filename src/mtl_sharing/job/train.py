@@ -13,7 +13,7 @@ from mtl_sharing.job.stages import Hooks
 from mtl_sharing.job.start import Start
 from mtl_sharing.run_folder.layout import CONFIG, RESULT
 from mtl_sharing.run_folder.manifest import read_listed_object
-from mtl_sharing.run_folder.results import Result, finished_result
+from mtl_sharing.run_folder.results import Result
 from mtl_sharing.utils.files import expand_user
 
 
@@ -38,8 +38,9 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
     """
     config, texts = _checked(overrides)
     folder = expand_user("folder", folder).absolute()
-    _refuse_other_run(config, folder)
-    if (finished := whole_result(folder)) is not None:
+    finished = whole_result(folder)
+    _refuse_other_run(config, folder, finished is not None)
+    if finished is not None:
         return finished
     return run_job(config, folder, Hooks(start=Start(texts)))
 
@@ -55,17 +56,17 @@ def _checked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]
     return config, texts
 
 
-def _refuse_other_run(config: Config, folder: Path) -> None:
+def _refuse_other_run(config: Config, folder: Path, is_finished: bool) -> None:
     """Raises UserError where the folder holds a run of other settings, or parts of a run."""
     allowed = "a new folder, or that of a run with the same settings"
     if not (folder / CONFIG).is_file():
-        if finished_result(folder) is not None:
+        if is_finished:
             raise UserError("folder", f"{folder}, which has {RESULT} but no {CONFIG}", allowed)
         return
     if not (folder / RESULT).is_file():
         raise UserError("folder", f"{folder}, which has {CONFIG} but no {RESULT}", allowed)
     # Nothing compares the data of a finished run, which is read.
-    free = FREE if finished_result(folder) is None else FREE - {Decides.DATA_FOLDER}
+    free = FREE - {Decides.DATA_FOLDER} if is_finished else FREE
     keys = list(changed_settings(config, folder, free))
     began_with = read_listed_object(folder, CONFIG).get("precision")
     if config.trainer.precision not in ("auto", began_with):

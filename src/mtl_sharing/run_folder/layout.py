@@ -33,8 +33,8 @@ HYDRA_JOB = Path(".hydra") / "hydra.yaml"
 HYDRA_OVERRIDES = Path(".hydra") / "overrides.yaml"
 """Of people's interest alone: commands read settings.json."""
 
-LISTED = (SETTINGS, RESULT, CONFIG, PINS, METRICS, WEIGHTS, TOKENIZER, PREDICTIONS)
-"""The files of a run that commands read, whatever else its manifest lists."""
+AS_WRITTEN = "the file as the run wrote it"
+"""What an error about one of these files allows."""
 
 SWEEP_TABLE = "sweep.csv"
 STUDY = "study.db"
@@ -42,14 +42,29 @@ MULTIRUN = "multirun.yaml"
 """Written by Hydra's own multirun."""
 MEASURED = "measured.json"
 """The measurement of a sweep's best trial."""
+MLFLOW = "mlflow.json"
+TENSORBOARD = "tensorboard"
+TENSORBOARD_ROWS = f"{TENSORBOARD}/rows.json"
+"""Number of rows that the events hold, and the step of the last."""
+
+LISTED = (
+    SETTINGS, RESULT, CONFIG, PINS, METRICS, WEIGHTS, TOKENIZER, PREDICTIONS, MEASURED, MLFLOW,
+    TENSORBOARD_ROWS, str(BASELINE_START),
+)  # fmt: skip
+"""The files of a run that commands read, whatever else its manifest lists."""
 
 ENTRIES = (
     RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, "train.log",
-    str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], "tensorboard", "mlflow.json",
+    str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], TENSORBOARD, MLFLOW,
     SETTINGS, MANIFEST,
     SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
 )  # fmt: skip
 """What commands read and write in a run's or sweep's folder; a user may keep more there."""
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has a state to go on from; a kill may have left the previous one alone."""
+    return any((folder / name).exists() for name in (CHECKPOINT_STATE, CHECKPOINT_BEFORE))
 
 
 def resume_command(folder: object) -> str:

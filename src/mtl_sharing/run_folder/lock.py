@@ -4,14 +4,31 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from mtl_sharing.errors import FolderInUse
+from mtl_sharing.errors import FolderInUse, UserError
 from mtl_sharing.run_folder.layout import ENTRIES, LOCK
 from mtl_sharing.utils import locks
 from mtl_sharing.utils.files import check_regular
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class HeldFolder:
+    """A folder that this process holds.
+
+    Attributes:
+        manifest_is_settled: whether its manifest was compared with the disk, as after a kill.
+    """
+
+    device: int
+    inode: int
+    manifest_is_settled: bool = False
+
+
+_held: dict[Path, HeldFolder] = {}
 
 
 @contextmanager
@@ -33,7 +50,30 @@ def hold(folder: Path) -> Iterator[None]:
             raise FolderInUse("resume", f"{folder}, which is in use", allowed) from None
         except OSError:
             log.warning("this file system has no locks: let no second process work in %s", folder)
+        status = folder.stat()
+        _held[folder] = HeldFolder(status.st_dev, status.st_ino)
+        stack.callback(_held.pop, folder)
         yield
+
+
+def held(folder: Path) -> HeldFolder | None:
+    """The folder as this process holds it; None where it does not."""
+    return _held.get(folder)
+
+
+def check_in_place(folder: Path) -> None:
+    """Raises UserError if a folder that this process holds is gone, or is another one now."""
+    began = _held.get(folder)
+    if began is None:
+        return
+    try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) == (began.device, began.inode):
+            return
+        found = "another folder than the run began in"
+    except FileNotFoundError:
+        found = "nothing: it was removed or moved"
+    raise UserError(str(folder), found, "the run's folder, left in its place while the run works")
 
 
 def is_held(folder: Path) -> bool:
@@ -56,8 +96,7 @@ def check_plain_folder(folder: Path) -> None:
 
 
 def _check_plain(path: Path) -> None:
-    with suppress(
-        FileNotFoundError, NotADirectoryError
-    ):  # maybe a temporary file that has its final name now
+    # A temporary file may have its final name now.
+    with suppress(FileNotFoundError, NotADirectoryError):
         if path.is_symlink() or not path.is_dir():
             check_regular(path)

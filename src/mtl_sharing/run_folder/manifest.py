@@ -8,16 +8,16 @@ renames is no damage. ``checkpoint/last.pt`` has checksums of its own (training/
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.layout import LISTED, MANIFEST
+from mtl_sharing.run_folder.layout import AS_WRITTEN, LISTED, MANIFEST
+from mtl_sharing.run_folder.lock import check_in_place, held
 from mtl_sharing.utils.files import (
     MOST_TEXT_BYTES,
     StagedFile,
@@ -32,50 +32,11 @@ from mtl_sharing.utils.files import (
 
 log = logging.getLogger(__name__)
 
-Facts = dict[str, Any]
-"""Of one file: ``bytes``, ``sha256``, and ``before``, the digest of what it replaced."""
-Listing = dict[str, Facts]
+Entry = dict[str, Any]
+"""Of one file: ``bytes``, ``sha256``, and ``before``, the same of what it replaced."""
+Entries = dict[str, Entry]
 
-_AS_WRITTEN = "the file as the run wrote it"
 _SCHEMA = 1
-
-
-@dataclass
-class _Work:
-    """The folder that a run of this process works in."""
-
-    device: int
-    inode: int
-    is_settled: bool = False
-
-
-_working: dict[Path, _Work] = {}
-
-
-@contextmanager
-def working_in(folder: Path) -> Iterator[None]:
-    """Within the block, writes to a folder that was removed or replaced meanwhile are refused."""
-    status = folder.stat()
-    _working[folder] = _Work(status.st_dev, status.st_ino)
-    try:
-        yield
-    finally:
-        del _working[folder]
-
-
-def check_present(folder: Path) -> None:
-    """Raises UserError if the folder that a run works in is gone, or is another one now."""
-    work = _working.get(folder)
-    if work is None:
-        return
-    try:
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) == (work.device, work.inode):
-            return
-        found = "another folder than the run began in"
-    except FileNotFoundError:
-        found = "nothing: it was removed or moved"
-    raise UserError(str(folder), found, "the run's folder, left in its place while the run works")
 
 
 def replace_listed(
@@ -94,46 +55,53 @@ def replace_listed(
         UserError: the run's folder is gone, or its manifest is damaged.
         OSError: the files could not be written; all are as before.
     """
-    check_present(folder)
+    check_in_place(folder)
     with ExitStack() as stack:
         files = {name: stack.enter_context(staged(folder / name)) for name in writers}
         for name, file in files.items():
             file.fill(writers[name])
-        digests = {
-            name: _sync_and_digest(file, name not in restorable) for name, file in files.items()
-        }
-        listing = _listing_in_place(folder)
-        for name, facts in digests.items():
-            before = listing.get(name, {}).get("sha256")
-            listing[name] = facts if before is None else facts | {"before": before}
-        check_present(folder)
-        _write(folder, listing)
+        new = {n: _sync_and_digest(file, n not in restorable) for n, file in files.items()}
+        entries = _entries_in_place(folder)
+        for name, entry in new.items():
+            if name in entries:
+                entry["before"] = _without_before(entries[name])
+        check_in_place(folder)
+        _write(folder, entries | new)
         for file in files.values():
             file.publish()
 
 
-def _listing_in_place(folder: Path) -> Listing:
-    """The manifest's files as they are on the disk, before some of them are replaced."""
-    work, listing = _working.get(folder), _read(folder)
-    if work is not None:
-        if work.is_settled:
-            return listing or {}
-        work.is_settled = True
-    if listing is None:  # of a run from before manifests, which goes on
+def _entries_in_place(folder: Path) -> Entries:
+    """The manifest's entries as the files are on the disk, before some of them are replaced."""
+    entries, holding = _read(folder), held(folder)
+    if holding is not None:
+        if holding.manifest_is_settled:
+            return entries or {}
+        holding.manifest_is_settled = True
+    if entries is None:  # of a run from before manifests, which goes on
         present = [name for name in LISTED if (folder / name).is_file()]
         if present:
             _warn_unchecked(folder)
-        return {name: _facts_of(folder / name) for name in present}
+        return {name: _entry_of(folder / name) for name in present}
     # After a kill, what was listed last may never have been moved into place.
-    return {name: _facts_in_place(folder / name, facts) for name, facts in listing.items()}
+    return {name: _entry_in_place(folder / name, entry) for name, entry in entries.items()}
 
 
-def _facts_in_place(path: Path, facts: Facts) -> Facts:
-    """The facts of the two listed contents that the file has; both for a damaged file."""
-    if "before" not in facts or not path.is_file():
-        return facts
-    now = _facts_of(path)
-    return now if now["sha256"] in (facts["sha256"], facts["before"]) else facts
+def _entry_in_place(path: Path, entry: Entry) -> Entry:
+    """The one of the two listed contents that the file has; both for a damaged file."""
+    if "before" not in entry or not path.is_file():
+        return entry
+    now = _entry_of(path)
+    return now if now in _contents(entry) else entry
+
+
+def _contents(entry: Entry) -> list[Entry]:
+    """The contents that a file may have."""
+    return [_without_before(entry), *([entry["before"]] if "before" in entry else [])]
+
+
+def _without_before(entry: Entry) -> Entry:
+    return {name: value for name, value in entry.items() if name != "before"}
 
 
 def replace_listed_text(folder: Path, name: str, text: str) -> None:
@@ -147,7 +115,7 @@ def replace_listed_json(folder: Path, name: str, value: dict[str, Any]) -> None:
 
 
 def text_writer(text: str) -> Callable[[Path], object]:
-    """What writes a text into the file that it is given."""
+    """A writer of the text, for :func:`replace_listed`."""
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
@@ -160,14 +128,12 @@ def read_listed(folder: Path, name: str, most_bytes: float = MOST_TEXT_BYTES) ->
         UserError: a damaged file, or none that is regular and of sane size.
         OSError: the file cannot be read.
     """
-    content = b""
-
-    def digest() -> str:
-        nonlocal content
+    content, wrong = b"", True
+    while wrong:
+        entries = _read(folder)
         content = read_bytes(folder / name, most_bytes)
-        return hashlib.sha256(content).hexdigest()
-
-    _check(folder, name, digest)
+        digest = hashlib.sha256(content).hexdigest()
+        wrong = _differs(folder, name, entries, {"bytes": len(content), "sha256": digest})
     return content
 
 
@@ -178,14 +144,42 @@ def read_listed_object(folder: Path, name: str) -> dict[str, Any]:
 
 def check_listed(folder: Path, name: str) -> None:
     """Checks the digest of a file that a library reads; raises what :func:`read_listed` does."""
-    check_regular(folder / name)
-    facts = (_read(folder) or {}).get(name, {})
-    if "bytes" in facts and "before" not in facts:  # hours are not spent on a file that has grown
-        check_regular(folder / name, facts["bytes"])
-    _check(folder, name, lambda: str(_facts_of(folder / name)["sha256"]))
+    check_regular(path := folder / name)
+    wrong = True
+    while wrong:
+        entries = _read(folder)
+        listed = _contents(entries[name]) if entries is not None and name in entries else []
+        now: Entry = {"bytes": path.stat().st_size}
+        # Hours are not spent on a file that has grown.
+        if entries is None or now["bytes"] in [content["bytes"] for content in listed]:
+            now = _entry_of(path)
+        wrong = _differs(folder, name, entries, now)
 
 
-def damages(folder: Path, names: Iterable[str]) -> list[UserError]:
+def _differs(folder: Path, name: str, entries: Entries | None, now: Entry) -> bool:
+    """Whether a file is another than listed because a running run has replaced it meanwhile.
+
+    Raises UserError where it is another for good.
+    """
+    if entries is None:
+        _warn_unchecked(folder)
+        return False
+    listed = _contents(entries[name]) if name in entries else []
+    if now in listed:
+        return False
+    if entries != _read(folder):
+        return True
+    theirs = f"has {_described(listed[0])}" if listed else "does not list it"
+    problem = f"a damaged file ({_described(now)}; {MANIFEST} {theirs})"
+    raise UserError(str(folder / name), problem, AS_WRITTEN)
+
+
+def _described(content: Entry) -> str:
+    digest = f", sha256 {content['sha256'][:12]}" if "sha256" in content else ""
+    return f"{content['bytes']:,} bytes{digest}"
+
+
+def damaged_files(folder: Path, names: Iterable[str]) -> list[UserError]:
     """The errors of those files that are there and damaged; raises one for the manifest itself."""
     _read(folder)
     errors = []
@@ -199,31 +193,10 @@ def damages(folder: Path, names: Iterable[str]) -> list[UserError]:
     return errors
 
 
-def settle(folder: Path) -> None:
+def drop_previous_digests(folder: Path) -> None:
     """Lists only what is there now: at the end of a run no older content of a file is right."""
-    listing = _read(folder) or {}
-    _write(folder, {
-        name: {key: value for key, value in facts.items() if key != "before"}
-        for name, facts in listing.items()
-        if (folder / name).is_file()
-    })  # fmt: skip
-
-
-def _check(folder: Path, name: str, digest: Callable[[], str]) -> None:
-    while True:
-        listing = _read(folder)
-        found = digest()
-        if listing is None:
-            _warn_unchecked(folder)
-            return
-        facts = listing.get(name, {})
-        if found in (facts.get("sha256"), facts.get("before")):
-            return
-        # A run that is training may have replaced both between the two reads.
-        if listing == _read(folder):
-            theirs = f"has {facts['sha256'][:12]}" if facts else "does not list it"
-            problem = f"a damaged file (sha256 {found[:12]}, {MANIFEST} {theirs})"
-            raise UserError(str(folder / name), problem, _AS_WRITTEN)
+    entries = (_read(folder) or {}).items()
+    _write(folder, {n: _without_before(entry) for n, entry in entries if (folder / n).is_file()})
 
 
 @cache
@@ -231,42 +204,52 @@ def _warn_unchecked(folder: Path) -> None:
     log.warning("%s has no %s: damage to its files would not be seen", folder, MANIFEST)
 
 
-def _read(folder: Path) -> Listing | None:
-    """The manifest's files; None where there is none. Raises UserError for a damaged one."""
+def _read(folder: Path) -> Entries | None:
+    """The manifest's entries; None where there is none. Raises UserError for a damaged one."""
     path = folder / MANIFEST
     try:
         record = parse_object(path, read_bytes(path))
     except FileNotFoundError:
         return None
-    files = record.get("files")
-    if not isinstance(files, dict) or record != _record(files):
-        allowed = f"{_AS_WRITTEN}; without it the run's files are read unchecked"
+    entries = record.get("files")
+    is_whole = isinstance(entries, dict) and all(map(_is_entry, entries.values()))
+    if not is_whole or record != _record(entries):
+        allowed = f"{AS_WRITTEN}; without it the run's files are read unchecked"
         raise UserError(str(path), "a damaged file", allowed)
-    return files
+    return entries
 
 
-def _write(folder: Path, listing: Listing) -> None:
-    replace_text(folder / MANIFEST, json_text(_record(listing)))
+def _is_entry(entry: Any) -> bool:
+    """Whether a value is an entry: a stranger's manifest may have a right digest and odd values."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+        return False
+    size = entry.get("bytes")
+    is_size = isinstance(size, int) and not isinstance(size, bool)
+    return is_size and ("before" not in entry or _is_entry(entry["before"]))
 
 
-def _record(listing: Listing) -> dict[str, Any]:
+def _write(folder: Path, entries: Entries) -> None:
+    replace_text(folder / MANIFEST, json_text(_record(entries)))
+
+
+def _record(entries: Any) -> dict[str, Any]:
     """The content of the manifest, which has a digest of its own."""
-    own = hashlib.sha256(json.dumps(listing, sort_keys=True).encode()).hexdigest()
-    return {"schema": _SCHEMA, "files": listing, "sha256": own}
+    own = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+    return {"schema": _SCHEMA, "files": entries, "sha256": own}
 
 
-def _facts_of(path: Path) -> Facts:
+def _entry_of(path: Path) -> Entry:
     with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": file.tell(), "sha256": digest}
 
 
-def _sync_and_digest(file: StagedFile, waits: bool) -> Facts:
+def _sync_and_digest(file: StagedFile, waits: bool) -> Entry:
     if not waits:
-        return _facts_of(file.temporary)
+        return _entry_of(file.temporary)
     # At the same time: the disk is waited for in one thread, the digest takes the other.
     with ThreadPoolExecutor(1) as pool:
         syncing = pool.submit(file.sync)
-        facts = _facts_of(file.temporary)
+        entry = _entry_of(file.temporary)
         syncing.result()
-    return facts
+    return entry

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from mtl_sharing.errors import UserError, first_line
-from mtl_sharing.run_folder.layout import RESULT, Status
+from mtl_sharing.run_folder.layout import AS_WRITTEN, RESULT, Status
 from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.utils.files import kind_of, read_bytes
 from mtl_sharing.utils.nested import flatten, get
@@ -49,15 +49,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or damaged, or holds another kind of value.
     """
-    allowed = "the file as the run wrote it"
     try:
         values = yaml.load(read_bytes(path, _MOST_YAML_BYTES), _PlainLoader)
     except FileNotFoundError:
-        raise UserError(str(path), "no file", allowed) from None
+        raise UserError(str(path), "no file", AS_WRITTEN) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(str(path), f"a damaged file ({first_line(error)})", allowed) from None
+        raise UserError(str(path), f"a damaged file ({first_line(error)})", AS_WRITTEN) from None
     if not isinstance(values, dict) or not values:
-        raise UserError(str(path), "no settings", allowed)
+        raise UserError(str(path), "no settings", AS_WRITTEN)
     return values
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mtl_sharing.run_folder.layout import MLFLOW
 from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
 from mtl_sharing.tracking.settings import EVERY_ROW, RunDescription
 from mtl_sharing.utils.locks import exclusive
@@ -19,7 +20,6 @@ from mtl_sharing.utils.logging import log_level
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FILE = "mlflow.json"
 """File of the run's folder with its id in the store, for a resume."""
 # Limits of MLflow's log_batch.
 _PARAMS_PER_BATCH, _METRICS_PER_BATCH = 100, 1000
@@ -53,7 +53,7 @@ class MlflowRun:
         for batch in _batches(run.settings, _PARAMS_PER_BATCH):
             params = [Param(_valid_name(key), str(value)) for key, value in batch]
             self._client.log_batch(run_id, params=params)
-        replace_listed_json(run.folder, FILE, {"run_id": run_id})
+        replace_listed_json(run.folder, MLFLOW, {"run_id": run_id})
         return run_id
 
     def rows(self) -> int:
@@ -113,9 +113,9 @@ def _existing_run(client: "MlflowClient", folder: Path) -> str | None:
     """The id of the run that an earlier start has made; None if there is none or it was deleted."""
     from mlflow.exceptions import MlflowException
 
-    if not (folder / FILE).is_file():
+    if not (folder / MLFLOW).is_file():
         return None
-    run_id: str = read_listed_object(folder, FILE)["run_id"]
+    run_id: str = read_listed_object(folder, MLFLOW)["run_id"]
     try:
         stage = client.get_run(run_id).info.lifecycle_stage
     except MlflowException as error:

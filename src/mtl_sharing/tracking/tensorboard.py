@@ -11,12 +11,10 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from mtl_sharing.run_folder.layout import TENSORBOARD, TENSORBOARD_ROWS
 from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
 from mtl_sharing.tracking.settings import EVERY_ROW, RunDescription
 
-FOLDER = "tensorboard"
-ROWS = f"{FOLDER}/rows.json"
-"""Number of rows that the events hold, and the step of the last."""
 _STATUS = {"finished": STATUS_SUCCESS, "failed": STATUS_FAILURE, "pruned": STATUS_UNKNOWN}
 
 
@@ -30,16 +28,16 @@ class TensorboardRun:
     def __init__(self, run: RunDescription) -> None:
         self._folder = run.folder
         self._count, step = 0, -1
-        is_resumed = (run.folder / ROWS).is_file()
+        is_resumed = (run.folder / TENSORBOARD_ROWS).is_file()
         if is_resumed:
-            record = read_listed_object(run.folder, ROWS)
+            record = read_listed_object(run.folder, TENSORBOARD_ROWS)
             self._count, step = record["rows"], record["step"]
         # A kill between a row and rows.json leaves events that will be written again: purged.
-        writer = SummaryWriter(str(run.folder / FOLDER), purge_step=step + 1)
+        writer = SummaryWriter(str(run.folder / TENSORBOARD), purge_step=step + 1)
         self._writer: Any = writer  # torch annotates its file_writer as None
         if not is_resumed:
             self._add_settings(run)
-            replace_listed_json(self._folder, ROWS, {"rows": 0, "step": step})
+            replace_listed_json(self._folder, TENSORBOARD_ROWS, {"rows": 0, "step": step})
 
     def _add_settings(self, run: RunDescription) -> None:
         """Adds the config for the view of hyperparameters, which compares the performance."""
@@ -61,7 +59,7 @@ class TensorboardRun:
         self._writer.flush()
         if EVERY_ROW in metrics:
             self._count += 1
-            replace_listed_json(self._folder, ROWS, {"rows": self._count, "step": step})
+            replace_listed_json(self._folder, TENSORBOARD_ROWS, {"rows": self._count, "step": step})
 
     def end(self, status: str) -> None:
         """Records how the run ended. A stopped run resumes, so its session stays open."""

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from mtl_sharing.errors import UserError, loading_problem
+from mtl_sharing.errors import UserError
+from mtl_sharing.model.encoder.checkpoint import loading_problem
 from mtl_sharing.model.network import Network
 from mtl_sharing.run_folder.layout import CHECKPOINT_BEFORE, CHECKPOINT_STATE, WEIGHTS
-from mtl_sharing.run_folder.manifest import check_listed, check_present
+from mtl_sharing.run_folder.lock import check_in_place
+from mtl_sharing.run_folder.manifest import check_listed
 from mtl_sharing.utils.files import check_regular, staged
 
 log = logging.getLogger(__name__)
@@ -29,12 +31,12 @@ def save_state(folder: Path, state: State) -> None:
         UserError: the run's folder is gone.
         OSError: it could not be written; both are as before.
     """
-    check_present(folder)
+    check_in_place(folder)
     last = folder / CHECKPOINT_STATE
     with staged(last) as file:
         file.fill(lambda path: torch.save(state, path))
         file.sync()
-        check_present(folder)
+        check_in_place(folder)
         if last.exists():
             os.replace(last, folder / CHECKPOINT_BEFORE)
         file.publish()
@@ -73,6 +75,8 @@ def _load(path: Path) -> State:
         _check_archive(path)
         # weights_only: a pickle could run code.
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, OSError):
+        raise
     except Exception as error:  # the type depends on where the file is damaged
         raise UserError(str(path), f"a damaged file ({loading_problem(error)})", _WHOLE) from None
     if not isinstance(state, dict):
@@ -90,7 +94,7 @@ def _check_archive(path: Path) -> None:
 def weights_writer(
     folder: Path, network: Network, tasks: Collection[str] | None = None
 ) -> Callable[[Path], object]:
-    """What writes the best weights: those of some tasks are new, of all for None."""
+    """A writer of the best weights: those of some tasks are new, of all for None."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     if tasks is not None:
         best, owners = load_best(folder), network.owners()

@@ -72,6 +72,8 @@ class StagedFile:
         try:
             write(self.temporary)
         except OSError as error:
+            if error.errno is None:  # of a library's own making
+                raise self._write_error(error) from error
             raise OSError(error.errno, error.strerror, str(self.path)) from error
         # torch and safetensors report a failed write with errors of their own.
         except (RuntimeError, SafetensorError) as error:

@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor
 
-from mtl_sharing.errors import UserError, loading_problem, one_of
+from mtl_sharing.errors import UserError, first_line, one_of
 from mtl_sharing.model.encoder.checkpoint_files import shards_of
 from mtl_sharing.model.encoder.initialization import TAG_TABLES, Tower, empty_state, random_stage
 from mtl_sharing.model.encoder.layers import tower_stages
@@ -118,6 +118,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, Mapping) or not all(map(torch.is_tensor, weights.values())):
         raise UserError(str(path), "an object other than named tensors", "a state dict")
     return dict(weights)
+
+
+def loading_problem(error: BaseException) -> str:
+    """Why torch does not load a file, without its advice to load it unsafely."""
+    if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
+        return "it holds other things than tensors and plain values"
+    return first_line(error)
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
