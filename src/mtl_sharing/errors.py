@@ -1,11 +1,15 @@
 """Exceptions that end a run without being bugs, and checks that raise UserError."""
 
+import errno
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from unicodedata import normalize
 
 _LONGEST = 2000
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, quota or limit that takes no more."""
+_STORAGE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
 
 
 class UserError(Exception):
@@ -79,12 +83,13 @@ def is_interrupt(error: BaseException | None) -> bool:
 def storage_error(error: BaseException | None) -> OSError | None:
     """The error of a disk or folder (full, over quota, not writable) that an error comes from.
 
-    None for any other error, such as that of a connection.
+    None for any other error, such as that of a missing file or of a connection.
     """
-    while error is not None and not isinstance(error, OSError):
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _STORAGE:
+            return error
         error = error.__cause__
-    passing = (ConnectionError, TimeoutError, ChildProcessError, InterruptedError)
-    return None if error is None or error.errno is None or isinstance(error, passing) else error
+    return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

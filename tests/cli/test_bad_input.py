@@ -1,5 +1,6 @@
 """Every mistake ends with exit code 2 and one message: where, what was found, what is allowed."""
 
+import io
 import json
 import resource
 import signal
@@ -13,7 +14,7 @@ from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 from safetensors.torch import save_file
 
-from mtl_sharing.cli.exit import explain
+from mtl_sharing.cli.exit import explain, run_command
 from mtl_sharing.cli.train import run
 from mtl_sharing.config.mistakes import MERGING
 from mtl_sharing.errors import UserError
@@ -532,3 +533,10 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(mtl_train, tmp_path):
     assert done.run_result("run")["status"] == "failed"
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
+def test_any_print_of_a_command_escapes_what_the_terminal_cannot_show(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
+    monkeypatch.setattr("sys.stdout", output)
+    run_command(lambda: print("ü"), False, "mtl-train")
+    assert output.buffer.getvalue() == b"\\xfc\n"

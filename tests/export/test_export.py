@@ -255,7 +255,7 @@ def test_names_of_others_are_no_markup_in_the_card(trained, tmp_path):
     settings = config["settings"]
     settings["task"]["sst"] |= {"classes": None, "labels": [f"{nasty}{n}" for n in range(5)]}
     settings["suite"]["name"] = nasty
-    result["tasks"]["sst"] |= {"metric": nasty, "floor": nasty}
+    result["tasks"]["sst"] |= {"metric": nasty, "floor": None}
     result["versions"] = {"torch": nasty}
     replace_listed_json(folder, "config.json", config)
     replace_listed_json(folder, "result.json", result)
@@ -266,9 +266,27 @@ def test_names_of_others_are_no_markup_in_the_card(trained, tmp_path):
     assert f"classes {text}0, {text}1" in card and f"torch {text}." in card
     assert "suite ``<b>|x`y # [z](http://x.org)``;" in card
     assert not any(line.startswith("# [z]") for line in card.splitlines())
-    replace_listed_json(folder, "result.json", {"status": "finished"})
-    export_run(folder, "sst", tmp_path / "again")
-    assert "Not known" in (tmp_path / "again" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (lambda result: result.pop("plan"), "is not whole (no plan)"),
+    (lambda result: result["tasks"]["sst"].update(value="0.5"),
+     "is not whole (no metric and value of each task)"),
+    (lambda result: result["tasks"]["sst"].update(floor="<b>"),
+     "is not whole (no metric and value of each task)"),
+    (lambda result: result["tasks"]["sst"].update(examples="many"), "has no figures of each task"),
+    (lambda result: result["tasks"].pop("sst"), "has no figures of each task"),
+    (lambda result: result.update({"<b>": 1e31}), r"is not whole (&lt;b> is 1e+31)"),
+])  # fmt: skip
+def test_figures_of_a_result_that_is_not_whole_are_not_known(trained, tmp_path, change, reason):
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    result = json.loads((folder / "result.json").read_text())
+    change(result)
+    replace_listed_json(folder, "result.json", result)
+    export_run(folder, "sst", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"## On dev\n\nNot known: its result.json {reason}.\n" in card
+    assert "?" not in card.partition("## Load")[0]
 
 
 def test_of_two_exports_at_once_the_second_is_refused(tmp_path):

@@ -44,23 +44,26 @@ def full(monkeypatch):
     return limit
 
 
-@pytest.mark.parametrize(("name", "left"), [
-    ("sweep/0/checkpoint/last.pt", ["RUNNING"]),
-    pytest.param("sweep/2/result.json", ["COMPLETE", "COMPLETE", "RUNNING"],
+ALONE = ("hydra.sweeper.reference=false", "hydra.sweeper.n_trials=1", "encoder.layers=1")
+
+
+@pytest.mark.parametrize(("name", "left", "more"), [
+    ("sweep/0/checkpoint/last.pt", ["RUNNING"], ALONE),
+    pytest.param("sweep/2/result.json", ["COMPLETE", "COMPLETE", "RUNNING"], (),
                  marks=pytest.mark.slow),
-    pytest.param("sweep/sweep.csv", ["COMPLETE"], marks=pytest.mark.slow),
+    pytest.param("sweep/sweep.csv", ["COMPLETE"], (), marks=pytest.mark.slow),
 ])  # fmt: skip
-def test_the_same_command_goes_on_once_there_is_room(mtl_train, full, name, left):
+def test_the_same_command_goes_on_once_there_is_room(mtl_train, full, name, left, more):
     full(name)
-    done = mtl_train(*WORDS)
+    done = mtl_train(*WORDS, *more)
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert f"{name}: found No space left" in line and "the same command goes on" in line
     assert states() == left
     full("nothing")
-    again = mtl_train(*WORDS)
+    again = mtl_train(*WORDS, *more)
     assert again.code == 0, again.err
-    assert states() == ["COMPLETE"] * 3
+    assert states() == ["COMPLETE"] * (1 if more else 3)
     assert {result["status"] for result in results().values()} == {"finished"}
     assert (FOLDER / "best.yaml").is_file()
 
@@ -86,7 +89,8 @@ def _caused_by(cause):
     (OSError(errno.EROFS, "Read-only file system", "a"), True, True),
     (_caused_by(PermissionError(errno.EACCES, "Permission denied", "a")), True, True),
     (DatabaseUnwritable("study.db", "full", "room"), True, True),
-    (ConnectionResetError(errno.ECONNRESET, "reset"), False, True),
+    *[(OSError(number, "reason", "a"), False, True)
+      for number in (errno.ENOENT, errno.EISDIR, errno.EMFILE, errno.ENOMEM, errno.ECONNRESET)],
     (RuntimeError("a worker died"), False, True),
 ])  # fmt: skip
 def test_a_job_that_cannot_begin(error, disk, lost):

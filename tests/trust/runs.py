@@ -7,8 +7,9 @@ from mtl_sharing.errors import Stopped
 from support import QUICK, interrupted_at_step
 
 OVERRIDES = (
-    *QUICK, "sharing=hybrid", "split=6", "trainer.max_steps=6", "trainer.eval_every=2",
-    "score.clock=flops", "trainer.device=cpu", "trainer.precision=fp32", "trainer.threads=1",
+    *QUICK, "encoder.layers=4", "sharing=hybrid", "split=2", "trainer.max_steps=6",
+    "trainer.eval_every=2", "score.clock=flops", "trainer.device=cpu", "trainer.precision=fp32",
+    "trainer.threads=1",
 )  # fmt: skip
 """Nothing of the result is measured but times."""
 

@@ -41,3 +41,20 @@ def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path, kind):
 def test_the_console_shows_control_characters(capsys):
     ConsoleHandler().emit(record(f"[b]:bug: {TITLE}"))
     assert capsys.readouterr().out == "[b]:bug: \\x1b]0;mine\\x07\\r\\x9b31m\n"
+
+
+@pytest.mark.parametrize("error", [UnicodeEncodeError("ascii", "ü", 0, 1, "no"), ValueError("no")])
+def test_a_line_that_cannot_be_shown_ends_nothing(monkeypatch, capsys, error):
+    def fail(text):
+        raise error
+
+    monkeypatch.setattr("mtl_sharing.utils.logging.show", fail)
+    ConsoleHandler().emit(record("lost"))
+    assert "Logging error" in capsys.readouterr().err
+
+
+def test_a_line_with_a_wrong_argument_ends_nothing(capsys):
+    wrong = record("%d steps")
+    wrong.args = ("x",)
+    ConsoleHandler().emit(wrong)
+    assert "Logging error" in capsys.readouterr().err

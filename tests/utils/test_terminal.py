@@ -1,5 +1,7 @@
 """Text of others never controls the terminal."""
 
+import io
+
 from rich.table import Table
 
 from mtl_sharing.utils.terminal import printable, show
@@ -23,3 +25,14 @@ def test_tables_show_text_as_it_is(capsys):
 def test_a_long_text_stays_on_one_line(capsys):
     show("x" * 500)
     assert capsys.readouterr().out == "x" * 500 + "\n"
+
+
+def test_what_the_terminal_cannot_show_is_escaped(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
+    monkeypatch.setattr("sys.stdout", output)
+    table = Table("head ü")
+    table.add_row("中")
+    show("a label ü")
+    show(table)
+    out = output.buffer.getvalue().decode("ascii")
+    assert out.startswith("a label \\xfc\n") and "head \\xfc" in out and "\\u4e2d" in out

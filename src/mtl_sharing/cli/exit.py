@@ -11,12 +11,18 @@ from hydra.errors import HydraException
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.credentials import redacted
 from mtl_sharing.config.mistakes import config_error
-from mtl_sharing.errors import Stopped, SweepStopped, UserError, is_interrupt, storage_error
+from mtl_sharing.errors import (
+    FULL,
+    Stopped,
+    SweepStopped,
+    UserError,
+    is_interrupt,
+    storage_error,
+)
 from mtl_sharing.run_folder.layout import RESULT, resume_command
-from mtl_sharing.utils.files import FULL
 from mtl_sharing.utils.logging import lose_output, take_lost_output
 from mtl_sharing.utils.signals import interrupts, unanswered
-from mtl_sharing.utils.terminal import printable
+from mtl_sharing.utils.terminal import escape_unencodable, printable
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 AT_ONCE = "stopped at once; the last checkpoint is kept"
@@ -34,6 +40,7 @@ def run_command(
 
     Takes and raises what :func:`exit_on_failure` does.
     """
+    escape_unencodable(sys.stdout)
     with interrupts():
         exit_on_failure(work, debug, program, stopped, folder)
 

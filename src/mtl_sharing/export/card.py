@@ -99,21 +99,33 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _metrics(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
-    if result.get("status") != "finished" or result_problem(dict(result)) is not None:
-        reason = "the run had not finished" if result else "the run came without its result.json"
+    if (reason := _unknown(result, tasks)) is not None:
         return f"## On dev\n\nNot known: {reason}.\n"
-    rows = [_row(task, result["tasks"].get(task, {})) for task in tasks]
+    rows = [_row(task, result["tasks"][task]) for task in tasks]
     head = ["| task | metric | value | floor | dev examples |",
             "| --- | --- | --- | --- | --- |"]  # fmt: skip
     floor = "The floor is what the best constant answer reaches."
     return "\n".join(["## On dev\n", *head, *rows, "", floor, ""])
 
 
+def _unknown(result: Mapping[str, Any], tasks: Sequence[str]) -> str | None:
+    """Why the result has no figures of these tasks; None where it has."""
+    if not result:
+        return "the run came without its result.json"
+    if result.get("status") != "finished":
+        return "the run had not finished"
+    if (problem := result_problem(dict(result))) is not None:
+        return f"its result.json is not whole ({escaped(problem)})"
+    entries = [result["tasks"].get(task, {}) for task in tasks]
+    if not all(isinstance(entry.get("examples"), int) for entry in entries):
+        return "its result.json has no figures of each task"
+    return None
+
+
 def _row(task: str, entry: Mapping[str, Any]) -> str:
-    forms = {"value": ".4f", "floor": ".4f", "examples": ","}
-    numbers = [(entry.get(name), form) for name, form in forms.items()]
-    cells = [format(n, form) if isinstance(n, int | float) else "?" for n, form in numbers]
-    return f"| {' | '.join([escaped(task), escaped(str(entry.get('metric'))), *cells])} |"
+    floor = "?" if entry.get("floor") is None else f"{entry['floor']:.4f}"
+    names = f"{escaped(task)} | {escaped(entry['metric'])}"
+    return f"| {names} | {entry['value']:.4f} | {floor} | {entry['examples']:,} |"
 
 
 def _data(run: LoadedRun, tasks: Sequence[str]) -> str:

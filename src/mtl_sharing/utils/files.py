@@ -17,12 +17,10 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from mtl_sharing.errors import UserError, first_line
+from mtl_sharing.errors import FULL, UserError, first_line
 
 MOST_TEXT_BYTES = 64 << 20
 """More than any JSON, YAML or CSV file that a run writes into its folder."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk, quota or limit that takes no more."""
 _REGULAR = "a regular file of the folder itself"
 _ABANDONED_S, _PROBE_BYTES = 60.0, 1 << 16
 _KINDS: dict[type, str] = {

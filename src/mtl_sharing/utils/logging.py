@@ -34,13 +34,14 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the record as one line, however long."""
-        text = self.format(record)
         try:
-            show(text)
+            show(self.format(record))
         except (OSError, SystemExit) as error:
             lose_output(error)
             if callable(signal.getsignal(signal.SIGTERM)):
                 signal.raise_signal(signal.SIGTERM)
+        except Exception:  # a line that cannot be shown ends no training
+            self.handleError(record)
 
 
 class RegularFileHandler(logging.FileHandler):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from rich import get_console
@@ -23,10 +24,17 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
+def escape_unencodable(output: object) -> None:
+    """Has an output write what its encoding lacks as escapes, such as ``\\u4e2d``, not fail."""
+    if isinstance(output, TextIOWrapper) and output.errors == "strict":
+        output.reconfigure(errors="backslashreplace")
+
+
 def show(content: object, console: "Console | None" = None) -> None:
     """Prints a text, each line as one however long, or a table; both as :func:`printable`."""
-    is_text = isinstance(content, str)
-    (console or get_console()).print(
+    is_text, console = isinstance(content, str), console or get_console()
+    escape_unencodable(console.file)
+    console.print(
         printable(content) if isinstance(content, str) else _Printable(content),
         soft_wrap=is_text, markup=False, highlight=False, emoji=False,
     )  # fmt: skip
