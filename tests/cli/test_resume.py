@@ -182,3 +182,17 @@ def test_git_is_asked_where_the_user_is_and_not_where_the_run_says(mtl_train, co
     assert done.code == 0, done.err
     assert done.run_result("run")["git"] is None  # the user's folder is no checkout
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("prefix", ["+", "++"])
+def test_resume_with_a_plus_is_resume(mtl_train, copied_run, prefix):
+    done = mtl_train(f"{prefix}resume=run")
+    assert done.code == 0, done.err
+    assert done.out.rstrip().endswith("run")
+
+
+def test_resume_in_a_config_file_is_refused(mtl_train, copied_run, tmp_path):
+    (tmp_path / "mine.yaml").write_text("defaults: [train, _self_]\nresume: run\n")
+    done = mtl_train("--config-dir", str(tmp_path), "--config-name", "mine", *QUICK)
+    assert done.code == 2
+    assert "resume: found run; allowed: mtl-train resume=RUN_DIR on the command line" in done.err

@@ -1,6 +1,8 @@
 """Figures of a report: styles, means, labels that do not overlap, and SVG as text."""
 
 import random
+import subprocess
+import sys
 from itertools import combinations
 
 import pytest
@@ -156,3 +158,15 @@ def test_splits_schedules_cosines_and_histories_show_what_they_are_given():
         assert history.axes[0].get_ylabel() == "keep"
         for figure in (splits, schedule, cosines, history):
             assert rendered(figure, "svg").startswith(b"<?xml")
+
+
+def test_no_settings_of_the_working_folder_are_used(tmp_path):
+    """Matplotlib reads a matplotlibrc where it is started, which could have LaTeX called."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 77\n")
+    code = (
+        "from mtl_sharing.plotting.style import new_figure; new_figure(1)\n"
+        "import matplotlib as mpl, os\n"
+        f"assert os.getcwd() == {str(tmp_path)!r}\n"
+        "assert not mpl.rcParams['text.usetex'] and mpl.rcParams['lines.linewidth'] != 77"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

@@ -3,7 +3,8 @@
 import pytest
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.discovery import find_runs, natural_key, sweep_folder
+from mtl_sharing.run_folder.discovery import find_runs, natural_key, start_folder, sweep_folder
+from mtl_sharing.run_folder.manifest import replace_listed_json
 
 
 def make_run(folder):
@@ -79,3 +80,27 @@ def test_a_path_without_a_run_is_named(tmp_path):
         assert error.value.where == str(tmp_path / name)
     with pytest.raises(UserError, match="none"):
         find_runs([])
+
+
+def test_a_link_leads_to_runs_and_sweeps_alone(tmp_path):
+    for name in ("elsewhere/deep/run", "sweep/0", "run"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "result.json").write_text("{}")
+    (tmp_path / "sweep" / "sweep.csv").write_text("")
+    (tmp_path / "all").mkdir()
+    for name in ("elsewhere", "sweep", "run"):
+        (tmp_path / "all" / name).symlink_to(tmp_path / name)
+    found, _ = find_runs([tmp_path / "all"])
+    assert {location.folder for location in found} == {tmp_path / "sweep" / "0", tmp_path / "run"}
+
+
+@pytest.mark.parametrize("name", ["/proc/self/cwd", "inside", "..", 5, "\0", "/nowhere"])
+def test_a_start_folder_is_a_real_place_outside_of_the_run(tmp_path, monkeypatch, name):
+    run = tmp_path / "run"
+    (run / "inside").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    where = str(run / "inside") if name == "inside" else name
+    replace_listed_json(run, "settings.json", {"cwd": where})
+    assert start_folder(run) is None
+    replace_listed_json(run, "settings.json", {"cwd": str(tmp_path)})
+    assert start_folder(run) == tmp_path

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import zipfile
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.checkpoint import loading_problem
 from mtl_sharing.run_folder.layout import CHECKPOINT_BEFORE, CHECKPOINT_STATE
+from mtl_sharing.run_folder.manifest import replace_listed_text
 from mtl_sharing.training.checkpoint import load_state, save_state
 
 
@@ -43,6 +45,7 @@ def test_no_damage_is_loaded(saved, caplog):
     path = saved / CHECKPOINT_STATE
     whole, last = path.read_bytes(), load_state(saved)
     before = torch.load(saved / CHECKPOINT_BEFORE, weights_only=True)
+    del before["run"]
     places = range(0, len(whole), 1 + len(whole) // 150)
     damaged = [whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :] for at in places]
     fallen_back = 0
@@ -127,4 +130,15 @@ def test_only_a_regular_file_is_a_checkpoint(saved, kind):
             "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}  # fmt: skip
     make[kind]()
     with pytest.raises(UserError, match=rf"last\.pt: found a {kind}"):
+        load_state(saved)
+
+
+def test_the_checkpoint_of_another_run_is_refused(saved, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    replace_listed_text(other, "settings.json", '{"run": "2"}')
+    save_state(other, {"step": 9})
+    assert load_state(other) == {"step": 9}
+    for name in (CHECKPOINT_STATE, CHECKPOINT_BEFORE):
+        shutil.copy(other / CHECKPOINT_STATE, saved / name)
+    with pytest.raises(UserError, match=r"last\.pt: found the checkpoint of another run"):
         load_state(saved)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support import QUICK
 from sweep_runs import GRID
 from trust.commands import COMMANDS, invoke
 from trust.hostile import MARKER, SECRET, SECRET_NAME
@@ -74,3 +75,33 @@ def test_a_link_in_a_sweeps_folder_is_not_followed(tmp_path, monkeypatch, link):
     code, text, is_hung = invoke(COMMANDS["resume"].main, ["mtl-train", *WORDS])
     assert code in (0, 2) and not is_hung and "Traceback" not in text, text[-3000:]
     assert contents(outside) == before
+
+
+FORMS = (
+    "hydra.sweep.dir='{}'", "++hydra.sweep.dir={}", "hydra.sweep.dir=${{oc.env:PLACE}}/sweep",
+    "hydra.sweep={{dir: {}}}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hydra_writes_through_no_link_however_the_folder_is_named(
+    mtl_train, tmp_path, monkeypatch, form
+):
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    victim, sweep = tmp_path / "victim", tmp_path / "sweep"
+    victim.write_text("precious")
+    sweep.mkdir()
+    (sweep / "multirun.yaml").symlink_to(victim)
+    done = mtl_train("-m", *QUICK, "seed=0,1", form.format(sweep))
+    assert done.code == 2
+    assert "multirun.yaml: found a link" in done.err
+    assert victim.read_text() == "precious"
+
+
+def test_a_config_file_lets_hydra_write_nothing_of_its_own(mtl_train, tmp_path):
+    text = "defaults: [train, _self_]\nhydra: {output_subdir: hyd, run: {dir: run}}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    done = mtl_train("--config-dir", str(tmp_path), "--config-name", "mine", *QUICK)
+    assert done.code == 2
+    assert "hydra.output_subdir: found hyd; allowed: null" in done.err
+    assert not (tmp_path / "run" / "hyd").exists()

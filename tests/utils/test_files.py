@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from safetensors import SafetensorError
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.utils import files
@@ -92,6 +93,15 @@ def test_a_full_disk_is_named_whatever_the_library_says(tmp_path, monkeypatch, e
     with pytest.raises(OSError, match=r"No space left on device: '.*last.pt'"):
         replace_file(tmp_path / "last.pt", fail)
     assert os.listdir(tmp_path) == []
+
+
+def test_the_number_of_an_error_of_rust_is_the_reason(tmp_path):
+    def fail(_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*model'") as caught:
+        replace_file(tmp_path / "model", fail)
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_another_failed_write_keeps_its_reason(tmp_path):

@@ -52,6 +52,8 @@ def _run_new(values: DictConfig, folder: Path) -> float | None:
     from mtl_sharing.job.hydra_files import start_of_job
 
     config = to_config(values)
+    if config.resume is not None:  # in a config file
+        raise UserError("resume", config.resume, "mtl-train resume=RUN_DIR on the command line")
     refuse_used_folder(folder)
     return run(config, folder, start_of_job(values, is_new=True))
 
@@ -97,8 +99,6 @@ def _start(arguments: list[str]) -> None:
         # Before Hydra writes its own files there.
         if key == "hydra.run.dir":
             refuse_used_folder(Path(value))
-        elif key.lstrip("+") == "hydra.output_subdir" and value != "null":
-            raise UserError(key, value, "null: a run writes .hydra itself")
         elif key == "hydra.sweep.dir":
             check_plain_folder(Path(value))
             for folder in Path(value).glob("*"):
@@ -121,7 +121,8 @@ def main() -> None:
     logging.raiseExceptions = False
     register()
     register_sweeper()
-    resume_from = [a.removeprefix("resume=") for a in sys.argv[1:] if a.startswith("resume=")]
+    words = [word.lstrip("+") for word in sys.argv[1:]]
+    resume_from = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
 
     def work() -> None:
         # A database's URL may hold a password, and Hydra writes its command line to a file.

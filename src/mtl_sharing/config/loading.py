@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra._internal.hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import split_key
 
 from mtl_sharing.config.callables import check_callables
 from mtl_sharing.config.credentials import hide_storage_of
 from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.lock import check_plain_folder
 
 
 class CheckedConfigLoader(ConfigLoaderImpl):
@@ -29,6 +32,7 @@ class CheckedConfigLoader(ConfigLoaderImpl):
             # Every job would take them for the user's own.
             raise UserError("hydra.overrides", "overrides in a config file", "none there")
         check_callables(config, set(_keys(overrides)))
+        _check_folders(config, named["run_mode"])
         hide_storage_of(config)
         if self._active_repository is not None:
             # The files' own text, which launchers would pickle; it is read again where needed.
@@ -43,6 +47,14 @@ class CheckedConfigLoader(ConfigLoaderImpl):
         given = OverridesParser.create().parse_overrides(_listed(master_config))
         check_callables(config, set(_keys(given)))
         return config
+
+
+def _check_folders(config: DictConfig, run_mode: RunMode) -> None:
+    """Refuses folders in which Hydra would write through a link, or before the run's lock."""
+    if (name := config.hydra.output_subdir) is not None:
+        raise UserError("hydra.output_subdir", name, "null: a run writes .hydra itself")
+    if RunMode.MULTIRUN in (run_mode, config.hydra.mode):
+        check_plain_folder(Path(config.hydra.sweep.dir))
 
 
 def _listed(config: DictConfig) -> list[str]:

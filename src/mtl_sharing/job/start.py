@@ -90,7 +90,8 @@ def write_start(config: Config, start: Start, folder: Path) -> None:
         digest = _digest(salt, get(settings, key))
         asked[key] = {"text": text, "salt": salt, "sha256": digest}
     record = {"settings": _finite(as_text(settings, start.texts)), "asked": asked}
-    where = {"cwd": os.getcwd(), "sweep": start.sweep}
+    # The token tells the run's checkpoints from those of others.
+    where = {"cwd": os.getcwd(), "sweep": start.sweep, "run": secrets.token_hex(16)}
     replace_listed_json(folder, SETTINGS, {"schema": SCHEMA, **record, **where})
     if start.write_more is not None:
         start.write_more(folder)

@@ -1,11 +1,14 @@
 """Style of the report's figures: a colour and mark for each group, layout, legend, files."""
 
 import io
+import sys
 import textwrap
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,14 +63,24 @@ def _style(number: int) -> GroupStyle:
     return GroupStyle(COLOURS[colour], mark, DASHES[round_ % len(DASHES)])
 
 
+def load_matplotlib() -> ModuleType:
+    """Imports matplotlib, which takes its settings from the working folder, in a folder of ours.
+
+    A ``matplotlibrc`` that waits in a stranger's folder could have LaTeX called.
+    """
+    if "matplotlib" not in sys.modules:
+        with chdir(Path(__file__).parent):
+            import matplotlib  # noqa: F401
+    return sys.modules["matplotlib"]
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Applies the report's style to figures made or saved within the block.
 
     Warnings about missing glyphs are ignored: the viewer of an SVG has its own fonts.
     """
-    import matplotlib as mpl
-
+    mpl = load_matplotlib()
     settings: Any = {
         "svg.fonttype": "none", "svg.hashsalt": "mtl-sharing", "text.parse_math": False,
         "font.size": 9, "lines.linewidth": 1.6, "lines.markersize": 5,
@@ -86,6 +99,7 @@ def drawing() -> Iterator[None]:
 
 def new_figure(height: float, width: float = WIDTH) -> "Figure":
     """An empty figure of this size in inches, which needs no display."""
+    load_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

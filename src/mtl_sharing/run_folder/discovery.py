@@ -50,7 +50,8 @@ class RunLocation:
 def find_runs(paths: Iterable[Path | str]) -> tuple[list[RunLocation], list[tuple[Path, str]]]:
     """Finds every run at or below the paths.
 
-    A run's own folder is not searched further. Links are followed; a folder counts once.
+    A run's own folder is not searched further. Links to runs and sweeps are followed; a folder
+    counts once.
 
     Returns:
         The runs, sorted by name, and the folders that cannot be read, with the reason.
@@ -85,7 +86,7 @@ def _runs_below(top: Path, unreadable: list[tuple[Path, str]]) -> Iterator[tuple
         seen.add(resolved)
         try:
             entries = {entry.name: entry for entry in os.scandir(folder)}
-            inner = [folder / n for n, e in entries.items() if n[0] != "." and e.is_dir()]
+            inner = [folder / n for n, e in entries.items() if n[0] != "." and _is_entered(e)]
         except OSError as error:
             unreadable.append((folder, error.strerror or str(error)))
             continue
@@ -95,6 +96,17 @@ def _runs_below(top: Path, unreadable: list[tuple[Path, str]]) -> Iterator[tuple
             yield resolved, folder
         else:
             pending += inner
+
+
+def _is_entered(entry: os.DirEntry[str]) -> bool:
+    """Whether to look for runs in an entry: of links in those to a run or a sweep alone.
+
+    One to any other folder might lead through the whole file system.
+    """
+    names = (RESULT, SETTINGS, HYDRA_CONFIG, SWEEP_TABLE, STUDY, MULTIRUN)
+    if entry.is_symlink():
+        return any(Path(entry.path, name).is_file() for name in names)
+    return entry.is_dir()
 
 
 def _locations(folders: Sequence[Path]) -> list[RunLocation]:
@@ -132,7 +144,7 @@ def refuse_used_folder(folder: Path) -> None:
 
 
 def start_folder(folder: Path) -> Path | None:
-    """The folder that a run was started in; None if it is gone, or no file names it.
+    """The folder that a run was started in, outside of its own; None if it is gone or not named.
 
     Raises:
         UserError: the file that names it is damaged.
@@ -142,8 +154,12 @@ def start_folder(folder: Path) -> Path | None:
         name = read_listed_object(folder, SETTINGS).get("cwd")
     elif (folder / HYDRA_JOB).is_file():  # of an earlier version
         name = get(read_yaml(folder / HYDRA_JOB), "hydra.runtime.cwd")
-    usable = isinstance(name, str) and "\0" not in name and os.path.isabs(name)
-    return Path(name) if usable and Path(name).is_dir() else None
+    if not isinstance(name, str) or "\0" in name or not Path(name).is_dir():
+        return None
+    # Real names alone: what a process has as its folder (/proc/self/cwd) is no name of a place.
+    path = Path(name)
+    is_inside = path.is_relative_to(folder.resolve())
+    return path if path.is_absolute() and path.resolve() == path and not is_inside else None
 
 
 def natural_key(text: str) -> list[str | int]:

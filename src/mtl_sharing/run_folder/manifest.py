@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,8 @@ Entry = dict[str, Any]
 Entries = dict[str, Entry]
 
 _SCHEMA = 1
+_MOST_WARNINGS = 3
+_unchecked: set[Path] = set()
 
 
 def replace_listed(
@@ -199,9 +200,15 @@ def drop_previous_digests(folder: Path) -> None:
     _write(folder, {n: _without_before(entry) for n, entry in entries if (folder / n).is_file()})
 
 
-@cache
 def _warn_unchecked(folder: Path) -> None:
-    log.warning("%s has no %s: damage to its files would not be seen", folder, MANIFEST)
+    """Warns once of each of the first folders, and then that there are others."""
+    if folder in _unchecked or len(_unchecked) > _MOST_WARNINGS:
+        return
+    _unchecked.add(folder)
+    if len(_unchecked) > _MOST_WARNINGS:
+        log.warning("other runs have no %s either", MANIFEST)
+    else:
+        log.warning("%s has no %s: damage to its files would not be seen", folder, MANIFEST)
 
 
 def _read(folder: Path) -> Entries | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -94,6 +95,10 @@ def result_problem(result: Result) -> str | None:
         return f"schema {result.get('schema')}, where {SCHEMA} is read"
     if result.get("status") not in [s for s in Status if s != Status.UNREADABLE]:
         return f"status {result.get('status')!r}"
+    try:
+        json.dumps(result, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "a text with half of a surrogate pair"
     for path, value in flatten(result):
         if isinstance(value, int | float) and not -_MOST < value < _MOST:
             return f"{path} is {value}"

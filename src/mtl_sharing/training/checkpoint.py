@@ -13,14 +13,15 @@ from safetensors.torch import load_file, save_file
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.checkpoint import loading_problem
 from mtl_sharing.model.network import Network
-from mtl_sharing.run_folder.layout import CHECKPOINT_BEFORE, CHECKPOINT_STATE, WEIGHTS
+from mtl_sharing.run_folder.layout import CHECKPOINT_BEFORE, CHECKPOINT_STATE, SETTINGS, WEIGHTS
 from mtl_sharing.run_folder.lock import check_in_place
-from mtl_sharing.run_folder.manifest import check_listed
+from mtl_sharing.run_folder.manifest import check_listed, read_listed_object
 from mtl_sharing.utils.files import check_regular, staged
 
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
+_RUN = "run"
 _WHOLE = "a whole checkpoint; without it a new run in another folder starts from its settings"
 
 
@@ -34,7 +35,7 @@ def save_state(folder: Path, state: State) -> None:
     check_in_place(folder)
     last = folder / CHECKPOINT_STATE
     with staged(last) as file:
-        file.fill(lambda path: torch.save(state, path))
+        file.fill(lambda path: torch.save(state | {_RUN: _run_of(folder)}, path))
         file.sync()
         check_in_place(folder)
         if last.exists():
@@ -56,21 +57,21 @@ def load_state(folder: Path) -> State | None:
         if not os.path.lexists(folder / name):
             continue
         try:
-            state = _load(folder / name)
+            state = _load(folder, name)
         except UserError as error:
             log.warning("%s: %s", error.where, error.found)
             problem = problem or error
             continue
-        if problem is not None:
-            log.warning("going on from the checkpoint before it, %s", name)
+        if name != CHECKPOINT_STATE:
+            log.warning("going on from the checkpoint before the last, %s", name)
         return state
     if problem is not None:
         raise problem
     return None
 
 
-def _load(path: Path) -> State:
-    check_regular(path)
+def _load(folder: Path, name: Path) -> State:
+    check_regular(path := folder / name)
     try:
         _check_archive(path)
         # weights_only: a pickle could run code.
@@ -81,7 +82,17 @@ def _load(path: Path) -> State:
         raise UserError(str(path), f"a damaged file ({loading_problem(error)})", _WHOLE) from None
     if not isinstance(state, dict):
         raise UserError(str(path), f"a {type(state).__name__}", _WHOLE)
+    if state.pop(_RUN, None) != _run_of(folder):
+        raise UserError(str(path), "the checkpoint of another run", _WHOLE)
     return state
+
+
+def _run_of(folder: Path) -> str | None:
+    """What tells a run from others, from its settings.json; None for a baseline, which has none."""
+    try:
+        return str(read_listed_object(folder, SETTINGS).get("run"))
+    except FileNotFoundError:
+        return None
 
 
 def _check_archive(path: Path) -> None:
@@ -102,15 +113,16 @@ def weights_writer(
     return lambda path: save_file(state, path)
 
 
-def load_best(folder: Path) -> dict[str, torch.Tensor]:
-    """The run's best weights so far.
-
-    Raises:
-        UserError: they are damaged.
-    """
+def check_best(folder: Path) -> None:
+    """Raises UserError if the run's best weights are damaged or gone."""
     try:
         check_listed(folder, WEIGHTS)
     except FileNotFoundError:
         allowed = "the best weights that the run has written"
         raise UserError(str(folder / WEIGHTS), "no file", allowed) from None
+
+
+def load_best(folder: Path) -> dict[str, torch.Tensor]:
+    """The run's best weights so far; raises what :func:`check_best` does."""
+    check_best(folder)
     return load_file(folder / WEIGHTS)

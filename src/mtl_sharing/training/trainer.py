@@ -13,9 +13,15 @@ from mtl_sharing.errors import Stopped, UserError, first_line, one_of
 from mtl_sharing.evaluation.evaluate import Evaluation, TaskMeasure, evaluate
 from mtl_sharing.model.network import Network
 from mtl_sharing.run_folder.layout import METRICS, WEIGHTS
-from mtl_sharing.run_folder.manifest import check_listed, replace_listed, text_writer
+from mtl_sharing.run_folder.manifest import replace_listed, text_writer
 from mtl_sharing.run_folder.results import MAIN, Row, metrics_text
-from mtl_sharing.training.checkpoint import load_best, load_state, save_state, weights_writer
+from mtl_sharing.training.checkpoint import (
+    check_best,
+    load_best,
+    load_state,
+    save_state,
+    weights_writer,
+)
 from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase, RunningMetrics, Timing, evaluation_row
 from mtl_sharing.training.selection import Selection
@@ -229,6 +235,8 @@ class Trainer:
         """
         state = load_state(self.folder)
         if state is None:
+            if (self.folder / METRICS).exists():
+                log.warning("no checkpoint is left: the training begins again at its first step")
             return False
         try:
             if state["phase"] != self._phase_index:
@@ -244,6 +252,6 @@ class Trainer:
         self.timing = Timing(**state["timing"])
         self._running = RunningMetrics(**state["running"])
         if self._evaluated:
-            check_listed(self.folder, WEIGHTS)
+            check_best(self.folder)
         self._write([])  # metrics.csv may have been damaged or lost meanwhile
         return True

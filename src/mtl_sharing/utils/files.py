@@ -5,6 +5,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ MOST_TEXT_BYTES = 64 << 20
 """More than any JSON, YAML or CSV file that a run writes into its folder."""
 _REGULAR = "a regular file of the folder itself"
 _ABANDONED_S, _PROBE_BYTES = 60.0, 1 << 16
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 _KINDS: dict[type, str] = {
     dict: "an object", bytes: "bytes", str: "a text", int: "a number", float: "a number",
     bool: "a boolean", type(None): "null",
@@ -81,6 +83,8 @@ class StagedFile:
 
     def _write_error(self, error: Exception) -> OSError:
         """The full disk or quota that a library's error hides, or that error."""
+        if (code := _RUST_ERROR.search(str(error))) is not None:
+            return OSError(int(code[1]), os.strerror(int(code[1])), str(self.path))
         try:
             with self.temporary.open("ab") as file:
                 file.write(bytes(_PROBE_BYTES))
