@@ -104,12 +104,12 @@ def test_a_damaged_checkpoint_is_refused(mtl_train, copied_run):
 
 DAMAGED = {
     "settings.json": ("{", "[]", "{}", '{"schema": 1}', b"\xff\xfe", "[" * 200_000,
-                      '{"schema": 1, "settings": {"sead": 3}, "asked": {}}',
-                      '{"schema": 1, "settings": {"seed": "x"}, "asked": {}}',
+                      '{"schema": 1, "settings": {"sead": 3}, "interpolated": {}}',
+                      '{"schema": 1, "settings": {"seed": "x"}, "interpolated": {}}',
                       '{"schema": 1, "settings": {"seed": ' + '[' * 400 + ']' * 400
-                      + '}, "asked": {}}',
-                      '{"schema": 1, "settings": {"seed": 3}, "asked": {"seed": 3}}',
-                      '{"schema": 1, "settings": {"seed": 3}, "asked": {"seed; ls": '
+                      + '}, "interpolated": {}}',
+                      '{"schema": 1, "settings": {"seed": 3}, "interpolated": {"seed": 3}}',
+                      '{"schema": 1, "settings": {"seed": 3}, "interpolated": {"seed; ls": '
                       '{"text": "a", "salt": "b", "sha256": "c"}}}'),
     "config.json": ("{", "[]", "{}", '{"precision": 3}', b"\xff\xfe"),
     "inputs.json": ("{", "[]", "{}"),

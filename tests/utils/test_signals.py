@@ -108,7 +108,8 @@ def test_a_worker_is_stopped_in_its_jobs_alone():
 def test_a_signal_while_modules_load_is_silent(number, tmp_path):
     """The first module that the command loads sends it."""
     (tmp_path / "hydra.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
-    code = "import sys; sys.argv = ['mtl-train']; from mtl_sharing.cli.start import train; train()"
+    code = "import sys; from mtl_sharing.cli.entry_points import train; "
+    code += "sys.argv = ['mtl-train']; train()"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")

@@ -18,14 +18,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config import Config, to_config
-from mtl_sharing.config.asked import asked_texts
 from mtl_sharing.config.identity import Decides, is_left_out
+from mtl_sharing.config.interpolations import interpolation_texts
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides, override_text, parse_override
 from mtl_sharing.config.saved import other_settings
 from mtl_sharing.config.schema import literal
 from mtl_sharing.errors import UserError, first_line
-from mtl_sharing.job.start import FirstStart, Start, is_key, read_start
+from mtl_sharing.job.saved_settings import RunStart, SavedSettings, is_key, read_settings
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.run_folder.layout import HYDRA_CONFIG, SETTINGS
 from mtl_sharing.run_folder.results import read_yaml
@@ -39,24 +39,24 @@ _FREE_GROUPS = ("cache.", "tracker.")
 _NODE = re.compile(r"\$\{([\w.]+)\}")
 
 
-def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, Start]:
+def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, RunStart]:
     """The config, the folder and the start of the run ``name``, with logging set up.
 
     Changes to the folder that the run was started from, where that still exists, because relative
     paths in the config start there.
 
     Raises:
-        UserError: no run there, an asked key without its value, a folder elsewhere that the run
-            would write to, or other overrides, which would make it another run.
+        UserError: no run there, an interpolated key without its value, a folder elsewhere that the
+            run would write to, or other overrides, which would make it another run.
     """
     folder, here = expand_user("resume", name).resolve(), Path.cwd()
-    first = read_start(folder) if folder.is_dir() else None
-    is_old = first is None
-    first = first or _old_start(folder, name)
-    given = _given(first, arguments)
-    _check_asked(first, given)
+    saved = read_settings(folder) if folder.is_dir() else None
+    is_old = saved is None
+    saved = saved or _old_start(folder, name)
+    given = _given(saved, arguments)
+    _check_interpolated(saved, given)
     path = folder / (HYDRA_CONFIG if is_old else SETTINGS)
-    config, texts = _config(path, first, given)
+    config, texts = _config(path, saved, given)
     if config.dry_run:
         raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
     started = start_folder(folder)
@@ -66,10 +66,10 @@ def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, Start]:
     _log_to(folder)
     if is_old:
         log.warning("%s: a run of an earlier version, whose settings nothing checks", path)
-    return config, folder, Start({**texts, **first.texts}, first.sweep, launched=here)
+    return config, folder, RunStart({**texts, **saved.texts}, saved.sweep, launched=here)
 
 
-def _old_start(folder: Path, name: str) -> FirstStart:
+def _old_start(folder: Path, name: str) -> SavedSettings:
     """The settings of a run of an earlier version, in which only whole references are followed."""
     if not (folder / HYDRA_CONFIG).is_file():
         raise UserError("resume", name, f"the folder of a run (it holds {SETTINGS})")
@@ -82,19 +82,20 @@ def _old_start(folder: Path, name: str) -> FirstStart:
     texts = {key: str(value) for key, value in flatten(settings) if "${" in str(value)}
     if not all(map(is_key, texts)):
         raise UserError(str(folder / HYDRA_CONFIG), "a key that is none", "the keys of a config")
-    return FirstStart(settings, {key: {"text": text} for key, text in texts.items()}, None)
+    return SavedSettings(settings, {key: {"text": text} for key, text in texts.items()}, None)
 
 
-def _given(first: FirstStart, arguments: Sequence[str]) -> dict[str, Any]:
+def _given(saved: SavedSettings, arguments: Sequence[str]) -> dict[str, Any]:
     """The values on the command line, unresolved, by key; refuses what makes it another run."""
     given: dict[str, Any] = {}
     for argument in arguments:
         key = argument.partition("=")[0].lstrip("+")
         if key in ("resume", "trainer.debug") and "=" in argument:
             continue
-        if not (key == "data_dir" or key in first.asked or _is_free(key)) or "=" not in argument:
+        may_change = key == "data_dir" or key in saved.interpolated or _is_free(key)
+        if not may_change or "=" not in argument:
             allowed = "nothing beside resume=RUN_DIR but data_dir=FOLDER, where the data were "
-            allowed += "moved, cache and tracker keys, and keys that the run asked for; "
+            allowed += "moved, cache and tracker keys, and the run's interpolated keys; "
             allowed += "the run keeps its own settings"
             raise UserError("resume", argument, allowed)
         if key == "data_dir":
@@ -117,24 +118,24 @@ def _data_folder(argument: str) -> str | None:
     return None if name is None else str(expand_user("data_dir", name).absolute())
 
 
-def _check_asked(first: FirstStart, given: Mapping[str, Any]) -> None:
-    missing = [key for key in first.asked if key not in given]
+def _check_interpolated(saved: SavedSettings, given: Mapping[str, Any]) -> None:
+    missing = [key for key in saved.interpolated if key not in given]
     if missing:
-        found = f"{first.texts[missing[0]]}, which is not resolved from a run's folder"
+        found = f"{saved.texts[missing[0]]}, which is not resolved from a run's folder"
         values = " ".join(f"{key}=VALUE" for key in missing)
         raise UserError(missing[0], found, f"mtl-train resume=RUN_DIR {values}, as the run began")
 
 
 def _config(
-    path: Path, first: FirstStart, given: Mapping[str, Any]
+    path: Path, saved: SavedSettings, given: Mapping[str, Any]
 ) -> tuple[Config, dict[str, str]]:
-    """The config with what was given, and the texts of what is asked there."""
+    """The config with what was given, and the texts of its interpolated keys."""
     try:
-        settings = literal(first.settings)
+        settings = literal(saved.settings)
         for key, value in given.items():
             set_at(settings, key, value)
         values = OmegaConf.create(settings)
-        return to_config(values), asked_texts(values)
+        return to_config(values), interpolation_texts(values)
     except OmegaConfBaseException as error:
         if str(error.full_key or "").partition("[")[0] in given:
             raise config_error(error) from None

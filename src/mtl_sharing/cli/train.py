@@ -28,7 +28,7 @@ from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
 
 if TYPE_CHECKING:
-    from mtl_sharing.job.start import Start
+    from mtl_sharing.job.saved_settings import RunStart
 
 
 @hydra.main(config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=LOGGING)
@@ -58,7 +58,7 @@ def _run_new(values: DictConfig, folder: Path) -> float | None:
     return run(config, folder, start_of_job(values, is_new=True))
 
 
-def run(config: Config, folder: Path, start: "Start") -> float | None:
+def run(config: Config, folder: Path, start: "RunStart") -> float | None:
     """Runs or describes one job in ``folder`` and prints its summary.
 
     Returns:

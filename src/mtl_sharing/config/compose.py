@@ -10,7 +10,7 @@ from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_sharing.config.asked import asked_texts
+from mtl_sharing.config.interpolations import interpolation_texts
 from mtl_sharing.config.loading import checked_loading
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides
@@ -23,9 +23,9 @@ COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 def compose_with_texts(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:
     """The config of these overrides, which may choose groups and add to ``hydra.searchpath``.
 
-    Also returns the texts of asked keys (``config/asked.py``). Leaves the working directory, the
-    logging and a Hydra app that is running as they are. A whole config is checked alone: nothing
-    of it is resolved.
+    Also returns the texts of interpolated keys (``config/interpolations.py``). Leaves the working
+    directory, the logging and a Hydra app that is running as they are. A whole config is checked
+    alone: nothing of it is resolved.
 
     Raises:
         UserError: an override that does not fit, with the text of the command.
@@ -39,7 +39,7 @@ def compose_with_texts(overrides: Sequence[str] | Config) -> tuple[Config, dict[
         check_overrides(overrides)
         with checked_loading(), initialize_config_module("mtl_sharing.conf", job):
             values = compose("train", overrides=list(overrides))
-            return to_config(values), asked_texts(values)
+            return to_config(values), interpolation_texts(values)
     except COMPOSING as error:
         arguments = () if isinstance(overrides, Config) else overrides
         raise config_error(error, arguments) from None

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import as_written, leaves
 from mtl_sharing.config.identity import Decides, is_left_out, without
+from mtl_sharing.config.interpolations import as_written, leaves
 from mtl_sharing.config.saved import saved_config
-from mtl_sharing.job.start import FirstStart, read_start
+from mtl_sharing.job.saved_settings import SavedSettings, read_settings
 from mtl_sharing.run_folder.layout import CONFIG
 from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.utils.nested import difference, flatten, get
@@ -34,13 +34,13 @@ def changed_settings(
     Raises:
         UserError: damaged settings, or those of another version.
     """
-    first, settings, path = read_start(folder), _as_json(config), folder / CONFIG
+    saved, settings, path = read_settings(folder), _as_json(config), folder / CONFIG
     record = get(read_listed_object(folder, CONFIG), "settings") or {}
-    if first is None:  # a run of an earlier version
+    if saved is None:  # a run of an earlier version
         return _changed(path, record, settings, free)
-    shown = _as_json(saved_config(path, as_written(settings, first.texts)))
+    shown = _as_json(saved_config(path, as_written(settings, saved.texts)))
     changed = _changed(path, record, shown, free)
-    return {**changed, **dict(_changed_asked(first, settings, free))}
+    return {**changed, **dict(_changed_interpolated(saved, settings, free))}
 
 
 def _as_json(config: Config) -> dict[str, Any]:
@@ -56,11 +56,11 @@ def _changed(
     return {key: (get(theirs, key), get(ours, key)) for key, _ in changed}
 
 
-def _changed_asked(
-    first: FirstStart, settings: Mapping[str, Any], free: Collection[Decides]
+def _changed_interpolated(
+    saved: SavedSettings, settings: Mapping[str, Any], free: Collection[Decides]
 ) -> Iterator[tuple[str, tuple[str, str]]]:
-    """The asked keys with another value than the run began with, which is not known."""
-    for key, text in first.texts.items():
+    """The interpolated keys with another value than the run began with, which is not known."""
+    for key, text in saved.texts.items():
         is_free = all(is_left_out(leaf, free) for leaf in leaves(settings, key))
-        if not (is_free or first.has(key, settings)):
+        if not (is_free or saved.has(key, settings)):
             yield key, (f"another value of {text}", "this value")

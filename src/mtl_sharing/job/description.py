@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from mtl_sharing.config.asked import as_written
+from mtl_sharing.config.interpolations import as_written
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.specs import LaneShape
 from mtl_sharing.run_folder.results import SCHEMA, Result
@@ -125,7 +125,7 @@ def _describe_lanes(lanes: LaneShape) -> str:
 
 
 def _tasks(run_spec: RunSpec) -> Result:
-    """The tasks as they were read, without the values of asked keys that files do not show."""
+    """The tasks as they were read, but for values of interpolated keys that files do not show."""
     tasks = {name: asdict(spec) for name, spec in run_spec.specs.items()}
     for name in tasks:
         if any(key.startswith(f"task.{name}.sources") for key in run_spec.texts):

@@ -1,4 +1,4 @@
-"""Keeps values of asked keys (``config/asked.py``) out of a run's log, messages and predictions."""
+"""Keeps values of interpolated keys out of a run's log, messages and predictions."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from mtl_sharing.config.asked import hide
+from mtl_sharing.config.interpolations import hide
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.errors import UserError
 
@@ -15,7 +15,7 @@ Examples = Mapping[str, Sequence[Example]]
 
 @contextmanager
 def hiding(hidden: Mapping[str, str]) -> Iterator[None]:
-    """Within the block, lines of log files and errors have the text of an asked key, not its value.
+    """Within the block, log files and errors have the text of an interpolated key, not its value.
 
     Args:
         hidden: the texts by value.
@@ -59,7 +59,7 @@ def _hide_in(error: OSError, hidden: Mapping[str, str]) -> None:
 
 
 def with_hidden_ids(examples: Examples, hidden: Mapping[str, str]) -> Examples:
-    """The examples; their ids, which name files, have the text of an asked key, not its value."""
+    """The examples; ids, which name files, have texts of interpolated keys, not their values."""
     if not hidden:
         return examples
     return {

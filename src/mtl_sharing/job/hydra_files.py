@@ -9,23 +9,23 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from mtl_sharing.config.asked import asked_texts
-from mtl_sharing.job.start import Start
+from mtl_sharing.config.interpolations import interpolation_texts
+from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.run_folder.layout import HYDRA_CONFIG, HYDRA_JOB, HYDRA_OVERRIDES
 from mtl_sharing.utils.files import replace_text
 
 
-def start_of_job(values: DictConfig, is_new: bool) -> Start:
+def start_of_job(values: DictConfig, is_new: bool) -> RunStart:
     """The start of Hydra's current job.
 
     Args:
         values: the job's composed config.
-        is_new: as in :class:`Start`.
+        is_new: as in :class:`RunStart`.
     """
     job = HydraConfig.get()
     sweep = Path(job.sweep.dir).name if job.mode == RunMode.MULTIRUN else None
     writer, launched = _hydra_writer(values), Path(job.runtime.cwd)
-    return Start(asked_texts(values), sweep, is_new, writer, launched)
+    return RunStart(interpolation_texts(values), sweep, is_new, writer, launched)
 
 
 def _hydra_writer(values: DictConfig) -> Callable[[Path], None]:

@@ -33,7 +33,7 @@ CheckFiles = Callable[[Mapping[str, Path], Mapping[str, Facts]], None]
 def input_files(run_spec: RunSpec, download: bool = True) -> dict[str, Path]:
     """The files of data, starting weights and tokenizer that a config names, by field and name.
 
-    The name of an asked key's file is its text (``config/asked.py``).
+    The name of an interpolated key's file is its text (``config/interpolations.py``).
 
     Args:
         download: whether a checkpoint of the hub counts, which is downloaded.

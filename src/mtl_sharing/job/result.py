@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from mtl_sharing.config.asked import hide
+from mtl_sharing.config.interpolations import hide
 from mtl_sharing.evaluation.evaluate import Evaluation
 from mtl_sharing.job.phase_settings import PhaseSettings
 from mtl_sharing.job.spec import RunSpec

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import hidden_texts, hide
+from mtl_sharing.config.interpolations import hidden_texts, hide
 from mtl_sharing.errors import (
     Pruned,
     Stopped,
@@ -25,9 +25,9 @@ from mtl_sharing.job.description import describe_regime, describe_run, parts, pl
 from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged, has_begun
+from mtl_sharing.job.saved_settings import RunStart, pin_start, write_settings
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
-from mtl_sharing.job.start import Start, pin_start, write_start
 from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.run_folder.layout import (
     BASELINES,
@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 _REPAIRED = (RESULT, METRICS, PREDICTIONS)
 
 
-def describe(config: Config, folder: Path, start: Start) -> Result:
+def describe(config: Config, folder: Path, start: RunStart) -> Result:
     """Writes plan.json into ``folder`` and returns its content; reads no weights and no data.
 
     Raises:
@@ -67,13 +67,13 @@ def describe(config: Config, folder: Path, start: Start) -> Result:
     """
     with _hold(folder, start):
         record = plan_record(resolve_spec(config))
-        write_start(config, start, folder)
+        write_settings(config, start, folder)
         replace_json(folder / PLAN, record)
     return record
 
 
 @contextmanager
-def _hold(folder: Path, start: Start) -> Iterator[None]:
+def _hold(folder: Path, start: RunStart) -> Iterator[None]:
     with hold(folder):
         if start.is_new:  # again: of two starts at once, the first may have ended meanwhile
             refuse_used_folder(folder)
@@ -198,7 +198,7 @@ def _with_precision_of(config: Config, folder: Path) -> Config:
     return replace(config, trainer=replace(config.trainer, precision=precision))
 
 
-def _train_baseline(start: Start, inputs: RunInputs, config: Config, folder: Path) -> Result:
+def _train_baseline(start: RunStart, inputs: RunInputs, config: Config, folder: Path) -> Result:
     hooks = Hooks(lambda *_: replace(inputs), curves=False, keep_baseline=False, pinned=False,
-                  start=Start(start.texts, launched=start.launched))  # fmt: skip
+                  start=RunStart(start.texts, launched=start.launched))  # fmt: skip
     return finished_result(folder) or run_job(config, folder, hooks)

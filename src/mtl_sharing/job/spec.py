@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import as_written, hidden_texts
+from mtl_sharing.config.interpolations import as_written, hidden_texts
 from mtl_sharing.data.tasks.task import TaskSpec, task_spec
 from mtl_sharing.data.text.tagging import tag_scheme
 from mtl_sharing.data.tokens.encoding import TextSettings
@@ -57,7 +57,7 @@ class RunSpec:
         runtime: as the config asks for it; its precision may still be ``auto``, until
             :func:`start_on_machine` chooses one.
         text: how text is cleaned, tokenised and tagged.
-        texts: what the config says of each asked key (``config/asked.py``).
+        texts: what the config says of each interpolated key (``config/interpolations.py``).
     """
 
     config: Config
@@ -76,7 +76,7 @@ class RunSpec:
 
     @cached_property
     def hidden(self) -> dict[str, str]:
-        """The texts of asked keys whose values no file shows, by value."""
+        """The texts of interpolated keys whose values no file shows, by value."""
         return hidden_texts(asdict(self.config), self.texts)
 
     @property
@@ -106,7 +106,7 @@ def resolve_spec(config: Config, texts: Mapping[str, str] = _NO_TEXTS) -> RunSpe
     Reads the checkpoint's own config only where the shape is incomplete (``encoder=auto``).
 
     Args:
-        texts: from :func:`mtl_sharing.config.asked.asked_texts`.
+        texts: from :func:`mtl_sharing.config.interpolations.interpolation_texts`.
 
     Raises:
         UserError: naming the first field that does not fit.

@@ -28,8 +28,8 @@ from mtl_sharing.job.result import (
     times,
     untrained_tasks,
 )
+from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.job.spec import RunSpec
-from mtl_sharing.job.start import Start
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
@@ -78,7 +78,7 @@ class Hooks:
     pinned: bool = True
     check_files: CheckFiles | None = None
     held: Callable[[], AbstractContextManager[object]] = nullcontext
-    start: Start = field(default_factory=Start)
+    start: RunStart = field(default_factory=RunStart)
 
 
 @dataclass

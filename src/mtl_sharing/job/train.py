@@ -9,8 +9,8 @@ from mtl_sharing.config.identity import Decides
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.job.changed_settings import FREE, changed_settings
 from mtl_sharing.job.run import run_job, whole_result
+from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.job.stages import Hooks
-from mtl_sharing.job.start import Start
 from mtl_sharing.run_folder.layout import CONFIG, RESULT
 from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.run_folder.results import Result
@@ -42,7 +42,7 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
     _refuse_other_run(config, folder, finished is not None)
     if finished is not None:
         return finished
-    return run_job(config, folder, Hooks(start=Start(texts)))
+    return run_job(config, folder, Hooks(start=RunStart(texts)))
 
 
 def _checked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:

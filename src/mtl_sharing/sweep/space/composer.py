@@ -12,8 +12,8 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mtl_sharing.config import Config, to_config
-from mtl_sharing.config.asked import asked_texts, asked_values
 from mtl_sharing.config.identity import NOT_IN_TRIAL, without
+from mtl_sharing.config.interpolations import interpolated_values, interpolation_texts
 from mtl_sharing.config.schema import literal
 from mtl_sharing.job.description import describe_regime, parts
 from mtl_sharing.job.spec import RunSpec, resolve_spec
@@ -56,9 +56,9 @@ class ConfigComposer:
     _trials: dict[tuple[str, ...], ComposedTrial] = field(default_factory=dict, repr=False)
 
     def compose(self, overrides: Sequence[str]) -> tuple[Config, dict[str, str]]:
-        """The config of a trial and its asked texts; raises what :meth:`compose_trial` does."""
+        """The config and interpolations of a trial; raises what :meth:`compose_trial` does."""
         values = _of_job(self._load(overrides))
-        return to_config(values), asked_texts(values)
+        return to_config(values), interpolation_texts(values)
 
     def _load(self, overrides: Sequence[str]) -> DictConfig:
         return self.context.config_loader.load_sweep_config(self.config, list(overrides))
@@ -79,8 +79,8 @@ class ConfigComposer:
         plain = loader.load_configuration("train", options, RunMode.RUN)
         plain, composed = _of_job(plain), _of_job(composed)
         values = difference(asdict(to_config(plain)), asdict(to_config(composed)))
-        values = literal(values)  # as text, but for what is asked again
-        for key, value in asked_values(composed).items():
+        values = literal(values)  # as text, but for what is interpolated again
+        for key, value in interpolated_values(composed).items():
             set_at(values, key, value)
         named = [{f"override {group}": option} for group, option in chosen.items()]
         head = {"defaults": ["train", *named, "_self_"]}

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import as_written
 from mtl_sharing.config.identity import NOT_IN_SWEEP, without
+from mtl_sharing.config.interpolations import as_written
 from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.job.baseline_key import RESULTS_VERSION
 from mtl_sharing.sweep.settings import SweeperConfig
@@ -32,7 +32,7 @@ class SweepSpec:
 
     Attributes:
         config: the settings of a trial, as far as they are not drawn.
-        texts: what they say of each asked key (``config/asked.py``).
+        texts: what they say of each interpolated key (``config/interpolations.py``).
         objectives: names of the study's objectives.
         fixed: overrides of all trials.
         reference_overrides: overrides of separate models: ``fixed`` without what is shared.

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mtl_sharing.config import register, to_config
-from mtl_sharing.config.asked import as_text, as_written, asked_texts, hidden_texts, hide
+from mtl_sharing.config.interpolations import (
+    as_text,
+    as_written,
+    hidden_texts,
+    hide,
+    interpolation_texts,
+)
 from mtl_sharing.config.schema import literal, plain_config
 from support import compose_config
 
@@ -59,13 +65,13 @@ CASES = {
 
 @pytest.mark.parametrize(("overrides", "texts"), CASES.values(), ids=CASES)
 def test_keys_that_need_a_resolver_are_found(overrides, texts):
-    assert asked_texts(composed(*overrides)) == texts
+    assert interpolation_texts(composed(*overrides)) == texts
 
 
 def test_a_name_with_a_dot_makes_all_above_it_one_key():
     values = OmegaConf.create({"task": {"a.b": {"train": ["${oc.env:ASKED}"]}}})
-    assert list(asked_texts(values)) == ["task"]
-    written = as_written({"task": {"a.b": {"train": ["hunter2"]}}}, asked_texts(values))
+    assert list(interpolation_texts(values)) == ["task"]
+    written = as_written({"task": {"a.b": {"train": ["hunter2"]}}}, interpolation_texts(values))
     assert "hunter2" not in str(written)
 
 
@@ -77,7 +83,7 @@ def test_files_show_a_value_only_where_a_trained_network_needs_it():
         "cache.max_gb=${oc.env:RATE}", "optimizer.lr=${oc.env:RATE}",
         "task.sst.columns.text=${oc.env:ASKED}",
     )  # fmt: skip
-    config, texts = to_config(values), asked_texts(values)
+    config, texts = to_config(values), interpolation_texts(values)
     shown = as_written(asdict(config), texts)
     assert shown["data_dir"] == "${oc.env:ASKED}"
     assert shown["task"]["sst"]["dev"] == ['["${oc.env:ASKED}"]']

@@ -1,4 +1,4 @@
-"""A value that a run asked of its surroundings: never in its files, and asked for by resume."""
+"""The value of an interpolated key: never in a run's files, and wanted again by resume."""
 
 import json
 import shutil
@@ -44,9 +44,9 @@ VALUES["tracker.mlflow.folder"] = f"{SECRET}/ml"
 
 
 @pytest.fixture(scope="module")
-def asked_run(command_in, tmp_path_factory) -> Path:
-    """A folder with a finished run that asked for much, and all that it reads."""
-    folder = tmp_path_factory.mktemp("asked")
+def interpolated_run(command_in, tmp_path_factory) -> Path:
+    """A folder with a finished run that interpolated much, and all that it reads."""
+    folder = tmp_path_factory.mktemp("interpolated")
     (folder / "mine" / "task").mkdir(parents=True)
     (folder / "mine" / "task" / "rev.yaml").write_text(TASK)
     data = folder / SECRET / "data"
@@ -71,12 +71,12 @@ def asked_run(command_in, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def place(asked_run, tmp_path, monkeypatch) -> Path:
+def place(interpolated_run, tmp_path, monkeypatch) -> Path:
     """The test's own folder with a copy of the run, as if it had been stopped, and its inputs."""
-    shutil.copytree(asked_run, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(interpolated_run, tmp_path, dirs_exist_ok=True)
     for name in ("settings.json", "result.json", ".hydra/hydra.yaml"):
         path = tmp_path / "run" / name
-        text = path.read_text().replace(str(asked_run), str(tmp_path))
+        text = path.read_text().replace(str(interpolated_run), str(tmp_path))
         text = text.replace('"status": "finished"', '"status": "running"')
         replace_listed_text(tmp_path / "run", name, text)
     monkeypatch.setenv("SECRET", "the reader's own")
@@ -100,16 +100,16 @@ def holding(folder: Path, text: str) -> list[str]:
     return [str(path.relative_to(folder)) for path in files if text.encode() in path.read_bytes()]
 
 
-def test_no_file_of_a_run_holds_the_value(asked_run, monkeypatch):
-    monkeypatch.chdir(asked_run)
+def test_no_file_of_a_run_holds_the_value(interpolated_run, monkeypatch):
+    monkeypatch.chdir(interpolated_run)
     monkeypatch.setenv("SECRET", "the reader's own")
     for command, name in ((report, "report"), (export, "export")):
         monkeypatch.setattr("sys.argv", [f"mtl-{name}", "run", "--out", name])
         command()
     for name in ("run", "report", "export"):
-        assert holding(asked_run / name, SECRET) == []
-        assert holding(asked_run / name, "the reader's own") == []
-    run = asked_run / "run"
+        assert holding(interpolated_run / name, SECRET) == []
+        assert holding(interpolated_run / name, "the reader's own") == []
+    run = interpolated_run / "run"
     settings = json.loads((run / "settings.json").read_text())
     assert settings["settings"]["optimizer"]["lr"] == "${oc.env:RATE}"
     config = json.loads((run / "config.json").read_text())["settings"]
@@ -157,7 +157,13 @@ def write_run(place: Path, change) -> None:
     """A folder with nothing but settings.json, as a stranger may write it."""
     settings = json.loads(json.dumps(asdict(Config())))
     settings["tracker"]["mlflow"].update(enabled=True, folder="run/ml")
-    record = {"schema": 1, "settings": settings, "asked": {}, "cwd": str(place), "sweep": None}
+    record = {
+        "schema": 1,
+        "settings": settings,
+        "interpolated": {},
+        "cwd": str(place),
+        "sweep": None,
+    }
     change(record, settings)
     (place / "run").mkdir()
     rewrite(place / "run" / "settings.json", json.dumps(record))
@@ -325,7 +331,7 @@ def test_no_tracker_holds_the_value(mtl_train, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_no_file_of_a_sweep_holds_the_value(mtl_train, tmp_path, monkeypatch):
-    """best.yaml asks again for what was asked, and has other texts as they are."""
+    """best.yaml interpolates again, and has other texts as they are."""
     monkeypatch.setenv("SECRET", SECRET)
     done = mtl_train(
         "-m", "+sweep=split_points", *QUICK, "encoder.layers=2", "score.clock=flops",
@@ -341,5 +347,5 @@ def test_no_file_of_a_sweep_holds_the_value(mtl_train, tmp_path, monkeypatch):
     again = mtl_train("--config-dir=sweep", "--config-name=best", "hydra.run.dir=best")
     assert again.code == 0, again.err
     settings = json.loads((tmp_path / "best" / "settings.json").read_text())
-    assert settings["asked"].keys() == {"data_dir", "cache.folder"}
+    assert settings["interpolated"].keys() == {"data_dir", "cache.folder"}
     assert settings["settings"]["suite"]["name"] == "${oc.env:SECRET}"

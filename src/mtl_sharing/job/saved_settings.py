@@ -1,6 +1,7 @@
-"""How a run was started: settings.json, which the run writes itself and compares where it goes on.
+"""settings.json: how a run was started, which the run writes itself and reads where it goes on.
 
-An asked key (``config/asked.py``) has its text there, and a salted digest of its value.
+An interpolated key (``config/interpolations.py``) has its text there, and a salted digest of its
+value.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.asked import as_text
+from mtl_sharing.config.interpolations import as_text
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import SETTINGS
 from mtl_sharing.run_folder.manifest import lists, read_listed_object, replace_listed_json
@@ -27,11 +28,11 @@ _AS_WRITTEN = "the file as the run wrote it"
 
 
 @dataclass(frozen=True)
-class Start:
+class RunStart:
     """How a command starts a run.
 
     Attributes:
-        texts: what the config says of each asked key.
+        texts: what the config says of each interpolated key.
         sweep: name of the sweep that the run is a trial of.
         is_new: whether the folder must hold no run yet.
         write_more: writes other files of a run that begins, after settings.json.
@@ -46,50 +47,50 @@ class Start:
 
 
 @dataclass(frozen=True)
-class FirstStart:
-    """The content of settings.json.
+class SavedSettings:
+    """Settings of a run as settings.json holds them.
 
     Attributes:
-        settings: nested, with a text in place of the value of each asked key.
-        asked: text, salt and digest of each asked key.
+        settings: nested, with a text in place of the value of each interpolated key.
+        interpolated: text, salt and digest of each interpolated key.
     """
 
     settings: Mapping[str, Any]
-    asked: Mapping[str, Mapping[str, str]]
+    interpolated: Mapping[str, Mapping[str, str]]
     sweep: str | None
 
     @property
     def texts(self) -> dict[str, str]:
-        """The text of each asked key."""
-        return {key: asked["text"] for key, asked in self.asked.items()}
+        """The text of each interpolated key."""
+        return {key: facts["text"] for key, facts in self.interpolated.items()}
 
     def has(self, key: str, settings: Mapping[str, Any]) -> bool:
-        """Whether an asked key has the value in ``settings`` that the run began with."""
-        asked = self.asked[key]
-        return asked["sha256"] == _digest(asked["salt"], get(settings, key))
+        """Whether an interpolated key has the value in ``settings`` that the run began with."""
+        facts = self.interpolated[key]
+        return facts["sha256"] == _digest(facts["salt"], get(settings, key))
 
 
-def pin_start(config: Config, start: Start, folder: Path, has_begun: bool) -> Start:
+def pin_start(config: Config, start: RunStart, folder: Path, has_begun: bool) -> RunStart:
     """Writes the start of a run that begins; returns that of one that goes on with its texts.
 
     Raises:
         UserError: settings.json is damaged.
     """
     if not has_begun:
-        write_start(config, start, folder)
+        write_settings(config, start, folder)
         return start
-    first = read_start(folder)
+    first = read_settings(folder)
     return start if first is None else replace(start, texts={**start.texts, **first.texts})
 
 
-def write_start(config: Config, start: Start, folder: Path) -> None:
+def write_settings(config: Config, start: RunStart, folder: Path) -> None:
     """Writes settings.json, and what else the start writes, into the folder of a new run."""
-    settings, asked = asdict(config), {}
+    settings, interpolated = asdict(config), {}
     for key, text in start.texts.items():
         salt = secrets.token_hex(16)
         digest = _digest(salt, get(settings, key))
-        asked[key] = {"text": text, "salt": salt, "sha256": digest}
-    record = {"settings": _finite(as_text(settings, start.texts)), "asked": asked}
+        interpolated[key] = {"text": text, "salt": salt, "sha256": digest}
+    record = {"settings": _finite(as_text(settings, start.texts)), "interpolated": interpolated}
     # The token tells the run's checkpoints from those of others.
     where = {"cwd": os.getcwd(), "sweep": start.sweep, "run": secrets.token_hex(16)}
     replace_listed_json(folder, SETTINGS, {"schema": SCHEMA, **record, **where})
@@ -110,7 +111,7 @@ def _digest(salt: str, value: Any) -> str:
     return sha256((salt + json.dumps(value, sort_keys=True)).encode()).hexdigest()
 
 
-def read_start(folder: Path) -> FirstStart | None:
+def read_settings(folder: Path) -> SavedSettings | None:
     """The start of the run in ``folder``; None for a run of a version without settings.json.
 
     Raises:
@@ -126,12 +127,12 @@ def read_start(folder: Path) -> FirstStart | None:
         return None
     if record.get("schema") != SCHEMA:
         raise UserError(str(path), f"schema {record.get('schema')}", f"{SCHEMA}; {_AS_WRITTEN}")
-    settings, asked, sweep = (record.get(name) for name in ("settings", "asked", "sweep"))
+    settings, facts, sweep = (record.get(n) for n in ("settings", "interpolated", "sweep"))
     if not (isinstance(settings, dict) and settings):
         raise UserError(str(path), "no settings", _AS_WRITTEN)
-    if not (isinstance(asked, dict) and all(_is_asked(*item) for item in asked.items())):
-        raise UserError(str(path), "no texts and digests of asked keys", _AS_WRITTEN)
-    return FirstStart(settings, asked, sweep if isinstance(sweep, str) else None)
+    if not (isinstance(facts, dict) and all(_is_interpolated(*item) for item in facts.items())):
+        raise UserError(str(path), "no texts and digests of interpolated keys", _AS_WRITTEN)
+    return SavedSettings(settings, facts, sweep if isinstance(sweep, str) else None)
 
 
 def is_key(key: str) -> bool:
@@ -139,7 +140,7 @@ def is_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
-def _is_asked(key: str, asked: Any) -> bool:
+def _is_interpolated(key: str, facts: Any) -> bool:
     return is_key(key) and all(
-        isinstance(get(asked, name), str) for name in ("text", "salt", "sha256")
+        isinstance(get(facts, name), str) for name in ("text", "salt", "sha256")
     )

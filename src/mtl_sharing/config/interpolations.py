@@ -1,7 +1,7 @@
-"""Settings that a config asks of its surroundings (``${oc.env:X}``), and how files show them.
+"""Keys whose values resolvers interpolate (``${oc.env:X}``), and how files show them.
 
-A key is asked if a resolver gives its value, directly or through another key. The files of a run
-hold its text, and its value only where the trained network needs it.
+A key is interpolated if a resolver gives its value, directly or through another key. The files of a
+run hold its text, and its value only where the trained network needs it.
 """
 
 import json
@@ -24,26 +24,26 @@ HIDDEN = frozenset({
     Decides.START_FILES, Decides.DATA_FOLDER, Decides.DATA_FILES, Decides.LABEL, Decides.PLACE,
     Decides.SCORING, Decides.TRACKING,
 })  # fmt: skip
-"""A trained network is used without these, so that an asked value of them is never written."""
+"""A trained network is used without these: no interpolated value of them is written."""
 _MISSING = "???"
 # Shorter values are too common to be found in a message.
 _LEAST_FOUND = 4
 
 
-def asked_values(values: DictConfig) -> dict[str, Any]:
-    """The unresolved value of every asked key, by its dotted name; a list is one key.
+def interpolated_values(values: DictConfig) -> dict[str, Any]:
+    """The unresolved value of every interpolated key, by its dotted name; a list is one key.
 
     Args:
         values: a composed config that can be resolved.
     """
     raw: Any = OmegaConf.to_container(values, resolve=False)
     blanked = _blanked(raw)
-    return {} if blanked == raw else dict(_asked(OmegaConf.create(blanked), raw, ""))
+    return {} if blanked == raw else dict(_interpolated(OmegaConf.create(blanked), raw, ""))
 
 
-def asked_texts(values: DictConfig) -> dict[str, str]:
-    """The text of every asked key; that of a list or of fields is JSON."""
-    raw = asked_values(values).items()
+def interpolation_texts(values: DictConfig) -> dict[str, str]:
+    """The text of every interpolated key; that of a list or of fields is JSON."""
+    raw = interpolated_values(values).items()
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in raw}
 
 
@@ -66,12 +66,12 @@ def _holds(tree: Any, kind: type) -> bool:
     )
 
 
-def _asked(node: DictConfig, raw: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """The asked keys below a node of the blanked config."""
+def _interpolated(node: DictConfig, raw: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """The interpolated keys below a node of the blanked config."""
     for name in node:
         key, value = f"{prefix}{name!s}", _value(node, name)
         if isinstance(value, DictConfig) and all(map(_is_plain_name, value)):
-            yield from _asked(value, raw, f"{key}.")
+            yield from _interpolated(value, raw, f"{key}.")
         elif _is_missing(value):
             yield key, _raw_value(raw, node._get_full_key(name))
 
@@ -102,7 +102,7 @@ def _raw_value(raw: Any, key: str) -> Any:
 
 
 def as_text(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    """Nested settings with the text of each asked key in place of its value."""
+    """Nested settings with the text of each interpolated key in place of its value."""
     shown = _copied(settings)
     for key, text in texts.items():
         set_at(shown, key, text)
@@ -112,7 +112,7 @@ def as_text(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, 
 def as_written(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """Nested settings as files beside settings.json show them, which build the network again.
 
-    An asked key of :data:`HIDDEN` has its text; a number or a truth value is left out.
+    An interpolated key of :data:`HIDDEN` has its text; a number or a truth value is left out.
     """
     shown = _copied(settings)
     for above, name, key, text in list(_hidden(shown, texts)):
@@ -131,7 +131,7 @@ def _hidden(
     """The hidden values: each the mapping that holds it, its name there, its key and the text.
 
     Args:
-        text: that of an asked key above, if any.
+        text: that of an interpolated key above, if any.
     """
     for name, value in settings.items():
         key = f"{prefix}{name}"
@@ -153,7 +153,7 @@ def _is_hidden(key: str) -> bool:
 
 
 def hidden_texts(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
-    """The texts of asked keys of :data:`HIDDEN`, by each text that their values hold."""
+    """The texts of interpolated keys of :data:`HIDDEN`, by each text that their values hold."""
     hidden: dict[str, str] = {}
     for above, name, _, text in _hidden(settings, texts):
         value = above[name]
@@ -175,7 +175,7 @@ def _copied(value: Any) -> Any:
 
 
 def hide(message: str, hidden: Mapping[str, str]) -> str:
-    """A message with the text of an asked key in place of its value, from :func:`hidden_texts`."""
+    """A message with texts of interpolated keys, not their values, from :func:`hidden_texts`."""
     values = sorted((v for v in hidden if len(v) >= _LEAST_FOUND), key=len, reverse=True)
     if not values:
         return message
