@@ -157,14 +157,17 @@ def judge(damage: Damage, undamaged: Answer, answer: Answer) -> str:
 
 
 def campaign(benches: Iterable[Bench], flips: int, cuts: int, seed: int) -> Iterator[Outcome]:
-    """The outcomes of random damages, spread evenly over the files that commands read."""
+    """The outcomes of random damages, spread evenly over the files that commands read.
+
+    Cuts begin with half of the files, flips with the other, so that few of both reach many files.
+    """
     generator = random.Random(seed)
     files = [(bench, name) for bench in benches for name in bench.names()]
     generator.shuffle(files)
     for flip, cut in zip_longest(range(flips), range(cuts)):
-        for kind, number in (("flip", flip), ("cut", cut)):
+        for kind, number, first in (("flip", flip, 0), ("cut", cut, len(files) // 2)):
             if number is not None:
-                bench, name = files[number % len(files)]
+                bench, name = files[(first + number) % len(files)]
                 yield from bench.outcomes(bench.draw(generator, kind, name))
 
 
