@@ -19,8 +19,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
-from trust.commands import COMMANDS, Answer, call, invoke
-from trust.opened import opened_in
+from trust.commands import COMMANDS, Answer, call
 
 MESSAGE, RECOVERY, SAME = "message", "recovery", "same"
 SILENT, UNCLEAR, TRACEBACK, HANG = "SILENT", "UNCLEAR", "TRACEBACK", "HANG"
@@ -117,13 +116,6 @@ class Bench:
                     answer = call(COMMANDS[name], folder)
                 kind = judge(damage, self.undamaged[name], answer)
                 yield Outcome(kind, self.state, name, damage, answer)
-
-    def opened(self, name: str) -> set[str]:
-        """The files of the undamaged run that a command opens."""
-        with self._copied() as folder, opened_in(folder) as names:
-            command = COMMANDS[name]
-            invoke(command.main, command.words(folder, folder.with_name("out")))
-        return names - set(WRITTEN)
 
     def _undamaged(self, name: str) -> Answer:
         with self._copied() as folder:
