@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hydra import compose, initialize_config_module
-
 from benchmarks.flops import count_prediction, count_training
 from benchmarks.records import StepWork
 from mtl_sharing.batch import LabelledBatch, PackedBatch
-from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.config import Config
+from mtl_sharing.config.compose import compose_with_texts
 from mtl_sharing.data.tokens.batches import TrainingBatches
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import RunInputs, load_inputs
@@ -25,9 +24,7 @@ _TEXTS_OF_A_TASK = 32
 
 def compose_config(overrides: Iterable[str]) -> Config:
     """The config of these overrides."""
-    register()
-    with initialize_config_module("mtl_sharing.conf"):
-        return to_config(compose("train", overrides=list(overrides)))
+    return compose_with_texts(list(overrides))[0]
 
 
 def prepare(overrides: Iterable[str]) -> tuple[RunSpec, RunInputs]:

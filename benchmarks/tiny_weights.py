@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from safetensors.torch import save_file
 
 import mtl_sharing
-from mtl_sharing.config.compose import compose_config
+from benchmarks.project import compose_config
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine

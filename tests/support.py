@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -22,6 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.config import Config, register, to_config
+from mtl_sharing.config.compose import compose_with_texts
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.shape import EncoderShape
 from mtl_sharing.model.network import Network
@@ -126,6 +127,11 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
     register()
     with initialize_config_module("mtl_sharing.conf"):
         return compose("train", overrides=list(overrides))
+
+
+def compose_config(overrides: Sequence[str] | Config) -> Config:
+    """The config of these overrides."""
+    return compose_with_texts(overrides)[0]
 
 
 def load_config(*overrides: str) -> Config:

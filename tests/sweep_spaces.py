@@ -9,6 +9,7 @@ from hydra.core.singleton import Singleton
 from hydra.types import HydraContext, RunMode
 
 from mtl_sharing.config import register
+from mtl_sharing.config.loading import checked_loading
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
 from mtl_sharing.sweep.space.spec import SweepSpec, resolve_sweep
@@ -20,7 +21,7 @@ def sweep_spec(*arguments: str) -> SweepSpec:
     register()
     register_sweeper()
     state = Singleton.get_state()
-    with initialize_config_module("mtl_sharing.conf"):
+    with checked_loading(), initialize_config_module("mtl_sharing.conf"):
         loader = GlobalHydra.instance().config_loader()
         composed = loader.load_configuration("train", list(arguments), RunMode.MULTIRUN)
         HydraConfig.instance().set_config(composed)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from mtl_sharing.config.compose import compose_config
-from support import QUICK, load_config
+from support import QUICK, compose_config, load_config
 
 OVERRIDES = [
     (),

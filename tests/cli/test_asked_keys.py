@@ -207,7 +207,8 @@ def test_relative_paths_start_here_where_the_run_names_no_folder(here, cwd):
 
 
 def make_old(place: Path) -> None:
-    (place / "run" / "settings.json").unlink()
+    for name in ("settings.json", "manifest.json"):
+        (place / "run" / name).unlink()
 
 
 def test_a_run_of_an_earlier_version_is_read_without_resolving(place, caplog):
@@ -223,9 +224,21 @@ def test_a_run_of_an_earlier_version_is_read_without_resolving(place, caplog):
     assert "a run of an earlier version, whose settings nothing checks" in log.splitlines()[-1]
 
 
+def test_a_run_that_lost_its_settings_is_none_of_an_earlier_version(place):
+    (place / "run" / "settings.json").unlink()
+    with pytest.raises(UserError, match=r"settings\.json: found no file, which the run wrote"):
+        resume("run", ["resume=run", *words_of(VALUES)])
+
+
 def test_an_old_key_that_is_none_is_refused(here):
     (here / "run" / ".hydra").mkdir(parents=True)
-    for text in ("a; ls: ${b}\n", "a.b: ${c}\nc: 1\nseed: x\n", "seed: " + "[" * 400 + "]" * 400):
+    for text in (
+        "5: ${x}\n",
+        "a: {5: 3}\n",
+        "a; ls: ${b}\n",
+        "a.b: ${c}\nc: 1\nseed: x\n",
+        "seed: " + "[" * 400 + "]" * 400,
+    ):
         (here / "run" / ".hydra" / "config.yaml").write_text(text)
         with pytest.raises(UserError, match=r"(\.hydra/config\.yaml|a\.b): found "):
             resume("run", ["resume=run"])

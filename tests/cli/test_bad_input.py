@@ -16,11 +16,10 @@ from safetensors.torch import save_file
 
 from mtl_sharing.cli.exit import explain, run_command
 from mtl_sharing.cli.train import run
-from mtl_sharing.config.compose import compose_config
 from mtl_sharing.config.mistakes import MERGING
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.spec import resolve_spec
-from support import QUICK, Outcome, load_config
+from support import QUICK, Outcome, compose_config, load_config
 
 OVERRIDES = {
     "split above the layers": (["split=13"], ["split", "13", "0 to 12"]),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import filelock
 import pytest
-from omegaconf import OmegaConf
 
 from support import QUICK, interrupted_at_step, rewrite, start, wait_for
 
@@ -176,14 +175,10 @@ def test_git_is_asked_where_the_user_is_and_not_where_the_run_says(mtl_train, co
     for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "theirs"),
                   ("config", "core.fsmonitor", f"touch '{marker}'; false")):  # fmt: skip
         subprocess.run(["git", "-C", strange, *who, *words], check=True)
-    saved = copied_run / ".hydra" / "hydra.yaml"
-    saved.write_text(saved.read_text().replace(f"cwd: {_started_in(saved)}", f"cwd: {strange}"))
+    settings = json.loads((copied_run / "settings.json").read_text())
+    rewrite(copied_run / "settings.json", json.dumps(settings | {"cwd": str(strange)}))
     unfinish(copied_run)
     done = mtl_train("resume=run")
     assert done.code == 0, done.err
     assert done.run_result("run")["git"] is None  # the user's folder is no checkout
     assert not marker.exists()
-
-
-def _started_in(saved: Path) -> str:
-    return str(OmegaConf.load(saved).hydra.runtime.cwd)

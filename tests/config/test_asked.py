@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from mtl_sharing.config import register, to_config
 from mtl_sharing.config.asked import as_text, as_written, asked_texts, hidden_texts, hide
-from mtl_sharing.config.compose import compose_config
 from mtl_sharing.config.schema import literal, plain_config
+from support import compose_config
 
 ENVIRONMENT = {"ASKED": "hunter2", "RATE": "0.01", "NAMES": "[sst,sts]", "NESTED": "${oc.env:RATE}"}
 
@@ -91,6 +91,11 @@ def test_files_show_a_value_only_where_a_trained_network_needs_it():
     message = hide("no hunter2/a", hidden)
     assert message.startswith("no ${oc.env:ASKED}")
     assert "0.01" not in hidden
+
+
+def test_texts_that_stand_for_values_are_not_searched_themselves():
+    hidden = {"hunter2": "${oc.env:ASKED}", "oc.env": "env", "hunter2/more": "${more}", "2/m": "x"}
+    assert hide("hunter2 hunter2/more 2/m", hidden) == "${oc.env:ASKED} ${more} 2/m"
 
 
 def test_what_the_environment_holds_is_resolved_once():

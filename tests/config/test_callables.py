@@ -1,6 +1,7 @@
 """A config names nothing to be called but the classes that the shipped configs name."""
 
 import importlib
+import pickle
 import pkgutil
 import random
 from itertools import cycle
@@ -9,11 +10,12 @@ from pathlib import Path
 import hydra
 import pytest
 import yaml
-from hydra import compose, initialize_config_module
+from hydra import compose, initialize_config_dir, initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import InstantiationException
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -28,12 +30,12 @@ from mtl_sharing.config.callables import (
     SWEEPERS,
     check_callables,
 )
-from mtl_sharing.config.compose import compose_config
+from mtl_sharing.config.loading import checked_loading
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.components import make_pruner, make_sampler
-from support import ROOT
+from support import ROOT, compose_config
 
 GROUPS = {"hydra/launcher": LAUNCHERS, "hydra/sweeper": SWEEPERS,
           "hydra/sweeper/sampler": SAMPLERS, "hydra/sweeper/pruner": PRUNERS}  # fmt: skip
@@ -237,7 +239,7 @@ def test_a_config_file_sends_no_log_elsewhere(file):
 def composed(*overrides):
     register()
     register_sweeper()
-    with initialize_config_module("mtl_sharing.conf"):
+    with checked_loading(), initialize_config_module("mtl_sharing.conf"):
         return compose("train", list(overrides), return_hydra_config=True)
 
 
@@ -322,3 +324,25 @@ def test_a_run_of_others_is_not_taken_for_the_command_line(mtl_train):
 def test_what_a_python_call_composes_is_checked():
     with pytest.raises(UserError, match=r"callbacks\.x\._target_: found os\.system"):
         compose_config(["+hydra.callbacks={x: {_target_: os.system}}"])
+
+
+def test_a_hydra_app_of_the_users_own_is_not_checked(tmp_path):
+    compose_config([])
+    handler = {"class": "logging.handlers.RotatingFileHandler", "filename": "x.log"}
+    own = {"hydra": {"job_logging": {"handlers": {"file": handler}}}}
+    (tmp_path / "app.yaml").write_text(yaml.safe_dump(own))
+    with initialize_config_dir(str(tmp_path)):
+        composed = compose("app", return_hydra_config=True)
+        compose_config([])
+        assert compose("app", return_hydra_config=True) == composed
+    assert composed.hydra.job_logging.handlers.file["class"] == handler["class"]
+
+
+def test_a_job_is_checked_in_a_worker_too():
+    with checked_loading(), initialize_config_module("mtl_sharing.conf"):
+        loader = GlobalHydra.instance().config_loader()
+    sweep = loader.load_configuration("train", [], RunMode.MULTIRUN)
+    theirs = pickle.loads(pickle.dumps(loader))
+    assert theirs.load_sweep_config(sweep, ["seed=3"]).seed == 3
+    with pytest.raises(UserError, match=r"found os\.system"):
+        theirs.load_sweep_config(sweep, ["+hydra.callbacks={x: {_target_: os.system}}"])

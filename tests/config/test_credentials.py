@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from mtl_sharing.config import register
 from mtl_sharing.config.credentials import VARIABLE, hide_storage
+from mtl_sharing.config.loading import checked_loading
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.plugin import register_sweeper
 from support import QUICK
@@ -76,7 +77,8 @@ def compose_with(tmp_path, monkeypatch):
         register_sweeper()
         path = create_config_search_path("pkg://mtl_sharing.conf")
         path.prepend("command-line", f"file://{tmp_path}")
-        app = Hydra.create_main_hydra2("train", path)
+        with checked_loading():
+            app = Hydra.create_main_hydra2("train", path)
         try:
             words = hide_storage(["+sweep=mine", *words])
             config = app.compose_config("train", words, RunMode.MULTIRUN,
@@ -129,6 +131,13 @@ def test_the_url_stands_in_no_other_key(compose_with, monkeypatch, words):
     with pytest.raises(UserError) as error:
         compose_with(words, {})
     assert "s3cret" not in str(error.value) and "found the URL of the study" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["data_dir", "oc.env:NO_SUCH_NAME"])
+def test_a_reference_that_leads_nowhere_is_one_message(mtl_train, name):
+    done = mtl_train("-m", f"{KEY}=postgresql://ann:s3cret@${{{name}}}/x")
+    assert done.code == 2 and "s3cret" not in done.err
+    assert done.err.startswith(f"mtl-train: {KEY}: found a URL with a reference to another key or")
 
 
 MISTAKEN = (f"{KEY}={SECRET}?a=b=c&{{", f"hydra.sweeper={{storage: {SECRET}?}}",

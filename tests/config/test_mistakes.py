@@ -2,8 +2,8 @@
 
 import pytest
 
-from mtl_sharing.config.compose import compose_config
 from mtl_sharing.errors import UserError
+from support import compose_config
 
 FIELDS = ("kind, columns, train, dev, test, format, sources, classes, labels, range, metric, loss, "
           "pairing, batch_size, layer")  # fmt: skip

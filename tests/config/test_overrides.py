@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mtl_sharing.config.compose import compose_config
 from mtl_sharing.config.overrides import check_overrides, parse_override
 from mtl_sharing.config.quoting import bad_item, in_quotes
 from mtl_sharing.errors import UserError
+from support import compose_config
 
 FOLDERS = (
     "a=b", "it's", "daten-ü", "a(b)", "a,b", "a#b", "a[b]", "a{b}", "a&b", "~unknown/x", "${x",

@@ -9,6 +9,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.job import spec as spec_module
 from mtl_sharing.job.run import describe
 from mtl_sharing.job.spec import resolve_spec, start_on_machine
+from mtl_sharing.job.start import Start
 from support import QUICK, load_config
 
 WORDS = (*QUICK, "encoder.layers=2", "sharing.plan=S1-I1", "trainer.device=cpu")
@@ -49,7 +50,7 @@ def test_an_unknown_precision_is_refused_in_the_description():
 
 
 def test_a_description_writes_the_plan_and_the_settings(tmp_path):
-    record = describe(load_config(*WORDS), tmp_path)
+    record = describe(load_config(*WORDS), tmp_path, Start())
     assert record["plan"] == "S1-I1"
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {".lock", "manifest.json", "plan.json", "settings.json"}

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from mtl_sharing.utils.git import git_state, launch_folder, launched_here
+from mtl_sharing.utils.git import git_state
 
 PLAIN = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
@@ -155,12 +155,3 @@ def test_a_filter_that_cannot_be_named_alone_leaves_no_state(checkout, tmp_path)
     with (checkout / ".git" / "config").open("a") as file:
         file.write(f'[filter "a=b"]\n\tclean = {command}\n')
     assert git_state(checkout) is None and not marker.exists()
-
-
-def test_a_command_asks_in_the_folder_that_it_was_launched_in(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with launched_here():
-        (tmp_path / "other").mkdir()
-        monkeypatch.chdir(tmp_path / "other")
-        assert launch_folder() == tmp_path
-    assert launch_folder() == tmp_path / "other"

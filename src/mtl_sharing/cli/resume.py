@@ -50,9 +50,9 @@ def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, Start]:
             would write to, or other overrides, which would make it another run.
     """
     folder, here = expand_user("resume", name).resolve(), Path.cwd()
-    is_old = not (folder / SETTINGS).is_file()
-    first = _old_start(folder, name) if is_old else read_start(folder)
-    assert first is not None  # the file is there
+    first = read_start(folder) if folder.is_dir() else None
+    is_old = first is None
+    first = first or _old_start(folder, name)
     given = _given(first, arguments)
     _check_asked(first, given)
     path = folder / (HYDRA_CONFIG if is_old else SETTINGS)
@@ -66,7 +66,7 @@ def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, Start]:
     _log_to(folder)
     if is_old:
         log.warning("%s: a run of an earlier version, whose settings nothing checks", path)
-    return config, folder, Start({**texts, **first.texts}, first.sweep)
+    return config, folder, Start({**texts, **first.texts}, first.sweep, launched=here)
 
 
 def _old_start(folder: Path, name: str) -> FirstStart:
@@ -101,8 +101,7 @@ def _given(first: FirstStart, arguments: Sequence[str]) -> dict[str, Any]:
             given[key] = literal(_data_folder(argument.lstrip("+")))
         else:
             check_overrides([argument])
-            value = parse_override(argument).value()
-            given[key] = getattr(value, "text", value)
+            given[key] = parse_override(argument).value()
     return given
 
 

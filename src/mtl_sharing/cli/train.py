@@ -17,6 +17,7 @@ from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.callables import LOGGING
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.credentials import hide_storage
+from mtl_sharing.config.loading import checked_loading
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.errors import UserError
@@ -25,7 +26,6 @@ from mtl_sharing.run_folder.layout import RESULT
 from mtl_sharing.run_folder.lock import check_plain_folder
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
-from mtl_sharing.utils.git import launched_here
 
 if TYPE_CHECKING:
     from mtl_sharing.job.start import Start
@@ -56,11 +56,8 @@ def _run_new(values: DictConfig, folder: Path) -> float | None:
     return run(config, folder, start_of_job(values, is_new=True))
 
 
-def run(config: Config, folder: Path, start: "Start | None" = None) -> float | None:
+def run(config: Config, folder: Path, start: "Start") -> float | None:
     """Runs or describes one job in ``folder`` and prints its summary.
-
-    Args:
-        start: how it was started; None for a new run without interpolations.
 
     Returns:
         The objective of ``score.objective``; None for a dry run.
@@ -69,10 +66,8 @@ def run(config: Config, folder: Path, start: "Start | None" = None) -> float | N
     from mtl_sharing.cli import summary
     from mtl_sharing.job.run import describe, run_job, whole_result
     from mtl_sharing.job.stages import Hooks
-    from mtl_sharing.job.start import Start
     from mtl_sharing.run_folder.results import result_problem
 
-    start = Start(is_new=True) if start is None else start
     if config.dry_run:
         summary.print_plan(describe(config, folder, start), folder)
         return None
@@ -126,21 +121,21 @@ def main() -> None:
     logging.raiseExceptions = False
     register()
     register_sweeper()
-    # A database's URL may hold a password, and Hydra writes its command line to a file.
-    arguments = sys.argv[1:] = hide_storage(sys.argv[1:])
-    resume_from = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    resume_from = [a.removeprefix("resume=") for a in sys.argv[1:] if a.startswith("resume=")]
 
     def work() -> None:
-        with launched_here():
-            if resume_from and resume_from[-1] not in ("", "null"):
-                from mtl_sharing.cli.resume import resume
+        # A database's URL may hold a password, and Hydra writes its command line to a file.
+        arguments = sys.argv[1:] = hide_storage(sys.argv[1:])
+        if resume_from and resume_from[-1] not in ("", "null"):
+            from mtl_sharing.cli.resume import resume
 
-                run(*resume(resume_from[-1], arguments))
-            else:
-                _start(arguments)
+            run(*resume(resume_from[-1], arguments))
+        else:
+            _start(arguments)
 
     folder = Path(resume_from[-1]) if resume_from else None
-    run_command(work, _debug(), "mtl-train", AT_ONCE, folder)
+    with checked_loading():
+        run_command(work, _debug(), "mtl-train", AT_ONCE, folder)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ hold its text, and its value only where the trained network needs it.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,7 +26,6 @@ HIDDEN = frozenset({
 })  # fmt: skip
 """A trained network is used without these, so that an asked value of them is never written."""
 _MISSING = "???"
-_LEFT_OUT = object()
 # Shorter values are too common to be found in a message.
 _LEAST_FOUND = 4
 
@@ -37,7 +37,8 @@ def asked_values(values: DictConfig) -> dict[str, Any]:
         values: a composed config that can be resolved.
     """
     raw: Any = OmegaConf.to_container(values, resolve=False)
-    return dict(_asked(OmegaConf.create(_blanked(raw)), raw, ""))
+    blanked = _blanked(raw)
+    return {} if blanked == raw else dict(_asked(OmegaConf.create(blanked), raw, ""))
 
 
 def asked_texts(values: DictConfig) -> dict[str, str]:
@@ -113,25 +114,32 @@ def as_written(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[st
 
     An asked key of :data:`HIDDEN` has its text; a number or a truth value is left out.
     """
-    kept: dict[str, Any] = _written(settings, "", None, texts)
-    return kept
+    shown = _copied(settings)
+    for above, name, key, text in list(_hidden(shown, texts)):
+        if isinstance(above[name], list | tuple):
+            above[name] = [text]
+        elif takes_text(type_of(key, Config)):
+            above[name] = text
+        else:
+            del above[name]
+    return shown
 
 
-def _written(value: Any, key: str, text: str | None, texts: Mapping[str, str]) -> Any:
-    """A value as it is written.
+def _hidden(
+    settings: Any, texts: Mapping[str, str], prefix: str = "", text: str | None = None
+) -> Iterator[tuple[Any, str, str, str]]:
+    """The hidden values: each the mapping that holds it, its name there, its key and the text.
 
     Args:
         text: that of an asked key above, if any.
     """
-    text = texts.get(key, text)
-    if isinstance(value, Mapping):
-        items = {n: _written(v, f"{key}.{n}".lstrip("."), text, texts) for n, v in value.items()}
-        return {name: item for name, item in items.items() if item is not _LEFT_OUT}
-    if text is None or not _is_hidden(key):
-        return value
-    if isinstance(value, list | tuple):
-        return [text]
-    return text if takes_text(type_of(key, Config)) else _LEFT_OUT
+    for name, value in settings.items():
+        key = f"{prefix}{name}"
+        found = texts.get(key, text)
+        if isinstance(value, Mapping):
+            yield from _hidden(value, texts, f"{key}.", found)
+        elif found is not None and _is_hidden(key):
+            yield settings, name, key, found
 
 
 def _is_hidden(key: str) -> bool:
@@ -146,25 +154,18 @@ def _is_hidden(key: str) -> bool:
 
 def hidden_texts(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
     """The texts of asked keys of :data:`HIDDEN`, by each text that their values hold."""
-    return dict(_hidden(settings, "", None, texts))
-
-
-def _hidden(
-    value: Any, key: str, text: str | None, texts: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    text = texts.get(key, text)
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _hidden(item, f"{key}.{name}".lstrip("."), text, texts)
-    elif text is not None and _is_hidden(key):
+    hidden: dict[str, str] = {}
+    for above, name, _, text in _hidden(settings, texts):
+        value = above[name]
         if isinstance(value, list | tuple):  # numbered, so that each has a name of its own
-            yield from ((v, f"{text}[{n}]") for n, v in enumerate(value) if isinstance(v, str))
+            hidden |= {v: f"{text}[{n}]" for n, v in enumerate(value) if isinstance(v, str)}
         elif isinstance(value, str):
-            yield value, text
+            hidden[value] = text
+    return hidden
 
 
 def leaves(settings: Mapping[str, Any], key: str) -> list[str]:
-    """The key, or the keys below it."""
+    """The dotted keys of all values at or below a key of nested settings."""
     value = get(settings, key)
     return [f"{key}.{name}" for name, _ in flatten(value)] if isinstance(value, Mapping) else [key]
 
@@ -175,7 +176,7 @@ def _copied(value: Any) -> Any:
 
 def hide(message: str, hidden: Mapping[str, str]) -> str:
     """A message with the text of an asked key in place of its value, from :func:`hidden_texts`."""
-    for value in sorted(hidden, key=len, reverse=True):
-        if len(value) >= _LEAST_FOUND:
-            message = message.replace(value, hidden[value])
-    return message
+    values = sorted((v for v in hidden if len(v) >= _LEAST_FOUND), key=len, reverse=True)
+    if not values:
+        return message
+    return re.sub("|".join(map(re.escape, values)), lambda match: hidden[match[0]], message)

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_sharing.config.asked import asked_texts
+from mtl_sharing.config.loading import checked_loading
 from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.config.schema import Config, plain_config, register, to_config
@@ -19,12 +20,7 @@ COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 """The errors of Hydra, OmegaConf and YAML for a mistake in a config."""
 
 
-def compose_config(overrides: Sequence[str] | Config) -> Config:
-    """The config of :func:`compose_asked`."""
-    return compose_asked(overrides)[0]
-
-
-def compose_asked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:
+def compose_with_texts(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:
     """The config of these overrides, which may choose groups and add to ``hydra.searchpath``.
 
     Also returns the texts of asked keys (``config/asked.py``). Leaves the working directory, the
@@ -41,7 +37,7 @@ def compose_asked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, 
         if isinstance(overrides, Config):
             return plain_config(asdict(overrides)), {}
         check_overrides(overrides)
-        with initialize_config_module("mtl_sharing.conf", job):
+        with checked_loading(), initialize_config_module("mtl_sharing.conf", job):
             values = compose("train", overrides=list(overrides))
             return to_config(values), asked_texts(values)
     except COMPOSING as error:

@@ -103,7 +103,8 @@ def _moved(url: str) -> str:
             url = OmegaConf.create({"url": url}).url
         except OmegaConfBaseException:
             allowed = "a URL whose references are all ${oc.env:NAME}"
-            raise UserError(KEY, "a URL with a reference to another key", allowed) from None
+            found = "a URL with a reference to another key or an unset variable"
+            raise UserError(KEY, found, allowed) from None
     os.environ[VARIABLE] = str(url)
     return _REFERENCE
 

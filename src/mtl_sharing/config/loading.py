@@ -1,6 +1,7 @@
 """Hydra's loading of configs, with a check of what it composes before Hydra acts on it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hydra._internal.hydra
@@ -63,6 +64,13 @@ def _leaves(key: str, value: Any) -> Iterator[str]:
             yield from _leaves(f"{key}.{name}", item)
 
 
-def install_loader() -> None:
-    """Makes Hydra load configs through :class:`CheckedConfigLoader`; it offers no other way."""
-    hydra._internal.hydra.ConfigLoaderImpl = CheckedConfigLoader  # type: ignore[attr-defined]
+@contextmanager
+def checked_loading() -> Iterator[None]:
+    """Within the block, apps of Hydra that begin load configs by :class:`CheckedConfigLoader`."""
+    module: Any = hydra._internal.hydra  # it offers no other way
+    before = module.ConfigLoaderImpl
+    module.ConfigLoaderImpl = CheckedConfigLoader
+    try:
+        yield
+    finally:
+        module.ConfigLoaderImpl = before

@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.cache.settings import CacheConfig
 from mtl_sharing.config.fields import allowed_values, misplaced
-from mtl_sharing.config.loading import install_loader
 from mtl_sharing.data.settings import SuiteConfig
 from mtl_sharing.data.tasks.task import TaskConfig
 from mtl_sharing.errors import UserError
@@ -87,11 +86,7 @@ def _open_schema() -> Any:
 
 
 def register() -> None:
-    """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused.
-
-    Hydra loads configs through the project's loader from then on.
-    """
-    install_loader()
+    """Makes the dataclasses Hydra's schema, so that unknown keys and wrong types are refused."""
     ConfigStore.instance().store(name=ROOT_NAME, node=_open_schema(), replace=True)
 
 

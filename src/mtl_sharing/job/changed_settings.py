@@ -11,7 +11,7 @@ from mtl_sharing.config.asked import as_written, leaves
 from mtl_sharing.config.identity import Decides, is_left_out, without
 from mtl_sharing.config.saved import saved_config
 from mtl_sharing.job.start import FirstStart, read_start
-from mtl_sharing.run_folder.layout import CONFIG, SETTINGS
+from mtl_sharing.run_folder.layout import CONFIG
 from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.utils.nested import difference, flatten, get
 
@@ -26,7 +26,7 @@ def changed_settings(
 ) -> dict[str, tuple[Any, Any]]:
     """The settings in which the run in ``folder`` differs from ``config``: theirs, and ours.
 
-    Compares settings.json, where the run has it, and config.json.
+    Compares config.json, and the digests in settings.json, where the run has it.
 
     Args:
         free: what a key that is not compared decides.
@@ -34,17 +34,13 @@ def changed_settings(
     Raises:
         UserError: damaged settings, or those of another version.
     """
-    first, settings = read_start(folder), _as_json(config)
+    first, settings, path = read_start(folder), _as_json(config), folder / CONFIG
     record = get(read_listed_object(folder, CONFIG), "settings") or {}
     if first is None:  # a run of an earlier version
-        return _changed(folder / CONFIG, record, settings, free)
-    began = first.settings_with(settings)
-    shown = _as_json(saved_config(folder / CONFIG, as_written(settings, first.texts)))
-    return {
-        **_changed(folder / CONFIG, record, shown, free),
-        **_changed(folder / SETTINGS, began, settings, free),
-        **dict(_changed_asked(first, settings, free)),
-    }
+        return _changed(path, record, settings, free)
+    shown = _as_json(saved_config(path, as_written(settings, first.texts)))
+    changed = _changed(path, record, shown, free)
+    return {**changed, **dict(_changed_asked(first, settings, free))}
 
 
 def _as_json(config: Config) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Keeps values of asked keys (``config/asked.py``) out of a run's log, messages and predictions."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,25 +20,42 @@ def hiding(hidden: Mapping[str, str]) -> Iterator[None]:
     Args:
         hidden: the texts by value.
     """
-
-    def show(record: logging.LogRecord) -> bool:
-        record.msg, record.args = hide(record.getMessage(), hidden), None
-        return True
-
+    if not hidden:
+        yield
+        return
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
-    handlers = handlers if hidden else []
+    formatters = [handler.formatter for handler in handlers]
     for handler in handlers:
-        handler.addFilter(show)
+        handler.setFormatter(_HidingFormatter(handler.formatter or logging.Formatter(), hidden))
     try:
         yield
+    except OSError as error:
+        _hide_in(error, hidden)
+        raise
     except UserError as error:
-        if not hidden:
-            raise
         parts = (error.where, str(error.found), error.allowed)
         raise type(error)(*(hide(part, hidden) for part in parts)) from error.__cause__
     finally:
-        for handler in handlers:
-            handler.removeFilter(show)
+        for handler, formatter in zip(handlers, formatters, strict=True):
+            handler.setFormatter(formatter)
+
+
+class _HidingFormatter(logging.Formatter):
+    """Formats as another one does, tracebacks too, and leaves the record as it is."""
+
+    def __init__(self, formatter: logging.Formatter, hidden: Mapping[str, str]) -> None:
+        super().__init__()
+        self._formatter, self._hidden = formatter, hidden
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide(self._formatter.format(record), self._hidden)
+
+
+def _hide_in(error: OSError, hidden: Mapping[str, str]) -> None:
+    error.args = tuple(hide(a, hidden) if isinstance(a, str) else a for a in error.args)
+    for name in ("strerror", "filename", "filename2"):
+        if isinstance(path := getattr(error, name), str | bytes | os.PathLike):
+            setattr(error, name, hide(os.fsdecode(path), hidden))
 
 
 def with_hidden_ids(examples: Examples, hidden: Mapping[str, str]) -> Examples:

@@ -24,11 +24,12 @@ def start_of_job(values: DictConfig, is_new: bool) -> Start:
     """
     job = HydraConfig.get()
     sweep = Path(job.sweep.dir).name if job.mode == RunMode.MULTIRUN else None
-    return Start(asked_texts(values), sweep, is_new, hydra_files(values))
+    writer, launched = _hydra_writer(values), Path(job.runtime.cwd)
+    return Start(asked_texts(values), sweep, is_new, writer, launched)
 
 
-def hydra_files(values: DictConfig) -> Callable[[Path], None]:
-    """Writes what Hydra writes with its own ``hydra.output_subdir``, nothing of it resolved."""
+def _hydra_writer(values: DictConfig) -> Callable[[Path], None]:
+    """What writes the files of Hydra's own ``hydra.output_subdir``, nothing of them resolved."""
     job: Any = deepcopy(HydraConfig.instance().cfg)
     with read_write(job), read_write(job.hydra), open_dict(job):
         # Hydra has resolved these, which may be secrets.

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -55,12 +55,11 @@ from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
 
-_NO_HOOKS = Hooks()
 # What the stages after the training write, and the checkpoint holds.
 _REPAIRED = (RESULT, METRICS, PREDICTIONS)
 
 
-def describe(config: Config, folder: Path, start: Start = _NO_HOOKS.start) -> Result:
+def describe(config: Config, folder: Path, start: Start) -> Result:
     """Writes plan.json into ``folder`` and returns its content; reads no weights and no data.
 
     Raises:
@@ -81,7 +80,7 @@ def _hold(folder: Path, start: Start) -> Iterator[None]:
         yield
 
 
-def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
+def run_job(config: Config, folder: Path, hooks: Hooks | None = None) -> Result:
     """Trains, evaluates, measures and scores; goes on where the folder holds a checkpoint.
 
     Returns:
@@ -94,6 +93,7 @@ def run_job(config: Config, folder: Path, hooks: Hooks = _NO_HOOKS) -> Result:
         Pruned: a hook ended it early.
         OSError: the folder takes no more.
     """
+    hooks = hooks or Hooks()
     with _hold(folder, hooks.start), hooks.held():
         if hooks.pinned:
             # A checkpoint alone is refused below, and its folder left as it is.
@@ -125,7 +125,7 @@ def _run(run_spec: RunSpec, folder: Path, hooks: Hooks) -> Result:
         replace_listed_json(folder, PLAN, plan_record(run_spec))
         replace_listed_json(folder, RESULT, head)
         with tracking(run_spec.config.tracker, describe_it) as trackers:
-            train_baseline = partial(_train_baseline, hooks.start.texts)
+            train_baseline = partial(_train_baseline, hooks.start)
             prepared = prepare(run_spec, folder, hooks, reference, train_baseline)
             result = head | assess(prepared, train(prepared, trackers))
             publish(folder, result, trackers)
@@ -198,9 +198,7 @@ def _with_precision_of(config: Config, folder: Path) -> Config:
     return replace(config, trainer=replace(config.trainer, precision=precision))
 
 
-def _train_baseline(
-    texts: Mapping[str, str], inputs: RunInputs, config: Config, folder: Path
-) -> Result:
+def _train_baseline(start: Start, inputs: RunInputs, config: Config, folder: Path) -> Result:
     hooks = Hooks(lambda *_: replace(inputs), curves=False, keep_baseline=False, pinned=False,
-                  start=Start(texts))  # fmt: skip
+                  start=Start(start.texts, launched=start.launched))  # fmt: skip
     return finished_result(folder) or run_job(config, folder, hooks)

@@ -44,7 +44,7 @@ from mtl_sharing.training.phases import Timing
 from mtl_sharing.training.selection import Selection
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 from mtl_sharing.utils.environment import versions
-from mtl_sharing.utils.git import git_state, launch_folder
+from mtl_sharing.utils.git import git_state
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +230,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
         "machine": machine(run_spec),
         "results_version": RESULTS_VERSION,
         "versions": versions(),
-        "git": git_state(launch_folder()),
+        "git": git_state(prepared.hooks.start.launched),
         "status": Status.FINISHED,
     }
     if prepared.baseline_key is not None:

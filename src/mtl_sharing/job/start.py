@@ -18,9 +18,9 @@ from mtl_sharing.config import Config
 from mtl_sharing.config.asked import as_text
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import SETTINGS
-from mtl_sharing.run_folder.manifest import read_listed_object, replace_listed_json
+from mtl_sharing.run_folder.manifest import lists, read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA
-from mtl_sharing.utils.nested import get, set_at
+from mtl_sharing.utils.nested import get
 
 _KEY = re.compile(r"[\w.-]+")
 _AS_WRITTEN = "the file as the run wrote it"
@@ -35,12 +35,14 @@ class Start:
         sweep: name of the sweep that the run is a trial of.
         is_new: whether the folder must hold no run yet.
         write_more: writes other files of a run that begins, after settings.json.
+        launched: the working folder in which the command began.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
     sweep: str | None = None
     is_new: bool = False
     write_more: Callable[[Path], object] | None = None
+    launched: Path = field(default_factory=Path.cwd)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,6 @@ class FirstStart:
         asked = self.asked[key]
         return asked["sha256"] == _digest(asked["salt"], get(settings, key))
 
-    def settings_with(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings, with the values of ``settings`` for asked keys."""
-        filled: dict[str, Any] = json.loads(json.dumps(self.settings))
-        for key in self.asked:
-            set_at(filled, key, get(settings, key))
-        return filled
-
 
 def pin_start(config: Config, start: Start, folder: Path, has_begun: bool) -> Start:
     """Writes the start of a run that begins; returns that of one that goes on with its texts.
@@ -82,7 +77,8 @@ def pin_start(config: Config, start: Start, folder: Path, has_begun: bool) -> St
     """
     if not has_begun:
         write_start(config, start, folder)
-    first = read_start(folder) if has_begun else None
+        return start
+    first = read_start(folder)
     return start if first is None else replace(start, texts={**start.texts, **first.texts})
 
 
@@ -117,13 +113,15 @@ def read_start(folder: Path) -> FirstStart | None:
     """The start of the run in ``folder``; None for a run of a version without settings.json.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or was removed.
         OSError: the file cannot be read.
     """
     path = folder / SETTINGS
     try:
         record = read_listed_object(folder, SETTINGS)
     except FileNotFoundError:
+        if lists(folder, SETTINGS):
+            raise UserError(str(path), "no file, which the run wrote", _AS_WRITTEN) from None
         return None
     if record.get("schema") != SCHEMA:
         raise UserError(str(path), f"schema {record.get('schema')}", f"{SCHEMA}; {_AS_WRITTEN}")

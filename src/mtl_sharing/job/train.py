@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtl_sharing.config import Config
-from mtl_sharing.config.compose import compose_asked
+from mtl_sharing.config.compose import compose_with_texts
 from mtl_sharing.config.identity import Decides
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.job.changed_settings import FREE, changed_settings
@@ -48,7 +48,7 @@ def train(overrides: Sequence[str] | Config, folder: str | Path) -> Result:
 def _checked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]:
     if isinstance(overrides, str):
         raise UserError("overrides", overrides, f"a list, as in [{overrides!r}]")
-    config, texts = compose_asked(overrides)
+    config, texts = compose_with_texts(overrides)
     if config.resume is not None:
         raise UserError("resume", config.resume, "null, and that folder as the second argument")
     if config.dry_run:

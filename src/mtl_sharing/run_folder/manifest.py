@@ -253,3 +253,8 @@ def _sync_and_digest(file: StagedFile, waits: bool) -> Entry:
         entry = _entry_of(file.temporary)
         syncing.result()
     return entry
+
+
+def lists(folder: Path, name: str) -> bool:
+    """Whether the manifest lists a file, which may be gone; raises UserError for a damaged one."""
+    return name in (_read(folder) or {})

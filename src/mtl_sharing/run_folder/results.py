@@ -35,12 +35,18 @@ _OPTIONAL_OF_TASK = {"floor": Real, "by_class": dict, "undefined": dict, "digest
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads YAML without aliases, a few of which make a huge value."""
+    """Reads YAML with texts as keys, and without aliases, a few of which make a huge value."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("an alias")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        values = super().construct_mapping(node, deep)
+        if not all(isinstance(name, str) for name in values):
+            raise yaml.YAMLError("a key that is no text")
+        return values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

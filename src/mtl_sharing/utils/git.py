@@ -2,8 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,6 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat",
 }  # fmt: skip
 _TIMEOUT_S = 10
-_launched_in: Path | None = None
-
-
-@contextmanager
-def launched_here() -> Iterator[None]:
-    """Keeps the working folder of a command that may change to another one within the block."""
-    global _launched_in
-    _launched_in = Path.cwd()
-    try:
-        yield
-    finally:
-        _launched_in = None
-
-
-def launch_folder() -> Path:
-    """The user's own working folder, also where a command has gone to the folder of a run."""
-    return _launched_in or Path.cwd()
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
