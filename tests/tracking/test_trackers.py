@@ -19,6 +19,7 @@ import pytest
 from mtl_sharing.errors import Pruned, Stopped, UserError
 from mtl_sharing.job.description import final_metrics
 from mtl_sharing.job.run import Hooks, run_job
+from mtl_sharing.run_folder.manifest import replace_listed_json
 from mtl_sharing.run_folder.results import metrics_text
 from mtl_sharing.tracking.settings import RunDescription, TrackerConfig
 from mtl_sharing.tracking.trackers import Trackers, check_trackers, numeric, tracking
@@ -269,6 +270,21 @@ def test_events_of_an_earlier_version_are_replaced(job):
     (job.run.folder / "tensorboard" / "rows.json").unlink()
     job.send(3, 8)
     check_events(job.run.folder, final=True)
+
+
+def test_an_older_run_without_a_manifest_keeps_its_trackers(job, store, caplog):
+    with pytest.raises(Stopped):
+        job.send(0, 3, Stopped("run"))
+    (job.run.folder / "manifest.json").unlink()
+    # As it goes on, its files are listed before any tracker reads its own.
+    replace_listed_json(job.run.folder, "result.json", {"status": "running"})
+    with caplog.at_level(logging.WARNING):
+        job.send(3, 8)
+    assert "is disabled" not in caplog.text
+    check_events(job.run.folder, final=True)
+    check_store(client_of(store), job.run.folder, "FINISHED")
+    listed = json.loads((job.run.folder / "manifest.json").read_text())["files"]
+    assert {"tensorboard/rows.json", "mlflow.json"} <= {*listed}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from unittest.mock import patch
 from hydra.core.global_hydra import GlobalHydra
 
 from mtl_sharing.cli import export, predict, report, train
+from trust.opened import opened_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,13 +37,14 @@ class Hung(BaseException):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left: exit code, what it said, and a digest for each output."""
+    """What a command left: exit code, what it said, a digest for each output, what it opened."""
 
     code: int
     text: str
     page: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     is_hung: bool = False
+    opened: frozenset[str] = frozenset()
 
     def lines(self) -> set[str]:
         """The lines that were printed, and the texts of the report's page."""
@@ -61,12 +63,14 @@ class Command:
 def call(command: Command, run: Path, limit_s: float = LIMIT_S) -> Answer:
     """The command's answer; times and the folder's name are left out of it."""
     out = run.with_name("out")
-    code, text, is_hung = invoke(command.main, command.words(run, out), limit_s)
+    with opened_in(run) as opened:
+        code, text, is_hung = invoke(command.main, command.words(run, out), limit_s)
     text = _TIMED.sub("TIME", text.replace(str(run.parent), "FOLDER"))
     page = out / "report.html"
     return Answer(
         code, text, page.read_text("utf-8") if page.exists() else "",
         command.outputs(run, out) if code == 0 else {}, is_hung,
+        frozenset(opened),
     )  # fmt: skip
 
 

@@ -5,11 +5,8 @@ manifest is right afterwards, since a stranger can compute digests.
 """
 
 import json
-import os
-import pickle
 import random
 import re
-import shlex
 import stat
 import subprocess
 from collections.abc import Callable, Mapping
@@ -19,37 +16,27 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from trust import special_files
+from trust import callables, special_files
+from trust.callables import command
 from trust.special_files import FILES, FOLDERS, TEMPORARY, TEXTS, YAML
 
 SECRET_NAME, SECRET = "TRUST_SECRET", "hunter2SECRET"
-MARKER = "MARKER"
-"""The file in ``outside`` that is there once code of the folder has run."""
 ESCAPE, SCRIPT = "\x1b]0;owned\x07", "<script>owned()</script>"
 
 Piece = Callable[[Path, Path], None]
 
 
-class Evil:
-    """A pickle that runs a command."""
-
-    def __init__(self, command: str) -> None:
-        self.command = command
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (self.command,)
-
-
 def pieces() -> dict[str, Piece]:
     """The pieces by name."""
     made: dict[str, Piece] = {
-        "git": _git, "places": _places, "labels": _labels, "every text": some_texts(0, 1.0),
-        "targets": _targets, "YAML tags": _yaml_tags, "pickles": _pickles,
-        "pickled tensors": _torch_pickles, "marks": _marks, "deep": special_files.deep,
+        "git": _git, "places": _places, "suite": _suite, "labels": _labels,
+        "every text": some_texts(0, 1.0), "targets": _targets, "YAML tags": callables.yaml_tags,
+        "pickles": callables.pickles, "pickled tensors": callables.torch_pickles, "marks": _marks,
+        "deep": special_files.deep,
         "huge": special_files.huge, "huge manifest": special_files.huge_manifest,
     }  # fmt: skip
+    for entry in ODD_ENTRIES:
+        made[f"manifest of {entry!r}"] = partial(odd_manifest, entry)
     for name in (*FILES, *FOLDERS, *TEMPORARY):
         made[f"link {name}"] = partial(special_files.link, name)
     for name in (*FILES, *TEMPORARY):
@@ -60,26 +47,53 @@ def pieces() -> dict[str, Piece]:
     return made
 
 
-def whole(folder: Path, outside: Path) -> None:
-    """All pieces that do not hide one another."""
-    for piece in (_git, _places, _labels, _targets, _marks):
+def beside(folder: Path, outside: Path) -> None:
+    """What is no part of the training: a run with it goes on."""
+    for piece in (_git, _suite, _targets):
         piece(folder, outside)
-    for name in (".lock", "train.log", "tensorboard", *TEMPORARY):
+    for name in TEMPORARY:
         special_files.link(name, folder, outside)
 
 
+def texts(folder: Path, outside: Path) -> None:
+    """Hostile texts and links that leave a run one that can be read."""
+    for piece in (beside, _labels, _marks):
+        piece(folder, outside)
+
+
+def whole(folder: Path, outside: Path) -> None:
+    """All pieces that do not hide one another."""
+    texts(folder, outside)
+    for name in (".lock", "train.log", "tensorboard"):
+        special_files.link(name, folder, outside)
+
+
+ODD_ENTRIES: tuple[Any, ...] = (5, None, "text", [], {}, {"a": 1}, {"bytes": "x"}, {"sha256": 5},
+                               {"bytes": -1, "sha256": "x", "before": 5})  # fmt: skip
+"""What stands in a manifest for a file's size and digest."""
+
+
+def odd_manifest(entry: object, folder: Path, outside: Path) -> None:
+    """A manifest with a right digest of its own, whose entries are no entries."""
+    listed = json.loads((folder / "manifest.json").read_bytes())["files"]
+    _write_manifest(folder, dict.fromkeys(listed, entry))
+
+
 def forge_manifest(folder: Path) -> None:
-    """Lists the files as they are now; leaves a manifest that is no regular file."""
-    path = folder / "manifest.json"
-    if not _is_plain(path):
+    """Lists the files as they are now; leaves a manifest that is odd or no regular file."""
+    if not _is_plain(folder / "manifest.json"):
         return
     with suppress(ValueError, RecursionError):
-        listed = json.loads(path.read_bytes())["files"]
-        files = {
-            name: _facts(folder / name) for name in {*listed, *FILES} if _is_plain(folder / name)
-        }
-        own = sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-        path.write_text(json.dumps({"schema": 1, "files": files, "sha256": own}))
+        listed = json.loads((folder / "manifest.json").read_bytes())["files"]
+        if not any(entry in ODD_ENTRIES for entry in listed.values()):
+            names = [name for name in {*listed, *FILES} if _is_plain(folder / name)]
+            _write_manifest(folder, {name: _facts(folder / name) for name in names})
+
+
+def _write_manifest(folder: Path, files: dict[str, Any]) -> None:
+    own = sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    record = {"schema": 1, "files": files, "sha256": own}
+    (folder / "manifest.json").write_text(json.dumps(record))
 
 
 def _is_plain(path: Path) -> bool:
@@ -94,16 +108,12 @@ def _facts(path: Path) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
 
 
-def _command(outside: Path) -> str:
-    return f"touch {shlex.quote(str(outside / MARKER))}"
-
-
 def _git(folder: Path, outside: Path) -> None:
     """A checkout whose own configuration runs commands, here and where the run was started."""
     work = outside / "work"
     for place in (folder, work):
         subprocess.run(["git", "init", "-q", place], check=True)
-        helper = f"{_command(outside)}; false"
+        helper = f"{command(outside)}; false"
         keys = ("fsmonitor", "sshCommand", "pager", "editor", "hooksPath", "askPass", "gitProxy")
         lines = [f'{key} = "{helper}"' for key in keys]
         filters = f'[filter "evil"]\nclean = "{helper}"\nprocess = "{helper}"\nrequired = true\n'
@@ -133,20 +143,40 @@ def _places(folder: Path, outside: Path) -> None:
         _change_json(folder, name, change)
 
 
-def _labels(folder: Path, outside: Path) -> None:
-    """Interpolations in texts that exports, predictions and reports show."""
+def _suite(folder: Path, outside: Path) -> None:
+    """An interpolation in a name that the run's log and cards show."""
     text = f"${{oc.env:{SECRET_NAME}}}"
 
     def change(record: dict[str, Any]) -> dict[str, Any]:
-        tasks = record.get("settings", {}).get("task", {})
-        for task in tasks.values():
-            if isinstance(task, dict):
-                task["labels"] = [text, *"bcde"]
-        return record | {"reason": text, "regime": text}
+        record.get("settings", {}).get("suite", {})["name"] = text
+        return record
 
     for name in ("config.json", "settings.json"):
         _change_json(folder, name, change)
-    _change_json(folder, "result.json", lambda record: record | {"regime": text})
+
+
+def _labels(folder: Path, outside: Path) -> None:
+    """Interpolations in texts that exports, predictions and reports show."""
+    text = f"${{oc.env:{SECRET_NAME}}}"
+    _name_labels(folder, text, 0)
+    for name in ("config.json", "settings.json"):
+        _change_json(folder, name, lambda record: record | {"reason": text})
+    for name in ("config.json", "settings.json", "result.json"):
+        _change_json(folder, name, lambda record: record | {"regime": text})
+
+
+def _name_labels(folder: Path, text: str, place: int) -> None:
+    """Names one label of each task that has them; the others keep theirs, or get letters."""
+
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        for task in record.get("settings", {}).get("task", {}).values():
+            count = {"classes": 5, "binary": 2}.get(task["kind"])
+            if count is not None:
+                task |= {"classes": None, "labels": task["labels"] or [*"abcde"[:count]]}
+                task["labels"][place] = text
+        return record
+
+    _change_json(folder, "config.json", change)
 
 
 def some_texts(seed: int, share: float = 0.02) -> Piece:
@@ -174,7 +204,7 @@ def some_texts(seed: int, share: float = 0.02) -> Piece:
 
 def _targets(folder: Path, outside: Path) -> None:
     """What Hydra would call, in the places where it looks for it."""
-    call = {"_target_": "os.system", "command": _command(outside)}
+    call = {"_target_": "os.system", "command": command(outside)}
 
     def change(record: dict[str, Any]) -> dict[str, Any]:
         hydra = {"launcher": call, "sweeper": call, "callbacks": {"evil": call}}
@@ -189,51 +219,20 @@ def _targets(folder: Path, outside: Path) -> None:
             (folder / name).write_text("\n".join([text, "evil:", *lines, ""]))
 
 
-def _yaml_tags(folder: Path, outside: Path) -> None:
-    """Tags that call a function, in a run of a version that read its settings from YAML."""
-    (folder / "settings.json").unlink(missing_ok=True)
-    (folder / ".hydra").mkdir(exist_ok=True)
-    for name in YAML:
-        tag = f'evil: !!python/object/apply:os.system ["{_command(outside)}"]\n'
-        old = (folder / name).read_text() if (folder / name).exists() else ""
-        (folder / name).write_text(tag + old)
-
-
-def _pickles(folder: Path, outside: Path) -> None:
-    content = pickle.dumps(Evil(_command(outside)))
-    names = ("checkpoint/last.pt", "checkpoint/previous.pt", "model.safetensors",
-             "tokenizer.json", "predictions.parquet", "inputs.json")  # fmt: skip
-    (folder / "checkpoint").mkdir(exist_ok=True)
-    for name in names:
-        (folder / name).write_bytes(content)
-
-
-def _torch_pickles(folder: Path, outside: Path) -> None:
-    """Whole archives of torch, with right checksums, that call a function."""
-    (folder / "checkpoint").mkdir(exist_ok=True)
-    for name in ("checkpoint/last.pt", "checkpoint/previous.pt", "model.safetensors"):
-        torch.save({"step": Evil(_command(outside))}, folder / name)
-
-
 def _marks(folder: Path, outside: Path) -> None:
     """HTML, Markdown and the terminal's control sequences in texts that are shown."""
     text = f"{ESCAPE}{SCRIPT}[x](javascript:owned())=1+1"
 
     def change(record: dict[str, Any]) -> dict[str, Any]:
         tasks = {f"{name}{text}": task for name, task in record.get("tasks", {}).items()}
-        return record | {"regime": text, "plan": text, "reason": text, "tasks": tasks}
+        regime = f"{record['regime']}{text}"
+        return record | {"regime": regime, "plan": text, "reason": text, "tasks": tasks}
 
     _change_json(folder, "result.json", change)
     with suppress(OSError):
         content = (folder / "metrics.csv").read_text()
         (folder / "metrics.csv").write_text(content.replace("dev/", f"dev/{text}"))
-
-    def rename(record: dict[str, Any]) -> dict[str, Any]:
-        for task in record.get("settings", {}).get("task", {}).values():
-            task["labels"] = [text, *"bcde"]
-        return record
-
-    _change_json(folder, "config.json", rename)
+    _name_labels(folder, text, 1)
 
 
 def _change_json(

@@ -1,5 +1,6 @@
 """A stranger's folder runs nothing, reads no secret, reaches nothing outside, and hangs nothing."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -11,13 +12,16 @@ from mtl_sharing import UserError, load_run, train
 from trust.commands import COMMANDS, invoke
 from trust.hostile import (
     ESCAPE,
+    ODD_ENTRIES,
     SCRIPT,
     SECRET,
     SECRET_NAME,
     Piece,
+    beside,
     forge_manifest,
     pieces,
     some_texts,
+    texts,
     whole,
 )
 from trust.runs import OVERRIDES
@@ -75,12 +79,15 @@ QUICK_CALLS = ("resume", "predict a table", "report of the run", "export")
 
 
 @pytest.fixture
-def check(tmp_path, monkeypatch) -> Callable[..., None]:
-    """Gives a run with these pieces to a command, and holds what must hold of any."""
+def check(tmp_path, monkeypatch) -> Callable[..., tuple[int, str]]:
+    """Gives a run with these pieces to a command, and holds what must hold of any.
+
+    Returns the exit code and what was printed.
+    """
     monkeypatch.setenv(SECRET_NAME, SECRET)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
-    def check(run: Path, made: Iterable[Piece], call: str) -> None:
+    def check(run: Path, made: Iterable[Piece], call: str) -> tuple[int, str]:
         top = tmp_path / "top"
         shutil.rmtree(top, ignore_errors=True)
         outside, here, folder = top / "outside", top / "here", top / "place" / "run"
@@ -102,6 +109,7 @@ def check(tmp_path, monkeypatch) -> Callable[..., None]:
         assert not _holding(SCRIPT, folder.with_name("out"), (".html", ".md"))
         assert not _holding("[x](javascript:", folder.with_name("out"), (".md",))
         assert not contents(here)
+        return code, text
 
     return check
 
@@ -117,7 +125,24 @@ def _holding(word: str, top: Path, suffixes: tuple[str, ...] = ("",)) -> list[st
 @pytest.mark.parametrize("state", ["finished", "stopped"])
 @pytest.mark.parametrize("call", QUICK_CALLS)
 def test_a_hostile_folder(check, trust_runs, state, call):
-    check(trust_runs[state], [whole], call)
+    code, text = check(trust_runs[state], [whole], call)
+    # A run that can be read is read; one whose log is a link does not go on.
+    refused = call == "resume" or (state, call) == ("stopped", "report of the run")
+    assert code == (2 if refused else 0), text
+
+
+@pytest.mark.parametrize(("state", "piece"), [("finished", texts), ("stopped", beside)])
+def test_a_run_with_hostile_texts_goes_on(check, trust_runs, state, piece):
+    code, text = check(trust_runs[state], [piece], "resume")
+    assert code == 0, text
+
+
+@pytest.mark.parametrize("entry", ODD_ENTRIES)
+@pytest.mark.parametrize("call", QUICK_CALLS)
+def test_odd_entries_of_a_manifest_are_one_message(check, trust_runs, call, entry):
+    code, text = check(trust_runs["finished"], [PIECES[f"manifest of {entry!r}"]], call)
+    (line,) = text.splitlines()
+    assert code == 2 and re.search("manifest.json: (found )?a damaged file", line)
 
 
 @pytest.mark.slow

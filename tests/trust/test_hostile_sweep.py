@@ -9,8 +9,9 @@ import pytest
 
 from support import QUICK
 from sweep_runs import GRID
+from trust.callables import MARKER
 from trust.commands import COMMANDS, invoke
-from trust.hostile import MARKER, SECRET, SECRET_NAME
+from trust.hostile import SECRET, SECRET_NAME
 from trust.special_files import contents
 
 WORDS = (

@@ -48,12 +48,14 @@ def test_a_line_that_cannot_be_shown_ends_nothing(monkeypatch, capsys, error):
     def fail(text):
         raise error
 
+    monkeypatch.setattr(logging, "raiseExceptions", True)
     monkeypatch.setattr("mtl_sharing.utils.logging.show", fail)
     ConsoleHandler().emit(record("lost"))
     assert "Logging error" in capsys.readouterr().err
 
 
-def test_a_line_with_a_wrong_argument_ends_nothing(capsys):
+def test_a_line_with_a_wrong_argument_ends_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(logging, "raiseExceptions", True)
     wrong = record("%d steps")
     wrong.args = ("x",)
     ConsoleHandler().emit(wrong)

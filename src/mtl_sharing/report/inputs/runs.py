@@ -192,7 +192,7 @@ def _read(location: RunLocation) -> Run:
     try:
         result = read_result(location.folder)
     except UserError as error:
-        return run(Status.UNREADABLE, f"{RESULT}: {error.found}")
+        return run(Status.UNREADABLE, f"{Path(error.where).name}: {error.found}")
     except OSError as error:
         return run(Status.UNREADABLE, f"{RESULT}: {error}")
     if result is None:
