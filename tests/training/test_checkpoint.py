@@ -56,7 +56,10 @@ def test_no_damage_is_loaded(saved, caplog):
         if equal(state, before):
             fallen_back += 1
             assert "last.pt: a damaged file" in caplog.text
-            assert "going on from the checkpoint before the last, checkpoint/previous.pt" in caplog.text
+            assert (
+                "going on from the checkpoint before the last, checkpoint/previous.pt"
+                in caplog.text
+            )
         else:
             assert equal(state, last)
     assert fallen_back > len(places) * 1.2
