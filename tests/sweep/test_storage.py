@@ -3,10 +3,11 @@
 import logging
 import socket
 import time
+from dataclasses import replace
 
 import optuna
 import pytest
-from optuna.distributions import IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -200,3 +201,20 @@ def _levels():
     logging.getLogger("mtl_sharing").setLevel(logging.INFO)
     yield
     optuna.logging.set_verbosity(level)
+
+
+@pytest.mark.parametrize("sampler", ["RandomSampler", "TPESampler"])
+@pytest.mark.parametrize("stored", [0, 1, 2, 3])
+def test_a_kill_between_two_parameters_changes_none(tmp_path, sampler, stored):
+    options = SweeperConfig(sampler={"_target_": f"optuna.samplers.{sampler}", "seed": 1})
+    names = ("a", "b", "c")
+
+    def draw(count):
+        return lambda suggest: {n: suggest(n, FloatDistribution(0, 1)) for n in names[:count]}
+
+    points = []
+    for name, counts in (("whole", [3]), ("killed", [stored, 3])):
+        study = open_study(replace(options, study_name=name), tmp_path / name, ["maximize"], {})
+        number = study.add_trial({})
+        points += [study.draw(number, options, draw(count)) for count in counts][-1:]
+    assert points[0] == points[1] and len(points[0]) == 3

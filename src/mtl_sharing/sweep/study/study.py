@@ -121,9 +121,20 @@ class SweepStudy:
 
     @patient
     def draw(self, number: int, options: SweeperConfig, draw: Callable[[Suggest], Point]) -> Point:
-        """Draws a running trial's parameters; those that it has already stay."""
+        """Draws a running trial's parameters; those that it has already stay.
+
+        After a kill between two of them the others are those that the trial would have had.
+        """
         study = sampler_study(self.name, self.storage, make_sampler(options, number))
-        return draw(partial(_suggest, Trial(study, self._id(number))))
+        stored, trial = self.trial(number), Trial(study, self._id(number))
+
+        def suggest(name: str, distribution: Any) -> Any:
+            if name in stored.params and name not in trial.relative_params:
+                # Uses up the random numbers that it took before.
+                study.sampler.sample_independent(study, stored, name, distribution)
+            return _suggest(trial, name, distribution)
+
+        return draw(suggest)
 
     @patient
     def set_attrs(self, number: int, **attributes: Any) -> bool:
