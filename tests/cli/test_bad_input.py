@@ -18,6 +18,7 @@ from mtl_sharing.cli.exit import explain, run_command
 from mtl_sharing.cli.train import run
 from mtl_sharing.config.mistakes import MERGING
 from mtl_sharing.errors import UserError
+from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.job.spec import resolve_spec
 from support import QUICK, Outcome, compose_config, load_config
 
@@ -213,7 +214,7 @@ def test_a_job_refuses(tmp_path, name):
     overrides, words = OVERRIDES[name]
     quick = QUICK if not any(word.startswith("encoder") for word in overrides) else ()
     with pytest.raises(UserError) as error:
-        run(load_config("dry_run=false", *quick, *overrides), tmp_path / "run")
+        run(load_config("dry_run=false", *quick, *overrides), tmp_path / "run", RunStart())
     code, message = explain(error.value)
     refused(Outcome(code, "", f"{message}\n", tmp_path), *words)
 

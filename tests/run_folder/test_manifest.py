@@ -23,6 +23,11 @@ from mtl_sharing.run_folder.manifest import (
 )
 
 
+@pytest.fixture(autouse=True)
+def _no_warnings_before(monkeypatch):
+    monkeypatch.setattr(manifest, "_unchecked", set())
+
+
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "run"
@@ -75,6 +80,15 @@ def test_a_run_of_before_is_read_with_one_warning(folder, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"{folder} has no manifest.json: damage to its files would not be seen"
     ]
+
+
+def test_many_runs_of_before_are_few_warnings(tmp_path, caplog):
+    for number in range(9):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "result.json").write_text("{}")
+        read_listed(tmp_path / f"{number}", "result.json")
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 4 and messages[-1] == "other runs have no manifest.json either"
 
 
 def test_a_run_of_before_that_goes_on_is_listed_as_it_is(folder, caplog):

@@ -134,7 +134,7 @@ def test_the_checkpoint_keeps_its_format(start):
     trainer.run()
     state = torch.load(trainer.folder / CHECKPOINT_STATE, weights_only=True)
     assert set(state) == {"phase", "step", "past", "selections", "timing", "history", "running",
-                          "learner"}  # fmt: skip
+                          "learner", "run"}  # fmt: skip
     assert set(state["timing"]) == {"phases_s", "counted_s", "counted_steps", "counted_examples"}
     assert set(state["running"]) == {"losses", "tie", "cosines"}
     assert set(state["selections"][0]) == {"tasks", "best", "step", "stale"}
