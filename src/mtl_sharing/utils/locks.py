@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from mtl_sharing.errors import UserError
 from mtl_sharing.utils.files import check_regular, open_regular
 
@@ -27,6 +25,9 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
         UserError: a link, a pipe or a folder has the file's name.
         OSError: the file cannot be opened, or its file system has no locks.
     """
+    # Here, not above: --help needs no lock.
+    from filelock import FileLock, Timeout
+
     with suppress(OSError):
         check_regular(path)
     lock = FileLock(path, timeout=-1 if wait else _POLL_S, poll_interval=_POLL_S)

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -65,6 +64,9 @@ def block_in_children() -> None:
     A worker that loads its modules would answer them with a traceback. They wait until its first
     job (:func:`interrupts_in_job`). The other threads of this process still get them.
     """
+    # Here, not above: most commands start no process.
+    from multiprocessing import resource_tracker
+
     resource_tracker.ensure_running()  # unblocks them where it starts
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
