@@ -6,6 +6,8 @@ import random
 import signal
 import subprocess
 import time
+from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 
 import filelock
@@ -196,3 +198,18 @@ def test_resume_in_a_config_file_is_refused(mtl_train, copied_run, tmp_path):
     done = mtl_train("--config-dir", str(tmp_path), "--config-name", "mine", *QUICK)
     assert done.code == 2
     assert "resume: found run; allowed: mtl-train resume=RUN_DIR on the command line" in done.err
+
+
+@pytest.mark.parametrize("path", ["score", "kept", "params.shared", "against", "objectives",
+                                  "multipliers", "baseline", "scored_by", "untrained",
+                                  "tasks.sst.floor", "tasks.sst.undefined"])  # fmt: skip
+def test_a_result_with_other_kinds_of_values_is_one_message_or_printed(mtl_train, copied_run, path):
+    whole = json.loads((copied_run / "result.json").read_text())
+    *groups, name = path.split(".")
+    for value in ("text", None, 5, [1], {"a": 1}):
+        result = deepcopy(whole)
+        reduce(dict.__getitem__, groups, result)[name] = value
+        rewrite(copied_run / "result.json", json.dumps(result))
+        done = mtl_train("resume=run")
+        assert done.code in (0, 2), done.err
+        assert done.code == 0 or "result.json: found " in done.err

@@ -22,13 +22,14 @@ from mtl_sharing.config.mistakes import config_error
 from mtl_sharing.config.overrides import check_overrides
 from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.discovery import refuse_used_folder
-from mtl_sharing.run_folder.layout import RESULT
+from mtl_sharing.run_folder.layout import AS_WRITTEN, RESULT
 from mtl_sharing.run_folder.lock import check_plain_folder
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
 
 if TYPE_CHECKING:
     from mtl_sharing.job.saved_settings import RunStart
+    from mtl_sharing.run_folder.results import Result
 
 
 @hydra.main(config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=LOGGING)
@@ -65,19 +66,31 @@ def run(config: Config, folder: Path, start: "RunStart") -> float | None:
         The objective of ``score.objective``; None for a dry run.
     """
     # Here, not above: torch takes longer to load than --help may.
-    from mtl_sharing.cli import summary
+    from mtl_sharing.cli.summary import print_plan
     from mtl_sharing.job.run import describe, run_job, whole_result
     from mtl_sharing.job.stages import Hooks
     from mtl_sharing.run_folder.results import result_problem
 
     if config.dry_run:
-        summary.print_plan(describe(config, folder, start), folder)
+        print_plan(describe(config, folder, start), folder)
         return None
     result = None if start.is_new else whole_result(folder)
-    if result is not None and (problem := result_problem(result)) is not None:
-        raise UserError(str(folder / RESULT), problem, "the file as the run wrote it")
-    result = result or run_job(config, folder, Hooks(start=start))
-    summary.print_result(result, folder)
+    if result is None:
+        return _print(run_job(config, folder, Hooks(start=start)), config, folder)
+    if (problem := result_problem(result)) is not None:
+        raise UserError(str(folder / RESULT), problem, AS_WRITTEN)
+    try:
+        return _print(result, config, folder)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        found = "values of other kinds than a run writes"  # with a digest that is right
+        raise UserError(str(folder / RESULT), found, AS_WRITTEN) from None
+
+
+def _print(result: "Result", config: Config, folder: Path) -> float | None:
+    """Prints the summary of a result; returns its objective."""
+    from mtl_sharing.cli.summary import print_result
+
+    print_result(result, folder)
     objective: float | None = result["objectives"][config.score.objective]
     return objective
 
