@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.sweep.jobs import trial_job
+from support import rewrite
 from sweep_runs import FOLDER, GRID, KEEP, TPE, results, states, study
 
 
@@ -139,7 +140,7 @@ def test_trials_that_fail_are_recorded_and_the_sweep_goes_on(mtl_train, monkeypa
         result = real(config, folder, hooks)
         if config.split == 3:
             result["performance"] = float("nan")
-            (folder / "result.json").write_text(json.dumps(result))
+            rewrite(folder / "result.json", json.dumps(result))
         return result
 
     monkeypatch.setattr(trial_job, "run_job", run_job)
@@ -237,7 +238,7 @@ def test_a_trial_over_seeds_is_their_mean_and_wilcoxon_ends_a_worse_one(mtl_trai
     def run_job(config, folder, hooks):
         result = real(config, folder, hooks)
         result["performance"] = 0.9 - 0.2 * config.split + 0.01 * config.seed
-        (folder / "result.json").write_text(json.dumps(result))
+        rewrite(folder / "result.json", json.dumps(result))
         return result
 
     monkeypatch.setattr(trial_job, "run_job", run_job)
