@@ -200,7 +200,7 @@ def test_other_ways_to_a_callable_are_refused(way):
 
 
 def test_endless_settings_end(monkeypatch):
-    monkeypatch.setattr("mtl_sharing.config.callables._MOST", 500)
+    monkeypatch.setattr("mtl_sharing.config.callables._MAX_VALUES", 500)
     doubling = {f"a{n}": [f"${{hydra.a{n - 1}}}"] * 10 for n in range(1, 9)} | {"a0": {}}
     with pytest.raises(UserError, match="endless"):
         check_callables(OmegaConf.create({"hydra": EMPTY["hydra"] | doubling}), ())

@@ -148,6 +148,16 @@ def test_a_folder_without_checkpoint_restores_nothing(start):
     assert not trainer.restore() and trainer.done == 0
 
 
+def test_a_run_that_has_lost_its_checkpoints_says_that_it_begins_again(start, caplog):
+    trainer = start("trainer.max_steps=1")
+    trainer.run()
+    for path in (trainer.folder / "checkpoint").iterdir():
+        path.unlink()
+    caplog.clear()
+    assert not trainer.restore()
+    assert "no checkpoint is left: the training begins again at its first step" in caplog.text
+
+
 def test_checkpoints_that_do_not_fit_are_named(start):
     trainer = start("trainer.max_steps=1")
     trainer.run()

@@ -121,8 +121,6 @@ def explain(error: Exception, folder: Path | None = None) -> tuple[int, str | No
         for cause in (error.__cause__, getattr(error.__cause__, "__cause__", None)):
             if isinstance(cause, OSError | UserError | HydraException):
                 return explain(cause, folder)
-    if isinstance(error, HydraException):
-        return MISTAKE, str(config_error(error))
     if isinstance(error, OSError):
         return MISTAKE, str(_system_error(error, folder))
     if isinstance(error, RecursionError):

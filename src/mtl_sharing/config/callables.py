@@ -78,31 +78,31 @@ _KNOWN = re.compile(
     r"hydra\.(callbacks|(job|hydra)_logging|job\.env_copy)(\..*)?|hydra\.job\.env_set"
 )
 _COPY = "hydra.job.env_copy"
-_DEEPEST, _MOST = 30, 20_000
+_MAX_DEPTH, _MAX_VALUES = 30, 20_000
 Setting = tuple[str, str, Any]
 
 
-def check_callables(config: DictConfig, own: Collection[str]) -> None:
+def check_callables(config: DictConfig, command_line_keys: Collection[str]) -> None:
     """Checks Hydra's own settings in a composed config, before Hydra follows them.
 
     Args:
-        own: the keys that stand on the user's own command line. These may choose environment
+        command_line_keys: what the user's own command line sets. These keys may choose environment
             variables and log files that a config file may not.
 
     Raises:
         UserError: a callable, a variable or a log file that a config file may not name.
     """
-    copied = config.hydra.job.env_copy if _COPY in own else ()
+    copied = config.hydra.job.env_copy if _COPY in command_line_keys else ()
     for path, key, value in _settings(config):
         where = f"{path}.{key}"
         if key == "_target_":
             _check(where, value, next((n for p, n in _PLACES if p.fullmatch(path)), ()))
-        elif path == "hydra.job.env_set" and where not in own and key not in copied:
+        elif path == "hydra.job.env_set" and where not in command_line_keys and key not in copied:
             _check_variable(where, key)
-        elif path == _COPY and path not in own:
+        elif path == _COPY and path not in command_line_keys:
             _check_variable(path, str(value))
         elif _LOGGING.fullmatch(path):
-            _check_logging(where, key, value, own)
+            _check_logging(where, key, value, command_line_keys)
 
 
 def _check(where: str, value: Any, names: Collection[str]) -> None:
@@ -116,14 +116,16 @@ def _check_variable(where: str, name: str) -> None:
         raise UserError(where, f"{name} in a config file", allowed)
 
 
-def _check_logging(where: str, key: str, value: Any, own: Collection[str]) -> None:
+def _check_logging(where: str, key: str, value: Any, command_line_keys: Collection[str]) -> None:
     if key in ("()", "class"):
         _check(where, value, LOGGING)
     elif key == ".":
         raise UserError(where, "attributes of a handler", "its arguments")
     elif isinstance(value, str) and value.startswith(("ext:", "cfg:")):
         _check(where, value, STREAMS)
-    elif key == "filename" and where not in own and not _LOG_FILE.fullmatch(str(value)):
+    elif (
+        key == "filename" and where not in command_line_keys and not _LOG_FILE.fullmatch(str(value))
+    ):
         allowed = "${hydra.runtime.output_dir}/NAME.log; on the command line any file"
         raise UserError(where, f"{value} in a config file", allowed)
 
@@ -138,8 +140,10 @@ def _settings(config: DictConfig) -> Iterator[Setting]:
 
     def walk(path: str, key: str, raw: Any, node: Any, depth: int) -> Iterator[Setting]:
         where = f"{path}.{key}".lstrip(".")
-        if depth > _DEEPEST or next(visited) > _MOST:
-            raise UserError(path, "endless settings", f"{_DEEPEST} levels, {_MOST:,} values")
+        if depth > _MAX_DEPTH or next(visited) > _MAX_VALUES:
+            raise UserError(
+                path, "endless settings", f"{_MAX_DEPTH} levels, {_MAX_VALUES:,} values"
+            )
         if isinstance(raw, str) and "${" in raw:
             if OmegaConf.is_config(node):
                 raw = OmegaConf.to_container(node, resolve=False)

@@ -7,6 +7,7 @@ run hold its text, and its value only where the trained network needs it.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -27,7 +28,7 @@ HIDDEN = frozenset({
 """A trained network is used without these: no interpolated value of them is written."""
 _MISSING = "???"
 # Shorter values are too common to be found in a message.
-_LEAST_FOUND = 4
+_MIN_LENGTH = 4
 
 
 def interpolated_values(values: DictConfig) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _raw_value(raw: Any, key: str) -> Any:
 
 def as_text(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """Nested settings with the text of each interpolated key in place of its value."""
-    shown = _copied(settings)
+    shown: dict[str, Any] = deepcopy(dict(settings))
     for key, text in texts.items():
         set_at(shown, key, text)
     return shown
@@ -114,7 +115,7 @@ def as_written(settings: Mapping[str, Any], texts: Mapping[str, str]) -> dict[st
 
     An interpolated key of :data:`HIDDEN` has its text; a number or a truth value is left out.
     """
-    shown = _copied(settings)
+    shown: dict[str, Any] = deepcopy(dict(settings))
     for above, name, key, text in list(_hidden(shown, texts)):
         if isinstance(above[name], list | tuple):
             above[name] = [text]
@@ -135,11 +136,11 @@ def _hidden(
     """
     for name, value in settings.items():
         key = f"{prefix}{name}"
-        found = texts.get(key, text)
+        nearest = texts.get(key, text)
         if isinstance(value, Mapping):
-            yield from _hidden(value, texts, f"{key}.", found)
-        elif found is not None and _is_hidden(key):
-            yield settings, name, key, found
+            yield from _hidden(value, texts, f"{key}.", nearest)
+        elif nearest is not None and _is_hidden(key):
+            yield settings, name, key, nearest
 
 
 def _is_hidden(key: str) -> bool:
@@ -170,13 +171,9 @@ def leaves(settings: Mapping[str, Any], key: str) -> list[str]:
     return [f"{key}.{name}" for name, _ in flatten(value)] if isinstance(value, Mapping) else [key]
 
 
-def _copied(value: Any) -> Any:
-    return {k: _copied(v) for k, v in value.items()} if isinstance(value, Mapping) else value
-
-
 def hide(message: str, hidden: Mapping[str, str]) -> str:
     """A message with texts of interpolated keys, not their values, from :func:`hidden_texts`."""
-    values = sorted((v for v in hidden if len(v) >= _LEAST_FOUND), key=len, reverse=True)
+    values = sorted((v for v in hidden if len(v) >= _MIN_LENGTH), key=len, reverse=True)
     if not values:
         return message
     return re.sub("|".join(map(re.escape, values)), lambda match: hidden[match[0]], message)

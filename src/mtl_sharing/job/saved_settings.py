@@ -18,13 +18,12 @@ from typing import Any
 from mtl_sharing.config import Config
 from mtl_sharing.config.interpolations import as_text
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.layout import SETTINGS
+from mtl_sharing.run_folder.layout import AS_WRITTEN, SETTINGS
 from mtl_sharing.run_folder.manifest import lists, read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.nested import get
 
 _KEY = re.compile(r"[\w.-]+")
-_AS_WRITTEN = "the file as the run wrote it"
 
 
 @dataclass(frozen=True)
@@ -123,15 +122,15 @@ def read_settings(folder: Path) -> SavedSettings | None:
         record = read_listed_object(folder, SETTINGS)
     except FileNotFoundError:
         if lists(folder, SETTINGS):
-            raise UserError(str(path), "no file, which the run wrote", _AS_WRITTEN) from None
+            raise UserError(str(path), "no file, which the run wrote", AS_WRITTEN) from None
         return None
     if record.get("schema") != SCHEMA:
-        raise UserError(str(path), f"schema {record.get('schema')}", f"{SCHEMA}; {_AS_WRITTEN}")
+        raise UserError(str(path), f"schema {record.get('schema')}", f"{SCHEMA}; {AS_WRITTEN}")
     settings, facts, sweep = (record.get(n) for n in ("settings", "interpolated", "sweep"))
     if not (isinstance(settings, dict) and settings):
-        raise UserError(str(path), "no settings", _AS_WRITTEN)
+        raise UserError(str(path), "no settings", AS_WRITTEN)
     if not (isinstance(facts, dict) and all(_is_interpolated(*item) for item in facts.items())):
-        raise UserError(str(path), "no texts and digests of interpolated keys", _AS_WRITTEN)
+        raise UserError(str(path), "no texts and digests of interpolated keys", AS_WRITTEN)
     return SavedSettings(settings, facts, sweep if isinstance(sweep, str) else None)
 
 

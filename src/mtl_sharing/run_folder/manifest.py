@@ -18,7 +18,7 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.run_folder.layout import AS_WRITTEN, LISTED, MANIFEST
 from mtl_sharing.run_folder.lock import check_in_place, held
 from mtl_sharing.utils.files import (
-    MOST_TEXT_BYTES,
+    MAX_TEXT_BYTES,
     StagedFile,
     check_regular,
     json_text,
@@ -36,7 +36,7 @@ Entry = dict[str, Any]
 Entries = dict[str, Entry]
 
 _SCHEMA = 1
-_MOST_WARNINGS = 3
+_MAX_WARNINGS = 3
 _unchecked: set[Path] = set()
 
 
@@ -120,7 +120,7 @@ def text_writer(text: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
-def read_listed(folder: Path, name: str, most_bytes: float = MOST_TEXT_BYTES) -> bytes:
+def read_listed(folder: Path, name: str, max_bytes: float = MAX_TEXT_BYTES) -> bytes:
     """The content of a file of a run's folder, once its digest is checked.
 
     A folder without a manifest, which runs from before have, is read with one warning.
@@ -132,7 +132,7 @@ def read_listed(folder: Path, name: str, most_bytes: float = MOST_TEXT_BYTES) ->
     content, wrong = b"", True
     while wrong:
         entries = _read(folder)
-        content = read_bytes(folder / name, most_bytes)
+        content = read_bytes(folder / name, max_bytes)
         digest = hashlib.sha256(content).hexdigest()
         wrong = _differs(folder, name, entries, {"bytes": len(content), "sha256": digest})
     return content
@@ -202,10 +202,10 @@ def drop_previous_digests(folder: Path) -> None:
 
 def _warn_unchecked(folder: Path) -> None:
     """Warns once of each of the first folders, and then that there are others."""
-    if folder in _unchecked or len(_unchecked) > _MOST_WARNINGS:
+    if folder in _unchecked or len(_unchecked) > _MAX_WARNINGS:
         return
     _unchecked.add(folder)
-    if len(_unchecked) > _MOST_WARNINGS:
+    if len(_unchecked) > _MAX_WARNINGS:
         log.warning("other runs have no %s either", MANIFEST)
     else:
         log.warning("%s has no %s: damage to its files would not be seen", folder, MANIFEST)

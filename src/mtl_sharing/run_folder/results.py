@@ -22,7 +22,7 @@ Row = dict[str, Any]
 MAIN = "main"
 """The main training's name in the ``phase`` column."""
 
-_MOST_YAML_BYTES = 1_000_000
+_MAX_YAML_BYTES = 1_000_000
 # The values of a finished run that every table needs, by dotted path, with their types.
 _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
@@ -57,7 +57,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: the file is missing or damaged, or holds another kind of value.
     """
     try:
-        values = yaml.load(read_bytes(path, _MOST_YAML_BYTES), _PlainLoader)
+        values = yaml.load(read_bytes(path, _MAX_YAML_BYTES), _PlainLoader)
     except FileNotFoundError:
         raise UserError(str(path), "no file", AS_WRITTEN) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -21,12 +21,14 @@ from mtl_sharing.utils.files import check_regular, staged
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
-_RUN = "run"
 _WHOLE = "a whole checkpoint; without it a new run in another folder starts from its settings"
 
 
 def save_state(folder: Path, state: State) -> None:
     """Replaces the run's last checkpoint atomically; the one before it is kept beside it.
+
+    Args:
+        state: its ``run`` is that of :func:`run_token`.
 
     Raises:
         UserError: the run's folder is gone.
@@ -35,7 +37,7 @@ def save_state(folder: Path, state: State) -> None:
     check_in_place(folder)
     last = folder / CHECKPOINT_STATE
     with staged(last) as file:
-        file.fill(lambda path: torch.save(state | {_RUN: _run_of(folder)}, path))
+        file.fill(lambda path: torch.save(state, path))
         file.sync()
         check_in_place(folder)
         if last.exists():
@@ -43,8 +45,11 @@ def save_state(folder: Path, state: State) -> None:
         file.publish()
 
 
-def load_state(folder: Path) -> State | None:
+def load_state(folder: Path, run: str | None) -> State | None:
     """Loads the run's last checkpoint, or the one before it where that is damaged.
+
+    Args:
+        run: from :func:`run_token`; the state of another run is refused like a damaged one.
 
     Returns:
         The state; None if there is no checkpoint yet.
@@ -57,7 +62,7 @@ def load_state(folder: Path) -> State | None:
         if not os.path.lexists(folder / name):
             continue
         try:
-            state = _load(folder, name)
+            state = _load(folder / name, run)
         except UserError as error:
             log.warning("%s: %s", error.where, error.found)
             problem = problem or error
@@ -70,8 +75,8 @@ def load_state(folder: Path) -> State | None:
     return None
 
 
-def _load(folder: Path, name: Path) -> State:
-    check_regular(path := folder / name)
+def _load(path: Path, run: str | None) -> State:
+    check_regular(path)
     try:
         _check_archive(path)
         # weights_only: a pickle could run code.
@@ -82,12 +87,12 @@ def _load(folder: Path, name: Path) -> State:
         raise UserError(str(path), f"a damaged file ({loading_problem(error)})", _WHOLE) from None
     if not isinstance(state, dict):
         raise UserError(str(path), f"a {type(state).__name__}", _WHOLE)
-    if state.pop(_RUN, None) != _run_of(folder):
+    if state.get("run") != run:
         raise UserError(str(path), "the checkpoint of another run", _WHOLE)
     return state
 
 
-def _run_of(folder: Path) -> str | None:
+def run_token(folder: Path) -> str | None:
     """What tells a run from others, from its settings.json; None for a baseline, which has none."""
     try:
         return str(read_listed_object(folder, SETTINGS).get("run"))

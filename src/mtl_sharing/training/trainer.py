@@ -19,6 +19,7 @@ from mtl_sharing.training.checkpoint import (
     check_best,
     load_best,
     load_state,
+    run_token,
     save_state,
     weights_writer,
 )
@@ -69,12 +70,14 @@ class Trainer:
     selections: list[Selection] = field(init=False)
     signals: StopSignals = field(default_factory=StopSignals, init=False)
     _phase_index: int = field(default=0, init=False)
+    _run: str | None = field(init=False)
     _running: RunningMetrics = field(default_factory=RunningMetrics, init=False)
 
     def __post_init__(self) -> None:
         components = self.network.architecture.components()
         self.selections = [Selection(tasks) for tasks in components]
         self.learner = self.phase.make_learner()
+        self._run = run_token(self.folder)
 
     @property
     def phase(self) -> Phase:
@@ -225,6 +228,7 @@ class Trainer:
             "history": self.history,
             "running": vars(self._running),
             "learner": self.learner.state(),
+            "run": self._run,
         }
         save_state(self.folder, state)
 
@@ -233,7 +237,7 @@ class Trainer:
 
         Raises UserError for a damaged checkpoint or weights, or those of another network.
         """
-        state = load_state(self.folder)
+        state = load_state(self.folder, self._run)
         if state is None:
             if (self.folder / METRICS).exists():
                 log.warning("no checkpoint is left: the training begins again at its first step")

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from mtl_sharing.errors import FULL, UserError, first_line
 
-MOST_TEXT_BYTES = 64 << 20
+MAX_TEXT_BYTES = 64 << 20
 """More than any JSON, YAML or CSV file that a run writes into its folder."""
 _REGULAR = "a regular file of the folder itself"
 _ABANDONED_S, _PROBE_BYTES = 60.0, 1 << 16
@@ -166,25 +166,25 @@ def json_text(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def check_regular(path: Path, most_bytes: float = math.inf) -> None:
+def check_regular(path: Path, max_bytes: float = math.inf) -> None:
     """Refuses a link, a pipe, a device or a file of another size than sane.
 
     Raises:
         UserError: naming what was found.
         OSError: nothing is there.
     """
-    _check_kind(path, path.lstat(), most_bytes)
+    _check_kind(path, path.lstat(), max_bytes)
 
 
-def _check_kind(path: Path, status: os.stat_result, most_bytes: float = math.inf) -> None:
+def _check_kind(path: Path, status: os.stat_result, max_bytes: float = math.inf) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise UserError(str(path), _SPECIAL.get(kind, "a special file"), _REGULAR)
-    if status.st_size > most_bytes:
-        raise UserError(str(path), f"{status.st_size:,} bytes", f"at most {most_bytes:,} bytes")
+    if status.st_size > max_bytes:
+        raise UserError(str(path), f"{status.st_size:,} bytes", f"at most {max_bytes:,} bytes")
 
 
-def open_regular(path: Path, most_bytes: float = math.inf, follow: bool = False) -> BufferedReader:
+def open_regular(path: Path, max_bytes: float = math.inf, follow: bool = False) -> BufferedReader:
     """Opens a file for reading, never a pipe or a device, which might wait for ever.
 
     Args:
@@ -201,16 +201,16 @@ def open_regular(path: Path, most_bytes: float = math.inf, follow: bool = False)
             check_regular(path)  # names a link or a socket
         raise
     try:
-        _check_kind(path, os.fstat(descriptor), most_bytes)
+        _check_kind(path, os.fstat(descriptor), max_bytes)
     except UserError:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
 
 
-def read_bytes(path: Path, most_bytes: float = MOST_TEXT_BYTES, follow: bool = False) -> bytes:
+def read_bytes(path: Path, max_bytes: float = MAX_TEXT_BYTES, follow: bool = False) -> bytes:
     """The content of a regular file; takes and raises what :func:`open_regular` does."""
-    with open_regular(path, most_bytes, follow) as file:
+    with open_regular(path, max_bytes, follow) as file:
         return file.read()
 
 
