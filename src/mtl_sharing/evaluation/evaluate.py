@@ -119,7 +119,7 @@ def predict(
     parts, loss, order = [], 0.0, []
     # One autocast around all batches casts each weight once.
     with torch.inference_mode(), autocast(runtime.precision, runtime.device):
-        for rows, batch in evaluation_batches(data, runtime.evaluation_batch):
+        for rows, batch in evaluation_batches(data, runtime.evaluation_batch, runtime.steady):
             moved = batch.to(runtime.device)
             raw = network({task: moved.text})[task]
             parts.append(answers_of(measure.objective, raw, data.labels[rows]))

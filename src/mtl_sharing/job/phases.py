@@ -7,7 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtl_sharing.data.tokens.batches import Batches, TrainingBatches
+from mtl_sharing.batch import Ladder
+from mtl_sharing.data.tokens.batches import (
+    Batches,
+    EncodedTask,
+    TrainingBatches,
+    training_ladder,
+)
 from mtl_sharing.data.tokens.masking import MaskedBatches
 from mtl_sharing.errors import UserError
 from mtl_sharing.evaluation.evaluate import Evaluation
@@ -131,6 +137,7 @@ def _masked_lm(
         name: MaskedBatches(
             name, data, settings.schedule.batch_sizes[name], settings.seed, vocabulary,
             options.rate, options.whole_word, options.second,
+            _ladder(run_spec, inputs.train, settings),
         )
         for name, data in inputs.train.items()
     }  # fmt: skip
@@ -145,7 +152,8 @@ def _ranking(
     options = settings.options
     ((task, pairs),) = train_data(options, inputs).items()
     network.encoder_requires_grad_(True)
-    batches = TrainingBatches(task, pairs, settings.schedule.batch_sizes[task], settings.seed)
+    size, ladder = settings.schedule.batch_sizes[task], _ladder(run_spec, {task: pairs}, settings)
+    batches = TrainingBatches(task, pairs, size, settings.seed, ladder)
     objective = ranked_pairs("phases", run_spec.shape.hidden, options.similarity, options.scale)
     model = PairEmbeddings(network)
     return assemble_learner(run_spec, settings, model, {task: batches}, {task: objective})
@@ -176,12 +184,23 @@ def task_learner(
     """
     config, sizes = run_spec.config, settings.schedule.batch_sizes
     objectives = {name: measure.objective for name, measure in run_spec.measures.items()}
+    ladder = _ladder(run_spec, inputs.train, settings)
     batches = {
-        name: TrainingBatches(name, data, sizes[name], settings.seed)
+        name: TrainingBatches(name, data, sizes[name], settings.seed, ladder)
         for name, data in inputs.train.items()
     }
     regularizer = make_regularizer(config.regularizer, objectives, run_spec.shape.hidden, network)
     return assemble_learner(run_spec, settings, network, batches, objectives, regularizer)
+
+
+def _ladder(
+    run_spec: RunSpec, data: Mapping[str, EncodedTask], settings: PhaseSettings
+) -> Ladder | None:
+    """The sizes of a phase's batches; None where any size is as fast."""
+    sizes = settings.schedule.batch_sizes
+    if not run_spec.runtime.steady:
+        return None
+    return training_ladder((examples, sizes[task]) for task, examples in data.items())
 
 
 def assemble_learner(

@@ -166,5 +166,6 @@ def _pool(rows: PackedRows, reduce: Callable[[Tensor, SequenceLayout], Tensor]) 
 
 def _mean(values: Tensor, layout: SequenceLayout) -> Tensor:
     sums = values.new_zeros(layout.sequences, values.shape[1])
-    lengths = torch.bincount(layout.sequence_of_token(), minlength=layout.sequences)
-    return sums.index_add(0, layout.sequence_of_token(), values) / lengths[:, None]
+    sequences, real = layout.sequence_of_token(), values[: layout.tokens]
+    lengths = torch.bincount(sequences, minlength=layout.sequences)
+    return sums.index_add(0, sequences, real) / lengths[:, None]

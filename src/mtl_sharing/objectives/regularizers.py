@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -112,8 +113,10 @@ class Smart(Regularizer):
         fixed = {task: output.detach() for task, output in raw.items()}
         noise = {}
         for task, text in texts.items():
-            normal = torch.randn(len(text.tokens), self.width, device=text.tokens.device)
-            noise[task] = normal * self.config.noise
+            tokens = sum(text.lengths)
+            normal = torch.randn(tokens, self.width, device=text.tokens.device)
+            # Drawn for tokens alone: filling must not change their noise.
+            noise[task] = F.pad(normal * self.config.noise, (0, 0, 0, len(text.tokens) - tokens))
         for _ in range(self.config.steps):
             noise = {task: one.requires_grad_() for task, one in noise.items()}
             divergences = self._divergences(forward(_with_noise(texts, noise)), fixed)

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from mtl_sharing.data.tables.cells import cell_text
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.text.cleaning import Cleaning
-from mtl_sharing.data.tokens.batches import pack
+from mtl_sharing.data.tokens.batches import evaluation_ladder, pack
 from mtl_sharing.data.tokens.encoding import TextEncoder
 from mtl_sharing.data.tokens.tokenizing import TokenRows
 from mtl_sharing.evaluation.evaluate import Answers, answers_of
@@ -94,10 +94,15 @@ class Predictor:
         runtime = self.run_spec.runtime
         # One autocast around all batches casts each weight once.
         with torch.inference_mode(), autocast(runtime.precision, runtime.device):
+            ladders = {
+                kind: evaluation_ladder(part.lengths, batch_size) if runtime.steady else None
+                for kind, part in encoded.items()
+            }
             for start in range(0, len(order), batch_size):
                 numbers = order[start : start + batch_size]
                 packed = {
-                    kind: pack([part], numbers).to(runtime.device) for kind, part in encoded.items()
+                    kind: pack([part], numbers).filled(ladders[kind]).to(runtime.device)
+                    for kind, part in encoded.items()
                 }
                 batch = {task: tuple(packed[kind] for kind in inputs[task]) for task in tasks}
                 unknown, raw = np.full(len(numbers), np.nan), self.network(batch)

@@ -38,6 +38,12 @@ class Runtime:
     precision: str
     evaluation_batch: int
 
+    @property
+    def steady(self) -> bool:
+        """Whether matrix products are much faster in shapes that they have met before."""
+        # oneDNN compiles its bf16 kernels shape by shape; fp32 ones of a CPU come compiled.
+        return self.device.type == "cpu" and self.precision == "bf16"
+
 
 def choose_device(name: str) -> torch.device:
     """Resolves ``auto`` (the GPU where there is one), ``cpu``, ``cuda`` or ``cuda:1``.

@@ -1,6 +1,7 @@
 """Encoded examples of one task, and batches of them."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zlib import crc32
@@ -11,13 +12,18 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mtl_sharing.batch import LabelledBatch, PackedBatch
+from mtl_sharing.batch import Ladder, LabelledBatch, PackedBatch
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tokens.tokenizing import Encode, Texts, TokenRows, encode
 
 # Examples are sorted by length within runs of this many batches: batches of similar lengths, yet
 # random enough.
 _RUN_OF_BATCHES = 50
+# A batch that fills a rung may take examples as far ahead in the order of lengths as this many
+# batches. With more, less filling is needed, and attention's grids have more padding.
+_LOOKAHEAD = 4
+# Rungs of an evaluation, whose batches are not composed, are this part of a batch's mean rows.
+_EVALUATION_RUNG = 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +129,8 @@ class TrainingBatches:
     Batch ``k`` depends on the seed, the task's name and ``k`` alone, so the only state of a
     training run is each task's number of batches so far.
 
+    With a ``ladder`` batches are composed to fill its rungs, and filled up to them.
+
     An epoch has every example once. Where the last batch is short, its examples have more weight
     than others; they change from epoch to epoch, so that all examples take turns.
     """
@@ -131,6 +139,7 @@ class TrainingBatches:
     data: EncodedTask
     batch_size: int
     seed: int
+    ladder: Ladder | None = None
     _epoch: int = field(default=-1, init=False)
     _batches: list[NDArray[np.int64]] = field(default_factory=list, init=False)
 
@@ -139,10 +148,21 @@ class TrainingBatches:
         return -(-len(self.data) // self.batch_size)
 
     def __getitem__(self, number: int) -> LabelledBatch:
+        return self.data.collate(self._numbers(number)).filled(self.ladder)
+
+    def size(self, number: int) -> tuple[int, int]:
+        """Rows and sequences of a batch, which need not be read for it."""
+        numbers = self._numbers(number)
+        rows = int(self.data.lengths[numbers].sum())
+        sequences = len(numbers) * (1 if self.data.second is None else 2)
+        return rows if self.ladder is None else self.ladder.rung(rows), sequences
+
+    def _numbers(self, number: int) -> NDArray[np.int64]:
+        """The numbers of a batch's examples."""
         epoch, index = divmod(number, len(self))
         if epoch != self._epoch:
             self._epoch, self._batches = epoch, self._shuffle(epoch)
-        return self.data.collate(self._batches[index])
+        return self._batches[index]
 
     def _shuffle(self, epoch: int) -> list[NDArray[np.int64]]:
         """The epoch's batches: shuffled, grouped by length in long runs, shuffled again."""
@@ -157,15 +177,64 @@ class TrainingBatches:
         for start in range(0, len(order), run):
             rows = order[start : start + run]
             rows = rows[np.argsort(lengths[rows], kind="stable")]
+            if self.ladder is not None:
+                rows = _compose(rows, lengths[rows], self.batch_size, self.ladder)
             batches += [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         return [batches[i] for i in random.permutation(len(batches))]
 
 
+def _compose(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], size: int, ladder: Ladder
+) -> NDArray[np.int64]:
+    """The examples, sorted by length, in an order whose batches nearly fill their rungs.
+
+    Each batch of ``size`` in turn swaps examples for longer ones that follow soon after.
+
+    Args:
+        rows, lengths: numbers of the examples, and their tokens, ascending.
+    """
+    ahead = list(zip(lengths.tolist(), rows.tolist(), strict=True))
+    composed: list[int] = []
+    while ahead:
+        batch, ahead = ahead[:size], ahead[size:]
+        room = ladder.rung(sum(length for length, _ in batch)) - sum(length for length, _ in batch)
+        for place, (length, row) in enumerate(batch):
+            near = min(len(ahead), _LOOKAHEAD * size)
+            best = bisect_right(ahead, length + room, 0, near, key=lambda one: one[0]) - 1
+            if best >= 0 and ahead[best][0] > length:
+                batch[place] = ahead.pop(best)
+                room -= batch[place][0] - length
+                insort(ahead, (length, row), key=lambda one: one[0])
+        composed += [row for _, row in batch]
+    return np.array(composed, dtype=np.int64)
+
+
 def evaluation_batches(
-    data: EncodedTask, batch_size: int
+    data: EncodedTask, batch_size: int, steady: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], LabelledBatch]]:
-    """Batches of similar length that cover all examples once, each with its examples' numbers."""
+    """Batches of similar length that cover all examples once, each with its examples' numbers.
+
+    Args:
+        steady: whether the batches are filled to few different sizes.
+    """
+    ladder = evaluation_ladder(data.lengths, batch_size) if steady else None
     order = np.argsort(data.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        yield rows, data.collate(rows)
+        yield rows, data.collate(rows).filled(ladder)
+
+
+def evaluation_ladder(lengths: NDArray[np.int64], batch_size: int) -> Ladder:
+    """The sizes of batches of texts with these lengths, in the order of their lengths."""
+    return Ladder.fitting(float(lengths.mean()) * batch_size * _EVALUATION_RUNG)
+
+
+def training_ladder(tasks: Iterable[tuple[EncodedTask, int]]) -> Ladder:
+    """The sizes of batches that are composed to fill them.
+
+    A third of the shortest task's batch is the least that its examples fill with few gaps.
+
+    Args:
+        tasks: examples of each task, and the number of them in a batch.
+    """
+    return Ladder.fitting(min(float(data.lengths.mean()) * size for data, size in tasks) / 3)

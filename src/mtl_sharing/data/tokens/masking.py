@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
-from mtl_sharing.batch import LabelledBatch
+from mtl_sharing.batch import Ladder, LabelledBatch
 from mtl_sharing.data.tokens.batches import EncodedTask, TrainingBatches
 from mtl_sharing.errors import UserError
 
@@ -150,6 +150,7 @@ class MaskedBatches:
     rate: float = 0.15
     whole_word: bool = False
     second: bool = False
+    ladder: Ladder | None = None
     _texts: TrainingBatches = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -158,7 +159,7 @@ class MaskedBatches:
         second = self.data.second if self.second else None
         second = None if second is None else replace(second, states=None, tags=None)
         texts = replace(self.data, first=first, second=second)
-        self._texts = TrainingBatches(self.task, texts, self.batch_size, self.seed)
+        self._texts = TrainingBatches(self.task, texts, self.batch_size, self.seed, self.ladder)
 
     def __len__(self) -> int:
         """Number of batches of one epoch; the last may be smaller."""
@@ -167,9 +168,11 @@ class MaskedBatches:
     def __getitem__(self, number: int) -> LabelledBatch:
         text = self._texts[number].text
         random = np.random.default_rng([self.seed, crc32(f"mask/{self.task}".encode()), number])
+        tokens = text.tokens.clone()
+        real = tokens[: sum(text.lengths)].numpy()
         hidden, positions = mask_tokens(
-            text.tokens.numpy(), text.lengths, self.vocabulary, self.rate, self.whole_word, random
+            real, text.lengths, self.vocabulary, self.rate, self.whole_word, random
         )
+        real[:] = hidden
         picked = torch.from_numpy(positions)
-        masked = replace(text, tokens=torch.from_numpy(hidden), picked=picked)
-        return LabelledBatch(masked, text.tokens[picked])
+        return LabelledBatch(replace(text, tokens=tokens, picked=picked), text.tokens[picked])

@@ -23,8 +23,9 @@ class SequenceLayout:
         sequences: B.
         longest: tokens of the longest sequence, the grid's width.
         tokens: N, real tokens.
+        rows: R, the tokens and the filling after them.
         index: cell of each token in the flattened grid, shape (N,). None when all sequences have
-            the same length, because the packed row then is the grid.
+            the same length and no filling follows, because the packed row then is the grid.
         mask: added to attention scores, 0 at tokens and -inf at padding, shape (B, 1, 1, longest).
             None together with ``index``.
         starts: row of each sequence's first token, shape (B,).
@@ -33,23 +34,27 @@ class SequenceLayout:
     sequences: int
     longest: int
     tokens: int
+    rows: int
     index: Tensor | None
     mask: Tensor | None
     starts: Tensor
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device) -> "SequenceLayout":
-        """The layout of sequences with these lengths."""
+    def of(
+        cls, lengths: Sequence[int], device: torch.device, rows: int | None = None
+    ) -> "SequenceLayout":
+        """The layout of sequences with these lengths, in ``rows`` rows (None: without filling)."""
         sizes = torch.tensor(lengths)
         longest, ends = max(lengths), sizes.cumsum(0)
         starts = (ends - sizes).to(device)
         tokens = int(ends[-1])
-        if tokens == longest * len(lengths):
-            return cls(len(lengths), longest, tokens, None, None, starts)
+        rows = tokens if rows is None else rows
+        if tokens == longest * len(lengths) == rows:
+            return cls(len(lengths), longest, tokens, rows, None, None, starts)
         real = torch.arange(longest) < sizes[:, None]
         mask = torch.zeros(real.shape).masked_fill_(~real, float("-inf"))[:, None, None, :]
         index = real.flatten().nonzero().squeeze(1)
-        shape = (len(lengths), longest, tokens)
+        shape = (len(lengths), longest, tokens, rows)
         return cls(*shape, index.to(device), mask.to(device), starts)
 
     def sequence_of_token(self) -> Tensor:
@@ -58,9 +63,10 @@ class SequenceLayout:
         return self._real(numbers.repeat_interleave(self.longest))
 
     def positions(self) -> Tensor:
-        """Position of each token in its own sequence, shape (N,)."""
+        """Position of each token in its own sequence, 0 for filling, shape (R,)."""
         numbers = torch.arange(self.longest, device=self.starts.device)
-        return self._real(numbers.repeat(self.sequences))
+        positions = self._real(numbers.repeat(self.sequences))
+        return F.pad(positions, (0, self.rows - self.tokens))
 
     def _real(self, cells: Tensor) -> Tensor:
         return cells if self.index is None else cells[self.index]
@@ -72,26 +78,39 @@ class _Pad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, index: Tensor, cells: int) -> Tensor:
         ctx.save_for_backward(index)
-        return rows.new_zeros(cells, rows.shape[1]).index_copy_(0, index, rows)
+        ctx.rows = len(rows)
+        return _spread(rows, index, cells)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (index,) = ctx.saved_tensors
-        return grads[0].index_select(0, index), None, None
+        return _collect(grads[0], *ctx.saved_tensors, ctx.rows), None, None
 
 
 class _Unpad(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, cells: Tensor, index: Tensor) -> Tensor:
+    def forward(ctx: Any, cells: Tensor, index: Tensor, rows: int) -> Tensor:
         ctx.save_for_backward(index)
-        ctx.cells = cells.shape[0]
-        return cells.index_select(0, index)
+        ctx.cells = len(cells)
+        return _collect(cells, index, rows)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (index,) = ctx.saved_tensors
-        grad = grads[0]
-        return grad.new_zeros(ctx.cells, grad.shape[1]).index_copy_(0, index, grad), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _spread(grads[0], *ctx.saved_tensors, ctx.cells), None, None
+
+
+def _spread(rows: Tensor, index: Tensor, cells: int) -> Tensor:
+    """Cells (cells, W): zeros but for the first rows, each in its place of ``index``."""
+    return rows.new_zeros(cells, rows.shape[1]).index_copy_(0, index, rows[: len(index)])
+
+
+def _collect(cells: Tensor, index: Tensor, rows: int) -> Tensor:
+    """Rows (rows, W): the cells in the order of ``index``, then zeros."""
+    if rows == len(index):
+        return cells.index_select(0, index)
+    collected = cells.new_empty(rows, cells.shape[1])
+    torch.index_select(cells, 0, index, out=collected[: len(index)])
+    collected[len(index) :] = 0
+    return collected
 
 
 def packed_attention(
@@ -113,13 +132,14 @@ def packed_attention(
         ends, longest = _ends(layouts), max(layout.longest for layout in layouts)
         return flash_attention(query, key, value, (ends, ends), (longest, longest), dropout)
     # Each chunk has padding of its own, so that one task's long texts cost the others nothing.
-    chunks = qkv.split([layout.tokens for layout in layouts]) if len(layouts) > 1 else [qkv]
+    chunks = qkv.split([layout.rows for layout in layouts]) if len(layouts) > 1 else [qkv]
     attended = []
     for chunk, layout in zip(chunks, layouts, strict=True):
         query, key, value = _grid(chunk, layout, 3, heads)
         cells = _attend(query, key, value, layout.mask, dropout)
         flat = cells.transpose(1, 2).reshape(-1, qkv.shape[1] // 3)
-        attended.append(flat if layout.index is None else _Unpad.apply(flat, layout.index))
+        index, rows = layout.index, layout.rows
+        attended.append(flat if index is None else _Unpad.apply(flat, index, rows))
     return torch.cat(attended) if len(attended) > 1 else attended[0]
 
 
@@ -143,7 +163,7 @@ def first_token_attention(
         return flash_attention(queries, key, value, (ones, ends), (1, longest), dropout)
     attended = []
     queries_of = query.split([layout.sequences for layout in layouts])
-    chunks = key_value.split([layout.tokens for layout in layouts])
+    chunks = key_value.split([layout.rows for layout in layouts])
     for first, chunk, layout in zip(queries_of, chunks, layouts, strict=True):
         key, value = _grid(chunk, layout, 2, heads)
         queries = first.view(layout.sequences, heads, 1, -1)
@@ -194,14 +214,15 @@ def _ends(layouts: Sequence[SequenceLayout]) -> Tensor:
 
 def _starts(layouts: Sequence[SequenceLayout]) -> Tensor:
     """The row of every sequence's first token in joined rows, shape (B,)."""
-    offsets = itertools.accumulate((layout.tokens for layout in layouts), initial=0)
+    offsets = itertools.accumulate((layout.rows for layout in layouts), initial=0)
     starts = [layout.starts + offset for layout, offset in zip(layouts, offsets, strict=False)]
     return torch.cat(starts) if len(starts) > 1 else starts[0]
 
 
 def first_rows(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
     """The rows of every sequence's first token: (N, H) to (B, H)."""
-    first: Tensor = _Unpad.apply(rows, _starts(layouts))
+    starts = _starts(layouts)
+    first: Tensor = _Unpad.apply(rows, starts, len(starts))
     return first
 
 
