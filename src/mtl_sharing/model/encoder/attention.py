@@ -166,7 +166,7 @@ def first_token_attention(
     chunks = key_value.split([layout.rows for layout in layouts])
     for first, chunk, layout in zip(queries_of, chunks, layouts, strict=True):
         key, value = _grid(chunk, layout, 2, heads)
-        queries = first.view(layout.sequences, heads, 1, -1)
+        queries = first.view(layout.sequences, heads, 1, -1).to(key.dtype)
         attended.append(_attend(queries, key, value, layout.mask, dropout).reshape(first.shape))
     return torch.cat(attended) if len(attended) > 1 else attended[0]
 
@@ -229,6 +229,7 @@ def first_rows(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
 def _grid(rows: Tensor, layout: SequenceLayout, parts: int, heads: int) -> Tensor:
     """Packed rows of ``parts`` vectors side by side, as (parts, B, heads, longest, d)."""
     cells = layout.sequences * layout.longest
+    rows = rows if rows.is_cuda else rows.float()
     grid = rows if layout.index is None else _Pad.apply(rows, layout.index, cells)
     split = grid.view(layout.sequences, layout.longest, parts, heads, -1)
     return split.permute(2, 0, 3, 1, 4)
@@ -241,10 +242,12 @@ def _attend(
     if query.is_cuda:
         mask = None if mask is None else mask.to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, mask, dropout)
-    # On a CPU plain products beat the fused kernel, whose backward pass with a mask is slow.
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    weights = _softmax(scores if mask is None else scores + mask)
-    return drop(weights, dropout).to(value.dtype) @ value
+    # On a CPU plain products beat the fused kernel, whose backward pass with a mask is slow. They
+    # are too small to gain from bf16, for which a kernel would be compiled for every grid.
+    with torch.autocast("cpu", enabled=False):
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        weights = _softmax(scores if mask is None else scores + mask)
+        return drop(weights, dropout) @ value
 
 
 def _softmax(scores: Tensor) -> Tensor:
