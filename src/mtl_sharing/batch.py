@@ -1,9 +1,9 @@
 """Batches of packed text, as the data makes them and the model reads them.
 
 Shapes are written with these letters everywhere in the project:
-``N`` real tokens of a batch, ``R`` rows (tokens, then filling), ``B`` sequences, ``E`` examples (``B`` for single texts and joined
-pairs, ``B / 2`` for pairs encoded separately), ``P`` tokens to predict, ``H`` the
-hidden width, ``L`` encoder layers.
+``N`` real tokens of a batch, ``R`` rows (tokens, then filling), ``B`` sequences, ``E`` examples
+(``B`` for single texts and joined pairs, ``B / 2`` for pairs encoded separately), ``P`` tokens to
+predict, ``H`` the hidden width, ``L`` encoder layers.
 """
 
 from dataclasses import dataclass, replace
@@ -38,6 +38,21 @@ class Ladder:
         return -(-count // self.rows) * self.rows
 
 
+@dataclass(frozen=True)
+class BatchSize:
+    """The sizes of a batch that decide the shapes of its products.
+
+    Attributes:
+        rows: R.
+        sequences: B.
+        longest: tokens of the longest sequence.
+    """
+
+    rows: int
+    sequences: int
+    longest: int
+
+
 @dataclass(frozen=True, eq=False)
 class PackedBatch:
     """Sequences laid end to end without padding.
@@ -58,6 +73,7 @@ class PackedBatch:
         noise: added to the embedding of every token, shape (R, H).
         picked: positions of the tokens to predict, int64, shape (P,).
         tags: part of speech and entity type of each token's word, 0 for none, int64, shape (R, 2).
+        steady: whether the batch came from a ladder, so that other sizes should be few as well.
     """
 
     tokens: Tensor
@@ -67,6 +83,7 @@ class PackedBatch:
     noise: Tensor | None = None
     picked: Tensor | None = None
     tags: Tensor | None = None
+    steady: bool = False
 
     @property
     def sequences(self) -> int:
@@ -75,15 +92,15 @@ class PackedBatch:
 
     def filled(self, ladder: Ladder | None) -> "PackedBatch":
         """The batch with the smallest number of rows on a ladder; None leaves it as it is."""
-        missing = 0 if ladder is None else ladder.rung(len(self.tokens)) - len(self.tokens)
-        if not missing:
+        if ladder is None:
             return self
+        missing = ladder.rung(len(self.tokens)) - len(self.tokens)
         longer: dict[str, Any] = {
             name: _fill(value, missing)
             for name in ("tokens", "token_types", "states", "noise", "tags")
             if (value := getattr(self, name)) is not None and len(value) == len(self.tokens)
         }
-        return replace(self, **longer)
+        return replace(self, steady=True, **longer)
 
     def to(self, device: torch.device) -> "PackedBatch":
         """The same batch with its tensors on ``device``."""

@@ -18,6 +18,7 @@ import torch
 from mtl_sharing.batch import PackedBatch
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.training.learner import Learner
+from mtl_sharing.training.warm_up import warm_up
 from mtl_sharing.utils.device import Runtime, autocast, peak_memory, reset_peak_memory
 
 _Number = TypeVar("_Number", int, float)
@@ -88,6 +89,8 @@ def time_side_by_side(
     """
     peaks = [_peak(make, turns) for make in makers]
     learners = [make() for make in makers]
+    for learner in learners:
+        warm_up(learner, (pairs + 1) * turns)
     train, predict = [], []
     for number in range(pairs + 1):
         train.append(_ends([_step_s(learner, number, turns) for learner in learners]))

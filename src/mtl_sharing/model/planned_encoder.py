@@ -165,7 +165,7 @@ def _text_rows(
             readers.setdefault(id(text), []).append(task)
     rows = []
     for key, text in different.items():
-        layout = SequenceLayout.of(text.lengths, text.tokens.device, len(text.tokens))
+        layout = SequenceLayout.of(text.lengths, text.tokens.device, len(text.tokens), text.steady)
         values = values_of(text)
         rows.append(PackedRows((Stream(tuple(readers[key]), layout, len(values)),), values))
     return rows

@@ -27,6 +27,7 @@ from mtl_sharing.training.learner import Learner
 from mtl_sharing.training.phases import Phase, RunningMetrics, Timing, evaluation_row
 from mtl_sharing.training.selection import Selection
 from mtl_sharing.training.signals import StopSignals
+from mtl_sharing.training.warm_up import warm_up
 from mtl_sharing.utils.device import Runtime
 from mtl_sharing.utils.progress import Progress
 
@@ -136,6 +137,7 @@ class Trainer:
         phase, start = self.phase, self.step
         if len(self.phases) > 1:
             log.info("phase %s: %d steps", phase.name, phase.total)
+        warm_up(self.learner, phase.total)
         while self.step < phase.total and len(self._ended) < len(self.selections):
             self._update(progress, timed=self.step - start >= _UNTIMED_STEPS)
             if self.step % phase.eval_every == 0 or self.step == phase.total:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mtl_sharing.batch import Ladder, LabelledBatch, PackedBatch
+from mtl_sharing.batch import BatchSize, LabelledBatch, Ladder, PackedBatch
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tokens.tokenizing import Encode, Texts, TokenRows, encode
 
@@ -46,6 +46,11 @@ class EncodedTask:
         return len(self.labels)
 
     @property
+    def parts(self) -> tuple[TokenRows, ...]:
+        """The first texts, and the second ones where they are apart."""
+        return (self.first,) if self.second is None else (self.first, self.second)
+
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each example, both texts together."""
         return self.first.lengths + (0 if self.second is None else self.second.lengths)
@@ -58,10 +63,9 @@ class EncodedTask:
     def collate(self, rows: Sequence[int] | NDArray[np.int64]) -> LabelledBatch:
         """Packs the examples with these numbers, first texts before second ones."""
         numbers = np.asarray(rows)
-        parts = [self.first] if self.second is None else [self.first, self.second]
         labels = torch.from_numpy(self.labels[numbers])
         labels = labels.long() if self.class_labels else labels.float()
-        return LabelledBatch(pack(parts, numbers), labels)
+        return LabelledBatch(pack(self.parts, numbers), labels)
 
     def sample(self, count: int | None, seed: int) -> "EncodedTask":
         """Draws ``count`` examples at random, equal for equal seeds (all for None)."""
@@ -120,6 +124,9 @@ class Batches(Protocol):
     """Endless batches of one task; batch ``k`` is a pure function of ``k``."""
 
     def __getitem__(self, number: int) -> LabelledBatch: ...
+    def size(self, number: int) -> BatchSize:
+        """The size of a batch, which need not be read for it."""
+        ...
 
 
 @dataclass
@@ -150,12 +157,13 @@ class TrainingBatches:
     def __getitem__(self, number: int) -> LabelledBatch:
         return self.data.collate(self._numbers(number)).filled(self.ladder)
 
-    def size(self, number: int) -> tuple[int, int]:
-        """Rows and sequences of a batch, which need not be read for it."""
+    def size(self, number: int) -> BatchSize:
+        """The size of a batch, which need not be read for it."""
         numbers = self._numbers(number)
-        rows = int(self.data.lengths[numbers].sum())
-        sequences = len(numbers) * (1 if self.data.second is None else 2)
-        return rows if self.ladder is None else self.ladder.rung(rows), sequences
+        lengths = np.concatenate([part.lengths[numbers] for part in self.data.parts])
+        rows = int(lengths.sum())
+        rows = rows if self.ladder is None else self.ladder.rung(rows)
+        return BatchSize(rows, len(lengths), int(lengths.max()))
 
     def _numbers(self, number: int) -> NDArray[np.int64]:
         """The numbers of a batch's examples."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
-from mtl_sharing.batch import Ladder, LabelledBatch
+from mtl_sharing.batch import BatchSize, LabelledBatch, Ladder
 from mtl_sharing.data.tokens.batches import EncodedTask, TrainingBatches
 from mtl_sharing.errors import UserError
 
@@ -164,6 +164,10 @@ class MaskedBatches:
     def __len__(self) -> int:
         """Number of batches of one epoch; the last may be smaller."""
         return len(self._texts)
+
+    def size(self, number: int) -> BatchSize:
+        """The size of a batch, which need not be read for it."""
+        return self._texts.size(number)
 
     def __getitem__(self, number: int) -> LabelledBatch:
         text = self._texts[number].text

@@ -13,6 +13,9 @@ from mtl_sharing.model.encoder.dropout import dropout as drop
 
 # float32 numbers in a vector register of 512 bits.
 _REGISTER = 16
+# On a CPU the products of grids up to this width are too small to gain from bf16. Those of wider
+# grids do, and come in few widths then.
+_SHORT, _WIDTHS = 64, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +24,7 @@ class SequenceLayout:
 
     Attributes:
         sequences: B.
-        longest: tokens of the longest sequence, the grid's width.
+        longest: the grid's width, that of the longest sequence at least.
         tokens: N, real tokens.
         rows: R, the tokens and the filling after them.
         index: cell of each token in the flattened grid, shape (N,). None when all sequences have
@@ -41,11 +44,20 @@ class SequenceLayout:
 
     @classmethod
     def of(
-        cls, lengths: Sequence[int], device: torch.device, rows: int | None = None
+        cls,
+        lengths: Sequence[int],
+        device: torch.device,
+        rows: int | None = None,
+        steady: bool = False,
     ) -> "SequenceLayout":
-        """The layout of sequences with these lengths, in ``rows`` rows (None: without filling)."""
+        """The layout of sequences with these lengths.
+
+        Args:
+            rows: None for those of the tokens, without filling.
+            steady: whether a wide grid has a width that few batches differ in.
+        """
         sizes = torch.tensor(lengths)
-        longest, ends = max(lengths), sizes.cumsum(0)
+        longest, ends = grid_width(max(lengths), steady), sizes.cumsum(0)
         starts = (ends - sizes).to(device)
         tokens = int(ends[-1])
         rows = tokens if rows is None else rows
@@ -72,6 +84,11 @@ class SequenceLayout:
         return cells if self.index is None else cells[self.index]
 
 
+def grid_width(longest: int, steady: bool) -> int:
+    """The width of the grid of sequences of up to ``longest`` tokens."""
+    return -(-longest // _WIDTHS) * _WIDTHS if steady and longest > _SHORT else longest
+
+
 # Autograd's backward pass of plain indexing adds row by row into zeros. No cell is used twice
 # here, so a copy is exact, and faster.
 class _Pad(torch.autograd.Function):
@@ -83,7 +100,8 @@ class _Pad(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _collect(grads[0], *ctx.saved_tensors, ctx.rows), None, None
+        (index,) = ctx.saved_tensors
+        return _collect(grads[0], index, ctx.rows), None, None
 
 
 class _Unpad(torch.autograd.Function):
@@ -95,7 +113,8 @@ class _Unpad(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _spread(grads[0], *ctx.saved_tensors, ctx.cells), None, None
+        (index,) = ctx.saved_tensors
+        return _spread(grads[0], index, ctx.cells), None, None
 
 
 def _spread(rows: Tensor, index: Tensor, cells: int) -> Tensor:
@@ -229,7 +248,8 @@ def first_rows(rows: Tensor, layouts: Sequence[SequenceLayout]) -> Tensor:
 def _grid(rows: Tensor, layout: SequenceLayout, parts: int, heads: int) -> Tensor:
     """Packed rows of ``parts`` vectors side by side, as (parts, B, heads, longest, d)."""
     cells = layout.sequences * layout.longest
-    rows = rows if rows.is_cuda else rows.float()
+    if not rows.is_cuda and layout.longest <= _SHORT:
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     grid = rows if layout.index is None else _Pad.apply(rows, layout.index, cells)
     split = grid.view(layout.sequences, layout.longest, parts, heads, -1)
     return split.permute(2, 0, 3, 1, 4)
@@ -242,12 +262,11 @@ def _attend(
     if query.is_cuda:
         mask = None if mask is None else mask.to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, mask, dropout)
-    # On a CPU plain products beat the fused kernel, whose backward pass with a mask is slow. They
-    # are too small to gain from bf16, for which a kernel would be compiled for every grid.
+    # On a CPU plain products beat the fused kernel, whose backward pass with a mask is slow.
     with torch.autocast("cpu", enabled=False):
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
         weights = _softmax(scores if mask is None else scores + mask)
-        return drop(weights, dropout) @ value
+        return drop(weights, dropout).to(value.dtype) @ value
 
 
 def _softmax(scores: Tensor) -> Tensor:

@@ -143,10 +143,11 @@ class EncoderLayer(nn.Module):
             attended = packed_attention(self.qkv(rows), layouts, self.heads, dropout)
         sums = add_dropout(rows, self.attention_output(attended), self.dropout.rate)
         rows = self.attention_norm(sums)
-        sums = add_dropout(rows, self._feed_forward(rows), self.dropout.rate)
+        sums = add_dropout(rows, self.feed_forward(rows), self.dropout.rate)
         return self.output_norm(sums if added is None else sums + added)
 
-    def _feed_forward(self, rows: Tensor) -> Tensor:
+    def feed_forward(self, rows: Tensor) -> Tensor:
+        """The feed-forward network alone: rows (N, H) to rows (N, H)."""
         inner = self.up(rows)
         active = self.activation(inner)
         if not self.saves_input:
