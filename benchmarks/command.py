@@ -56,16 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(escape(_summary(results["workloads"][-1])), highlight=False)
         replace_json(folder / RESULTS, results)
     if SHAPES in names:
-        words = training_overrides(options.data_dir, (f"suite.max_train_rows={_SHAPE_ROWS}",))
-        results["shapes"] = count_meetings(words, _SHAPE_STEPS)
+        results["shapes"] = _count_shapes(options.data_dir)
         replace_json(folder / RESULTS, results)
-        console.print(format_meetings(results["shapes"]), highlight=False)
+        console.print(escape(format_meetings(results["shapes"])), highlight=False)
     if results["workloads"]:
         show(console, results)
     if SCALING in names:
         run_scaling(folder, print)
     console.print(f"results: {folder}", highlight=False)
-    return int(any(one["failed"] is not None for one in results["workloads"]))
+    measured = [*results["workloads"], results.get("shapes", {"failed": None})]
+    return int(any(one["failed"] is not None for one in measured))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,6 +120,14 @@ def _run(
         variant["first"] = asdict(variant["first"])
         variant["rounds"] = [asdict(one) for one in variant["rounds"]]
     return entry | measured | summarise(workload, measured, results["machine"]["kind"])
+
+
+def _count_shapes(data_dir: str | None) -> dict[str, Any]:
+    words = training_overrides(data_dir, (f"suite.max_train_rows={_SHAPE_ROWS}",))
+    try:
+        return {"failed": None} | count_meetings(words, _SHAPE_STEPS)
+    except WorkerError as error:
+        return {"failed": str(error)}
 
 
 def _summary(entry: dict[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.shapes [--data-dir FOLDER] [--steps 500] [OVERRIDE ...]
 
-The training is that of the workload ``hybrid_16``, ends of epochs included. Only products that oneDNN
-computes are counted: on a CPU those in bf16.
+The training is that of the workload ``hybrid_16``, ends of epochs included. Only products that
+oneDNN computes are counted: on a CPU those in bf16.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.project import ProjectTraining, prepare
+from benchmarks.runner import WorkerError
 from benchmarks.workloads import FOLDER, data_overrides, named
 from mtl_sharing.utils.device import set_threads
 
@@ -52,7 +53,7 @@ def count_meetings(overrides: Sequence[str], steps: int) -> dict[str, Any]:
         the first step, in the ``first`` 50 steps and ``later``, and ``latest``, later shapes.
 
     Raises:
-        RuntimeError: the training failed.
+        WorkerError: the training failed.
     """
     command = [sys.executable, "-m", "benchmarks.shapes", "--child", "--steps", str(steps)]
     environment = os.environ | {"ONEDNN_VERBOSE": "profile_create"}
@@ -62,7 +63,7 @@ def count_meetings(overrides: Sequence[str], steps: int) -> dict[str, Any]:
         assert child.stdout is not None
         counts = count_phases(read_creations(child.stdout), steps)
     if child.returncode:
-        raise RuntimeError(f"the training ended with {child.returncode}")
+        raise WorkerError(f"the training ended with {child.returncode}")
     return counts
 
 
@@ -97,12 +98,15 @@ def count_phases(creations: Iterable[Creation], steps: int) -> dict[str, Any]:
 
 def format_meetings(counts: dict[str, Any]) -> str:
     """One line with the counts."""
+    if counts.get("failed") is not None:
+        return f"First meetings of shapes failed: {counts['failed']}"
     if not counts["created"]:
         return "First meetings of shapes: oneDNN computed no product"
+    steps = counts["steps"]
     line = (
         f"First meetings of shapes: {counts['before']} before the first step, "
-        f"{counts['first']} in steps 1 to {min(FIRST, counts['steps'])}, {counts['later']} in later "
-        f"ones up to step {counts['steps']}, of {counts['created']:,} uses"
+        f"{counts['first']} in steps 1 to {min(FIRST, steps)}, {counts['later']} in later ones up "
+        f"to step {steps}, of {counts['created']:,} uses"
     )
     return f"{line}; the latest: {', '.join(counts['latest'])}" if counts["latest"] else line
 
