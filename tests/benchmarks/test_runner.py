@@ -9,7 +9,6 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.file_prediction import ROWS
 from benchmarks.load import busy
 from benchmarks.records import Failure, Ready
 from benchmarks.runner import WorkerError, run_workload, worker
@@ -51,7 +50,10 @@ def responses(monkeypatch):
         ("best", "predict_file", ("fp32", "sdpa")),
     ],
 )
-def test_a_worker_measures_each_number_of_steps(responses, small_words, kind, work, mode):
+def test_a_worker_measures_each_number_of_steps(
+    responses, small_words, kind, work, mode, monkeypatch
+):
+    monkeypatch.setattr("benchmarks.file_prediction.ROWS", 70)
     job = Job(kind, work, small_words, mode=mode)
     ready, first, second = responses(job, 2, 3, 0)
     assert isinstance(ready, Ready)
@@ -61,7 +63,7 @@ def test_a_worker_measures_each_number_of_steps(responses, small_words, kind, wo
     assert min(first.seconds) > 0 and first.peak_bytes >= ready.resting_bytes > 10**7
     load = second.work[0]
     if work == "predict_file":
-        assert (load.examples, load.flops) == (ROWS, 0) and load.tokens > 2 * ROWS
+        assert (load.examples, load.flops) == (70, 0) and load.tokens > 2 * 70
         return
     assert load.examples == (12 if work == "train" else 96)
     assert load.examples < load.tokens < load.flops
