@@ -1,7 +1,11 @@
 """First meetings of shapes, read from oneDNN's log."""
 
+import json
+
 import pytest
 
+from benchmarks import command
+from benchmarks.runner import WorkerError
 from benchmarks.shapes import count_meetings, count_phases, format_meetings, read_creations
 
 
@@ -35,6 +39,23 @@ def test_first_meetings_are_counted_by_phase():
 
 def test_a_training_without_such_products_says_so():
     assert "no product" in format_meetings(count_phases(iter(()), 60))
+
+
+def test_the_bench_stores_the_counts_and_goes_on_without(monkeypatch, tmp_path, capsys):
+    def count(overrides, steps):
+        assert steps == 200 and overrides[-1] == "suite.max_train_rows=800"
+        if outcomes.pop():
+            raise WorkerError("the training ended with 1")
+        return count_phases(read_creations(LOG), steps)
+
+    outcomes = [True, False]
+    monkeypatch.setattr(command, "count_meetings", count)
+    assert command.main(["--only", "shapes", "--out", str(tmp_path / "one")]) == 0
+    (file,) = tmp_path.glob("one/*/results.json")
+    assert json.loads(file.read_text())["shapes"]["later"] == 3
+    assert "3 in later ones up to step 200" in capsys.readouterr().out.replace("\n", " ")
+    assert command.main(["--only", "shapes", "--out", str(tmp_path / "two")]) == 1
+    assert "the training ended with 1" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.slow
