@@ -38,11 +38,13 @@ class Creation:
         step: number of the step, from 1; 0 is the set-up with the warm-up.
         shape: kind and sizes, such as ``matmul 96x384:384x1536``.
         new: whether it was prepared, not found in oneDNN's cache.
+        key: everything that makes two primitives the same.
     """
 
     step: int
     shape: str
     new: bool
+    key: str
 
 
 def count_meetings(overrides: Sequence[str], steps: int) -> dict[str, Any]:
@@ -50,7 +52,8 @@ def count_meetings(overrides: Sequence[str], steps: int) -> dict[str, Any]:
 
     Returns:
         ``steps``, ``created`` (primitives, those from the cache too), the first meetings ``before``
-        the first step, in the ``first`` 50 steps and ``later``, and ``latest``, later shapes.
+        the first step, in the ``first`` 50 steps and ``later``, how many of them met a shape again
+        that oneDNN's cache had ``dropped``, and ``latest``, later shapes.
 
     Raises:
         WorkerError: the training failed.
@@ -76,23 +79,26 @@ def read_creations(lines: Iterable[str]) -> Iterator[Creation]:
         elif _CREATED in line:
             # ...,create:cache_miss,cpu,matmul,implementation,...,sizes,milliseconds
             fields = line.split(",")
-            shape = f"{fields[fields.index('cpu') + 1]} {fields[-2]}"
-            yield Creation(step, shape, _MISSED in line)
+            own = fields[fields.index("cpu") + 1 : -1]
+            yield Creation(step, f"{own[0]} {own[-1]}", _MISSED in line, ",".join(own))
 
 
 def count_phases(creations: Iterable[Creation], steps: int) -> dict[str, Any]:
     """The counts of :func:`count_meetings`."""
     counts: Counter[str] = Counter()
     latest: dict[str, None] = {}
+    met: set[str] = set()
     for one in creations:
         counts["created"] += 1
         if one.new:
             phase = "later" if one.step > FIRST else "first" if one.step else "before"
             counts[phase] += 1
+            counts["dropped"] += one.key in met
+            met.add(one.key)
             if phase == "later":
                 latest.pop(one.shape, None)
                 latest[one.shape] = None
-    numbers = {name: counts[name] for name in ("created", "before", "first", "later")}
+    numbers = {name: counts[name] for name in ("created", "before", "first", "later", "dropped")}
     return {"steps": steps, **numbers, "latest": list(latest)[-_SHOWN:]}
 
 
@@ -106,7 +112,8 @@ def format_meetings(counts: dict[str, Any]) -> str:
     line = (
         f"First meetings of shapes: {counts['before']} before the first step, "
         f"{counts['first']} in steps 1 to {min(FIRST, steps)}, {counts['later']} in later ones up "
-        f"to step {steps}, of {counts['created']:,} uses"
+        f"to step {steps}, of {counts['created']:,} uses; oneDNN's cache had dropped "
+        f"{counts['dropped']} of these shapes"
     )
     return f"{line}; the latest: {', '.join(counts['latest'])}" if counts["latest"] else line
 

@@ -28,12 +28,13 @@ LOG = (
 def test_first_meetings_are_counted_by_phase():
     counts = count_phases(read_creations(LOG), 60)
     assert counts == {
-        "steps": 60, "created": 7, "before": 1, "first": 2, "later": 3,
+        "steps": 60, "created": 7, "before": 1, "first": 2, "later": 3, "dropped": 1,
         "latest": ["matmul 98x4:4x4", "matmul 97x4:4x4"],
     }  # fmt: skip
     assert format_meetings(counts) == (
         "First meetings of shapes: 1 before the first step, 2 in steps 1 to 50, 3 in later ones up "
-        "to step 60, of 7 uses; the latest: matmul 98x4:4x4, matmul 97x4:4x4"
+        "to step 60, of 7 uses; oneDNN's cache had dropped 1 of these shapes; the latest: "
+        "matmul 98x4:4x4, matmul 97x4:4x4"
     )
 
 
