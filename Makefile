@@ -41,10 +41,10 @@ browser:  ## Chromium, which looks at the page of a report in a test; as root it
 		{ echo "as root: apt-get install chromium, or: sudo make browser"; exit 2; }; \
 		apt-get update -qq && apt-get install -y --no-install-recommends chromium; }
 
-bench: $(VENV)/.dev  ## this project beside plain training loops, half an hour; see docs/performance.md
+bench: $(VENV)/.dev  ## this project beside plain training loops, up to 45 minutes; see docs/performance.md
 	@$(BENCH)
 
-bench-quick: $(VENV)/.dev  ## its two main metrics, in three minutes
+bench-quick: $(VENV)/.dev  ## its two main metrics, in up to five minutes
 	@$(BENCH) --quick
 
 tiny-weights: $(VENV)/.run  ## pretrain the bundled encoder anew, some minutes

@@ -1,7 +1,7 @@
 """The command ``python -m benchmarks``: runs workloads, stores and shows their results."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks.machine import describe_machine, describe_software
 from benchmarks.runner import Log, WorkerError, run_workload
 from benchmarks.scaling import run_scaling
+from benchmarks.shapes import count_meetings, format_meetings, training_overrides
 from benchmarks.summary import summarise
 from benchmarks.tables import (
     METRIC_HEADER,
@@ -30,8 +31,10 @@ from mtl_sharing.utils.device import set_threads
 from mtl_sharing.utils.files import replace_json
 
 RESULTS = "results.json"
-SCALING = "scaling"
+SCALING, SHAPES = "scaling", "shapes"
 _ROUNDS = 3
+# Four epochs of batches for the count of shapes.
+_SHAPE_STEPS, _SHAPE_ROWS = 200, 800
 _FILE_WIDTH = 160
 _ABOUT = "This project beside plain training loops. Run it from the checkout."
 
@@ -44,26 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log: Log = print if console.is_terminal else lambda line: None
     folder = Path(options.out) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True)
-    data = data_overrides(options.data_dir)
     results = _new_results(options)
     here = tuple(w.name for w in WORKLOADS if results["machine"]["gpu"] or not w.gpu)
-    names = tuple(options.only or (QUICK if options.quick else (*here, SCALING)))
+    names = tuple(options.only or (QUICK if options.quick else (*here, SHAPES, SCALING)))
     for chosen in named(names):
         workload = shortened(chosen) if options.quick else chosen
-        results["workloads"].append(_run(workload, data, results["rounds"], log))
+        results["workloads"].append(_run(workload, options.data_dir, results, log))
         console.print(escape(_summary(results["workloads"][-1])), highlight=False)
         replace_json(folder / RESULTS, results)
+    if SHAPES in names:
+        results["shapes"] = _count_shapes(options.data_dir)
+        replace_json(folder / RESULTS, results)
+        console.print(escape(format_meetings(results["shapes"])), highlight=False)
     if results["workloads"]:
         show(console, results)
     if SCALING in names:
         run_scaling(folder, print)
     console.print(f"results: {folder}", highlight=False)
-    return int(any(one["failed"] is not None for one in results["workloads"]))
+    measured = [*results["workloads"], results.get("shapes", {"failed": None})]
+    return int(any(one["failed"] is not None for one in measured))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=_ABOUT)
-    names = [*(workload.name for workload in WORKLOADS), SCALING]
+    names = [*(workload.name for workload in WORKLOADS), SHAPES, SCALING]
     parser.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--data-dir", help="folder of the course data; else the bundled suite")
@@ -93,8 +100,11 @@ def _new_results(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _run(workload: Workload, data: tuple[str, ...], rounds: int, log: Log) -> dict[str, Any]:
+def _run(
+    workload: Workload, data_dir: str | None, results: Mapping[str, Any], log: Log
+) -> dict[str, Any]:
     """Runs a workload and returns its entry in the results, also for a failure."""
+    data = data_overrides(None if workload.bundled else data_dir)
     entry: dict[str, Any] = {
         "name": workload.name,
         "title": workload.title,
@@ -103,12 +113,21 @@ def _run(workload: Workload, data: tuple[str, ...], rounds: int, log: Log) -> di
         "failed": None,
     }
     try:
-        measured = run_workload(workload, data, rounds, width(workload), log)
+        measured = run_workload(workload, data, results["rounds"], width(workload), log)
     except WorkerError as error:
         return entry | {"failed": str(error)}
     for variant in measured["variants"].values():
+        variant["first"] = asdict(variant["first"])
         variant["rounds"] = [asdict(one) for one in variant["rounds"]]
-    return entry | measured | summarise(workload, measured)
+    return entry | measured | summarise(workload, measured, results["machine"]["kind"])
+
+
+def _count_shapes(data_dir: str | None) -> dict[str, Any]:
+    words = training_overrides(data_dir, (f"suite.max_train_rows={_SHAPE_ROWS}",))
+    try:
+        return {"failed": None} | count_meetings(words, _SHAPE_STEPS)
+    except WorkerError as error:
+        return {"failed": str(error)}
 
 
 def _summary(entry: dict[str, Any]) -> str:

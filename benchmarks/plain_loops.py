@@ -5,6 +5,7 @@ its defaults. ``best`` has batches of similar length, fused AdamW, and the faste
 precision (bf16 or fp32) and attention function of ``transformers``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -65,7 +66,7 @@ class RandomBatches:
         return self.data.collate(self._order[batch * self.size : (batch + 1) * self.size])
 
 
-class _PlainLoop:
+class PlainLoop(ABC):
     """A plain network and its mode."""
 
     def __init__(self, run_spec: RunSpec, inputs: RunInputs, mode: Mode) -> None:
@@ -84,8 +85,20 @@ class _PlainLoop:
         """Precision and attention function."""
         return f"{self.precision}, {self.network.config._attn_implementation}"
 
+    @abstractmethod
+    def step(self, number: int) -> None:
+        """One update of the weights, or one pass over the text."""
 
-class PlainTraining(_PlainLoop):
+    @abstractmethod
+    def work(self, number: int) -> StepWork:
+        """The work of a step."""
+
+    @abstractmethod
+    def trial(self) -> None:
+        """A short step that changes no weight, to time a mode."""
+
+
+class PlainTraining(PlainLoop):
     """A training loop: a batch of each task in turn, the mean loss, one update.
 
     Args:
@@ -142,14 +155,14 @@ class PlainTraining(_PlainLoop):
         self.optimizer.zero_grad()
 
 
-class PlainPrediction(_PlainLoop):
+class PlainPrediction(PlainLoop):
     """Every task's prediction on the same text, in padded batches of similar length."""
 
     def __init__(self, run_spec: RunSpec, inputs: RunInputs, mode: Mode) -> None:
         super().__init__(run_spec, inputs, mode)
         self.network.eval()
         self.text = timed_text(inputs.dev)
-        self.texts = [text.to(self.device) for text in _padded(self.text)]
+        self.texts = [text.to(self.device) for text in padded(self.text)]
 
     def step(self, number: int) -> None:
         """One pass over the text."""
@@ -186,7 +199,7 @@ def make_plain(
     return PlainTraining(run_spec, inputs, mode, random, best=False)
 
 
-def fastest_mode(loop: PlainTraining | PlainPrediction) -> Mode:
+def fastest_mode(loop: PlainLoop) -> Mode:
     """The mode in which the loop's trial takes the least time."""
     seconds: dict[Mode, list[float]] = {mode: [] for mode in _MODES}
     for number in range(_TRIALS):
@@ -203,7 +216,7 @@ def _at(batches: Mapping[str, Batches], number: int) -> dict[str, LabelledBatch]
     return {task: own[number] for task, own in batches.items()}
 
 
-def _padded(text: PackedBatch) -> Sequence[PaddedText]:
+def padded(text: PackedBatch) -> Sequence[PaddedText]:
     """The sequences sorted by length, in padded batches."""
     lengths = list(text.lengths)
     pairs = zip(text.tokens.split(lengths), text.token_types.split(lengths), strict=True)

@@ -1,6 +1,6 @@
 """A multi-task encoder in the usual style, with layers of ``transformers`` on padded batches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -125,10 +125,13 @@ class PlainNetwork(nn.Module):
         """Raw outputs of each task on its own text, task by task."""
         return {task: self.tasks[task](text) for task, text in texts.items()}
 
-    def predict_all(self, text: PaddedText) -> dict[str, Tensor]:
-        """Raw outputs of every task on the same text; shared layers run once."""
+    def predict_all(
+        self, text: PaddedText, tasks: Sequence[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Raw outputs of every task, or of some, on the same text; shared layers run once."""
         cache: dict[int, Tensor] = {}
-        return {task: model(text, cache) for task, model in self.tasks.items()}
+        chosen = tuple(self.tasks) if tasks is None else tasks
+        return {task: self.tasks[task](text, cache) for task in chosen}
 
 
 def bert_config(shape: EncoderShape, attention: str) -> BertConfig:

@@ -27,11 +27,18 @@ def compose_config(overrides: Iterable[str]) -> Config:
     return compose_with_texts(list(overrides))[0]
 
 
-def prepare(overrides: Iterable[str]) -> tuple[RunSpec, RunInputs]:
-    """The spec of these overrides, and its data and weights."""
+def prepare(overrides: Iterable[str], folder: Path | None = None) -> tuple[RunSpec, RunInputs]:
+    """The spec of these overrides, and its data and weights.
+
+    Args:
+        folder: gets the tokenizer; None drops it.
+    """
     run_spec = start_on_machine(resolve_spec(compose_config(overrides)))
-    with TemporaryDirectory() as folder:
-        return run_spec, load_inputs(run_spec, Path(folder))
+    if folder is not None:
+        folder.mkdir()
+        return run_spec, load_inputs(run_spec, folder)
+    with TemporaryDirectory() as temporary:
+        return run_spec, load_inputs(run_spec, Path(temporary))
 
 
 def assemble_learner(overrides: str) -> Learner:
@@ -80,6 +87,9 @@ class ProjectTraining:
         self.batches = grouped_batches(run_spec, inputs)
         self.architecture = run_spec.architecture
         self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
+
+    def warm_up(self) -> None:
+        """What ``mtl-train`` does before its first step: nothing."""
 
     def step(self, number: int) -> None:
         """One update of the weights."""

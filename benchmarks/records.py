@@ -23,12 +23,16 @@ class Round:
 
     Attributes:
         seconds, work: for each step.
-        peak_bytes: peak memory of its process (of the allocator on a GPU) since set-up.
+        peak_bytes: peak memory of its process (of the allocator on a GPU) since its warm-up began.
     """
 
     seconds: tuple[float, ...]
     work: tuple[StepWork, ...]
     peak_bytes: int
+
+    def __add__(self, later: "Round") -> "Round":
+        peak = max(self.peak_bytes, later.peak_bytes)
+        return Round(self.seconds + later.seconds, self.work + later.work, peak)
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,14 @@ class Ready:
 
     Attributes:
         how: chosen precision, and for a plain loop the attention function.
-        seconds: duration of the set-up with its untimed steps.
-        resting_bytes: memory of its process just before its first step (0 on a GPU).
+        seconds: duration of the set-up, the warm-up included.
+        warm_up_s: duration of the project's warm-up before its first step; 0 for other loops.
+        resting_bytes: memory of its process before the warm-up (0 on a GPU).
     """
 
     how: str
     seconds: float
+    warm_up_s: float
     resting_bytes: int
 
 

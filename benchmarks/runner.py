@@ -4,19 +4,24 @@ Taking turns spreads a slow moment of the machine over all variants.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import reduce
 from multiprocessing.connection import Connection
+from operator import add
 from typing import Any
 
+from benchmarks.load import busy
 from benchmarks.rate import measure_products
 from benchmarks.records import Failure, Ready, Round
 from benchmarks.worker import Job, choose_mode, run_steps
 from benchmarks.workloads import Variant, Workload
+from mtl_sharing.utils.device import usable_cores
 
 _SPAWN = multiprocessing.get_context("spawn")
 _TIMEOUT_S = 10.0
+_CHUNK = 5
 
 Log = Callable[[str], None]
 Target = Callable[[Connection, Any], None]
@@ -94,32 +99,53 @@ def run_workload(
         log: takes a line after each round.
 
     Returns:
-        ``variants`` (name to ``how``, ``setup_s``, ``resting_bytes``, ``peak_bytes`` and
-        ``rounds``, a list of :class:`~benchmarks.records.Round`) and ``product_rate``, a list with
-        operations a second in each precision for each round.
+        ``variants`` (name to ``how``, ``setup_s``, ``warm_up_s``, ``resting_bytes``,
+        ``peak_bytes``, ``first``, a :class:`~benchmarks.records.Round` of the first steps, and
+        ``rounds``, a list of them) and ``product_rate``, a list with operations a second in each
+        precision for each round.
 
     Raises:
         WorkerError: a variant failed; the message names it.
     """
     with ExitStack() as stack:
         meter = stack.enter_context(worker("product rate", measure_products, hidden))
-        workers: dict[str, WorkerProcess] = {}
+        workers: dict[Variant, WorkerProcess] = {}
         ready: dict[str, Ready] = {}
         # One after the other, since a set-up may time the modes of a loop.
         for variant in workload.variants:
             job = _job(workload, variant, data)
             process = stack.enter_context(worker(variant.name, run_steps, job))
             ready[variant.name] = process.receive()
-            workers[variant.name] = process
-        measured: dict[str, list[Round]] = {name: [] for name in workers}
+            workers[variant] = process
+        first = _first_steps(workload, workers)
+        log(f"{workload.name}, first {workload.first} steps: {_step_times(first)}")
+        measured: list[dict[str, Round]] = []
         rates = []
         for number in range(rounds):
             rates.append(meter.request(1))
-            for name, process in workers.items():
-                measured[name].append(process.request(workload.steps))
-            log(f"{workload.name} round {number + 1} of {rounds}: {_step_times(measured)}")
-    variants = {name: _record(ready[name], measured[name]) for name in workers}
+            measured.append(_turn(workers, workload.steps))
+            log(f"{workload.name} round {number + 1} of {rounds}: {_step_times(measured[-1])}")
+    variants = {
+        name: _record(ready[name], first[name], [turn[name] for turn in measured]) for name in ready
+    }
     return {"variants": variants, "product_rate": rates}
+
+
+def _first_steps(workload: Workload, workers: Mapping[Variant, WorkerProcess]) -> dict[str, Round]:
+    """The first steps of each variant, taken in short turns."""
+    sizes = [_CHUNK] * (workload.first // _CHUNK)
+    sizes += [rest] if (rest := workload.first % _CHUNK) else []
+    turns = [_turn(workers, size) for size in sizes]
+    return {v.name: reduce(add, [turn[v.name] for turn in turns]) for v in workers}
+
+
+def _turn(workers: Mapping[Variant, WorkerProcess], steps: int) -> dict[str, Round]:
+    """Steps of each variant, one after the other."""
+    rounds = {}
+    for variant, process in workers.items():
+        with busy(usable_cores() if variant.loaded else 0):
+            rounds[variant.name] = process.request(steps)
+    return rounds
 
 
 def _job(workload: Workload, variant: Variant, data: Sequence[str]) -> Job:
@@ -131,16 +157,18 @@ def _job(workload: Workload, variant: Variant, data: Sequence[str]) -> Job:
         return replace(job, mode=process.receive())
 
 
-def _step_times(measured: dict[str, list[Round]]) -> str:
-    last = [(name, rounds[-1].seconds) for name, rounds in measured.items()]
-    return ", ".join(f"{name} {sum(s) / len(s):.3f} s" for name, s in last) + " a step"
+def _step_times(turn: Mapping[str, Round]) -> str:
+    means = [(name, sum(one.seconds) / len(one.seconds)) for name, one in turn.items()]
+    return ", ".join(f"{name} {seconds:.3f} s" for name, seconds in means) + " a step"
 
 
-def _record(ready: Ready, rounds: Sequence[Round]) -> dict[str, Any]:
+def _record(ready: Ready, first: Round, rounds: Sequence[Round]) -> dict[str, Any]:
     return {
         "how": ready.how,
         "setup_s": ready.seconds,
+        "warm_up_s": ready.warm_up_s,
         "resting_bytes": ready.resting_bytes,
-        "peak_bytes": max(one.peak_bytes for one in rounds),
+        "peak_bytes": max(one.peak_bytes for one in (first, *rounds)),
+        "first": first,
         "rounds": list(rounds),
     }

@@ -3,15 +3,23 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of results.json."""
 
 Row = tuple[str, ...]
 RATIO_HEADER = ("workload", "ratio", "median (range)", "target", "reached")
 METRIC_HEADER = (
-    "workload", "loop", "in", "examples/s", "tokens/s", "of product rate", "peak memory"
+    "workload", "loop", "in", "examples/s", "tokens/s", "in its first steps", "of product rate",
+    "peak memory",
 )  # fmt: skip
-_METRICS = {"speed": "speed", "memory": "peak memory", "share": "rate"}
+_METRICS = {
+    "speed": "speed", "first_speed": "speed in the first steps", "memory": "peak memory",
+    "share": "rate",
+}  # fmt: skip
+_KINDS = {
+    "amx": "AMX", "avx512_bf16": "AVX-512 with bf16", "avx512": "AVX-512 without bf16",
+    "other": "Other processors",
+}  # fmt: skip
 
 
 def ratio_rows(results: Mapping[str, Any]) -> list[Row]:
@@ -42,7 +50,7 @@ def _target(ratio: Mapping[str, Any]) -> tuple[str, str]:
 
 def _metrics(workload: Mapping[str, Any]) -> Iterator[Row]:
     if workload["failed"] is not None:
-        yield (workload["title"], f"failed: {workload['failed']}", "", "", "", "", "")
+        yield (workload["title"], f"failed: {workload['failed']}", *[""] * (len(METRIC_HEADER) - 2))
         return
     for name, metrics in workload["metrics"].items():
         yield (
@@ -51,13 +59,16 @@ def _metrics(workload: Mapping[str, Any]) -> Iterator[Row]:
             metrics["how"],
             f"{metrics['examples_per_s']:,.1f}",
             f"{metrics['tokens_per_s']:,.0f}",
+            f"{metrics['first_tokens_per_s']:,.0f} ({metrics['first_steps']})",
             format_share(metrics["share_of_product_rate"]),
             f"{metrics['peak_bytes'] / 1e9:.2f} GB",
         )
 
 
 def format_share(share: float) -> str:
-    """The share as a percentage."""
+    """The share as a percentage; empty where operations are not counted."""
+    if not share:
+        return ""
     # Steps that take frozen states from a cache skip most of the counted operations.
     return f"{share:.0%}" if share <= 1 else "over 100%"
 
@@ -74,6 +85,12 @@ def format_rates(results: Mapping[str, Any]) -> str:
         rates_text = ", ".join(f"{name} {value / 1e9:,.0f}" for name, value in best.items())
         parts.append(f"{rates_text} at width {hidden}")
     return "GFLOP/s of matrix products: " + "; ".join(parts) if parts else "no rate measured"
+
+
+def format_heading(machine: Mapping[str, Any]) -> str:
+    """Heading of a machine's results. The part before the colon is the kind of machine."""
+    kind = _KINDS.get(machine["kind"], machine["kind"])
+    return f"### {kind}: {machine['processor']}, {_counted(machine['cores'], 'core')}"
 
 
 def format_machine(results: Mapping[str, Any]) -> str:

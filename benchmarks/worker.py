@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 
 from benchmarks.clock import timed
+from benchmarks.file_prediction import ProjectFilePrediction
 from benchmarks.project import ProjectPrediction, ProjectTraining, prepare
 from benchmarks.records import Ready, Round, StepWork
 from benchmarks.worker_pipe import serve
@@ -22,8 +23,6 @@ from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.utils.device import peak_memory, reset_peak_memory
 
-UNTIMED = 2
-
 
 @dataclass(frozen=True)
 class Job:
@@ -31,7 +30,7 @@ class Job:
 
     Attributes:
         kind: as in :class:`~benchmarks.workloads.Variant`.
-        work: ``train`` or ``predict``.
+        work: as in :class:`~benchmarks.workloads.Workload`.
         overrides: all overrides, also those of the data.
         mode: precision and attention of a plain loop; None takes the defaults.
     """
@@ -76,10 +75,11 @@ def _run_steps(connection: Connection, job: Job) -> None:
         gc.collect()
         reset_peak_memory(loop.device)
         resting = resting_memory(loop.device)
-        for number in range(UNTIMED):
-            loop.step(number)
-        connection.send(Ready(loop.how, time.perf_counter() - start, resting))
-        done = UNTIMED
+        warm_up_s = 0.0
+        if isinstance(loop, ProjectTraining):
+            warm_up_s = timed(loop.device, loop.warm_up)
+        connection.send(Ready(loop.how, time.perf_counter() - start, warm_up_s, resting))
+        done = 0
         while steps := connection.recv():
             numbers = range(done, done + steps)
             seconds = tuple(timed(loop.device, partial(loop.step, n)) for n in numbers)
@@ -89,10 +89,10 @@ def _run_steps(connection: Connection, job: Job) -> None:
 
 
 def _fastest_mode(job: Job) -> tuple[str, str]:
-    from benchmarks.plain_loops import PlainPrediction, PlainTraining, fastest_mode
+    from benchmarks.plain_loops import PlainLoop, fastest_mode
 
     with _loop(job) as loop:
-        assert isinstance(loop, PlainPrediction | PlainTraining)
+        assert isinstance(loop, PlainLoop)
         return fastest_mode(loop)
 
 
@@ -100,14 +100,22 @@ def _fastest_mode(job: Job) -> tuple[str, str]:
 def _loop(job: Job) -> Iterator[Loop]:
     """The loop of a job, within the lifetime of the folder that its overrides may name."""
     with TemporaryDirectory() as folder:
-        yield _make(job, *prepare(text.replace(FOLDER, folder) for text in job.overrides))
+        run_folder = Path(folder) / "run"
+        words = [text.replace(FOLDER, folder) for text in job.overrides]
+        yield _make(job, *prepare(words, run_folder), run_folder)
 
 
-def _make(job: Job, run_spec: RunSpec, inputs: RunInputs) -> Loop:
+def _make(job: Job, run_spec: RunSpec, inputs: RunInputs, folder: Path) -> Loop:
     if job.kind == "project":
+        if job.work == "predict_file":
+            return ProjectFilePrediction(run_spec, inputs, folder)
         kind = ProjectPrediction if job.work == "predict" else ProjectTraining
         return kind(run_spec, inputs)
     # Imported here, so that the project's process does not load transformers.
+    if job.work == "predict_file":
+        from benchmarks.plain_file import PlainFilePrediction
+
+        return PlainFilePrediction(run_spec, inputs, folder, job.mode)
     from benchmarks.plain_loops import make_plain
 
     return make_plain(run_spec, inputs, job.kind, job.work, job.mode)

@@ -48,7 +48,7 @@ def small_workload():
         (),
         (Variant(PROJECT, "project"), Variant(RECIPE, "recipe"), Variant(BEST, "best")),
         (
-            Target("speed", PROJECT, RECIPE, 4.0),
+            Target("speed", PROJECT, RECIPE, 4.0, amx=6.0),
             Target("speed", PROJECT, BEST, 2.5),
             Target("memory", PROJECT, BEST, 0.8),
         ),
@@ -59,7 +59,10 @@ def variant(seconds, tokens, peak):
     """Rounds of two steps; ``seconds`` of each step, round by round."""
     work = StepWork(examples=10, tokens=tokens, flops=tokens * 1000)
     rounds = [asdict(Round((s, s), (work, work), peak)) for s in seconds]
-    return {"how": "fp32", "setup_s": 1.0, "resting_bytes": 7, "peak_bytes": peak, "rounds": rounds}
+    return {
+        "how": "fp32", "setup_s": 1.0, "warm_up_s": 0.5, "resting_bytes": 7, "peak_bytes": peak,
+        "first": asdict(Round((4.0,) * 5, (work,) * 5, peak)), "rounds": rounds,
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -87,10 +90,10 @@ def results(small_workload, measured):
         "data": "bundled suite",
         "rounds": 3,
         "machine": {
-            "processor": "Some Processor", "cores": 2, "threads": 2, "memory_bytes": 24 * 10**9,
-            "gpu": None, "system": "Linux",
+            "kind": "avx512", "processor": "Some Processor", "cores": 2, "threads": 2,
+            "memory_bytes": 24 * 10**9, "gpu": None, "system": "Linux",
         },
         "versions": {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0"},
         "git": {"commit": "0123456789abcdef", "changed": True},
-        "workloads": [entry | measured | summarise(small_workload, measured), failed],
+        "workloads": [entry | measured | summarise(small_workload, measured, "avx512"), failed],
     }  # fmt: skip

@@ -1,12 +1,15 @@
 """Workers as processes and threads: rounds and failures."""
 
 import multiprocessing
+import os
+import time
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from threading import Thread
 
 import pytest
 
+from benchmarks.load import busy
 from benchmarks.records import Failure, Ready
 from benchmarks.runner import WorkerError, run_workload, worker
 from benchmarks.worker import Job, choose_mode, run_steps
@@ -43,9 +46,14 @@ def responses(monkeypatch):
         ("recipe", "train", None),
         ("best", "train", ("fp32", "eager")),
         ("best", "predict", ("bf16", "eager")),
+        ("project", "predict_file", None),
+        ("best", "predict_file", ("fp32", "sdpa")),
     ],
 )
-def test_a_worker_measures_each_number_of_steps(responses, small_words, kind, work, mode):
+def test_a_worker_measures_each_number_of_steps(
+    responses, small_words, kind, work, mode, monkeypatch
+):
+    monkeypatch.setattr("benchmarks.file_prediction.ROWS", 70)
     job = Job(kind, work, small_words, mode=mode)
     ready, first, second = responses(job, 2, 3, 0)
     assert isinstance(ready, Ready)
@@ -54,6 +62,9 @@ def test_a_worker_measures_each_number_of_steps(responses, small_words, kind, wo
     assert [len(turn.work) for turn in (first, second)] == [2, 3]
     assert min(first.seconds) > 0 and first.peak_bytes >= ready.resting_bytes > 10**7
     load = second.work[0]
+    if work == "predict_file":
+        assert (load.examples, load.flops) == (70, 0) and load.tokens > 2 * 70
+        return
     assert load.examples == (12 if work == "train" else 96)
     assert load.examples < load.tokens < load.flops
     # New text in every step of training, the same in every pass of prediction.
@@ -94,15 +105,28 @@ def test_a_process_that_ends_is_named_with_its_exit_code():
         process.request(1)
 
 
+def test_busy_processes_run_during_the_block():
+    def used():
+        times = os.times()
+        return times.children_user + times.children_system
+
+    before = used()
+    with busy(2):
+        time.sleep(0.3)
+    # Counted once they have ended.
+    assert used() - before > 0.1
+
+
 @pytest.mark.slow
 def test_a_workload_in_processes(small_words):
     variants = (Variant("one", "project", ("split=1",)),)
-    workload = Workload("small", "small", ("sharing=hybrid",), variants, steps=2)
+    workload = Workload("small", "small", ("sharing=hybrid",), variants, steps=2, first=7)
     lines = []
     measured = run_workload(workload, small_words, rounds=3, hidden=16, log=lines.append)
     assert [len(turn.seconds) for turn in measured["variants"]["one"]["rounds"]] == [2, 2, 2]
-    assert len(measured["product_rate"]) == len(lines) == 3
+    assert len(measured["product_rate"]) == len(lines) - 1 == 3
     for rate in measured["product_rate"]:
         assert rate.keys() == {"fp32", "bf16"} and min(rate.values()) > 1e6
-    assert lines[1].startswith("small round 2 of 3: one 0.")
+    assert len(measured["variants"]["one"]["first"].seconds) == 7
+    assert lines[2].startswith("small round 2 of 3: one 0.")
     assert not multiprocessing.active_children()
