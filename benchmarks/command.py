@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(options.out) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True)
     data = data_overrides(options.data_dir)
-    results = _new_results(options)
+    results = new_results(options.data_dir, options.rounds)
     here = tuple(w.name for w in WORKLOADS if results["machine"]["gpu"] or not w.gpu)
     names = tuple(options.only or (QUICK if options.quick else (*here, SCALING)))
     for chosen in named(names):
         workload = shortened(chosen) if options.quick else chosen
-        results["workloads"].append(_run(workload, data, results["rounds"], log))
-        console.print(escape(_summary(results["workloads"][-1])), highlight=False)
+        results["workloads"].append(measure(workload, data, results["rounds"], log))
+        console.print(escape(summary(results["workloads"][-1])), highlight=False)
         replace_json(folder / RESULTS, results)
     if results["workloads"]:
         show(console, results)
@@ -79,21 +79,22 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _new_results(options: argparse.Namespace) -> dict[str, Any]:
-    if options.data_dir is None:
+def new_results(data_dir: str | None, rounds: int) -> dict[str, Any]:
+    """The results of no workload yet."""
+    if data_dir is None:
         print("no course data (--data-dir): the bundled suite is used")
     return {
         "schema": SCHEMA,
         "date": f"{datetime.now():%Y-%m-%d %H:%M}",
-        "data": "bundled suite" if options.data_dir is None else "course data (cs224n)",
-        "rounds": options.rounds,
+        "data": "bundled suite" if data_dir is None else "course data (cs224n)",
+        "rounds": rounds,
         "machine": describe_machine(),
         **describe_software(),
         "workloads": [],
     }
 
 
-def _run(workload: Workload, data: tuple[str, ...], rounds: int, log: Log) -> dict[str, Any]:
+def measure(workload: Workload, data: tuple[str, ...], rounds: int, log: Log) -> dict[str, Any]:
     """Runs a workload and returns its entry in the results, also for a failure."""
     entry: dict[str, Any] = {
         "name": workload.name,
@@ -111,7 +112,8 @@ def _run(workload: Workload, data: tuple[str, ...], rounds: int, log: Log) -> di
     return entry | measured | summarise(workload, measured)
 
 
-def _summary(entry: dict[str, Any]) -> str:
+def summary(entry: dict[str, Any]) -> str:
+    """A workload's entry in one line."""
     if entry["failed"] is not None:
         return f"{entry['name']} failed: {entry['failed']}"
     speeds = [r for r in entry["ratios"] if r["metric"] == "speed"]
