@@ -221,16 +221,26 @@ def test_tests_run_in_a_process_until_their_time_ends(tmp_path):
     assert any("test_one PASSED" in line for line in lines)
 
 
+LINKED = """
+import pytest
+from pathlib import Path
+
+@pytest.mark.gpu
+def test_one():
+    import mtl_sharing.conf
+    from mtl_sharing.sweeps import __file__ as sweeps
+    package = Path(mtl_sharing.__file__).parent
+    assert not package.is_relative_to({root!r}) and not package.is_symlink()
+    for file, place in ((mtl_sharing.conf.__file__, "conf"), (sweeps, "sweeps")):
+        assert Path(file).parent == package / place
+        assert Path(file).resolve().parent == Path({root!r}) / place
+"""
+
 PRETENDED = """
 import sys
-from benchmarks import gpu_check, gpu_requirements, gpu_tests
-from benchmarks.uninstalled import importable_checkout
+from benchmarks import gpu_check, workloads
+from benchmarks.workloads import Variant, Workload
 
-with importable_checkout():
-    import mtl_sharing.conf
-    from benchmarks import workloads
-    from benchmarks.workloads import Variant, Workload
-    assert not mtl_sharing.__file__.startswith({root!r}), mtl_sharing.__file__
 small = {small!r}
 names = ("project", "recipe", "best")
 workloads.WORKLOADS = tuple(
@@ -250,11 +260,11 @@ if __name__ == "__main__":
 def test_the_check_runs_from_an_uninstalled_checkout(tmp_path, small_words, seconds):
     """In processes, on the CPU: the links are what is imported, limits stop what is too long."""
     tests = tmp_path / "test_some.py"
-    tests.write_text("import pytest\n\n@pytest.mark.gpu\ndef test_one(): pass\n")
+    tests.write_text(LINKED.format(root=str(ROOT)))
     small = [word for word in small_words if not word.startswith("suite=")]
     arguments = ["--seconds", str(seconds), "--out", str(tmp_path / "out")]
     script = tmp_path / "check.py"
-    values = {"root": str(ROOT), "small": small, "tests": str(tests), "arguments": arguments}
+    values = {"small": small, "tests": str(tests), "arguments": arguments}
     script.write_text(PRETENDED.format(**values))
     done = subprocess.run(
         [sys.executable, str(script)], cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""},
