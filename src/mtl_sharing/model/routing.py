@@ -166,5 +166,6 @@ def _pool(rows: PackedRows, reduce: Callable[[Tensor, SequenceLayout], Tensor]) 
 
 def _mean(values: Tensor, layout: SequenceLayout) -> Tensor:
     sums = values.new_zeros(layout.sequences, values.shape[1])
-    lengths = torch.bincount(layout.sequence_of_token(), minlength=layout.sequences)
+    # Not bincount, for whose size a GPU's host would wait.
+    lengths = layout.starts.diff(append=layout.starts.new_full((1,), layout.tokens))
     return sums.index_add(0, layout.sequence_of_token(), values) / lengths[:, None]
