@@ -7,14 +7,18 @@ SOURCES := setup.cfg pyproject.toml constraints.txt Makefile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # The course data, where it lies beside the checkout: make bench COURSE_DATA=FOLDER
 COURSE_DATA ?= $(wildcard ../shared/data/cs224n)
-BENCH = $(BIN)/python -m benchmarks $(if $(COURSE_DATA),--data-dir "$(COURSE_DATA)") \
+BENCH_ARGS = $(if $(COURSE_DATA),--data-dir "$(COURSE_DATA)") \
 	$(if $(filter command line,$(origin ARGS)),$(ARGS))
+BENCH = $(BIN)/python -m benchmarks $(BENCH_ARGS)
 # One worker for each core; a thread each, or they would wait for one another. CI lists slow tests.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal \
 	$(if $(CI),--durations=20 --durations-min=1)
 
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "mtl-sharing needs Python 3.11 or later; choose one with: make PYTHON=..."; exit 2; }
+
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all cases test-cluster browser bench bench-quick tiny-weights lint format type clean
+.PHONY: help train test test-all cases test-cluster browser bench bench-quick gpu-check tiny-weights lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -47,6 +51,10 @@ bench: $(VENV)/.dev  ## this project beside plain training loops, up to 45 minut
 bench-quick: $(VENV)/.dev  ## its two main metrics, in up to five minutes
 	@$(BENCH) --quick
 
+gpu-check:  ## tests and bench on a CUDA device, six minutes, nothing installed: make gpu-check PYTHON=...
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m benchmarks.gpu_check $(BENCH_ARGS)
+
 tiny-weights: $(VENV)/.run  ## pretrain the bundled encoder anew, some minutes
 	@$(BIN)/python -m benchmarks.tiny_weights
 
@@ -63,8 +71,7 @@ clean:  ## the virtual environment and caches go; outputs/ stays
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 
 $(BIN)/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "mtl-sharing needs Python 3.11 or later; choose one with: make PYTHON=..."; exit 2; }
+	@$(CHECK_PYTHON)
 	@echo "setting up $(VENV): this takes some minutes, once"
 	@$(PYTHON) -m venv $(VENV)
 

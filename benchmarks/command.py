@@ -47,13 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log: Log = print if console.is_terminal else lambda line: None
     folder = Path(options.out) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True)
-    results = _new_results(options)
+    results = new_results(options.data_dir, options.rounds)
     here = tuple(w.name for w in WORKLOADS if results["machine"]["gpu"] or not w.gpu)
     names = tuple(options.only or (QUICK if options.quick else (*here, SHAPES, SCALING)))
     for chosen in named(names):
         workload = shortened(chosen) if options.quick else chosen
-        results["workloads"].append(_run(workload, options.data_dir, results, log))
-        console.print(escape(_summary(results["workloads"][-1])), highlight=False)
+        results["workloads"].append(measure(workload, options.data_dir, results, log))
+        console.print(escape(summary(results["workloads"][-1])), highlight=False)
         replace_json(folder / RESULTS, results)
     if SHAPES in names:
         results["shapes"] = _count_shapes(options.data_dir)
@@ -86,21 +86,22 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _new_results(options: argparse.Namespace) -> dict[str, Any]:
-    if options.data_dir is None:
+def new_results(data_dir: str | None, rounds: int) -> dict[str, Any]:
+    """The results of no workload yet."""
+    if data_dir is None:
         print("no course data (--data-dir): the bundled suite is used")
     return {
         "schema": SCHEMA,
         "date": f"{datetime.now():%Y-%m-%d %H:%M}",
-        "data": "bundled suite" if options.data_dir is None else "course data (cs224n)",
-        "rounds": options.rounds,
+        "data": "bundled suite" if data_dir is None else "course data (cs224n)",
+        "rounds": rounds,
         "machine": describe_machine(),
         **describe_software(),
         "workloads": [],
     }
 
 
-def _run(
+def measure(
     workload: Workload, data_dir: str | None, results: Mapping[str, Any], log: Log
 ) -> dict[str, Any]:
     """Runs a workload and returns its entry in the results, also for a failure."""
@@ -130,7 +131,8 @@ def _count_shapes(data_dir: str | None) -> dict[str, Any]:
         return {"failed": str(error)}
 
 
-def _summary(entry: dict[str, Any]) -> str:
+def summary(entry: dict[str, Any]) -> str:
+    """A workload's entry in one line."""
     if entry["failed"] is not None:
         return f"{entry['name']} failed: {entry['failed']}"
     speeds = [r for r in entry["ratios"] if r["metric"] == "speed"]

@@ -2,12 +2,15 @@
 
 ``recipe`` is the loop of the reports: fp32, random batches padded to their longest text, AdamW with
 its defaults. ``best`` has batches of similar length, fused AdamW, and the fastest combination of
-precision (bf16 or fp32) and attention function of ``transformers``.
+precision (bf16 or fp32) and attention function of ``transformers``. On a GPU its layers may be
+compiled.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import product
 from typing import Protocol
 from zlib import crc32
@@ -27,8 +30,10 @@ from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.utils.device import autocast
 
-Mode = tuple[str, str]
-"""Precision and attention function of ``transformers``."""
+Mode = tuple[str, ...]
+"""Precision, attention function of ``transformers``, and ``compiled`` for compiled layers."""
+
+COMPILED = "compiled"
 
 DEFAULT_MODE: Mode = ("fp32", DEFAULT_ATTENTION)
 _MODES: tuple[Mode, ...] = tuple(product(("fp32", "bf16"), ("sdpa", "eager")))
@@ -78,12 +83,14 @@ class PlainLoop(ABC):
     def use(self, mode: Mode) -> None:
         """Changes the mode."""
         # Private to transformers: its public setter belongs to models, and these are layers.
-        self.precision, self.network.config._attn_implementation = mode
+        self.mode, (self.precision, self.network.config._attn_implementation) = mode, mode[:2]
+        if COMPILED in mode:
+            self.network.compile_layers()
 
     @property
     def how(self) -> str:
-        """Precision and attention function."""
-        return f"{self.precision}, {self.network.config._attn_implementation}"
+        """The mode."""
+        return ", ".join(self.mode)
 
     @abstractmethod
     def step(self, number: int) -> None:
@@ -210,6 +217,19 @@ def fastest_mode(loop: PlainLoop) -> Mode:
             limit = _HOPELESS * min(taken[-1] for taken in seconds.values())
             seconds = {mode: taken for mode, taken in seconds.items() if taken[-1] <= limit}
     return min(seconds, key=lambda mode: min(seconds[mode][1:]))
+
+
+def gpu_mode(loop: PlainTraining | PlainPrediction, mode: Mode) -> Mode:
+    """The fastest of a mode, the package flash-attn and compiled layers; takes tens of seconds."""
+    flash = [("bf16", "flash_attention_2")] if find_spec("flash_attn") else []
+    seconds: dict[Mode, float] = {}
+    # Compiled last, since that is not undone.
+    for tried in (mode, *flash, (*mode, COMPILED)):
+        # A package or compiler that does not work on this machine is no mode of it.
+        with suppress(Exception):
+            loop.use(tried)
+            seconds[tried] = min([timed(loop.device, loop.trial) for _ in range(_TRIALS)][1:])
+    return min(seconds, key=lambda tried: seconds[tried])
 
 
 def _at(batches: Mapping[str, Batches], number: int) -> dict[str, LabelledBatch]:

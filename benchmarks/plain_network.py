@@ -121,6 +121,12 @@ class PlainNetwork(nn.Module):
                 module.train(mode and next(module.parameters()).requires_grad)
         return self
 
+    def compile_layers(self) -> None:
+        """Compiles each layer with ``torch.compile``, for batches of any size."""
+        for module in self.modules():
+            if isinstance(module, BertLayer):
+                module.compile(dynamic=True)
+
     def forward(self, texts: Mapping[str, PaddedText]) -> dict[str, Tensor]:
         """Raw outputs of each task on its own text, task by task."""
         return {task: self.tasks[task](text) for task, text in texts.items()}

@@ -17,6 +17,7 @@ from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.timing import predict_all, timed_text
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.training.learner import Learner
+from mtl_sharing.training.warm_up import warm_up
 
 TOTAL_STEPS = 10_000
 _TEXTS_OF_A_TASK = 32
@@ -84,12 +85,13 @@ class ProjectTraining:
         cached = with_frozen_states(run_spec, inputs)
         _check_states(run_spec, cached)
         self.learner = make_learner(run_spec, cached, run_spec.architecture)
-        self.batches = grouped_batches(run_spec, inputs)
+        self.batches = self.learner.batches
         self.architecture = run_spec.architecture
         self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
 
     def warm_up(self) -> None:
-        """What ``mtl-train`` does before its first step: nothing."""
+        """What ``mtl-train`` does before its first step."""
+        warm_up(self.learner, TOTAL_STEPS)
 
     def step(self, number: int) -> None:
         """One update of the weights."""

@@ -22,6 +22,8 @@ from mtl_sharing.utils.device import usable_cores
 _SPAWN = multiprocessing.get_context("spawn")
 _TIMEOUT_S = 10.0
 _CHUNK = 5
+# A compiler that takes longer is left out of the trial of modes.
+_COMPILE_S = 50.0
 
 Log = Callable[[str], None]
 Target = Callable[[Connection, Any], None]
@@ -154,7 +156,17 @@ def _job(workload: Workload, variant: Variant, data: Sequence[str]) -> Job:
     if variant.kind != "best":
         return job
     with worker(f"{variant.name}'s trial", choose_mode, job) as process:
-        return replace(job, mode=process.receive())
+        return replace(job, mode=_mode(process))
+
+
+def _mode(trial: WorkerProcess) -> tuple[str, ...]:
+    """The fastest mode of a trial, a compiled one included if it comes in time."""
+    mode: tuple[str, ...] = trial.receive()
+    with suppress(WorkerError, OSError):
+        if trial.connection.poll(_COMPILE_S):
+            return trial.receive()
+        trial.process.kill()
+    return mode
 
 
 def _step_times(turn: Mapping[str, Round]) -> str:

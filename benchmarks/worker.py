@@ -32,13 +32,13 @@ class Job:
         kind: as in :class:`~benchmarks.workloads.Variant`.
         work: as in :class:`~benchmarks.workloads.Workload`.
         overrides: all overrides, also those of the data.
-        mode: precision and attention of a plain loop; None takes the defaults.
+        mode: mode of a plain loop (:mod:`benchmarks.plain_loops`); None takes the defaults.
     """
 
     kind: str
     work: str
     overrides: tuple[str, ...]
-    mode: tuple[str, str] | None = None
+    mode: tuple[str, ...] | None = None
 
 
 class Loop(Protocol):
@@ -64,9 +64,11 @@ def run_steps(connection: Connection, job: Job) -> None:
 def choose_mode(connection: Connection, job: Job) -> None:
     """Sends the fastest mode of a plain loop on this machine.
 
-    A process of its own, so that memory of the slower modes is no part of the loop's peak.
+    On a GPU a second message follows some tens of seconds later: the same mode, or compiled layers
+    or the package flash-attn if faster. A process of its own, so that memory of the slower modes is
+    no part of the loop's peak.
     """
-    serve(connection, lambda: connection.send(_fastest_mode(job)))
+    serve(connection, lambda: _choose_mode(connection, job))
 
 
 def _run_steps(connection: Connection, job: Job) -> None:
@@ -88,12 +90,15 @@ def _run_steps(connection: Connection, job: Job) -> None:
             done += steps
 
 
-def _fastest_mode(job: Job) -> tuple[str, str]:
-    from benchmarks.plain_loops import PlainLoop, fastest_mode
+def _choose_mode(connection: Connection, job: Job) -> None:
+    from benchmarks.plain_loops import PlainLoop, fastest_mode, gpu_mode
 
     with _loop(job) as loop:
         assert isinstance(loop, PlainLoop)
-        return fastest_mode(loop)
+        mode = fastest_mode(loop)
+        connection.send(mode)
+        if loop.device.type == "cuda":
+            connection.send(gpu_mode(loop, mode))
 
 
 @contextmanager

