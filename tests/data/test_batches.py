@@ -10,12 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtl_sharing.batch import Ladder
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tokens.batches import (
     EncodedTask,
     TrainingBatches,
     encode_examples,
     evaluation_batches,
+    training_ladder,
 )
 from mtl_sharing.data.tokens.tokenizing import TokenRows, encode, train_tokenizer
 
@@ -53,13 +55,35 @@ def tokenizer():
 
 
 @settings(deadline=None)
-@given(st.integers(1, 400), st.integers(1, 17), st.integers(0, 3))
-def test_every_epoch_covers_every_example_once(size, batch_size, epoch):
-    batches = TrainingBatches("a", task_of(size), batch_size, seed=3)
+@given(
+    st.integers(1, 400),
+    st.integers(1, 17),
+    st.integers(0, 3),
+    st.sampled_from([None, Ladder(8), Ladder(32)]),
+)
+def test_every_epoch_covers_every_example_once(size, batch_size, epoch, ladder):
+    batches = TrainingBatches("a", task_of(size), batch_size, seed=3, ladder=ladder)
     result = [batches[epoch * len(batches) + i].labels for i in range(len(batches))]
     assert sorted(torch.cat(result).tolist()) == list(range(size))
-    assert all(1 <= len(labels) <= batch_size for labels in result)
-    assert len(batches) == -(-size // batch_size)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_composed_batches_nearly_fill_their_rungs(pairs):
+    lengths = np.random.default_rng(1).lognormal(3.2, 0.5, 1003).astype(int) + 3
+    second = rows_of(lengths[::-1]) if pairs else None
+    data = EncodedTask(rows_of(lengths), second, np.arange(1003.0), class_labels=True)
+    ladder = training_ladder([(data, 16)])
+    batches = TrainingBatches("a", data, 16, 3, ladder)
+    rows, tokens, sizes = 0, 0, set()
+    for number in range(2 * len(batches)):
+        text = batches[number].text
+        size = batches.size(number)
+        assert (size.rows, size.sequences) == (len(text.tokens), len(text.lengths))
+        assert size.longest == max(text.lengths) and size.rows % ladder.rows == 0
+        assert 0 <= size.rows - sum(text.lengths) < ladder.rows
+        rows, tokens, sizes = rows + size.rows, tokens + sum(text.lengths), sizes | {size.rows}
+    assert rows < 1.04 * tokens
+    assert len(sizes) < 25
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(17, 16), (23, 7), (12, 8), (5, 8), (16, 8)])
