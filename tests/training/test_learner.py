@@ -1,12 +1,16 @@
 """One update: accumulation, clipping, what is recorded of it, and what a bad loss leaves."""
 
 import math
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mtl_sharing.errors import UserError
+from mtl_sharing.job.phases import make_learner
 from mtl_sharing.model.encoder.layers import Embeddings
 
 # Nothing random, so that two learners see the same.
@@ -142,3 +146,36 @@ def test_a_closed_learner_leaves_the_network_as_it_was(learner):
     rows = torch.tensor([3, 5])
     table(rows).sum().backward()
     assert not table.weight.grad.is_sparse
+
+
+class _Casts(TorchDispatchMode):
+    """Counts the copies of each weight in half precision."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.names, self.counts = {w.data_ptr(): name for name, w in weights}, Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if str(function) == "aten._to_copy.default" and kwargs.get("dtype") == torch.bfloat16:
+            self.counts[self.names.get(args[0].data_ptr())] += 1
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("regularizer.name=smart", "regularizer.weight=1"),
+        ("loss.aggregation=pcgrad",),
+        ("regularizer.name=r_drop", "regularizer.weight=1"),
+    ],
+    ids=["smart", "surgery", "r-drop"],
+)
+def test_a_step_casts_a_weight_once(prepare, settings):
+    run_spec, inputs = prepare("sharing.plan=S2", "encoder.layers=2", *settings)
+    runtime = replace(run_spec.runtime, precision="bf16")
+    run_spec = replace(run_spec, runtime=runtime)
+    learner = make_learner(run_spec, inputs, run_spec.architecture)
+    with _Casts(learner.network.named_parameters()) as casts:
+        learner.update(0, 4)
+    counts = {name: count for name, count in casts.counts.items() if name is not None}
+    assert set(counts.values()) == {1} and len(counts) >= 16

@@ -179,8 +179,10 @@ class Learner:
         # needs each task's gradient apart.
         groups = [tasks] if component.surgery is None else [(task,) for task in tasks]
         losses: dict[str, float] = {}
-        for group in groups if tasks else ():
-            losses |= self._backward(component, micro, group, micro_batches_of)
+        # The outer context keeps the weights' half-precision copies until the last pass.
+        with torch.autocast(self.runtime.device.type, enabled=False):
+            for group in groups if tasks else ():
+                losses |= self._backward(component, micro, group, micro_batches_of)
         return losses
 
     def _backward(
