@@ -25,7 +25,7 @@ from mtl_sharing.utils.device import device_name, processor_name
 from mtl_sharing.utils.environment import versions
 from mtl_sharing.utils.hashing import digest_arrays, digest_file, digest_tensors
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Part of every key, so that raising it retrains all baselines.
 
 Raise it with every change of code after which equal settings and data give another trained weight
