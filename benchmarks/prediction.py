@@ -16,6 +16,7 @@ from benchmarks.clock import timed
 from benchmarks.project import compose_config
 from benchmarks.workloads import FOLDER, data_overrides
 from mtl_sharing.data.tokens.tokenizing import read_tokenizer
+from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.spec import resolve_spec, start_on_machine
 from mtl_sharing.predict.loaded_run import LoadedRun
@@ -33,6 +34,7 @@ def untrained(overrides: Sequence[str]) -> tuple[LoadedRun, Pairs]:
     with TemporaryDirectory() as folder:
         inputs = load_inputs(run_spec, Path(folder))
         tokenizer = read_tokenizer(Path(folder) / "tokenizer.json")
+    run_spec = autotune(run_spec, inputs)
     network = run_spec.network(run_spec.architecture, inputs.tower).eval()
     rows = [(e.text, e.text_pair) for rows in inputs.dev_examples.values() for e in rows]
     pairs = [(first, second) for first, second in rows if second is not None]

@@ -10,6 +10,7 @@ from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.config import Config
 from mtl_sharing.config.compose import compose_with_texts
 from mtl_sharing.data.tokens.batches import TrainingBatches
+from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.phases import make_learner
@@ -31,7 +32,8 @@ def prepare(overrides: Iterable[str]) -> tuple[RunSpec, RunInputs]:
     """The spec of these overrides, and its data and weights."""
     run_spec = start_on_machine(resolve_spec(compose_config(overrides)))
     with TemporaryDirectory() as folder:
-        return run_spec, load_inputs(run_spec, Path(folder))
+        inputs = load_inputs(run_spec, Path(folder))
+    return autotune(run_spec, inputs), inputs
 
 
 def assemble_learner(overrides: str) -> Learner:

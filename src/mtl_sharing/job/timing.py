@@ -23,6 +23,13 @@ from mtl_sharing.utils.device import Runtime, autocast, peak_memory, reset_peak_
 _Number = TypeVar("_Number", int, float)
 # Of each task; even, so that they also make pairs.
 _TIMED_TEXTS = 32
+# A choice of precision and threads takes so long, or two rounds.
+_CHOICE_S, _CHOICE_ROUNDS = 8.0, 6
+# A longer step consists of large products, which gain from threads.
+_LONG_STEP_S = 0.4
+
+StepSeconds = Mapping[tuple[str, int], float]
+"""Seconds of a step by precision and number of threads."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,35 @@ def time_side_by_side(
 def _ends(numbers: Sequence[_Number]) -> tuple[_Number, _Number]:
     """The numbers of regime and baseline, which are the same where only one was timed."""
     return numbers[0], numbers[-1]
+
+
+def time_choices(
+    learners: Mapping[str, Learner], choices: Sequence[tuple[str, int]], turns: int
+) -> StepSeconds:
+    """Median seconds of a step for each choice of precision and threads, taken by turns.
+
+    Fewer threads are timed only where a step is short. It sets torch's threads.
+
+    Args:
+        learners: one for each precision.
+        choices: the first has the most threads.
+        turns: updates until every task has been in one.
+    """
+    end, rounds = time.perf_counter() + _CHOICE_S, list[dict[tuple[str, int], float]]()
+    while len(rounds) < 2 or (len(rounds) < _CHOICE_ROUNDS and time.perf_counter() < end):
+        seconds: dict[tuple[str, int], float] = {}
+        for precision, threads in choices:
+            if threads < choices[0][1] and seconds[choices[0]] > _LONG_STEP_S:
+                continue
+            torch.set_num_threads(threads)
+            learner = learners[precision]
+            learner.served = dict.fromkeys(learner.batches, len(rounds))  # the same for all
+            seconds[precision, threads] = _step_s(learner, len(rounds), turns)
+        rounds.append(seconds)
+        choices = list(seconds)
+    # The first rounds meet shapes that are new to the process.
+    counted = rounds[max(1, len(rounds) // 4) :]
+    return {choice: median(seconds[choice] for seconds in counted) for choice in choices}
 
 
 def timed_text(dev: Mapping[str, EncodedTask]) -> PackedBatch:
