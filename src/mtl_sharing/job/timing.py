@@ -23,7 +23,7 @@ from mtl_sharing.utils.device import Runtime, autocast, peak_memory, reset_peak_
 _Number = TypeVar("_Number", int, float)
 # Of each task; even, so that they also make pairs.
 _TIMED_TEXTS = 32
-# A choice of precision and threads takes so long, or two rounds.
+# A choice of precision and threads takes so long at most, but for one round.
 _CHOICE_S, _CHOICE_ROUNDS = 8.0, 6
 # A longer step consists of large products, which gain from threads.
 _LONG_STEP_S = 0.4
@@ -119,8 +119,10 @@ def time_choices(
         choices: the first has the most threads.
         turns: updates until every task has been in one.
     """
-    end, rounds = time.perf_counter() + _CHOICE_S, list[dict[tuple[str, int], float]]()
-    while len(rounds) < 2 or (len(rounds) < _CHOICE_ROUNDS and time.perf_counter() < end):
+    rounds: list[dict[tuple[str, int], float]] = []
+    end, last = time.perf_counter() + _CHOICE_S, 0.0
+    # The last round tells whether another fits.
+    while not rounds or (len(rounds) < _CHOICE_ROUNDS and time.perf_counter() + last < end):
         seconds: dict[tuple[str, int], float] = {}
         for precision, threads in choices:
             if threads < choices[0][1] and seconds[choices[0]] > _LONG_STEP_S:
@@ -130,9 +132,9 @@ def time_choices(
             learner.served = dict.fromkeys(learner.batches, len(rounds))  # the same for all
             seconds[precision, threads] = _step_s(learner, len(rounds), turns)
         rounds.append(seconds)
-        choices = list(seconds)
-    # The first rounds meet shapes that are new to the process.
-    counted = rounds[max(1, len(rounds) // 4) :]
+        choices, last = list(seconds), sum(seconds.values()) * turns
+    # In the first round shapes are new to the process, which matters where steps are short.
+    counted = rounds[1:] or rounds
     return {choice: median(seconds[choice] for seconds in counted) for choice in choices}
 
 
