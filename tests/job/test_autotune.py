@@ -141,6 +141,7 @@ def test_real_steps_leave_the_run_as_it_was(machine, inputs, monkeypatch, sample
         rounds.append((turns, {name: learner.served for name, learner in learners.items()}))
         return seconds
 
+    monkeypatch.setattr("mtl_sharing.job.timing._CHOICE_ROUNDS", 2)
     monkeypatch.setattr(module, "time_choices", time_them)
     monkeypatch.setattr(module, "choose", lambda seconds: chosen.append(seconds) or choice)
     chosen, choice = [], module.SpeedChoice("bf16", 1, "")
@@ -155,11 +156,12 @@ def test_real_steps_leave_the_run_as_it_was(machine, inputs, monkeypatch, sample
     ((turns, served),) = rounds
     assert turns == (1 if sampler == "unified" else 3)
     # All choices took the same batches, one of each task in a round.
-    assert served["fp32"] == served["bf16"] and set(served["fp32"].values()) == {6}
+    assert served["fp32"] == served["bf16"] and set(served["fp32"].values()) == {2}
 
 
 def test_a_run_keeps_its_choice_where_it_goes_on(machine, inputs, tmp_path, monkeypatch):
-    config, folder = load_config(*WORDS, "trainer.eval_every=2"), tmp_path / "run"
+    words = (*WORDS, "trainer.max_steps=2", "trainer.eval_every=1")
+    config, folder = load_config(*words), tmp_path / "run"
 
     def stop(*arguments):
         raise KeyboardInterrupt

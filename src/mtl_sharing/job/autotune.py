@@ -102,9 +102,8 @@ def _find(
         # Without a cache the runs of one process still agree.
         return Entry({}, asdict(_chosen.get(key) or _compute(run_spec, inputs, open_choices)))
 
-    if store is None:
-        entry = compute()
-    else:
+    entry = None
+    if store is not None:
         entry = store.fetch("speed", key, compute) if keep else store.open("speed", key)
     choice = SpeedChoice(**(entry or compute()).about)
     return _chosen.setdefault(key, choice)
