@@ -10,6 +10,7 @@ from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.config import Config
 from mtl_sharing.config.compose import compose_with_texts
 from mtl_sharing.data.tokens.batches import TrainingBatches
+from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.phases import make_learner
@@ -35,11 +36,11 @@ def prepare(overrides: Iterable[str], folder: Path | None = None) -> tuple[RunSp
         folder: gets the tokenizer; None drops it.
     """
     run_spec = start_on_machine(resolve_spec(compose_config(overrides)))
-    if folder is not None:
-        folder.mkdir()
-        return run_spec, load_inputs(run_spec, folder)
     with TemporaryDirectory() as temporary:
-        return run_spec, load_inputs(run_spec, Path(temporary))
+        if folder is not None:
+            folder.mkdir()
+        inputs = load_inputs(run_spec, Path(temporary) if folder is None else folder)
+    return autotune(run_spec, inputs), inputs
 
 
 def assemble_learner(overrides: str) -> Learner:

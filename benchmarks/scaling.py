@@ -19,6 +19,7 @@ from benchmarks.project import compose_config
 from benchmarks.worker import resting_memory
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.data.tokens.tokenizing import TokenRows
+from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
@@ -112,6 +113,7 @@ def measure(point: Point) -> Cost:
     """Builds a learner for the point and times its steps."""
     run_spec = start_on_machine(resolve_spec(compose_config(_overrides(point))))
     inputs, device = _random_inputs(run_spec, point), run_spec.runtime.device
+    run_spec = autotune(run_spec, inputs)
     gc.collect()
     reset_peak_memory(device)
     resting = resting_memory(device)

@@ -5,6 +5,7 @@ change without notice. The public names are loaded when they are first used, so 
 package loads neither torch nor Hydra.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,12 @@ _MODULES = {
     "load_run": "mtl_sharing.predict.loading",
     "train": "mtl_sharing.job.train",
 }
+
+
+# libgomp reads it when torch is loaded. A thread that waits for others on a busy core must not spin
+# for the whole time that these do not run; by default it spins for milliseconds.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def __getattr__(name: str) -> Any:

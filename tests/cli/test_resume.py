@@ -113,7 +113,8 @@ DAMAGED = {
                       '{"schema": 1, "settings": {"seed": 3}, "interpolated": {"seed": 3}}',
                       '{"schema": 1, "settings": {"seed": 3}, "interpolated": {"seed; ls": '
                       '{"text": "a", "salt": "b", "sha256": "c"}}}'),
-    "config.json": ("{", "[]", "{}", '{"precision": 3}', b"\xff\xfe"),
+    "config.json": ("{", "[]", "{}", '{"precision": 3}', b"\xff\xfe",
+                    '{"precision": "fp32", "threads": true}'),
     "inputs.json": ("{", "[]", "{}"),
 }  # fmt: skip
 

@@ -32,7 +32,8 @@ def test_describing_asks_for_no_checkpoint_where_the_shape_is_complete(monkeypat
         start_on_machine(run_spec)
 
 
-def test_starting_sets_threads_and_chooses_a_precision():
+def test_starting_sets_threads_and_leaves_the_precision_to_timed_steps(monkeypatch):
+    monkeypatch.setattr(spec_module, "most_threads", lambda: 3)
     threads = torch.get_num_threads()
     run_spec = resolve_spec(load_config(*WORDS, "trainer.threads=3", "trainer.precision=auto"))
     try:
@@ -40,8 +41,21 @@ def test_starting_sets_threads_and_chooses_a_precision():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
-    assert started.runtime.precision in ("fp32", "bf16")
+    assert started.runtime.precision == "auto"
     assert started.architecture is run_spec.architecture
+
+
+@pytest.mark.parametrize(
+    ("cores", "message"),
+    [
+        (1, r"trainer\.threads: found 3, and this process may use 1 core; allowed: 1"),
+        (2, r"trainer\.threads: found 3, and this process may use 2 cores; allowed: 1 to 2, or nu"),
+    ],
+)
+def test_threads_above_the_cores_are_refused(monkeypatch, cores, message):
+    monkeypatch.setattr(spec_module, "most_threads", lambda: cores)
+    with pytest.raises(UserError, match=message):
+        start_on_machine(resolve_spec(load_config(*WORDS, "trainer.threads=3")))
 
 
 def test_an_unknown_precision_is_refused_in_the_description():

@@ -158,3 +158,12 @@ def test_a_dry_run_has_no_weights(mtl_train):
 
 def test_a_device_that_is_not_there_is_told(folder):
     assert "device: found gpu; allowed: auto, cpu" in message(folder, device="gpu")
+
+
+def test_a_device_without_bf16_predicts_in_fp32(folder, monkeypatch):
+    change(folder / "config.json", lambda record: record.update(precision="bf16"))
+    for supported, precision in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(
+            "mtl_sharing.predict.loading.has_bf16", lambda device, known=supported: known
+        )
+        assert load_run(folder, device="cpu").run_spec.runtime.precision == precision

@@ -53,7 +53,7 @@ def baseline_config(kind: str, run_spec: RunSpec) -> Config:
         tracker=TrackerConfig(),
         loss=replace(config.loss, **without_effect),
         sharing=SharingConfig(name="individual", plan=f"I{layers}"),
-        trainer=replace(config.trainer, precision=precision),
+        trainer=replace(config.trainer, precision=precision, threads=torch.get_num_threads()),
     )  # fmt: skip
     if kind != UNTUNED:
         return separate
@@ -64,7 +64,7 @@ def baseline_config(kind: str, run_spec: RunSpec) -> Config:
         optimizer=plain.optimizer, scheduler=plain.scheduler,
         trainer=TrainerConfig(
             max_steps=0, eval_batch_size=trainer.eval_batch_size, precision=precision,
-            device=trainer.device, threads=trainer.threads,
+            device=trainer.device, threads=torch.get_num_threads(),
         ),
     )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from mtl_sharing.config.interpolations import as_written
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.specs import LaneShape
@@ -151,6 +153,7 @@ def model_config(run_spec: RunSpec) -> Result:
         "heads": [asdict(head) for head in architecture.heads],
         "head": asdict(architecture.head),
         "precision": run_spec.runtime.precision,
+        "threads": torch.get_num_threads(),
         "max_length": run_spec.config.suite.max_length,
         "settings": run_spec.settings,
     }

@@ -10,9 +10,10 @@ import torch
 
 from mtl_sharing.config import Config
 from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.job.inputs import RunInputs, load_inputs
-from mtl_sharing.job.phase_settings import PhaseSettings, main_settings
+from mtl_sharing.job.phase_settings import PhaseSettings, by_turns, main_settings
 from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.result import machine
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
@@ -21,7 +22,6 @@ from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.model.encoder.initialization import random_tower
 from mtl_sharing.objectives.aggregation import SUM
 from mtl_sharing.run_folder.results import Result
-from mtl_sharing.sampling.samplers import RoundRobin
 from mtl_sharing.score.flops import (
     OperationComparison,
     OperationCounts,
@@ -48,6 +48,7 @@ def measure(
     """
     run_spec = start_on_machine(resolve_spec(config))
     inputs = replace(load(run_spec, folder), tower={})
+    run_spec = autotune(run_spec, inputs)
     settings = main_settings(run_spec, inputs)
     timings = time_pairs(run_spec, inputs, settings, max(1, config.score.pairs))
     if timings is None:
@@ -69,12 +70,7 @@ def time_pairs(
     # Random weights cost the same as others. No states from a cache: what is cached here must
     # not decide the score.
     inputs = replace(inputs, tower=random_tower(run_spec.shape, run_spec.config.seed))
-    schedule, turns = settings.schedule, 1
-    if run_spec.config.sampler.name != "unified":
-        # By turns, so that no task is left out of what is measured.
-        schedule = replace(schedule, sampler=RoundRobin(tuple(schedule.sizes)))
-        turns = len(schedule.sizes)
-    settings = replace(settings, schedule=schedule)
+    settings, turns = by_turns(run_spec, settings)
     # Separate models are their own baseline, which is timed once.
     both = [architecture] if architecture == unshared else [architecture, unshared]
     makers = [partial(make_learner, run_spec, inputs, timed, settings) for timed in both]

@@ -10,6 +10,7 @@ from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.objectives.settings import LossConfig
 from mtl_sharing.objectives.weighting import Weighting, make_weighting
 from mtl_sharing.run_folder.results import MAIN
+from mtl_sharing.sampling.samplers import RoundRobin
 from mtl_sharing.training.schedule import TrainingSchedule, make_schedule
 from mtl_sharing.training.settings import OptimizerConfig, PhaseConfig
 
@@ -78,6 +79,18 @@ def phase_settings(
     }
     schedule = make_schedule(trainer, sampler, sizes, batch_sizes, seed, step_limit=step_limit)
     return PhaseSettings(name, options, seed, optimizer, loss, schedule)
+
+
+def by_turns(run_spec: RunSpec, settings: PhaseSettings) -> tuple[PhaseSettings, int]:
+    """Settings that leave no task out of what is timed, and the steps until each was in one.
+
+    All tasks are in each step with ``sampler=unified``; with others they take turns.
+    """
+    if run_spec.config.sampler.name == "unified":
+        return settings, 1
+    tasks = tuple(settings.schedule.sizes)
+    schedule = replace(settings.schedule, sampler=RoundRobin(tasks))
+    return replace(settings, schedule=schedule), len(tasks)
 
 
 def train_data(options: PhaseConfig, inputs: RunInputs) -> Mapping[str, EncodedTask]:

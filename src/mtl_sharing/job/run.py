@@ -51,6 +51,7 @@ from mtl_sharing.run_folder.manifest import (
 from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result
 from mtl_sharing.score.reference import read_reference
 from mtl_sharing.tracking.trackers import Trackers, tracking
+from mtl_sharing.utils.device import default_threads, most_threads
 from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def run_job(config: Config, folder: Path, hooks: Hooks | None = None) -> Result:
 def _run_in(folder: Path, config: Config, hooks: Hooks) -> Result:
     check_range("seed", config.seed, 0, 2**32 - 1)
     torch.manual_seed(config.seed)
-    config = _with_precision_of(config, folder)
+    config = _as_it_began(config, folder)
     run_spec = start_on_machine(resolve_spec(config, hooks.start.texts))
     if hooks.pinned:
         check_unchanged(run_spec, folder)
@@ -187,15 +188,26 @@ def whole_result(folder: Path) -> Result | None:
     return None
 
 
-def _with_precision_of(config: Config, folder: Path) -> Config:
-    """The config with the precision that a run in ``folder`` began with, if there is one."""
+def _as_it_began(config: Config, folder: Path) -> Config:
+    """The config with the precision and threads that a run in ``folder`` began with, if any.
+
+    Threads that the config names stay, as far as the machine has cores.
+    """
     if not (folder / CONFIG).is_file():
         return config
-    precision = read_listed_object(folder, CONFIG).get("precision")
-    if not isinstance(precision, str):
-        found = f"the precision {precision}"
-        raise UserError(str(folder / CONFIG), found, "the precision that the run began with")
-    return replace(config, trainer=replace(config.trainer, precision=precision))
+    record = read_listed_object(folder, CONFIG)
+    # Earlier versions took the machine's default and recorded no threads.
+    began = {"threads": default_threads()} | record
+    for name, kind in (("precision", str), ("threads", int)):
+        if type(value := began.get(name)) is not kind:
+            allowed = f"the {name} that the run began with"
+            raise UserError(str(folder / CONFIG), f"the {name} {value}", allowed)
+    precision, threads = began["precision"], config.trainer.threads or began["threads"]
+    if threads > (most := most_threads()):
+        log.warning("the run began with %d threads and goes on with %d, which this machine has "
+                    "cores for: results differ in rounding", threads, most)  # fmt: skip
+    trainer = replace(config.trainer, precision=precision, threads=min(threads, most))
+    return replace(config, trainer=trainer)
 
 
 def _train_baseline(start: RunStart, inputs: RunInputs, config: Config, folder: Path) -> Result:

@@ -39,6 +39,7 @@ from mtl_sharing.utils.device import (
     Runtime,
     choose_device,
     choose_precision,
+    most_threads,
     set_threads,
     use_device,
 )
@@ -55,7 +56,7 @@ class RunSpec:
     Attributes:
         joined: for each task, whether a pair is one sequence.
         runtime: as the config asks for it; its precision may still be ``auto``, until
-            :func:`start_on_machine` chooses one.
+            :func:`mtl_sharing.job.autotune.autotune` chooses one.
         text: how text is cleaned, tokenised and tagged.
         texts: what the config says of each interpolated key (``config/interpolations.py``).
     """
@@ -158,19 +159,23 @@ def resolve_spec(config: Config, texts: Mapping[str, str] = _NO_TEXTS) -> RunSpe
 
 
 def start_on_machine(run_spec: RunSpec) -> RunSpec:
-    """Prepares this process for the run: threads, GPU, and a precision where it is ``auto``.
+    """Prepares this process for the run: threads, GPU, and the precision that a GPU supports.
 
     Compares the checkpoint's own config with the encoder's shape, too. That may ask the hub, so it
     follows every check that needs no network.
 
     Raises:
-        UserError: the checkpoint does not fit the encoder, or cannot be found.
+        UserError: the checkpoint does not fit the encoder, or cannot be found; or this machine
+            lacks the threads or the precision.
     """
-    config, runtime = run_spec.config, run_spec.runtime
+    config, runtime, threads = run_spec.config, run_spec.runtime, run_spec.config.trainer.threads
+    if threads is not None and threads > (most := most_threads()):
+        found = f"{threads}, and this process may use {most} core{'' if most == 1 else 's'}"
+        raise UserError("trainer.threads", found, f"1 to {most}, or null" if most > 1 else "1")
+    precision = choose_precision(runtime.precision, runtime.device)
     resolve_shape(config.encoder, _checkpoint_config(config))
-    set_threads(config.trainer.threads)  # before anything is timed
+    set_threads(threads)
     use_device(runtime.device)
-    precision = choose_precision(runtime.precision, runtime.device, run_spec.shape.hidden)
     return replace(run_spec, runtime=replace(runtime, precision=precision))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mtl_sharing.config import Config
 from mtl_sharing.evaluation.evaluate import Evaluation, evaluate, write_predictions
+from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.baseline_key import RESULTS_VERSION
 from mtl_sharing.job.baselines import keep_own_baseline, load_or_train_baselines, own_baseline_key
 from mtl_sharing.job.description import describe_regime, model_config
@@ -149,6 +150,7 @@ def prepare(
         inputs = load_pinned(run_spec, folder, hooks.load, hooks.check_files)
     else:
         inputs = hooks.load(run_spec, folder)
+    run_spec = autotune(run_spec, inputs)
     # Before anything trains: a run that goes on must find the precision that it began with.
     replace_listed_json(folder, CONFIG, model_config(run_spec))
     settings = make_phase_settings(run_spec, inputs)

@@ -24,6 +24,13 @@ from mtl_sharing.utils.device import Runtime, autocast, peak_memory, reset_peak_
 _Number = TypeVar("_Number", int, float)
 # Of each task; even, so that they also make pairs.
 _TIMED_TEXTS = 32
+# A choice of precision and threads takes so long at most, but for one round.
+_CHOICE_S, _CHOICE_ROUNDS = 8.0, 6
+# A longer step consists of large products, which gain from threads.
+_LONG_STEP_S = 0.4
+
+StepSeconds = Mapping[tuple[str, int], float]
+"""Seconds of a step by precision and number of threads."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,37 @@ def time_side_by_side(
 def _ends(numbers: Sequence[_Number]) -> tuple[_Number, _Number]:
     """The numbers of regime and baseline, which are the same where only one was timed."""
     return numbers[0], numbers[-1]
+
+
+def time_choices(
+    learners: Mapping[str, Learner], choices: Sequence[tuple[str, int]], turns: int
+) -> StepSeconds:
+    """Median seconds of a step for each choice of precision and threads, taken by turns.
+
+    Fewer threads are timed only where a step is short. It sets torch's threads.
+
+    Args:
+        learners: one for each precision.
+        choices: the first has the most threads.
+        turns: updates until every task has been in one.
+    """
+    rounds: list[dict[tuple[str, int], float]] = []
+    end, last = time.perf_counter() + _CHOICE_S, 0.0
+    # The last round tells whether another fits.
+    while not rounds or (len(rounds) < _CHOICE_ROUNDS and time.perf_counter() + last < end):
+        seconds: dict[tuple[str, int], float] = {}
+        for precision, threads in choices:
+            if threads < choices[0][1] and seconds[choices[0]] > _LONG_STEP_S:
+                continue
+            torch.set_num_threads(threads)
+            learner = learners[precision]
+            learner.served = dict.fromkeys(learner.batches, len(rounds))  # the same for all
+            seconds[precision, threads] = _step_s(learner, len(rounds), turns)
+        rounds.append(seconds)
+        choices, last = list(seconds), sum(seconds.values()) * turns
+    # In the first round shapes are new to the process, which matters where steps are short.
+    counted = rounds[1:] or rounds
+    return {choice: median(seconds[choice] for seconds in counted) for choice in choices}
 
 
 def timed_text(dev: Mapping[str, EncodedTask]) -> PackedBatch:

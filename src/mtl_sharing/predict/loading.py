@@ -22,7 +22,7 @@ from mtl_sharing.run_folder.layout import CONFIG, PLAN, TOKENIZER, WEIGHTS, resu
 from mtl_sharing.run_folder.manifest import check_listed, read_listed_object
 from mtl_sharing.run_folder.results import read_result
 from mtl_sharing.tracking.settings import TrackerConfig
-from mtl_sharing.utils.device import choose_device
+from mtl_sharing.utils.device import choose_device, has_bf16
 from mtl_sharing.utils.files import expand_user
 from mtl_sharing.utils.logging import log_level
 from mtl_sharing.utils.nested import get
@@ -110,7 +110,8 @@ def _read_spec(path: Path, record: Mapping[str, Any], device: str) -> RunSpec:
         config = saved_config(path, without(record["settings"], _WITHOUT_EFFECT))
         shape = {name: record["encoder"][name] for name in SHAPE_FIELDS}
         encoder = replace(config.encoder, checkpoint=None, tokenizer=None, **shape)
-        precision = record["precision"]
+        # Where the device lacks bf16, fp32 is faster.
+        precision = record["precision"] if has_bf16(choose_device(device)) else "fp32"
         trainer = replace(config.trainer, device=device, precision=precision, threads=None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise other_settings(path, first_line(error)) from None

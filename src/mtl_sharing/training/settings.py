@@ -59,9 +59,10 @@ class TrainerConfig:
         eval_batch_size: examples of a batch in evaluation and prediction.
         patience: evaluations without improvement before the training of a component stops; null for
             no limit.
-        precision: ``auto``, ``fp32`` or ``bf16``.
+        precision: ``auto``, ``fp32`` or ``bf16``; on a CPU ``auto`` times some steps of each.
         device: ``auto``, ``cpu``, ``cuda``, or one of several GPUs by its number: ``cuda:1``.
-        threads: torch's threads on a CPU; null is one for each core that the process may use.
+        threads: torch's threads on a CPU; null is one for each core that the process may use, or
+            one where these gain little.
         debug: show the traceback of an error.
     """
 

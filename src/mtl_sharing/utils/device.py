@@ -1,6 +1,7 @@
 """Device, threads, precision and memory of a run."""
 
 import ctypes
+import logging
 import math
 import os
 import platform
@@ -17,14 +18,14 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from mtl_sharing.errors import UserError, check_known
+from mtl_sharing.errors import UserError
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEFAULT_THREADS = torch.get_num_threads()
 """torch's own choice, before a run of this process sets another number."""
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-# bf16 must be this much faster than fp32 to be chosen.
-_MIN_SPEEDUP = 1.3
+_CGROUP_QUOTA, _CPUINFO = Path("/sys/fs/cgroup/cpu.max"), Path("/proc/cpuinfo")
 # Constants of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _TIMED_ROWS, _TIMED_ROUNDS = 512, 7
@@ -68,16 +69,27 @@ def use_device(device: torch.device) -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Sets torch's number of threads; None is one for each core that this process may use.
+    """Sets torch's number of threads; None is :func:`default_threads`."""
+    torch.set_num_threads(default_threads() if threads is None else threads)
+
+
+def default_threads() -> int:
+    """One thread for each core that this process may use, or OMP_NUM_THREADS.
 
     More threads than cores wait for each other in every product. torch counts the machine's
-    cores and ignores a container's quota, which is read here. OMP_NUM_THREADS takes precedence
-    over None.
+    cores and ignores a container's quota, which is read here.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(DEFAULT_THREADS, usable_cores()))
+    return DEFAULT_THREADS if threads_are_given() else min(DEFAULT_THREADS, usable_cores())
+
+
+def threads_are_given() -> bool:
+    """Whether the environment sets the number of threads."""
+    return "OMP_NUM_THREADS" in os.environ
+
+
+def most_threads() -> int:
+    """The largest number of threads that a run may ask for."""
+    return max(usable_cores(), DEFAULT_THREADS) if threads_are_given() else usable_cores()
 
 
 def usable_cores(quota: Path = _CGROUP_QUOTA) -> int:
@@ -90,25 +102,40 @@ def usable_cores(quota: Path = _CGROUP_QUOTA) -> int:
     return max(1, cores)
 
 
-def choose_precision(name: str, device: torch.device, hidden: int) -> str:
-    """Resolves ``fp32``, ``bf16`` or ``auto``, which is bf16 where this hardware is faster with it.
+def choose_precision(name: str, device: torch.device) -> str:
+    """Resolves ``auto`` on a GPU, which reports its support; on a CPU timed steps decide.
 
-    A GPU reports its support. A CPU is timed for some milliseconds, since support alone says
-    little: of two processors with the instruction one ran bf16 at 2.2 times, the other at half of
-    the speed of fp32. The timed products have the encoder's width ``hidden``.
+    Raises:
+        UserError: bf16 on a GPU that lacks it.
     """
-    check_known("trainer.precision", name, PRECISIONS)
-    if name != "auto":
+    supported = name == "fp32" or has_bf16(device)
+    if device.type != "cuda":
+        if name == "bf16" and not supported:
+            log.warning("trainer.precision=bf16: %s has no instructions for it, and takes longer "
+                        "than in fp32", processor_name())  # fmt: skip
         return name
+    if name == "bf16" and not supported:
+        found = f"bf16, which {device_name(device)} lacks"
+        raise UserError("trainer.precision", found, "fp32, or auto")
+    return "bf16" if name != "fp32" and supported else "fp32"
+
+
+def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether a device multiplies bf16 by itself; also true of a CPU that does not say."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if bf16_speedup(hidden, torch.get_num_threads()) >= _MIN_SPEEDUP else "fp32"
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    flags: set[str] = set()
+    with suppress(OSError):
+        flags = set(cpuinfo.read_text(encoding="utf-8").split())
+    is_known = not flags.isdisjoint({"sse2", "asimd"})
+    return not is_known or not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
-# Cached: runs of a sweep that differ in nothing else must not differ in precision.
-@cache
-def bf16_speedup(hidden: int, threads: int) -> float:
+def bf16_speedup(hidden: int) -> float:
     """Speed of bf16 over that of fp32 on this CPU, at the feed-forward's shape.
+
+    Support alone says little: of two processors with the instruction one ran bf16 at 2.2 times, the
+    other at half of the speed of fp32.
 
     Other processes may disturb the clock for some rounds, or for all rounds of one type. The
     result is the smaller of the median ratio of the rounds and the ratio of the fastest rounds.
@@ -135,7 +162,7 @@ def time_product(left: Tensor, right: Tensor) -> float:
 def processor_name() -> str:
     """The CPU's model."""
     model = platform.processor() or platform.machine()
-    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+    with suppress(OSError), _CPUINFO.open(encoding="utf-8") as file:
         models = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
         model = next(models, model)
     return model
@@ -148,7 +175,7 @@ def device_name(device: torch.device) -> str:
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """The context in which forward passes run."""
-    assert precision in ("fp32", "bf16"), "choose_precision comes first"
+    assert precision in ("fp32", "bf16"), "autotune comes first"
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -14,6 +14,7 @@ import torch
 
 from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.evaluation.evaluate import evaluate
+from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.phase_settings import main_settings, make_phase_settings
 from mtl_sharing.job.phases import make_phase
@@ -86,6 +87,7 @@ def forecast(trial: ComposedTrial) -> Forecast:
     run_spec = start_on_machine(resolve_spec(replace(config, optimizer=optimizer, cache=cache)))
     with TemporaryDirectory() as folder:
         inputs = load_inputs(run_spec, Path(folder))
+    run_spec = autotune(run_spec, inputs, keep=False)
     torch.manual_seed(config.seed)
     return _measure(trial.regime, run_spec, inputs)
 
