@@ -26,6 +26,7 @@ _Number = TypeVar("_Number", int, float)
 _TIMED_TEXTS = 32
 # A choice of precision and threads takes so long at most, but for one round.
 _CHOICE_S, _CHOICE_ROUNDS = 8.0, 6
+_CHOICE_WARM_UP_S = 2.0
 # A longer step consists of large products, which gain from threads.
 _LONG_STEP_S = 0.4
 
@@ -123,6 +124,9 @@ def time_choices(
         turns: updates until every task has been in one.
     """
     rounds: list[dict[tuple[str, int], float]] = []
+    for learner in learners.values():
+        warm_up(learner, _CHOICE_ROUNDS * turns, _CHOICE_WARM_UP_S)
+    equal = _tokens(next(iter(learners.values())), 0)
     end, last = time.perf_counter() + _CHOICE_S, 0.0
     # The last round tells whether another fits.
     while not rounds or (len(rounds) < _CHOICE_ROUNDS and time.perf_counter() + last < end):
@@ -133,7 +137,9 @@ def time_choices(
             torch.set_num_threads(threads)
             learner = learners[precision]
             learner.served = dict.fromkeys(learner.batches, len(rounds))  # the same for all
-            seconds[precision, threads] = _step_s(learner, len(rounds), turns)
+            # Precisions may group the texts in other batches, so steps are scaled to equal text.
+            scale = equal / _tokens(learner, len(rounds))
+            seconds[precision, threads] = _step_s(learner, len(rounds), turns) * scale
         rounds.append(seconds)
         choices, last = list(seconds), sum(seconds.values()) * turns
     # In the first round shapes are new to the process, which matters where steps are short.
@@ -163,6 +169,11 @@ def predict_all(learner: Learner, text: PackedBatch) -> Mapping[str, torch.Tenso
     with torch.inference_mode(), autocast(runtime.precision, runtime.device):
         result: Mapping[str, torch.Tensor] = network(dict.fromkeys(learner.batches, moved))
         return result
+
+
+def _tokens(learner: Learner, number: int) -> int:
+    """Tokens of every task's batch with a number."""
+    return sum(sum(batches[number].text.lengths) for batches in learner.batches.values())
 
 
 def _peak(make: Callable[[], Learner], turns: int) -> int:
