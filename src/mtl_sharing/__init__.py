@@ -5,9 +5,10 @@ change without notice. The public names are loaded when they are first used, so 
 package loads neither torch nor Hydra.
 """
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from mtl_sharing.utils.spinning import limit_spinning
 
 if TYPE_CHECKING:
     from mtl_sharing.config import Config
@@ -27,11 +28,7 @@ _MODULES = {
     "train": "mtl_sharing.job.train",
 }
 
-
-# libgomp reads it when torch is loaded. A thread that waits for others on a busy core must not spin
-# for the whole time that these do not run; by default it spins for milliseconds.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+limit_spinning()  # before anything loads torch
 
 
 def __getattr__(name: str) -> Any:

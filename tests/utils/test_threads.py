@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mtl_sharing.utils.device import DEFAULT_THREADS, most_threads, set_threads, usable_cores
+from mtl_sharing.utils.spinning import limit_spinning
 from support import QUICK
 
 
@@ -50,16 +51,32 @@ def test_the_environment_s_number_of_threads_may_exceed_the_cores(threads, monke
 
 
 @pytest.mark.parametrize(
-    ("given", "spins"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+    ("running", "given", "spins"),
+    [
+        (1 + (os.cpu_count() or 1), {}, "1000"),
+        (1, {}, None),
+        (99, {"GOMP_SPINCOUNT": "7"}, "7"),
+        (99, {"OMP_WAIT_POLICY": "active"}, None),
+        ("?", {}, None),
+    ],
 )
-def test_waiting_threads_spin_shortly_unless_the_environment_says_how(given, spins):
-    clean = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    code = "import sys, os, mtl_sharing; assert 'torch' not in sys.modules; "
-    code += "print(os.environ.get('GOMP_SPINCOUNT'))"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=clean | given, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == spins
+def test_waiting_threads_spin_shortly_on_busy_cores(monkeypatch, tmp_path, running, given, spins):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "loadavg").write_text(f"0.31 0.20 0.11 {running}/213 4711\n")
+    limit_spinning(tmp_path / "loadavg")
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+
+
+def test_the_package_looks_at_the_cores_before_torch_is_loaded():
+    code = (
+        "import sys; from mtl_sharing.utils import spinning; assert 'torch' not in sys.modules; "
+        "import mtl_sharing; assert mtl_sharing.limit_spinning is spinning.limit_spinning"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_run_says_its_threads(mtl_train, threads):
