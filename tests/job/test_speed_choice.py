@@ -21,7 +21,9 @@ FP32_8, BF16_8 = ("fp32", 8), ("bf16", 8)
         ({FP32_8: 1.0, FP32: 1.7, BF16_8: 0.9, BF16: 1.7},
          "fp32 on 8 threads: bf16 takes 0.90 of its time, 8 threads gain 1.70"),
         # Long steps are not timed on one thread.
-        ({FP32_8: 1.0, BF16_8: 0.5}, "bf16 on 8 threads: fp32 takes 2.00 of its time"),
+        ({FP32_8: 1.0, BF16_8: 0.5}, "bf16 on 8 threads: fp32 takes 2.00 of its time, "
+                                     "its steps are long enough for all threads"),
+        ({FP32_8: 1.0}, "fp32 on 8 threads: its steps are long enough for all threads"),
     ],
 )  # fmt: skip
 def test_bf16_and_threads_must_gain_clearly(seconds, text):

@@ -89,6 +89,8 @@ CASES = [
     case("sharing.plan=F1-I1", *DROPOUT, slow=True),
     case("sharing.plan=F2", *DROPOUT, "sharing.pals.size=6", slow=True),
     case("sharing.plan=G2:quora+sts", *DROPOUT, "loss.aggregation=pcgrad", groups=PAIR),
+    case("sharing.plan=I2", *DROPOUT, "trainer.precision=bf16"),
+    case("sharing.plan=G2:quora+sts", *DROPOUT, "trainer.precision=bf16", groups=PAIR, slow=True),
 ]
 
 

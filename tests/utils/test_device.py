@@ -1,5 +1,6 @@
 """Precisions: what a device has, and whether products in bf16 gain from it."""
 
+from contextlib import nullcontext
 from itertools import cycle
 
 import pytest
@@ -60,11 +61,14 @@ def test_a_cpu_without_bf16_is_slow_with_it_and_told_so(monkeypatch, caplog):
 def test_a_gpu_without_bf16_takes_fp32_and_no_other(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Old GPU")
+    asked = []
+    monkeypatch.setattr(torch.cuda, "device", lambda own: asked.append(own) or nullcontext())
     assert [choose_precision(name, GPU) for name in ("auto", "fp32")] == ["fp32", "fp32"]
     with pytest.raises(UserError) as refused:
         choose_precision("bf16", GPU)
     assert str(refused.value) == (
         "trainer.precision: found bf16, which Old GPU lacks; allowed: fp32, or auto"
     )
+    assert asked and set(asked) == {GPU}  # not the current one
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     assert [choose_precision(n, GPU) for n in ("auto", "fp32", "bf16")] == ["bf16", "fp32", "bf16"]

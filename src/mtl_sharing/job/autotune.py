@@ -14,6 +14,7 @@ from itertools import product
 import torch
 
 from mtl_sharing.cache.store import Entry, make_store
+from mtl_sharing.errors import is_out_of_memory
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.phase_settings import (
     by_turns,
@@ -140,7 +141,9 @@ def _compute(
     try:
         with torch.random.fork_rng([]):
             return choose(_time_steps(run_spec, inputs, open_choices))
-    except MemoryError:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         return SpeedChoice(*open_choices[0], "no memory to time others")
     finally:
         torch.set_num_threads(threads)

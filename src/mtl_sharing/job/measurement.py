@@ -6,10 +6,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from mtl_sharing.config import Config
 from mtl_sharing.data.tokens.batches import EncodedTask
+from mtl_sharing.errors import is_out_of_memory
 from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.job.inputs import RunInputs, load_inputs
@@ -76,7 +75,9 @@ def time_pairs(
     makers = [partial(make_learner, run_spec, inputs, timed, settings) for timed in both]
     try:
         return time_side_by_side(makers, timed_text(inputs.dev), pairs, turns)
-    except (torch.OutOfMemoryError, MemoryError):
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         log.warning("the baseline does not fit into memory beside the regime: no score")
         return None
 

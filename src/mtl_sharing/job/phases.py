@@ -133,11 +133,12 @@ def _masked_lm(
     model = MaskedLanguageModel(network, head, settings.seed).to(run_spec.runtime.device)
     vocabulary = inputs.vocabulary
     assert vocabulary is not None  # read for this phase
+    ladders = _ladders(run_spec, network, inputs.train, settings)
     batches = {
         name: MaskedBatches(
             name, data, settings.schedule.batch_sizes[name], settings.seed, vocabulary,
             options.rate, options.whole_word, options.second,
-            _ladder(run_spec, inputs.train, settings),
+            ladders[name], run_spec.runtime.steady,
         )
         for name, data in inputs.train.items()
     }  # fmt: skip
@@ -152,8 +153,9 @@ def _ranking(
     options = settings.options
     ((task, pairs),) = train_data(options, inputs).items()
     network.encoder_requires_grad_(True)
-    size, ladder = settings.schedule.batch_sizes[task], _ladder(run_spec, {task: pairs}, settings)
-    batches = TrainingBatches(task, pairs, size, settings.seed, ladder)
+    size, steady = settings.schedule.batch_sizes[task], run_spec.runtime.steady
+    ladders = _ladders(run_spec, network, {task: pairs}, settings)
+    batches = TrainingBatches(task, pairs, size, settings.seed, ladders[task], steady)
     objective = ranked_pairs("phases", run_spec.shape.hidden, options.similarity, options.scale)
     model = PairEmbeddings(network)
     return assemble_learner(run_spec, settings, model, {task: batches}, {task: objective})
@@ -184,23 +186,33 @@ def task_learner(
     """
     config, sizes = run_spec.config, settings.schedule.batch_sizes
     objectives = {name: measure.objective for name, measure in run_spec.measures.items()}
-    ladder = _ladder(run_spec, inputs.train, settings)
+    ladders, steady = _ladders(run_spec, network, inputs.train, settings), run_spec.runtime.steady
     batches = {
-        name: TrainingBatches(name, data, sizes[name], settings.seed, ladder)
+        name: TrainingBatches(name, data, sizes[name], settings.seed, ladders[name], steady)
         for name, data in inputs.train.items()
     }
     regularizer = make_regularizer(config.regularizer, objectives, run_spec.shape.hidden, network)
     return assemble_learner(run_spec, settings, network, batches, objectives, regularizer)
 
 
-def _ladder(
-    run_spec: RunSpec, data: Mapping[str, EncodedTask], settings: PhaseSettings
-) -> Ladder | None:
-    """The sizes of a phase's batches; None where any size is as fast."""
-    sizes = settings.schedule.batch_sizes
-    if not run_spec.runtime.steady:
-        return None
-    return training_ladder((examples, sizes[task]) for task, examples in data.items())
+def _ladders(
+    run_spec: RunSpec,
+    network: Network | PhaseNetwork,
+    data: Mapping[str, EncodedTask],
+    settings: PhaseSettings,
+) -> dict[str, Ladder | None]:
+    """The sizes of each task's batches in a phase; None where any size will do.
+
+    Tasks that train together have one ladder. Others have their own, as they would alone.
+    """
+    if not run_spec.runtime.composed:
+        return dict.fromkeys(data)
+    sizes, ladders = settings.schedule.batch_sizes, dict[str, Ladder | None]()
+    for tasks in network.architecture.components():
+        own = [task for task in tasks if task in data]
+        if own:
+            ladders |= dict.fromkeys(own, training_ladder((data[t], sizes[t]) for t in own))
+    return ladders
 
 
 def assemble_learner(

@@ -202,11 +202,14 @@ def _as_it_began(config: Config, folder: Path) -> Config:
         if type(value := began.get(name)) is not kind:
             allowed = f"the {name} that the run began with"
             raise UserError(str(folder / CONFIG), f"the {name} {value}", allowed)
-    precision, threads = began["precision"], config.trainer.threads or began["threads"]
-    if threads > (most := most_threads()):
+    precision, threads = began["precision"], began["threads"]
+    if config.trainer.threads is not None:
+        threads = config.trainer.threads
+    elif threads > (most := most_threads()):
         log.warning("the run began with %d threads and goes on with %d, which this machine has "
                     "cores for: results differ in rounding", threads, most)  # fmt: skip
-    trainer = replace(config.trainer, precision=precision, threads=min(threads, most))
+        threads = most
+    trainer = replace(config.trainer, precision=precision, threads=threads)
     return replace(config, trainer=trainer)
 
 

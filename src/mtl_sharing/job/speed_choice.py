@@ -38,6 +38,8 @@ def choose(seconds: StepSeconds) -> SpeedChoice:
         gain = seconds[best[1], 1] / seconds[best[threads], threads]
         reasons.append(f"{threads_text(threads)} gain {gain:.2f}")
         threads = threads if gain >= _THREADS_GAIN else 1
+    elif threads > 1:
+        reasons.append("its steps are long enough for all threads")
     precision = best[threads]
     own = seconds[precision, threads]
     ratios = {n: other / own for (n, t), other in seconds.items() if t == threads if n != precision}

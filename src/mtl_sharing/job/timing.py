@@ -124,10 +124,10 @@ def time_choices(
         turns: updates until every task has been in one.
     """
     rounds: list[dict[tuple[str, int], float]] = []
-    for learner in learners.values():
-        warm_up(learner, _CHOICE_ROUNDS * turns, _CHOICE_WARM_UP_S)
-    equal = _tokens(next(iter(learners.values())), 0)
     end, last = time.perf_counter() + _CHOICE_S, 0.0
+    for learner in learners.values():
+        warm_up(learner, _CHOICE_ROUNDS * turns, most_s=_CHOICE_WARM_UP_S)
+    equal = _tokens(next(iter(learners.values())), 0)
     # The last round tells whether another fits.
     while not rounds or (len(rounds) < _CHOICE_ROUNDS and time.perf_counter() + last < end):
         seconds: dict[tuple[str, int], float] = {}

@@ -17,6 +17,7 @@ from mtl_sharing.model.network import Network, PhaseNetwork
 from mtl_sharing.model.routing import mean_tokens, values_by_task
 
 _NAME = "mlm_head"
+_PICKED = 32
 # Names of the dense layer, the layer norm, the module of the output bias, and the decoder. Some
 # files have the bias in the decoder instead.
 _NAMES = {
@@ -99,7 +100,10 @@ class MaskedLanguageModel(PhaseNetwork):
             raise ValueError(f"a text of {task} without picked tokens")
         table = _table(self.network.encoder.embeddings.copy_of(task))
         (head,) = [h for h, t in zip(self.heads, self.components, strict=True) if task in t]
-        return cast(Tensor, head(states[text.picked], table)).float()
+        # As rows, predicted tokens come in few numbers where products should meet few shapes.
+        count, filling = len(text.picked), -len(text.picked) % _PICKED if text.steady else 0
+        logits = head(states[F.pad(text.picked, (0, filling))], table)
+        return cast(Tensor, logits)[:count].float()
 
 
 class PairEmbeddings(PhaseNetwork):

@@ -137,7 +137,7 @@ class Trainer:
         phase, start = self.phase, self.step
         if len(self.phases) > 1:
             log.info("phase %s: %d steps", phase.name, phase.total)
-        warm_up(self.learner, phase.total)
+        warm_up(self.learner, phase.total, self.step)
         while self.step < phase.total and len(self._ended) < len(self.selections):
             self._update(progress, timed=self.step - start >= _UNTIMED_STEPS)
             if self.step % phase.eval_every == 0 or self.step == phase.total:

@@ -1,4 +1,4 @@
-"""Meets the shapes of a training's matrix products before its first step.
+"""Runs a training's matrix products once in each of their shapes, before its first step.
 
 oneDNN compiles a bf16 kernel for every shape of a product, which takes longer than the product.
 Batches come in few sizes (:class:`mtl_sharing.batch.Ladder`), so a training meets few shapes.
@@ -17,7 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_sharing.batch import BatchSize
-from mtl_sharing.model.encoder.attention import SequenceLayout, grid_width, packed_attention
+from mtl_sharing.model.encoder.attention import (
+    SequenceLayout,
+    grid_width,
+    is_short,
+    packed_attention,
+)
 from mtl_sharing.model.encoder.layers import EncoderLayer
 from mtl_sharing.model.routing import StageCopies
 from mtl_sharing.training.learner import Learner
@@ -53,19 +58,20 @@ class _Part:
         return tuple((weight.shape, weight.requires_grad) for weight in self.weights)
 
 
-def warm_up(learner: Learner, total: int, most_s: float = _MOST_S) -> None:
+def warm_up(learner: Learner, total: int, start: int = 0, most_s: float = _MOST_S) -> None:
     """Runs every product of a learner's layers once in each size, the most frequent sizes first.
 
     Neither weights nor gradients nor random numbers change.
 
     Args:
         total: updates of the training.
+        start: those that are done.
         most_s: seconds after which the remaining sizes are left out.
     """
     if not learner.runtime.steady:
         return
     end = time.monotonic() + most_s
-    rows, sequences, grids = _sizes(learner, total)
+    rows, sequences, grids = _sizes(learner, start, total)
     with autocast(learner.runtime.precision, learner.runtime.device):
         meetings = _meetings(learner.network, rows, sequences)
         for meet in itertools.chain(meetings, _grids(learner.network, grids)):
@@ -97,12 +103,13 @@ def _grids(network: nn.Module, grids: Iterable[tuple[int, int]]) -> Iterator[Cal
     layer = next(module for module in network.modules() if isinstance(module, EncoderLayer))
 
     def attend(layout: SequenceLayout, qkv: Tensor) -> Tensor:
-        return packed_attention(layer.qkv(qkv), [layout], layer.heads, 0.0)
+        return packed_attention(qkv.to(torch.bfloat16), [layout], layer.heads, 0.0)
 
     for sequences, width in grids:
-        layout = SequenceLayout.of([width] * sequences, layer.qkv.weight.device)
-        part = _Part(layer.qkv.in_features, (), partial(attend, layout))
-        yield partial(part.meet, sequences * width)
+        if not is_short(width):
+            layout = SequenceLayout.of([width] * sequences, layer.qkv.weight.device)
+            part = _Part(layer.qkv.out_features, (), partial(attend, layout))
+            yield partial(part.meet, sequences * width)
 
 
 def _parts(layer: EncoderLayer) -> list[_Part]:
@@ -127,12 +134,14 @@ def _different(parts: Iterable[_Part]) -> list[_Part]:
     return list({part.kind: part for part in parts}.values())
 
 
-def _sizes(learner: Learner, total: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+def _sizes(
+    learner: Learner, start: int, total: int
+) -> tuple[list[int], list[int], list[tuple[int, int]]]:
     """Numbers of rows and of sequences on which stages run, and attention's grids."""
     rows, sequences, grids = Counter[int](), Counter[int](), Counter[tuple[int, int]]()
     groups = {owners for m in learner.network.modules() if isinstance(m, StageCopies)
               for owners in m.owners}  # fmt: skip
-    for sizes in _draws(learner, total):
+    for sizes in _draws(learner, start, total):
         for owners in groups:
             read = [size for task, size in sizes.items() if task in owners]
             if read:
@@ -146,10 +155,11 @@ def _by_frequency(counts: Counter[_Size]) -> list[_Size]:
     return [size for size, _ in counts.most_common()]
 
 
-def _draws(learner: Learner, total: int) -> Iterator[dict[str, BatchSize]]:
+def _draws(learner: Learner, start: int, total: int) -> Iterator[dict[str, BatchSize]]:
     """For each pass through the network, the size of each task's batch in it."""
     served = dict(learner.served)
-    for draw in range(min(total * learner.accumulation, _DRAWS)):
+    first, end = start * learner.accumulation, total * learner.accumulation
+    for draw in range(first, min(end, first + _DRAWS)):
         for component in learner.components:
             sizes = {}
             for task in (t for t in learner.sampler.tasks(draw) if t in component.tasks):

@@ -40,6 +40,15 @@ class Runtime:
     evaluation_batch: int
 
     @property
+    def composed(self) -> bool:
+        """Whether training batches are composed for a ladder of sizes.
+
+        It follows from the precision alone, so that a run resumed on another device goes on with
+        the same batches.
+        """
+        return self.precision == "bf16"
+
+    @property
     def steady(self) -> bool:
         """Whether matrix products are much faster in shapes that they have met before."""
         # oneDNN compiles its bf16 kernels shape by shape; fp32 ones of a CPU come compiled.
@@ -123,7 +132,8 @@ def choose_precision(name: str, device: torch.device) -> str:
 def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
     """Whether a device multiplies bf16 by itself; also true of a CPU that does not say."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):  # torch asks the current one
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     flags: set[str] = set()
     with suppress(OSError):
         flags = set(cpuinfo.read_text(encoding="utf-8").split())

@@ -136,7 +136,8 @@ class TrainingBatches:
     Batch ``k`` depends on the seed, the task's name and ``k`` alone, so the only state of a
     training run is each task's number of batches so far.
 
-    With a ``ladder`` batches are composed to fill its rungs, and filled up to them.
+    With a ``ladder`` batches are composed to fill its rungs; with ``fill`` they are filled up to
+    them.
 
     An epoch has every example once. Where the last batch is short, its examples have more weight
     than others; they change from epoch to epoch, so that all examples take turns.
@@ -147,6 +148,7 @@ class TrainingBatches:
     batch_size: int
     seed: int
     ladder: Ladder | None = None
+    fill: bool = True
     _epoch: int = field(default=-1, init=False)
     _batches: list[NDArray[np.int64]] = field(default_factory=list, init=False)
 
@@ -155,7 +157,8 @@ class TrainingBatches:
         return -(-len(self.data) // self.batch_size)
 
     def __getitem__(self, number: int) -> LabelledBatch:
-        return self.data.collate(self._numbers(number)).filled(self.ladder)
+        batch = self.data.collate(self._numbers(number))
+        return batch.filled(self.ladder) if self.fill else batch
 
     def size(self, number: int) -> BatchSize:
         """The size of a batch, which need not be read for it."""
@@ -234,7 +237,8 @@ def evaluation_batches(
 
 def evaluation_ladder(lengths: NDArray[np.int64], batch_size: int) -> Ladder:
     """The sizes of batches of texts with these lengths, in the order of their lengths."""
-    return Ladder.fitting(float(lengths.mean()) * batch_size * _EVALUATION_RUNG)
+    texts = min(batch_size, len(lengths))
+    return Ladder.fitting(float(lengths.mean()) * texts * _EVALUATION_RUNG)
 
 
 def training_ladder(tasks: Iterable[tuple[EncodedTask, int]]) -> Ladder:

@@ -151,6 +151,7 @@ class MaskedBatches:
     whole_word: bool = False
     second: bool = False
     ladder: Ladder | None = None
+    fill: bool = True
     _texts: TrainingBatches = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -159,7 +160,9 @@ class MaskedBatches:
         second = self.data.second if self.second else None
         second = None if second is None else replace(second, states=None, tags=None)
         texts = replace(self.data, first=first, second=second)
-        self._texts = TrainingBatches(self.task, texts, self.batch_size, self.seed, self.ladder)
+        self._texts = TrainingBatches(
+            self.task, texts, self.batch_size, self.seed, self.ladder, self.fill
+        )
 
     def __len__(self) -> int:
         """Number of batches of one epoch; the last may be smaller."""

@@ -55,7 +55,7 @@ class SequenceLayout:
 
         Args:
             rows: None for those of the tokens, without filling.
-            steady: whether a wide grid has a width that few batches differ in.
+            steady: whether widths above 64 are rounded up to a multiple of 16.
         """
         sizes = torch.tensor(lengths)
         longest, ends = grid_width(max(lengths), steady), sizes.cumsum(0)
@@ -83,6 +83,11 @@ class SequenceLayout:
 
     def _real(self, cells: Tensor) -> Tensor:
         return cells if self.index is None else cells[self.index]
+
+
+def is_short(width: int) -> bool:
+    """Whether attention over a grid of this width is fp32 on a CPU."""
+    return width <= _SHORT
 
 
 def grid_width(longest: int, steady: bool) -> int:
@@ -237,6 +242,7 @@ def _ends(layouts: Sequence[SequenceLayout]) -> Tensor:
 # Every layer of a pass asks anew; layouts compare by identity.
 @lru_cache(maxsize=8)
 def _cached_ends(layouts: tuple[SequenceLayout, ...]) -> Tensor:
+    assert all(layout.rows == layout.tokens for layout in layouts), "a GPU's batches are not filled"
     starts = _starts(layouts)
     last = torch.full_like(starts[:1], sum(layout.tokens for layout in layouts))
     return torch.cat([starts, last]).to(torch.int32)
