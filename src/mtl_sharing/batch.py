@@ -73,7 +73,7 @@ class PackedBatch:
         noise: added to the embedding of every token, shape (R, H).
         picked: positions of the tokens to predict, int64, shape (P,).
         tags: part of speech and entity type of each token's word, 0 for none, int64, shape (R, 2).
-        steady: whether the batch came from a ladder, so that other sizes should be few as well.
+        steady: whether the sizes that follow from the batch should be few, too.
     """
 
     tokens: Tensor
