@@ -13,7 +13,8 @@ def limit_spinning(loadavg: Path = _LOADAVG) -> None:
 
     libgomp reads the variable when torch is loaded. By default its threads spin for milliseconds,
     which is fastest on cores of their own. On a busy core they take the time of the thread that
-    they wait for. Child processes inherit the choice. The user's GOMP_SPINCOUNT and OMP_WAIT_POLICY take precedence.
+    they wait for. Child processes inherit the choice. The user's GOMP_SPINCOUNT and OMP_WAIT_POLICY
+    take precedence.
     """
     if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
         return
