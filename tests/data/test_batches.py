@@ -17,6 +17,7 @@ from mtl_sharing.data.tokens.batches import (
     TrainingBatches,
     encode_examples,
     evaluation_batches,
+    evaluation_ladder,
     training_ladder,
 )
 from mtl_sharing.data.tokens.tokenizing import TokenRows, encode, train_tokenizer
@@ -65,6 +66,15 @@ def test_every_epoch_covers_every_example_once(size, batch_size, epoch, ladder):
     batches = TrainingBatches("a", task_of(size), batch_size, seed=3, ladder=ladder)
     result = [batches[epoch * len(batches) + i].labels for i in range(len(batches))]
     assert sorted(torch.cat(result).tolist()) == list(range(size))
+
+
+@pytest.mark.parametrize("size", [1, 64, 10_000])
+def test_few_texts_are_not_filled_for_a_large_batch(size):
+    data = task_of(3)
+    for ladder in (training_ladder([(data, size)]), evaluation_ladder(data.lengths, size)):
+        assert ladder.rows <= max(8, data.lengths.sum())
+    ((_, batch),) = evaluation_batches(data, max(3, size), steady=True)
+    assert len(batch.text.tokens) < sum(batch.text.lengths) + 8
 
 
 @pytest.mark.parametrize("pairs", [False, True])

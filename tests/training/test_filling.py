@@ -1,11 +1,14 @@
 """Filled batches: losses and gradients are those of the batches without filling."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mtl_sharing.batch import Ladder
-from mtl_sharing.job.phases import make_trainer
+from mtl_sharing.job.phases import make_learner, make_trainer
+from mtl_sharing.model.encoder import attention
 from mtl_sharing.training.warm_up import warm_up
 from mtl_sharing.utils.device import Runtime
 
@@ -105,13 +108,10 @@ class Products(TorchDispatchMode):
     ],
     ids=["split", "surgery", "hidden head layers"],
 )
-def test_no_step_after_the_warm_up_meets_a_new_shape(prepare, monkeypatch, settings):
-    from mtl_sharing.job.phases import make_learner
-
+def test_no_step_after_the_warm_up_meets_a_new_shape(prepare, settings):
     # Twelve of a task's forty examples make the last batch of an epoch short.
     run_spec, inputs = prepare(LAYERS, "trainer.batch_size=14", "trainer.max_steps=30", *settings)
-    monkeypatch.setattr(Runtime, "steady", True)
-    object.__setattr__(run_spec.runtime, "precision", "bf16")
+    run_spec = replace(run_spec, runtime=replace(run_spec.runtime, precision="bf16"))
     learner = make_learner(run_spec, inputs, run_spec.architecture)
     with Products() as warm:
         warm_up(learner, 30, most_s=60)
@@ -121,9 +121,21 @@ def test_no_step_after_the_warm_up_meets_a_new_shape(prepare, monkeypatch, setti
     assert warm.met and not steps.met - warm.met
 
 
-def test_the_warm_up_touches_nothing_and_ends_in_time(prepare, monkeypatch):
-    from mtl_sharing.job.phases import make_learner
+def test_wide_grids_are_met_too(prepare, monkeypatch):
+    monkeypatch.setattr(attention, "_SHORT", 8)
+    run_spec, inputs = prepare(LAYERS, "trainer.batch_size=14", "sharing.plan=S1-I1")
+    run_spec = replace(run_spec, runtime=replace(run_spec.runtime, precision="bf16"))
+    learner = make_learner(run_spec, inputs, run_spec.architecture)
+    with Products() as warm:
+        warm_up(learner, 12, most_s=60)
+    with Products() as steps:
+        for step in range(12):
+            learner.update(step, 12)
+    grids = {shape for name, shape in steps.met if "bmm" in name}
+    assert grids and not steps.met - warm.met
 
+
+def test_the_warm_up_touches_nothing_and_ends_in_time(prepare, monkeypatch):
     run_spec, inputs = prepare(LAYERS, "sharing.plan=S1-I1")
     monkeypatch.setattr(Runtime, "steady", True)
     learners = [make_learner(run_spec, inputs, run_spec.architecture) for _ in range(2)]

@@ -7,7 +7,13 @@ import sys
 import pytest
 import torch
 
-from mtl_sharing.utils.device import DEFAULT_THREADS, most_threads, set_threads, usable_cores
+from mtl_sharing.utils.device import (
+    DEFAULT_THREADS,
+    most_threads,
+    set_threads,
+    threads_are_given,
+    usable_cores,
+)
 from mtl_sharing.utils.spinning import limit_spinning
 from support import QUICK
 
@@ -69,6 +75,14 @@ def test_waiting_threads_spin_shortly_on_busy_cores(monkeypatch, tmp_path, runni
     limit_spinning(tmp_path / "loadavg")
     assert os.environ.get("GOMP_SPINCOUNT") == spins
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "given"), [("2", True), ("4,2", True), ("", False), ("0", False), ("abc", False)]
+)
+def test_only_a_number_in_the_environment_sets_the_threads(monkeypatch, value, given):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert threads_are_given() == given
 
 
 def test_the_package_looks_at_the_cores_before_torch_is_loaded():

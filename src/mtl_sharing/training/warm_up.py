@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mtl_sharing.batch import BatchSize
 from mtl_sharing.model.encoder.attention import (
     SequenceLayout,
+    first_token_attention,
     grid_width,
     is_short,
     packed_attention,
@@ -102,14 +103,21 @@ def _grids(network: nn.Module, grids: Iterable[tuple[int, int]]) -> Iterator[Cal
     """Calls that run attention over grids of so many sequences and positions."""
     layer = next(module for module in network.modules() if isinstance(module, EncoderLayer))
 
-    def attend(layout: SequenceLayout, qkv: Tensor) -> Tensor:
-        return packed_attention(qkv.to(torch.bfloat16), [layout], layer.heads, 0.0)
-
     for sequences, width in grids:
         if not is_short(width):
             layout = SequenceLayout.of([width] * sequences, layer.qkv.weight.device)
-            part = _Part(layer.qkv.out_features, (), partial(attend, layout))
+            part = _Part(layer.qkv.out_features, (), partial(_attend, layout, layer.heads))
             yield partial(part.meet, sequences * width)
+
+
+def _attend(layout: SequenceLayout, heads: int, qkv: Tensor) -> Tensor:
+    """Attention of all tokens, and of first tokens alone."""
+    qkv = qkv.to(torch.bfloat16)
+    width = qkv.shape[1] // 3
+    first = qkv[layout.starts, :width]
+    attended = packed_attention(qkv, [layout], heads, 0.0)
+    alone = first_token_attention(first, qkv[:, width:].contiguous(), [layout], heads, 0.0)
+    return torch.cat([attended, alone])
 
 
 def _parts(layer: EncoderLayer) -> list[_Part]:

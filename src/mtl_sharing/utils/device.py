@@ -92,8 +92,9 @@ def default_threads() -> int:
 
 
 def threads_are_given() -> bool:
-    """Whether the environment sets the number of threads."""
-    return "OMP_NUM_THREADS" in os.environ
+    """Whether the environment sets the number of threads, as OpenMP reads it (such as ``4,2``)."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return first.isdecimal() and int(first) > 0
 
 
 def most_threads() -> int:

@@ -249,4 +249,5 @@ def training_ladder(tasks: Iterable[tuple[EncodedTask, int]]) -> Ladder:
     Args:
         tasks: examples of each task, and the number of them in a batch.
     """
-    return Ladder.fitting(min(float(data.lengths.mean()) * size for data, size in tasks) / 3)
+    means = [float(data.lengths.mean()) * min(size, len(data)) for data, size in tasks]
+    return Ladder.fitting(min(means) / 3)
