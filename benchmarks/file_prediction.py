@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from benchmarks.project import choice_text
 from benchmarks.records import StepWork
 from mtl_sharing.data.tokens.encoding import TextEncoder
 from mtl_sharing.data.tokens.tokenizing import TokenRows, read_tokenizer
@@ -62,7 +63,7 @@ class ProjectFilePrediction:
 
     def __init__(self, run_spec: RunSpec, inputs: RunInputs, folder: Path) -> None:
         network = run_spec.network(run_spec.architecture, inputs.tower)
-        self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
+        self.device, self.how = run_spec.runtime.device, choice_text(run_spec)
         self.file = PairFile.read(run_spec, inputs, folder)
         network = network.to(self.device).eval()
         self.run = LoadedRun(folder, run_spec, network, self.file.tokenizer)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from benchmarks.flops import count_prediction, count_training
 from benchmarks.records import StepWork
 from mtl_sharing.batch import LabelledBatch, PackedBatch
@@ -15,6 +17,7 @@ from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import RunInputs, load_inputs
 from mtl_sharing.job.phases import make_learner
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
+from mtl_sharing.job.speed_choice import threads_text
 from mtl_sharing.job.timing import predict_all, timed_text
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.training.learner import Learner
@@ -79,6 +82,11 @@ def _check_states(run_spec: RunSpec, inputs: RunInputs) -> None:
             raise RuntimeError(f"no cached states of {', '.join(missing)}")
 
 
+def choice_text(run_spec: RunSpec) -> str:
+    """The precision of a run and the threads of this process, such as ``fp32, 1 thread``."""
+    return f"{run_spec.runtime.precision}, {threads_text(torch.get_num_threads())}"
+
+
 class ProjectTraining:
     """Training steps as ``mtl-train`` takes them, frozen states from the cache included."""
 
@@ -88,7 +96,7 @@ class ProjectTraining:
         self.learner = make_learner(run_spec, cached, run_spec.architecture)
         self.batches = self.learner.batches
         self.architecture = run_spec.architecture
-        self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
+        self.device, self.how = run_spec.runtime.device, choice_text(run_spec)
 
     def warm_up(self) -> None:
         """What ``mtl-train`` does before its first step."""
@@ -110,7 +118,7 @@ class ProjectPrediction:
     def __init__(self, run_spec: RunSpec, inputs: RunInputs) -> None:
         self.learner = make_learner(run_spec, inputs, run_spec.architecture)
         self.text = timed_text(inputs.dev)
-        self.device, self.how = run_spec.runtime.device, run_spec.runtime.precision
+        self.device, self.how = run_spec.runtime.device, choice_text(run_spec)
         self.architecture = run_spec.architecture
 
     def step(self, number: int) -> None:

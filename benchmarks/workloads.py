@@ -267,7 +267,8 @@ def without_plain_loops(workload: Workload) -> Workload:
 def data_overrides(data_dir: str | None) -> tuple[str, ...]:
     """Overrides for the course data in a folder, or without one for the bundled suite."""
     # Every variant has a cache of its own, so that none reads another's entries.
-    shared = ("suite.max_dev_rows=200", f"cache.folder={FOLDER}")
+    # The epochs make trainings long enough for precision and threads to be chosen by timed steps.
+    shared = ("suite.max_dev_rows=200", "trainer.epochs=100", f"cache.folder={FOLDER}")
     if data_dir is None:
         return ("suite=bundled", *shared)
     return ("suite=cs224n", f"data_dir={data_dir}", *shared)

@@ -8,12 +8,14 @@ from multiprocessing.connection import Connection
 from threading import Thread
 
 import pytest
+import torch
 
 from benchmarks.load import busy
 from benchmarks.records import Failure, Ready
 from benchmarks.runner import WorkerError, run_workload, worker
 from benchmarks.worker import Job, choose_mode, run_steps
 from benchmarks.workloads import FOLDER, Variant, Workload
+from mtl_sharing.job.speed_choice import threads_text
 
 
 @pytest.fixture
@@ -57,7 +59,8 @@ def test_a_worker_measures_each_number_of_steps(
     job = Job(kind, work, small_words, mode=mode)
     ready, first, second = responses(job, 2, 3, 0)
     assert isinstance(ready, Ready)
-    assert ready.how == ", ".join(mode or {"project": ["fp32"]}.get(kind, ["fp32", "sdpa"]))
+    own = {"project": ("fp32", threads_text(torch.get_num_threads()))}
+    assert ready.how == ", ".join(mode or own.get(kind, ("fp32", "sdpa")))
     assert [len(turn.seconds) for turn in (first, second)] == [2, 3]
     assert [len(turn.work) for turn in (first, second)] == [2, 3]
     assert min(first.seconds) > 0 and first.peak_bytes >= ready.resting_bytes > 10**7

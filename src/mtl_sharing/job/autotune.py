@@ -38,8 +38,8 @@ from mtl_sharing.utils.device import (
 
 log = logging.getLogger(__name__)
 
-# Part of every key; raise it where the speed of a step has changed.
-_VERSION = 1
+# Part of every key; raise it where the speed of a step or the rule has changed.
+_VERSION = 2
 # A shorter training is not worth the timing. Its rough time is so long for each step, and so many
 # operations a second.
 _LEAST_TRAINING_S, _STEP_S, _RATE = 20.0, 0.05, 2e11
