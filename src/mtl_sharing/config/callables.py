@@ -28,6 +28,7 @@ SAMPLERS = (
     "hydra_plugins.hydra_optuna_sweeper._impl.create_nsgaii_sampler",
     "hydra_plugins.hydra_optuna_sweeper._impl.create_nsgaiii_sampler",
     "hydra_plugins.hydra_optuna_sweeper.config.raise_motpe_removed",
+    "mtl_sharing.sweep.loop.search.RegimeSearch",
     "optuna.samplers.CmaEsSampler",
     "optuna.samplers.GPSampler",
     "optuna.samplers.GridSampler",

@@ -13,7 +13,12 @@ from omegaconf import DictConfig
 
 from mtl_sharing.config.credentials import require_variable
 from mtl_sharing.sweep.jobs.device_slots import resolve_n_jobs
-from mtl_sharing.sweep.settings import PRUNER_OPTIONS, SweeperConfig, sweeper_of
+from mtl_sharing.sweep.settings import (
+    PRUNER_OPTIONS,
+    SAMPLER_OPTIONS,
+    SweeperConfig,
+    sweeper_of,
+)
 
 PROVIDER = "mtl_sharing"
 
@@ -65,5 +70,7 @@ def register_sweeper() -> None:
     Plugins.instance().register(RegimeSweeper)
     store = ConfigStore.instance()
     store.store("optuna", SweeperConfig, group="hydra/sweeper", provider=PROVIDER, replace=True)
-    for name, node in PRUNER_OPTIONS.items():
-        store.store(name, node, group="hydra/sweeper/pruner", provider=PROVIDER, replace=True)
+    for group, options in (("pruner", PRUNER_OPTIONS), ("sampler", SAMPLER_OPTIONS)):
+        for name, node in options.items():
+            own = f"hydra/sweeper/{group}"
+            store.store(name, node, group=own, provider=PROVIDER, replace=True)

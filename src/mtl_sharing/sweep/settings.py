@@ -12,6 +12,14 @@ from omegaconf import MISSING, OmegaConf
 
 
 @dataclass
+class SearchConfig:
+    """Trains what sharpens the answer most, until it is sure; see docs/sweeps.md."""
+
+    _target_: str = "mtl_sharing.sweep.loop.search.RegimeSearch"
+    seed: int | None = 0
+
+
+@dataclass
 class NoPrunerConfig:
     """Prunes nothing."""
 
@@ -113,6 +121,9 @@ class SweeperConfig(OptunaSweeperConf):
         stands_for: overrides by choice, for a parameter that is no key of the config: values that
             only go together.
         seeds: a trial is one run for each; its value is their mean, and each is a pruner's step.
+            For ``sampler=search`` they are the seeds that it chooses from, one for each trial;
+            empty is 0 to 9.
+        confidence: for ``sampler=search``: the probability at which it gives an answer.
         retries: how often a lost trial (killed, its node gone) is started again.
         grace_s: seconds without a heartbeat after which another process's trial counts as lost.
     """
@@ -133,6 +144,7 @@ class SweeperConfig(OptunaSweeperConf):
     depths: list[list[str]] = field(default_factory=list)
     stands_for: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
+    confidence: float = 0.9
     retries: int = 2
     grace_s: float = 60.0
 
@@ -147,6 +159,24 @@ PRUNER_OPTIONS: dict[str, Any] = {
     "threshold": ThresholdConfig,
     "wilcoxon": WilcoxonConfig,
 }
+
+
+SAMPLER_OPTIONS: dict[str, Any] = {"search": SearchConfig}
+
+
+def is_search(options: SweeperConfig) -> bool:
+    """Whether the sweep decides between regimes, each trial being one training of one seed."""
+    return str(options.sampler.get("_target_", "")) == SearchConfig._target_
+
+
+def seeds_of_trial(options: SweeperConfig) -> list[int]:
+    """The seeds that every trial is trained with; empty for one training with its own seed."""
+    return [] if is_search(options) else list(options.seeds)
+
+
+def search_seeds(options: SweeperConfig) -> tuple[int, ...]:
+    """The seeds that a search chooses from."""
+    return tuple(options.seeds) or tuple(range(10))
 
 
 def sweeper_of(job: Any) -> SweeperConfig | None:

@@ -2,11 +2,18 @@
 
 from importlib.util import find_spec
 
-from mtl_sharing.errors import UserError, check_range, one_of
+from mtl_sharing.errors import UserError, check_above, check_range, one_of
 from mtl_sharing.job.spec import start_on_machine
 from mtl_sharing.score.objectives import check_objectives
 from mtl_sharing.score.reference import SEPARATE
-from mtl_sharing.sweep.settings import KeepConfig, SweeperConfig
+from mtl_sharing.sweep.search.decision import FEWEST
+from mtl_sharing.sweep.settings import (
+    KeepConfig,
+    NoPrunerConfig,
+    SweeperConfig,
+    is_search,
+    seeds_of_trial,
+)
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study.components import is_grid, make_pruner, make_sampler
@@ -29,6 +36,7 @@ def check_sweep(spec: SweepSpec, subdir: str) -> list[ComposedTrial]:
     _check_options(spec.options)
     _check_seeds(spec)
     _check_pruner(spec)
+    _check_search(spec)
     _check_reference(spec)
     if subdir != _SUBDIR:
         raise UserError("hydra.sweep.subdir", subdir, f"{_SUBDIR}, a trial's number")
@@ -63,19 +71,44 @@ def _check_seeds(spec: SweepSpec) -> None:
         raise UserError(where, f"{seeds} and seed drawn as well", "one of the two")
 
 
+def _check_search(spec: SweepSpec) -> None:
+    """Checks what ``sampler=search`` needs."""
+    options, where = spec.options, "hydra/sweeper/sampler"
+    check_above("hydra.sweeper.confidence", options.confidence, 0.5)
+    check_range("hydra.sweeper.confidence", options.confidence, 0, 0.999)
+    if not is_search(options):
+        return
+    if spec.objectives != ("keep",):
+        found = f"search with the objective {one_of(spec.objectives)}"
+        raise UserError(where, found, "search for score.objective=keep alone")
+    if not options.reference:
+        found = "false with sampler=search"
+        raise UserError("hydra.sweeper.reference", found, "true: it is one of what a search trains")
+    if options.n_trials is not None and options.n_trials < FEWEST:
+        allowed = f"{FEWEST} or more: separate models, the cheapest regime, and one between"
+        raise UserError("hydra.sweeper.n_trials", options.n_trials, allowed)
+    if options.pruner["_target_"] != NoPrunerConfig._target_:
+        found = f"{options.pruner['_target_'].rpartition('.')[2]} with sampler=search"
+        raise UserError("hydra/sweeper/pruner", found, "none: a search needs whole trainings")
+    if "seed" in spec.space.distributions:
+        allowed = "no seed among the parameters: hydra.sweeper.seeds has those of a search"
+        raise UserError("the sweep's space", "seed", allowed)
+
+
 def _check_pruner(spec: SweepSpec) -> None:
     options, where = spec.options, "hydra/sweeper/pruner"
     make_pruner(options)
     target = options.pruner["_target_"]
     name = target.rpartition(".")[2]
-    if name == "WilcoxonPruner" and len(options.seeds) < 2:
+    seeds = seeds_of_trial(options)
+    if name == "WilcoxonPruner" and len(seeds) < 2:
         allowed = "two or more seeds for pruner=wilcoxon"
-        raise UserError("hydra.sweeper.seeds", list(options.seeds), allowed)
-    if name in _BY_PERCENT and options.seeds:
+        raise UserError("hydra.sweeper.seeds", seeds, allowed)
+    if name in _BY_PERCENT and seeds:
         found = f"{name} over seeds, which counts in percent of a training"
         raise UserError(where, found, "wilcoxon, threshold or none")
-    if target == KeepConfig._target_ and (spec.objectives != ("keep",) or options.seeds):
-        found = f"keep with {one_of(spec.objectives)}" + (" over seeds" if options.seeds else "")
+    if target == KeepConfig._target_ and (spec.objectives != ("keep",) or seeds):
+        found = f"keep with {one_of(spec.objectives)}" + (" over seeds" if seeds else "")
         raise UserError(where, found, "keep for score.objective=keep alone")
 
 

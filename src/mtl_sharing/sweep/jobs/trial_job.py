@@ -27,7 +27,7 @@ from mtl_sharing.score.objectives import Multipliers, saved_cost
 from mtl_sharing.score.settings import ScoreConfig
 from mtl_sharing.sweep.jobs.device_slots import runs_in_the_sweep, runs_in_worker
 from mtl_sharing.sweep.jobs.launcher import FOLDER
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import SweeperConfig, seeds_of_trial
 from mtl_sharing.sweep.study.attributes import ALIVE, SAVED, is_reference
 from mtl_sharing.sweep.study.components import make_pruner
 from mtl_sharing.sweep.study.heartbeat import IDLE_HEARTBEAT, HeartbeatThread, heartbeat
@@ -196,7 +196,7 @@ def _run_trial(values: DictConfig, folder: Path, options: SweeperConfig) -> None
     # A launcher may start a job whose trial another job has ended meanwhile.
     if trial.state.is_finished() or read_trial_result([folder], config.score):
         return
-    reports = not options.seeds
+    reports = not seeds_of_trial(options)
     pruner = make_pruner(options) if reports and not is_reference(trial) else None
     reporter = TrialReporter(study, number, config.score, pruner, reports)
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.loop.search import Proposal, RegimeSearch
+from mtl_sharing.sweep.settings import SweeperConfig, is_search, seeds_of_trial
 from mtl_sharing.sweep.space.space import Point
 from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study import attributes
@@ -86,6 +88,11 @@ class TrialProposer:
     spec: SweepSpec
     deadline: float | None = None
 
+    @cached_property
+    def search(self) -> RegimeSearch | None:
+        """What proposes the trials of a sweep with ``sampler=search``; None for another."""
+        return RegimeSearch(self.spec) if is_search(self.spec.options) else None
+
     def next(self) -> RunningTrial | None:
         """Adds the next trial; None where budget or space are exhausted."""
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -94,7 +101,9 @@ class TrialProposer:
             trials = self.study.trials()
             if self._exhausted(trials):
                 return None
-            if self.spec.options.reference and not trials:
+            if self.search is not None:
+                number = self._add_training(self.search.next(trials))
+            elif self.spec.options.reference and not trials:
                 number = self.study.add_trial({attributes.REFERENCE: True})
             elif is_grid(self.spec.options) or (
                 self.spec.points is not None and _only_duplicates(trials, _DUPLICATES_SKIP)
@@ -106,7 +115,19 @@ class TrialProposer:
                 number = self.study.add_trial({}, point, self._distributions(point))
             else:
                 number = self.study.add_trial({})
+            if number is None:
+                return None
             return self._compose(self.study.trial(number), trials)
+
+    def _add_training(self, proposal: Proposal | None) -> int | None:
+        """Adds a search's next training; None where it has its answer."""
+        if proposal is None:
+            return None
+        known: dict[str, Any] = {attributes.SEED: proposal.seed}
+        if proposal.point is None:
+            return self.study.add_trial({attributes.REFERENCE: True, **known})
+        distributions = self._distributions(proposal.point)
+        return self.study.add_trial(known, proposal.point, distributions)
 
     def resume(self, lost: FrozenTrial) -> RunningTrial:
         """A lost trial as it was left."""
@@ -121,6 +142,8 @@ class TrialProposer:
         most, points = self.spec.options.n_trials, self.spec.points
         if most is not None and len(trained(trials)) >= most:
             return True
+        if self.search is not None:
+            return False
         if points is not None:
             return bool(trials) and len(known_points(trials)) >= points
         return _only_duplicates(trials, _DUPLICATES_END)
@@ -142,6 +165,8 @@ class TrialProposer:
             overrides = [*self.spec.reference_overrides]
         else:
             overrides = self.spec.overrides(self.study.draw(number, options, self.spec.space.draw))
+        if (seed := trial.user_attrs.get(attributes.SEED)) is not None:
+            overrides.append(f"seed={seed}")
         try:
             composed = self.spec.composer.compose_trial(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -162,7 +187,7 @@ class TrialProposer:
         return self._running(number, overrides, same_as=same_as)
 
     def _running(self, number: int, overrides: list[str], **known: Any) -> RunningTrial:
-        folder, seeds = self.study.folder / str(number), list(self.spec.options.seeds)
+        folder, seeds = self.study.folder / str(number), seeds_of_trial(self.spec.options)
         return RunningTrial(number, overrides, folder, seeds, **known)
 
 

@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from optuna.trial import FrozenTrial, TrialState
 from rich import get_console
@@ -154,18 +155,27 @@ class StudyReporter:
         """Performance of separate models on the split that selects; None until it is known."""
         if self.given is not None or not self.spec.options.reference:
             return self.given
-        metrics = self.reference_metrics()
-        return None if metrics is None else float(metrics["performance"])
+        return self._mean_of_references("performance")
 
     def reference_metrics(self) -> Metrics | None:
-        """Metrics of the trial of separate models; None until it has been trained."""
-        trained_first = [t for t in self.study.trials()[:1] if is_reference(t)]
-        return trained_first[0].user_attrs.get(attributes.METRICS) if trained_first else None
+        """Metrics of the first trial of separate models; None until it has been trained."""
+        return next(iter(self._of_references()), None)
+
+    def _of_references(self) -> list[Metrics]:
+        """The metrics of separate models; a search trains them with several seeds."""
+        known = [
+            t.user_attrs.get(attributes.METRICS) for t in self.study.trials() if is_reference(t)
+        ]
+        return [metrics for metrics in known if metrics is not None]
+
+    def _mean_of_references(self, name: str) -> float | None:
+        values = [float(metrics[name]) for metrics in self._of_references()]
+        return fmean(values) if values else None
 
     def dev_reference(self) -> float | None:
         """Performance of separate models on dev, for reporting; None until it is known."""
-        metrics = self.reference_metrics()
-        return self.given_on_dev if metrics is None else float(metrics["dev_performance"])
+        mean = self._mean_of_references("dev_performance")
+        return self.given_on_dev if mean is None else mean
 
     def references(self) -> References:
         """Separate models' performance on both splits."""
@@ -222,8 +232,10 @@ class StudyReporter:
         """Raises UserError once too many trials have failed, or a reference that is needed."""
         trials = trained(self.study.trials())
         failed = [trial for trial in trials if trial.state == TrialState.FAIL]
-        if "keep" in self.spec.objectives and failed and is_reference(failed[0]):
-            found = f"trial 0 failed: {failed[0].user_attrs.get(attributes.REASON)}"
+        separate = next(filter(is_reference, failed), None)
+        if "keep" in self.spec.objectives and separate is not None:
+            reason = separate.user_attrs.get(attributes.REASON)
+            found = f"trial {separate.number} failed: {reason}"
             allowed = "separate models that train; begin anew with hydra.sweeper.study_name=NAME"
             raise UserError("the sweep's reference", found, allowed)
         total, rate = self.console.total or max(len(trials), 10), self.spec.options.max_failure_rate

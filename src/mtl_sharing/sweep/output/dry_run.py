@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mtl_sharing.sweep.loop.ask import hours_left_s, known_points
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, machine_memory, most_costly
+from mtl_sharing.sweep.settings import seeds_of_trial
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Space
 from mtl_sharing.sweep.space.spec import SweepSpec
@@ -118,7 +119,7 @@ def _trials(plan: Plan) -> str:
 def cost_lines(plan: Plan, cost: Forecast, memory: int) -> list[tuple[str, str]]:
     """Labelled lines on the cost of the trials, on a machine with so many bytes of memory."""
     step, evaluation = _duration(cost.step_s), _duration(cost.evaluation_s)
-    runs = len(plan.spec.options.seeds) or 1
+    runs = len(seeds_of_trial(plan.spec.options)) or 1
     trial_s = cost.train_s * runs
     seeds = f", {runs} seeds" if runs > 1 else ""
     counts = f"{_count(cost.steps, 'step')}, {_count(cost.evaluations, 'evaluation')}{seeds}"

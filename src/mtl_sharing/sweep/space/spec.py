@@ -17,7 +17,7 @@ from mtl_sharing.config.identity import NOT_IN_SWEEP, without
 from mtl_sharing.config.interpolations import as_written
 from mtl_sharing.errors import UserError, check_known
 from mtl_sharing.job.baseline_key import RESULTS_VERSION
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import SweeperConfig, is_search
 from mtl_sharing.sweep.space.composer import ComposedTrial, ConfigComposer
 from mtl_sharing.sweep.space.space import Condition, Expansions, Point, Space, grid_values
 
@@ -81,13 +81,16 @@ class SweepSpec:
     @property
     def total_trials(self) -> int | None:
         """The largest number of trials; None where only the hours bound them."""
-        points = None if self.points is None else self.points + self.options.reference
+        counts = self.points is not None and not is_search(self.options)
+        points = (self.points or 0) + self.options.reference if counts else None
         bounds = [bound for bound in (self.options.n_trials, points) if bound is not None]
         return min(bounds, default=None)
 
     def record(self) -> dict[str, Any]:
         """Everything that has to be equal for trials of two starts to be comparable."""
-        return {
+        # Trials of other samplers have no seed of their own. Those can take another's study.
+        search = {"sampler": "search"} if is_search(self.options) else {}
+        return search | {
             "space": self.space.record(),
             "objectives": list(self.objectives),
             "seeds": list(self.options.seeds),

@@ -13,6 +13,8 @@ REFERENCE = "reference"
 SAME_AS, IDENTITY, REASON = "same as", "identity", "reason"
 OVERRIDES, REGIME, ATTEMPTS = "overrides", "regime", "attempts"
 METRICS, SECONDS = "figures", "seconds"
+SEED = "seed"
+"""The seed of a trial of a search, which is one training."""
 SAVED = "saved"
 """The cost that the regime saves by the score's ratios, where it is known before training."""
 

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.config.callables import PRUNERS, SAMPLERS
 from mtl_sharing.errors import UserError, first_line
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import SweeperConfig, is_search
 from mtl_sharing.sweep.study.attributes import is_reference
 
 
@@ -29,8 +29,8 @@ def make_sampler(options: SweeperConfig, number: int) -> BaseSampler:
     Raises:
         UserError: an argument that the sampler does not take.
     """
-    if is_grid(options):
-        return RandomSampler(seed=0)  # never used: a grid's trials start with all their values
+    if is_grid(options) or is_search(options):
+        return RandomSampler(seed=0)  # never used: their trials start with all their values
     target, seed = str(options.sampler["_target_"]), options.sampler.get("seed")
     # A seeded sampler is made anew for each trial, so that a resumed sweep draws what an
     # uninterrupted one would have drawn. A quasi-random sequence needs one seed throughout.

@@ -1,0 +1,196 @@
+"""The search that decides: its next training, and its answer from the trials of a study."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from mtl_sharing.score.parameters import plan_cost
+from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Question, Training
+from mtl_sharing.sweep.search.decision import Answer, answer, next_training, trainings_missing
+from mtl_sharing.sweep.search.space import SearchSpace, search_space
+from mtl_sharing.sweep.settings import search_seeds
+from mtl_sharing.sweep.space.space import Point
+from mtl_sharing.sweep.space.spec import SweepSpec
+from mtl_sharing.sweep.study.attributes import METRICS, SEED, is_reference
+
+# A normal value lies within so many deviations of its mean with probability 0.9.
+_Z90 = 1.645
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next training: the point of a regime, or None for separate models, and its seed."""
+
+    point: Point | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class RegimeSearch:
+    """Decides between the regimes of a sweep from the trainings in its trials."""
+
+    spec: SweepSpec
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The regimes to choose from."""
+        return search_space(self.spec, self.spec.options.sampler.get("seed") or 0)
+
+    @property
+    def question(self) -> Question:
+        """What is asked."""
+        options = self.spec.options
+        return Question(self.spec.config.score.keep, options.confidence, search_seeds(options))
+
+    def next(self, trials: Sequence[FrozenTrial]) -> Proposal | None:
+        """The next training; None once the answer is sure, or no training is left."""
+        state = self.state(trials)
+        choice = next_training(state.candidates, state.trainings, self.question, state.running)
+        if choice is None:
+            return None
+        return Proposal(self.space.points[state.members[choice[0]]], choice[1])
+
+    def state(self, trials: Sequence[FrozenTrial]) -> "SearchState":
+        """What the trials say of the regimes."""
+        return read_state(self.space, trials)
+
+    def report(self, trials: Sequence[FrozenTrial]) -> "SearchReport | None":
+        """The answer so far; None before separate models have been trained."""
+        state, question = self.state(trials), self.question
+        if REFERENCE not in (training.candidate for training in state.trainings):
+            return None
+        found = answer(state.candidates, state.trainings, question)
+        missing = 0
+        if not found.decided:
+            missing = trainings_missing(state.candidates, state.trainings, question)
+        costs = np.where(np.arange(len(state.members)) == REFERENCE, np.inf, state.candidates.costs)
+        order = [int(i) for i in np.argsort(-costs, kind="stable")]
+        place = {candidate: i for i, candidate in enumerate(order)}
+        chosen, rivals = place[found.chosen], tuple(place[one] for one in found.rivals)
+        upcoming = None if found.next is None else (place[found.next[0]], found.next[1])
+        regimes = tuple(self._estimate(state, found, candidate) for candidate in order)
+        return SearchReport(question, regimes, chosen, found.decided, rivals, upcoming, missing)
+
+    def _estimate(self, state: "SearchState", found: Answer, candidate: int) -> "RegimeEstimate":
+        member = state.members[candidate]
+        trial = self.space.trials[member]
+        own = [t for t in state.trainings if t.candidate == candidate]
+        mean, half = float(found.means[candidate]), _Z90 * float(found.deviations[candidate])
+        baseline = plan_cost(trial.run_spec.baseline).total
+        return RegimeEstimate(
+            regime=trial.regime,
+            point=self.space.points[member],
+            trials=tuple(training.number for training in own),
+            seeds=tuple(training.seed for training in own),
+            mean=mean, low=mean - half, high=mean + half,
+            probability=float(found.probabilities[candidate]),
+            cost=float(state.candidates.costs[candidate]),
+            parameters=plan_cost(trial.run_spec.architecture).total / baseline,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """The candidates that are left, and their trainings.
+
+    A regime is left out once one of its trainings fails, or has a task at or below its floor.
+
+    Attributes:
+        members: the position of each candidate in the search's space.
+        trainings: those that have ended.
+        running: candidate and seed of those that have not, or ended without a result.
+    """
+
+    candidates: Candidates
+    members: tuple[int, ...]
+    trainings: tuple[Training, ...]
+    running: tuple[tuple[int, int], ...]
+
+
+def read_state(space: SearchSpace, trials: Iterable[FrozenTrial]) -> SearchState:
+    """The state after some trials of a search."""
+    placed = [(space.index(_point(trial)), trial) for trial in trials if SEED in trial.user_attrs]
+    barred = {place for place, trial in placed if place != REFERENCE and _is_barred(trial)}
+    members = [i for i in range(len(space.points)) if i not in barred]
+    position = {member: i for i, member in enumerate(members)}
+    trainings, running = [], []
+    for place, trial in placed:
+        if place not in position:
+            continue
+        candidate, seed = position[place], int(trial.user_attrs[SEED])
+        metrics = trial.user_attrs.get(METRICS)
+        if metrics is not None:
+            performance = float(metrics["performance"])
+            trainings.append(Training(candidate, seed, performance, trial.number))
+        elif not trial.state.is_finished():
+            running.append((candidate, seed))
+    own = space.candidates
+    left = Candidates(own.features[members], own.kinds, own.costs[members], own.trainings[members])
+    return SearchState(left, tuple(members), tuple(trainings), tuple(running))
+
+
+def _point(trial: FrozenTrial) -> Point | None:
+    return None if is_reference(trial) else dict(trial.params)
+
+
+def _is_barred(trial: FrozenTrial) -> bool:
+    at_floor = (trial.user_attrs.get(METRICS) or {}).get("at_floor")
+    return trial.state == TrialState.FAIL or bool(at_floor)
+
+
+@dataclass(frozen=True)
+class RegimeEstimate:
+    """What a search knows of one regime.
+
+    Attributes:
+        point: its parameters; None for separate models.
+        trials: the numbers of its trials that ended with a result.
+        seeds: their seeds, in the same order.
+        mean: expected performance over seeds, on the part that selects.
+        low, high: interval that holds it with probability 0.9.
+        probability: that it keeps enough.
+        cost: what the score counts for it, relative to separate models.
+        parameters: its parameters, relative to separate models'.
+    """
+
+    regime: str
+    point: Point | None
+    trials: tuple[int, ...]
+    seeds: tuple[int, ...]
+    mean: float
+    low: float
+    high: float
+    probability: float
+    cost: float
+    parameters: float
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """The answer of a search, in terms of its regimes.
+
+    Attributes:
+        regimes: separate models first, the others from the dearest to the cheapest.
+        chosen: position in ``regimes`` of the one to take.
+        decided: whether it keeps enough with the asked confidence.
+        rivals: positions of the regimes between which it has not decided.
+        next: position and seed of the training that would sharpen the answer most; None where none
+            is left.
+        missing: about how many more trainings decide; None where that cannot be told.
+    """
+
+    question: Question
+    regimes: tuple[RegimeEstimate, ...]
+    chosen: int
+    decided: bool
+    rivals: tuple[int, ...]
+    next: tuple[int, int] | None
+    missing: int | None
+
+    @property
+    def trainings(self) -> int:
+        """The number of trainings that the answer rests on."""
+        return sum(len(regime.trials) for regime in self.regimes)

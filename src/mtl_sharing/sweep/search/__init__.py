@@ -1,0 +1,1 @@
+"""The search that decides which regime keeps enough, for as few trainings as it can."""

@@ -1,0 +1,202 @@
+"""What trainings say about the regimes: which of them keep enough, and how surely."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy.special import ndtr
+
+from mtl_sharing.sweep.search.kernel import Values
+from mtl_sharing.sweep.search.surrogate import (
+    Component,
+    Hyperparameters,
+    fit,
+    prior_draws,
+    without_seed,
+)
+
+REFERENCE = 0
+"""The candidate of separate models."""
+_SAMPLES = 512
+# Costs as near as this are equal.
+_EQUAL = 1e-9
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The regimes to choose from; the first is separate models, the reference.
+
+    Attributes:
+        features: shape (C, D), :data:`~mtl_sharing.sweep.search.kernel.UNSET` where one does not
+            apply.
+        kinds: the kind of each feature, see :class:`~mtl_sharing.sweep.search.kernel.RegimeKernel`.
+        costs: what the score counts for a regime relative to separate models, shape (C,).
+        trainings: cost of a training relative to that of separate models, shape (C,).
+    """
+
+    features: Values
+    kinds: tuple[str, ...]
+    costs: Values
+    trainings: Values
+
+    def __len__(self) -> int:
+        return len(self.costs)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that has ended.
+
+    Attributes:
+        performance: on the part that selects.
+        number: of its trial; None where it is expected or drawn.
+    """
+
+    candidate: int
+    seed: int
+    performance: float
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """The question that a search answers: the cheapest regime that keeps enough.
+
+    Attributes:
+        keep: share of separate models' performance that is enough.
+        confidence: probability of keeping enough at which an answer is given.
+        seeds: the seeds that a regime may be trained with.
+        examples: standard deviation of a regime's margin that comes from the held-out examples,
+            which all trainings share; more seeds do not reduce it.
+    """
+
+    keep: float = 0.99
+    confidence: float = 0.9
+    seeds: tuple[int, ...] = tuple(range(10))
+    examples: float = 0.0
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Performance above what is enough, ``f(x) - keep f(reference)``, in one component.
+
+    Attributes:
+        mean: shape (C,).
+        covariance: shape (C, C).
+    """
+
+    weight: float
+    mean: Values
+    covariance: Values
+
+    @cached_property
+    def deviation(self) -> Values:
+        """Standard deviations, shape (C,)."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 1e-16))
+
+
+@dataclass(frozen=True)
+class Belief:
+    """The candidates' performances as the trainings so far leave them.
+
+    Attributes:
+        components: processes with their weights.
+    """
+
+    candidates: Candidates
+    trainings: tuple[Training, ...]
+    question: Question
+    components: Sequence[Component] = field(repr=False)
+
+    @cached_property
+    def predictions(self) -> list[tuple[float, Values, Values]]:
+        """Weight, mean and covariance of the performances in each component."""
+        rows = without_seed(self.candidates.features)
+        return [(one.weight, *one.predict(rows)) for one in self.components]
+
+    @cached_property
+    def margins(self) -> list[Margins]:
+        """The margins in each component."""
+        return [Margins(w, *self._margin(m, c)) for w, m, c in self.predictions]
+
+    def _margin(self, mean: Values, covariance: Values) -> tuple[Values, Values]:
+        keep = self.question.keep
+        rows = covariance - keep * covariance[REFERENCE]
+        both = rows - keep * rows[:, REFERENCE, None] + self.question.examples**2
+        return mean - keep * mean[REFERENCE], both
+
+    @cached_property
+    def means(self) -> Values:
+        """Expected performances, shape (C,)."""
+        return np.asarray(sum(weight * mean for weight, mean, _ in self.predictions))
+
+    @cached_property
+    def deviations(self) -> Values:
+        """Standard deviations of the performances over seeds, shape (C,)."""
+        second = sum(w * (m**2 + np.diag(c)) for w, m, c in self.predictions)
+        return np.sqrt(np.maximum(second - self.means**2, 0.0))
+
+    @cached_property
+    def probabilities(self) -> Values:
+        """Probability of each candidate that it keeps enough, shape (C,)."""
+        return np.asarray(sum(m.weight * ndtr(m.mean / m.deviation) for m in self.margins))
+
+    @cached_property
+    def _cheapest(self) -> Values:
+        """The cost of the cheapest candidate that keeps enough, in draws of all margins."""
+        random = np.random.default_rng(0)
+        costs = self.candidates.costs
+        drawn = []
+        for own in self.margins:
+            count = max(1, round(own.weight * _SAMPLES))
+            values, vectors = np.linalg.eigh(own.covariance)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            margins = own.mean + random.normal(size=(count, len(costs))) @ root.T
+            passing = np.where(margins >= 0, costs, costs[REFERENCE])
+            drawn.append(passing.min(axis=1))
+        return np.concatenate(drawn)
+
+    @cached_property
+    def relevance(self) -> Values:
+        """Probability that no cheaper candidate keeps enough, shape (C,)."""
+        return (self.candidates.costs[:, None] <= self._cheapest + _EQUAL).mean(axis=1)
+
+    def missed(self, chosen: int) -> float:
+        """The cost that the cheapest candidate to keep enough is expected to save beside this."""
+        return float(np.maximum(0.0, self.candidates.costs[chosen] - self._cheapest).mean())
+
+    def cheapest_above(self, probability: float) -> int:
+        """The cheapest candidate that keeps enough with this probability; likelier ones first."""
+        passing = self.probabilities >= probability
+        passing[REFERENCE] = True
+        costs = np.round(self.candidates.costs, 9)
+        order = np.lexsort((-self.probabilities, costs))
+        return int(next(i for i in order if passing[i]))
+
+    def count(self, candidate: int) -> int:
+        """The number of trainings of a candidate."""
+        return sum(training.candidate == candidate for training in self.trainings)
+
+    def add(self, training: Training) -> "Belief":
+        """The belief after another training, with the same weights of the components' settings."""
+        draws = [one.settings for one in self.components]
+        return believe(self.candidates, (*self.trainings, training), self.question, draws)
+
+
+def believe(
+    candidates: Candidates,
+    trainings: Sequence[Training],
+    question: Question,
+    draws: Sequence[Hyperparameters] | None = None,
+) -> Belief:
+    """The belief after one training or more.
+
+    Args:
+        draws: hyperparameters to average over; None takes those of the prior.
+    """
+    features = candidates.features[[t.candidate for t in trainings]]
+    rows = np.column_stack([features, [float(t.seed) for t in trainings]])
+    performances = np.array([t.performance for t in trainings])
+    components = fit(rows, performances, candidates.kinds, draws or prior_draws())
+    return Belief(candidates, tuple(trainings), question, components)

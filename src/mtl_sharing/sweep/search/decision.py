@@ -1,0 +1,215 @@
+"""The answer of a search, and the training that sharpens it most."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from mtl_sharing.sweep.search.belief import (
+    REFERENCE,
+    Belief,
+    Candidates,
+    Margins,
+    Question,
+    Training,
+    believe,
+)
+from mtl_sharing.sweep.search.kernel import Values
+
+FEWEST = 3
+"""Trainings of a search at least: the reference, the cheapest regime, and one between."""
+# Expected saving, in costs of separate models, for which a search does not go on.
+_TOLERANCE = 0.03
+# Trainings of the chosen regime, and of the reference, that an answer needs.
+_CONFIRMED = 2
+# Candidates whose trainings are compared, the most doubtful ones.
+_COMPARED = 40
+_MOST_AHEAD = 25
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search has found.
+
+    Attributes:
+        chosen: the candidate to take: the cheapest that keeps enough with the asked confidence,
+            or where that is not decided the cheapest that rather does than not.
+        decided: whether it keeps enough with that confidence, and no other promises to save much
+            more.
+        probabilities: of each candidate that it keeps enough, shape (C,).
+        means, deviations: of the performance over seeds, shape (C,).
+        rivals: candidates between which the search has not decided, the cheapest first.
+        next: candidate and seed of the training that would sharpen the answer most.
+    """
+
+    chosen: int
+    decided: bool
+    probabilities: Values
+    means: Values
+    deviations: Values
+    rivals: tuple[int, ...]
+    next: tuple[int, int] | None
+
+
+def next_training(
+    candidates: Candidates,
+    trainings: Sequence[Training],
+    question: Question,
+    running: Collection[tuple[int, int]] = (),
+) -> tuple[int, int] | None:
+    """Candidate and seed of the next training; None once the answer is decided.
+
+    Args:
+        running: trainings that have begun and not ended.
+    """
+    known = {(t.candidate, t.seed) for t in trainings} | set(running)
+    if (first := _first(candidates, known, question)) is not None:
+        return first
+    if not trainings:
+        return None
+    belief = _with_running(believe(candidates, trainings, question), running)
+    return None if is_decided(belief) else most_telling(belief)
+
+
+def answer(candidates: Candidates, trainings: Sequence[Training], question: Question) -> Answer:
+    """The answer after some trainings, of which one or more are of the reference."""
+    belief = believe(candidates, trainings, question)
+    decided = is_decided(belief)
+    chosen = _chosen(belief, decided)
+    rivals = () if decided else _rivals(belief, chosen)
+    return Answer(
+        chosen, decided, belief.probabilities, belief.means, belief.deviations, rivals,
+        most_telling(belief),
+    )  # fmt: skip
+
+
+def trainings_missing(
+    candidates: Candidates, trainings: Sequence[Training], question: Question
+) -> int | None:
+    """About how many more trainings decide, if each confirms what is expected now.
+
+    None where 25 do not.
+    """
+    belief = believe(candidates, trainings, question)
+    for count in range(_MOST_AHEAD + 1):
+        if is_decided(belief):
+            return count
+        if (choice := most_telling(belief)) is None:
+            return None
+        belief = belief.add(_expected(belief, choice))
+    return None
+
+
+def is_decided(belief: Belief) -> bool:
+    """Whether a candidate keeps enough with the asked confidence and little is left to save."""
+    chosen = belief.cheapest_above(belief.question.confidence)
+    trained = min(belief.count(chosen), belief.count(REFERENCE))
+    enough = min(_CONFIRMED, len(belief.question.seeds))
+    return trained >= enough and belief.missed(chosen) <= _TOLERANCE
+
+
+def _chosen(belief: Belief, decided: bool) -> int:
+    return belief.cheapest_above(belief.question.confidence if decided else 0.5)
+
+
+def _rivals(belief: Belief, chosen: int) -> tuple[int, ...]:
+    """The two candidates that the decision hangs between: the chosen one, and its likeliest rival.
+
+    A rival is cheaper, or where none is in doubt the cheapest that keeps enough with confidence.
+    """
+    doubt = belief.relevance * belief.probabilities * (1 - belief.probabilities)
+    doubt[chosen] = 0.0
+    rival = int(np.argmax(doubt))
+    pair = {chosen, rival} if doubt[rival] > 0 else {chosen, REFERENCE}
+    return tuple(sorted(pair, key=lambda one: float(belief.candidates.costs[one])))
+
+
+def _first(
+    candidates: Candidates, known: Collection[tuple[int, int]], question: Question
+) -> tuple[int, int] | None:
+    """The first trainings: the reference, the cheapest regime, the one of middle cost."""
+    order = np.argsort(candidates.costs, kind="stable")
+    middle = (candidates.costs[order[0]] + candidates.costs[REFERENCE]) / 2
+    between = int(np.argmin(np.abs(candidates.costs - middle)))
+    begun = {candidate for candidate, _ in known}
+    for candidate in (REFERENCE, int(order[0]), between):
+        if candidate not in begun:
+            return candidate, question.seeds[0]
+    return None
+
+
+def most_telling(belief: Belief) -> tuple[int, int] | None:
+    """The training that is expected to reduce the doubt most for its cost; None if all are done.
+
+    Stepwise uncertainty reduction (Bect et al. 2012). The doubt is ``sum_x r_x P_x (1 - P_x)``
+    with the probability P that x keeps enough, and r that no cheaper candidate does. Its
+    expectation after a training is an integral over that training's performance.
+    """
+    options = _options(belief)
+    if not options:
+        return None
+    gains = _gains(belief, options) / belief.candidates.trainings[[c for c, _ in options]]
+    return options[int(np.argmax(gains))]
+
+
+def _options(belief: Belief) -> list[tuple[int, int]]:
+    """Trainings to compare: doubtful candidates, each with a seed known elsewhere and a new one."""
+    done = {(t.candidate, t.seed) for t in belief.trainings}
+    used = [t.seed for t in belief.trainings if t.candidate == REFERENCE]
+    used += [t.seed for t in belief.trainings]
+    seeds = list(dict.fromkeys([s for s in used if s in belief.question.seeds]))
+    fresh = [seed for seed in belief.question.seeds if seed not in seeds][:1]
+    p = belief.probabilities
+    order = np.argsort(-(belief.relevance * p * (1 - p)), kind="stable")
+    options = []
+    for candidate in dict.fromkeys([REFERENCE, *map(int, order[:_COMPARED])]):
+        known = [seed for seed in seeds if (candidate, seed) not in done][:2]
+        options += [(candidate, seed) for seed in known + fresh]
+    return options
+
+
+def _gains(belief: Belief, options: Sequence[tuple[int, int]]) -> Values:
+    """The expected reduction of the doubt by each option, shape (O,)."""
+    features = belief.candidates.features
+    regimes = np.column_stack([features, np.full(len(features), -1.0)])
+    rows = np.column_stack([features[[c for c, _ in options]], [float(s) for _, s in options]])
+    gains = np.zeros(len(options))
+    for own, component in zip(belief.margins, belief.components, strict=True):
+        _, both = component.predict(np.vstack([regimes, rows]))
+        count = len(features)
+        cross = both[:count, count:] - belief.question.keep * both[REFERENCE, count:]
+        spread = np.sqrt(np.diag(both)[count:] + component.settings.noise**2)
+        gains += own.weight * _reduction(own, cross / spread, belief.relevance)
+    return gains
+
+
+def _reduction(own: Margins, shift: Values, relevance: Values) -> Values:
+    """Doubt now less the doubt expected once margins have moved by ``shift`` times a normal draw.
+
+    Args:
+        shift: standard deviation of the move of each margin by each option, shape (C, O).
+    """
+    left = np.sqrt(np.maximum(own.deviation[:, None] ** 2 - shift**2, 1e-16))
+    now = ndtr(own.mean / own.deviation)
+    later = np.zeros_like(shift)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        p = ndtr((own.mean[:, None] + shift * node) / left)
+        later += weight * p * (1 - p)
+    return relevance @ ((now * (1 - now))[:, None] - later)
+
+
+def _with_running(belief: Belief, running: Collection[tuple[int, int]]) -> Belief:
+    """The belief as if running trainings had ended as expected."""
+    for choice in running:
+        belief = belief.add(_expected(belief, choice))
+    return belief
+
+
+def _expected(belief: Belief, choice: tuple[int, int]) -> Training:
+    candidate, seed = choice
+    row = np.append(belief.candidates.features[candidate], float(seed))[None]
+    mean = sum(one.weight * one.predict(row)[0][0] for one in belief.components)
+    return Training(candidate, seed, float(mean))
