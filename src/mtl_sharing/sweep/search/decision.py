@@ -20,9 +20,11 @@ from mtl_sharing.sweep.search.kernel import Values
 FEWEST = 3
 """Trainings of a search at least: the reference, the cheapest regime, and one between."""
 # Expected saving, in costs of separate models, for which a search does not go on.
-_TOLERANCE = 0.03
+_TOLERANCE = 0.05
 # Trainings of the chosen regime, and of the reference, that an answer needs.
-_CONFIRMED = 2
+_CONFIRMED = 3
+# The probability of keeping enough that the choice of an undecided search has.
+_LIKELY = 0.55
 # Candidates whose trainings are compared, the most doubtful ones.
 _COMPARED = 40
 _MOST_AHEAD = 25
@@ -71,7 +73,9 @@ def next_training(
     if not trainings:
         return None
     belief = _with_running(believe(candidates, trainings, question), running)
-    return None if is_decided(belief) else most_telling(belief)
+    if is_decided(belief):
+        return None
+    return _confirmation(belief) or most_telling(belief)
 
 
 def answer(candidates: Candidates, trainings: Sequence[Training], question: Question) -> Answer:
@@ -105,14 +109,33 @@ def trainings_missing(
 
 def is_decided(belief: Belief) -> bool:
     """Whether a candidate keeps enough with the asked confidence and little is left to save."""
-    chosen = belief.cheapest_above(belief.question.confidence)
-    trained = min(belief.count(chosen), belief.count(REFERENCE))
-    enough = min(_CONFIRMED, len(belief.question.seeds))
-    return trained >= enough and belief.missed(chosen) <= _TOLERANCE
+    return _is_sure(belief) and not _unconfirmed(belief)
+
+
+def _is_sure(belief: Belief) -> bool:
+    return belief.missed(belief.cheapest_above(belief.question.confidence)) <= _TOLERANCE
+
+
+def _unconfirmed(belief: Belief) -> list[int]:
+    """Of the reference and the regime to name, those that need more trainings; fewest first."""
+    needed = min(_CONFIRMED, len(belief.question.seeds))
+    named = {REFERENCE, belief.cheapest_above(belief.question.confidence)}
+    return sorted((c for c in named if belief.count(c) < needed), key=belief.count)
+
+
+def _confirmation(belief: Belief) -> tuple[int, int] | None:
+    """A training that an answer still needs, with a seed that the other has where there is one."""
+    missing = _unconfirmed(belief)
+    if not missing or not _is_sure(belief):
+        return None
+    own = {t.seed for t in belief.trainings if t.candidate == missing[0]}
+    paired = [t.seed for t in belief.trainings]
+    seeds = [seed for seed in (*paired, *belief.question.seeds) if seed not in own]
+    return missing[0], next(seed for seed in seeds if seed in belief.question.seeds)
 
 
 def _chosen(belief: Belief, decided: bool) -> int:
-    return belief.cheapest_above(belief.question.confidence if decided else 0.5)
+    return belief.cheapest_above(belief.question.confidence if decided else _LIKELY)
 
 
 def _rivals(belief: Belief, chosen: int) -> tuple[int, ...]:

@@ -7,20 +7,21 @@ from functools import cache
 import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import norm, qmc
+from sklearn import config_context
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel
 
 from mtl_sharing.sweep.search.kernel import UNSET, RegimeKernel, SeedKernel, Values
 
-_DRAWS = 64
+_DRAWS = 32
 # Median and spread (of the logarithm) of each hyperparameter before a training is known:
 # deviation of performance over regimes; of one training; of a seed over all regimes; length in
 # shares of the layers. Small deviations of one training would let few trainings look certain.
 _PRIORS = {
     "regimes": (0.03, 0.7),
-    "noise": (0.01, 0.7),
+    "noise": (0.012, 0.5),
     "seeds": (0.004, 0.8),
-    "length": (0.4, 0.5),
+    "length": (0.3, 0.5),
 }
 _COMMON = 0.6
 # Deviation of the mean of all regimes around that of the trainings.
@@ -62,7 +63,8 @@ class Component:
 
     def predict(self, rows: Values) -> tuple[Values, Values]:
         """Mean, shape (R,), and covariance, shape (R, R), without the noise of a training."""
-        mean, covariance = self.process.predict(rows, return_cov=True)
+        with config_context(assume_finite=True, skip_parameter_validation=True):
+            mean, covariance = self.process.predict(rows, return_cov=True)
         return mean + self.offset, covariance
 
 
@@ -82,8 +84,9 @@ def fit(
     """
     offset = float(performances.mean())
     processes = [_process(own, kinds) for own in draws]
-    for process in processes:
-        process.fit(rows, performances - offset)
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        for process in processes:
+            process.fit(rows, performances - offset)
     logs = np.array([process.log_marginal_likelihood_value_ for process in processes])
     kept = np.flatnonzero(logs > logs.max() + np.log(_LEAST))
     weights = np.exp(logs[kept] - logsumexp(logs[kept]))

@@ -1,0 +1,146 @@
+"""The search's answer and next trainings, on curves whose truth is known."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Question, Training, believe
+from mtl_sharing.sweep.search.decision import (
+    answer,
+    is_decided,
+    most_telling,
+    next_training,
+    trainings_missing,
+)
+from mtl_sharing.sweep.search.kernel import DEPTH
+
+SPLITS = np.arange(13)
+ALL = Candidates((SPLITS / 12)[:, None], (DEPTH,), 1 - SPLITS / 18, np.ones(13))
+ASKED = Question(seeds=tuple(range(20)))
+
+
+def knee(at: int) -> np.ndarray:
+    """Performances that keep all up to a split, and lose 2% a layer above it."""
+    return 0.8 * (1 - 0.02 * np.maximum(0, SPLITS - at))
+
+
+def run(curve, deviation, most, seed=0, question=ASKED):
+    """The trainings of a search to its end."""
+    random, trainings = np.random.default_rng(seed), []
+    while len(trainings) < most:
+        choice = next_training(ALL, trainings, question)
+        if choice is None:
+            break
+        performance = curve[choice[0]] + random.normal(0, deviation)
+        trainings.append(Training(*choice, float(performance)))
+    return trainings
+
+
+def test_the_first_trainings_are_the_reference_the_cheapest_and_one_between():
+    trainings = run(knee(6), 0.001, 3)
+    assert [(t.candidate, t.seed) for t in trainings] == [(0, 0), (12, 0), (6, 0)]
+
+
+@pytest.mark.parametrize("at", [0, 5, 8, 12])
+def test_a_clear_knee_is_found_and_the_search_stops(at):
+    trainings = run(knee(at), 0.002, 25)
+    found = answer(ALL, trainings, ASKED)
+    assert found.decided and next_training(ALL, trainings, ASKED) is None
+    assert len(trainings) <= 14
+    assert found.probabilities[found.chosen] >= 0.9
+    assert at - 1 <= found.chosen <= at
+
+
+def test_no_training_is_asked_for_twice():
+    trainings = run(knee(6), 0.03, 40)
+    chosen = [(t.candidate, t.seed) for t in trainings]
+    assert len(set(chosen)) == len(chosen)
+
+
+def test_equal_trainings_ask_for_the_same_next_one():
+    trainings = run(knee(6), 0.02, 9)
+    assert run(knee(6), 0.02, 9) == trainings
+    assert len({next_training(ALL, trainings, ASKED) for _ in range(3)}) == 1
+
+
+def test_running_trainings_are_not_asked_for_again():
+    trainings, running = run(knee(6), 0.02, 6), []
+    for _ in range(4):
+        choice = next_training(ALL, trainings, ASKED, running)
+        assert choice not in running
+        assert choice not in {(t.candidate, t.seed) for t in trainings}
+        running.append(choice)
+
+
+def test_several_may_begin_before_one_has_ended():
+    running = []
+    for _ in range(3):
+        running.append(next_training(ALL, [], ASKED, running))
+    assert {candidate for candidate, _ in running} == {0, 12, 6}
+    assert next_training(ALL, [], ASKED, running) is None
+
+
+def test_the_search_ends_where_all_seeds_are_used():
+    question = Question(seeds=(3, 5))
+    trainings = [
+        Training(candidate, seed, 0.8) for candidate, seed in product(range(13), question.seeds)
+    ]
+    noisy = [Training(t.candidate, t.seed, 0.8 - 0.01 * (i % 3)) for i, t in enumerate(trainings)]
+    assert most_telling(believe(ALL, noisy, question)) is None
+    assert next_training(ALL, noisy, question) is None
+
+
+def test_the_expected_doubt_is_that_of_simulated_trainings():
+    """The closed form against beliefs that were made anew with simulated performances."""
+    from mtl_sharing.sweep.search.decision import _gains
+
+    trainings = run(knee(7), 0.01, 6)
+    belief = believe(ALL, trainings, ASKED)
+    belief = believe(ALL, trainings, ASKED, [belief.components[0].settings])  # one component
+    own, component = belief.margins[0], belief.components[0]
+
+    def doubt(one):
+        return float(belief.relevance @ (one.probabilities * (1 - one.probabilities)))
+
+    option = (8, 19)
+    row = np.append(ALL.features[8], 19.0)[None]
+    mean, covariance = component.predict(row)
+    spread = np.sqrt(covariance.item() + component.settings.noise**2)
+    later = [
+        doubt(belief.add(Training(*option, float(mean[0] + spread * z))))
+        for z in np.random.default_rng(0).normal(size=400)
+    ]
+    expected = doubt(belief) - np.mean(later)
+    error = np.std(later) / np.sqrt(400)
+    assert _gains(belief, [option])[0] == pytest.approx(expected, abs=4 * error + 1e-4)
+    assert own.weight == 1
+
+
+def test_an_answer_needs_two_trainings_of_what_it_names():
+    trainings = [Training(REFERENCE, 0, 0.8), Training(12, 0, 0.9), Training(6, 0, 0.85)]
+    assert not is_decided(believe(ALL, trainings, ASKED))
+    more = [*trainings, Training(REFERENCE, 1, 0.8), Training(12, 1, 0.9)]
+    found = answer(ALL, more, ASKED)
+    assert found.decided and found.chosen == 12
+
+
+def test_what_is_missing_shrinks_and_ends_at_0():
+    trainings = run(knee(6), 0.002, 25)
+    assert trainings_missing(ALL, trainings, ASKED) == 0
+    few = trainings_missing(ALL, trainings[:4], ASKED)
+    assert few is None or few >= 1
+
+
+def test_an_undecided_answer_names_two_rivals():
+    trainings = run(knee(6), 0.03, 5)
+    found = answer(ALL, trainings, ASKED)
+    assert not found.decided and len(set(found.rivals)) == 2
+    assert found.chosen in found.rivals
+
+
+def test_noise_of_the_held_out_examples_keeps_an_answer_from_being_sure():
+    trainings = run(knee(6), 0.002, 25)
+    sure = answer(ALL, trainings, ASKED).probabilities[6]
+    unsure = answer(ALL, trainings, Question(seeds=ASKED.seeds, examples=0.02)).probabilities[6]
+    assert unsure < sure
