@@ -1,7 +1,7 @@
 """Writes a sweep's files when it ends or is interrupted, and prints its best trials."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -95,17 +95,28 @@ def _print_summary(
             table.add_column(name, justify=justify)
     for row in cells:
         table.add_row(*(row[str(column.header)] for column in table.columns))
+    split, lines = split_text(best[0]), _lines(reporter, shown, total, measured)
+    print_table("" if split is None else f"{split}:", table, lines)
+
+
+def split_text(trial: FrozenTrial) -> str | None:
+    """The split that selects, such as ``on dev``; None for a trial of an old study."""
+    split = trial.user_attrs[METRICS].get("split")
+    held_out = ", held out of train to choose by" if split == "select" else ""
+    return None if split is None else f"on {split}{held_out}"
+
+
+def print_table(heading: str, table: Table, lines: Iterable[tuple[str, str]]) -> None:
+    """Prints a table below its heading, then labelled lines."""
     console = get_console()
     show("", console)
     if not console.is_terminal:
         console = Console(width=_WIDE)  # a file or a pipe has no width of its own
-    split = best[0].user_attrs[METRICS].get("split")
-    if split is not None:
-        held_out = ", held out of train to choose by" if split == "select" else ""
-        show(f"on {split}{held_out}:", console)
+    if heading:
+        show(heading, console)
     show(table, console)
     show("", console)
-    for label, text in _lines(reporter, shown, total, measured):
+    for label, text in lines:
         show(f"{label:<10}{text}", console)
 
 
@@ -157,10 +168,10 @@ def _lines(
     if clock.machines:
         lines.append(("clock", str(clock)))
     if measured is not None:
-        lines.append(("measured", f"separate models take {_measured(measured)}"))
+        lines.append(("measured", f"separate models take {measured_text(measured)}"))
     return [
         *lines,
-        ("trials", _counts(study.trials())),
+        ("trials", state_counts(study.trials())),
         ("sweep", f"{folder} (sweep.csv, sweep.png)"),
         ("train it", train_command(folder)),
     ]
@@ -174,7 +185,7 @@ def _none_keeps(spec: SweepSpec, best: FrozenTrial) -> str:
     return f"no regime keeps {keep} with all tasks above their floors; the nearest is "
 
 
-def _measured(measured: Measurement) -> str:
+def measured_text(measured: Measurement) -> str:
     """The times of separate models relative to the best regime's, the pairs and the machine."""
     kinds = {"train": "the time to train", "predict": "to predict"}
     times = []
@@ -186,7 +197,7 @@ def _measured(measured: Measurement) -> str:
     return " and ".join(times) + (f", on {machine}" if machine else "")
 
 
-def _counts(trials: Sequence[FrozenTrial]) -> str:
+def state_counts(trials: Sequence[FrozenTrial]) -> str:
     """Numbers of trials by state, then of duplicates."""
     states = [trial.state for trial in trained(trials)]
     text = ", ".join(f"{states.count(s)} {s.name.lower()}" for s in TrialState if s in states)
