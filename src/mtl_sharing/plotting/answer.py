@@ -127,7 +127,11 @@ def _mark_chosen(axes: "Axes", decision: Decision) -> None:
     """Marks the chosen regime, with its probability beside."""
     one = decision.regimes[decision.chosen]
     x = positions_x(decision)[decision.chosen]
-    name = "separate models" if one.point is None else f"{one.label}  {probability_text(one.probability)}"
+    name = (
+        "separate models"
+        if one.point is None
+        else f"{one.label}  {probability_text(one.probability)}"
+    )
     state = "" if decision.decided else "so far "
     axes.scatter([x], [one.mean], s=80, c=_RED, marker="*", zorder=5)
     axes.annotate(wrap(f"{state}{name}", _LETTERS), (x, one.mean), xytext=(6, 10),

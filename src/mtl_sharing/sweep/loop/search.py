@@ -65,9 +65,7 @@ class RegimeSearch:
         """What the trials say of the regimes."""
         return read_state(self.space, trials)
 
-    def report(
-        self, trials: Sequence[FrozenTrial], foresee: bool = True
-    ) -> "SearchReport | None":
+    def report(self, trials: Sequence[FrozenTrial], foresee: bool = True) -> "SearchReport | None":
         """The answer so far; None before separate models have been trained.
 
         Args:

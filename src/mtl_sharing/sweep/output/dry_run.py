@@ -128,7 +128,9 @@ def _trainings(plan: Plan) -> str:
 
 def _seeds(seeds: Sequence[int]) -> str:
     is_range = tuple(seeds) == tuple(range(seeds[0], seeds[0] + len(seeds)))
-    text = f"{seeds[0]} to {seeds[-1]}" if is_range and len(seeds) > 2 else ", ".join(map(str, seeds))
+    text = (
+        f"{seeds[0]} to {seeds[-1]}" if is_range and len(seeds) > 2 else ", ".join(map(str, seeds))
+    )
     return f"{text}: one for each training"
 
 
