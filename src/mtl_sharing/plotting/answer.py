@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SPLIT = re.compile(r"S\d+(-I\d+)?|I\d+")
+_SPLIT = re.compile(r"S\d{1,3}(-I\d{1,3})?|I\d{1,3}")
 _BLUE, _RED = COLOURS[:2]
 _GREY = "#777777"
 _LETTERS = 44

@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.run_folder.layout import CHECKPOINT
 from mtl_sharing.score.objectives import Metrics, missing_metrics, objective_values
-from mtl_sharing.sweep.loop.ask import RunningTrial
 from mtl_sharing.sweep.loop.console import SweepConsole
+from mtl_sharing.sweep.loop.running import RunningTrial
 from mtl_sharing.sweep.loop.search import RegimeSearch
 from mtl_sharing.sweep.search.decision import FEWEST
 from mtl_sharing.sweep.space.spec import SweepSpec

@@ -14,7 +14,7 @@ from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, 
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.output.answer import answer_table, make_decision
 from mtl_sharing.sweep.output.confirmation import confirm_on_dev
-from mtl_sharing.sweep.output.summary import (
+from mtl_sharing.sweep.output.printing import (
     measured_text,
     print_table,
     split_text,

@@ -1,20 +1,24 @@
 """Writes a sweep's files when it ends or is interrupted, and prints its best trials."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
-from rich import get_console
-from rich.console import Console
+from optuna.trial import FrozenTrial
 from rich.table import Table
 
 from mtl_sharing.plotting.sweep import draw_sweep
-from mtl_sharing.score.clock import clock_of_rows, machine_text, range_text
+from mtl_sharing.score.clock import clock_of_rows
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
+from mtl_sharing.sweep.output.printing import (
+    measured_text,
+    print_table,
+    split_text,
+    state_counts,
+)
 from mtl_sharing.sweep.space.spec import SweepSpec
-from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
+from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference
 from mtl_sharing.sweep.study.records import (
     References,
     best_trials,
@@ -27,11 +31,9 @@ from mtl_sharing.sweep.study.records import (
 )
 from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
-from mtl_sharing.utils.terminal import show
 
 log = logging.getLogger(__name__)
 _SHOWN = 5
-_WIDE = 200
 
 
 def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
@@ -99,27 +101,6 @@ def _print_summary(
     print_table("" if split is None else f"{split}:", table, lines)
 
 
-def split_text(trial: FrozenTrial) -> str | None:
-    """The split that selects, such as ``on dev``; None for a trial of an old study."""
-    split = trial.user_attrs[METRICS].get("split")
-    held_out = ", held out of train to choose by" if split == "select" else ""
-    return None if split is None else f"on {split}{held_out}"
-
-
-def print_table(heading: str, table: Table, lines: Iterable[tuple[str, str]]) -> None:
-    """Prints a table below its heading, then labelled lines."""
-    console = get_console()
-    show("", console)
-    if not console.is_terminal:
-        console = Console(width=_WIDE)  # a file or a pipe has no width of its own
-    if heading:
-        show(heading, console)
-    show(table, console)
-    show("", console)
-    for label, text in lines:
-        show(f"{label:<10}{text}", console)
-
-
 def _cells(
     trial: FrozenTrial, objectives: Sequence[str], references: References, total: int | None
 ) -> dict[str, str]:
@@ -183,23 +164,3 @@ def _none_keeps(spec: SweepSpec, best: FrozenTrial) -> str:
         return ""
     keep = f"{spec.config.score.keep:.0%} of separate models' performance"
     return f"no regime keeps {keep} with all tasks above their floors; the nearest is "
-
-
-def measured_text(measured: Measurement) -> str:
-    """The times of separate models relative to the best regime's, the pairs and the machine."""
-    kinds = {"train": "the time to train", "predict": "to predict"}
-    times = []
-    for name, text in kinds.items():
-        ends = measured.get(f"{name}_ratio_range")  # missing in old sweeps
-        spread = f" ({range_text(tuple(ends))})" if ends else ""
-        times.append(f"{measured['time'][name]:.2f} x {text}{spread}")
-    machine = machine_text(measured.get("machine"))
-    return " and ".join(times) + (f", on {machine}" if machine else "")
-
-
-def state_counts(trials: Sequence[FrozenTrial]) -> str:
-    """Numbers of trials by state, then of duplicates."""
-    states = [trial.state for trial in trained(trials)]
-    text = ", ".join(f"{states.count(s)} {s.name.lower()}" for s in TrialState if s in states)
-    equal = len(trials) - len(states)
-    return text + (f"; {equal} more equal to earlier ones" if equal else "")
