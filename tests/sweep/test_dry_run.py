@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from mtl_sharing.sweep.output.dry_run import Plan, cost_lines, format_values, trial_lines
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, most_costly
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import SearchConfig, SweeperConfig
 from mtl_sharing.sweep.space.space import Space
 from mtl_sharing.sweep.space.spec import make_space
 from mtl_sharing.sweep.study.attributes import REFERENCE, SAME_AS
@@ -80,7 +80,8 @@ def test_what_has_ended_takes_no_more_time():
 
 
 def test_a_search_says_what_ends_it_and_its_time_is_a_bound():
-    ahead = plan(points=None, regimes=143, n_trials=24, seeds=[0, 1, 2])
+    search = {"sampler": {"_target_": SearchConfig._target_}}
+    ahead = plan(points=None, regimes=143, n_trials=24, seeds=[0, 1, 2], **search)
     lines = dict(trial_lines(ahead))
     assert lines["regimes"] == "143 to decide between, separate models among them"
     assert lines["trainings"] == "until the answer is sure (probability 0.9), at most 24"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SPLIT = re.compile(r"S\d{1,3}(-I\d{1,3})?|I\d{1,3}")
 _BLUE, _RED = COLOURS[:2]
 _GREY = "#777777"
-_LETTERS = 44
+_LETTERS = 34
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def bar_data(decision: Decision) -> list[Bar]:
 def draw_answer(decision: Decision, title: str = "") -> "Figure":
     """Draws the curve of performance, and below it the probabilities."""
     bars = bar_data(decision)
-    heights = (3.0, 0.55 + 0.2 * max(2, len(bars)))
+    lines = max([wrap(bar.label, _LETTERS, 2).count("\n") + 1 for bar in bars], default=1)
+    heights = (3.0, 0.55 + (0.12 + 0.1 * lines) * max(2, len(bars)))
     figure = new_figure(sum(heights) + (0.6 if title else 0.2))
     upper, lower = figure.subplots(2, 1, height_ratios=heights)
     _draw_curve(upper, decision)
@@ -150,19 +151,19 @@ def _label_x(axes: "Axes", by_split: bool) -> None:
 
 
 def _draw_bars(axes: "Axes", bars: Sequence[Bar], confidence: float) -> None:
-    axes.set(title="probability that a regime keeps enough", xlim=(0, 1.18))
+    title = "probability that a regime keeps enough (dashed: as asked; pale: without a training)"
+    axes.set(title=title, xlim=(0, 1.3))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.axvline(confidence, color=_GREY, ls="--", lw=1.2)
     axes.grid(visible=False, axis="y")
     rows = range(len(bars))
     colours = [_RED if bar.is_chosen else _BLUE for bar in bars]
     drawn = axes.barh(rows, [bar.probability for bar in bars], color=colours, height=0.7)
-    for patch, bar in zip(drawn, bars, strict=True):
+    for patch, row, bar in zip(drawn, rows, bars, strict=True):
         patch.set_alpha(0.9 if bar.trainings else 0.35)
-        text = f"{probability_text(bar.probability)}, {bar.trainings} training"
-        axes.text(bar.probability + 0.01, patch.get_y() + 0.35,
-                  text + "s" * (bar.trainings != 1), va="center", fontsize=7.5)  # fmt: skip
-    axes.set_yticks(rows, [wrap(bar.label, _LETTERS, 1) for bar in bars])
+        text = f"{probability_text(bar.probability)}  {bar.trainings} training"
+        axes.text(1.02, row, text + "s" * (bar.trainings != 1), va="center", fontsize=7.5)
+    axes.set_yticks(rows, [wrap(bar.label, _LETTERS, 2) for bar in bars], fontsize=7.5)
     axes.invert_yaxis()
 
 

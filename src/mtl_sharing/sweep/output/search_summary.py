@@ -1,6 +1,5 @@
 """Writes a search's files when it ends or is interrupted, and prints its answer."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,8 +24,8 @@ from mtl_sharing.sweep.study.attributes import METRICS, REGIME, SAME_AS
 from mtl_sharing.sweep.study.records import train_command, trial_flags, write_best, write_table
 from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
+from mtl_sharing.utils.terminal import show
 
-log = logging.getLogger(__name__)
 Lines = list[tuple[str, str]]
 
 
@@ -44,7 +43,7 @@ def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     write_table(study, spec.objectives, references)
     report = search.report(trials)
     if report is None:
-        log.info("no answer yet: separate models have not been trained")
+        show("no answer yet: separate models have not been trained")
         return
     chosen, separate = report.regimes[report.chosen], report.regimes[0]
     dev = None
