@@ -88,7 +88,7 @@ def test_a_search_says_what_ends_it_and_its_time_is_a_bound():
     assert lines["seeds"] == "0 to 2: one for each training"
     assert ahead.left == 24 and "trials" not in lines
     assert cost(ahead)["time"] == "96 min at most, for 24 trainings"
-    none = plan(points=13, regimes=13, confidence=0.95, seeds=[3, 1])
+    none = plan(points=None, regimes=13, confidence=0.95, seeds=[3, 1])
     assert none.left is None
     assert dict(trial_lines(none))["trainings"] == "until the answer is sure (probability 0.95)"
     assert dict(trial_lines(none))["seeds"] == "3, 1: one for each training"

@@ -58,6 +58,7 @@ class Spec:
     """The overrides of points, and configs that repeat them."""
 
     objectives = ("keep",)
+    options = SimpleNamespace(reference=True)
     reference_overrides = ("sharing=individual",)
     config = SimpleNamespace(score=SimpleNamespace(clock="flops"))
 

@@ -151,7 +151,7 @@ def _label_x(axes: "Axes", by_split: bool) -> None:
 
 
 def _draw_bars(axes: "Axes", bars: Sequence[Bar], confidence: float) -> None:
-    title = "probability that a regime keeps enough (dashed: as asked; pale: without a training)"
+    title = "probability of keeping enough (dashed: as asked; pale: not trained)"
     axes.set(title=title, xlim=(0, 1.3))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.axvline(confidence, color=_GREY, ls="--", lw=1.2)
