@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl_sharing.plotting.style import COLOURS, INK, drawing, new_figure, rendered, wrap
+from mtl_sharing.plotting.style import COLOURS, DPI, INK, drawing, new_figure, rendered, wrap
 from mtl_sharing.plotting.sweep import PICTURE, shared_layers
 from mtl_sharing.run_folder.decision import Decision, probability_text
 from mtl_sharing.utils.files import replace_file
@@ -92,6 +92,7 @@ def draw_answer(decision: Decision, title: str = "") -> "Figure":
     lines = max([wrap(bar.label, _LETTERS, 2).count("\n") + 1 for bar in bars], default=1)
     heights = (3.0, 0.55 + (0.12 + 0.1 * lines) * max(2, len(bars)))
     figure = new_figure(sum(heights) + (0.6 if title else 0.2))
+    figure.set_dpi(DPI)  # a label's width changes with the resolution
     upper, lower = figure.subplots(2, 1, height_ratios=heights)
     _draw_curve(upper, decision)
     _draw_bars(lower, bars, decision.question.confidence)
@@ -113,7 +114,7 @@ def _draw_curve(axes: "Axes", decision: Decision) -> None:
     _mark_chosen(axes, decision)
     _label_x(axes, is_by_split(decision))
     axes.set(title="performance", ylabel="performance")
-    axes.legend(loc="lower left", ncols=2)
+    axes.legend(loc="lower left" if is_by_split(decision) else "lower right", ncols=2)
     axes.margins(y=0.12)
 
 
@@ -127,7 +128,9 @@ def _draw_enough(axes: "Axes", decision: Decision) -> None:
 def _mark_chosen(axes: "Axes", decision: Decision) -> None:
     """Marks the chosen regime, with its probability beside."""
     one = decision.regimes[decision.chosen]
-    x = positions_x(decision)[decision.chosen]
+    xs = positions_x(decision)
+    x = xs[decision.chosen]
+    right, side = (-6, "right") if 2 * x > min(xs) + max(xs) else (6, "left")
     name = (
         "separate models"
         if one.point is None
@@ -135,7 +138,7 @@ def _mark_chosen(axes: "Axes", decision: Decision) -> None:
     )
     state = "" if decision.decided else "so far "
     axes.scatter([x], [one.mean], s=80, c=_RED, marker="*", zorder=5)
-    axes.annotate(wrap(f"{state}{name}", _LETTERS), (x, one.mean), xytext=(6, 10),
+    axes.annotate(wrap(f"{state}{name}", _LETTERS), (x, one.mean), xytext=(right, 10), ha=side,
                   textcoords="offset points", color=_RED, fontsize=8, zorder=6)  # fmt: skip
 
 
@@ -170,5 +173,5 @@ def _draw_bars(axes: "Axes", bars: Sequence[Bar], confidence: float) -> None:
 def draw_answer_file(folder: Path, name: str, decision: Decision) -> None:
     """Replaces sweep.png by the answer of the search of this name."""
     with drawing():
-        content = rendered(draw_answer(decision, wrap(f"{name}: {decision.sentence}", 100)), "png")
+        content = rendered(draw_answer(decision, wrap(f"{name}: {decision.sentence}", 96)), "png")
     replace_file(folder / PICTURE, lambda path: path.write_bytes(content))
