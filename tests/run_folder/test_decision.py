@@ -87,7 +87,8 @@ def test_a_probability_is_rounded_down(value, text):
 def test_the_shown_regimes_are_at_most_twelve_beside_separate_models():
     """Those that the answer names, then trained ones, the most doubtful first."""
     trained = [split(n, 0.3 + n / 100, (0.8,)) for n in range(8)]
-    doubtful = [split(n, 0.5) for n in range(8, 12)]
+    # Equal regimes with other settings are shown once.
+    doubtful = [split(8, 0.5), split(9, 0.5), split(9, 0.4), split(10, 0.6)]
     untouched = [estimate("sure", 0.99, point={}), estimate("hopeless", 0.01, point={})]
     one = decision(regimes=(SEPARATE, *trained, *doubtful, *untouched), chosen=13, rivals=(14,),
                    following=(13, 0))  # fmt: skip

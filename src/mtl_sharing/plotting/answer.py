@@ -109,8 +109,8 @@ def _draw_curve(axes: "Axes", decision: Decision) -> None:
     axes.fill_between(x, low, high, color=_BLUE, alpha=0.15, lw=0, label="90% interval")
     axes.plot(x, [point.mean for point in curve], color=_BLUE, label="estimated, over seeds")
     if trainings:
-        axes.scatter(*zip(*trainings, strict=True), s=14, c=INK, alpha=0.6, lw=0, zorder=3,
-                     label="one training")  # fmt: skip
+        places, values = zip(*trainings, strict=True)
+        axes.scatter(places, values, s=14, c=INK, alpha=0.6, lw=0, zorder=3, label="one training")
     _mark_chosen(axes, decision)
     _label_x(axes, is_by_split(decision))
     axes.set(title="performance", ylabel="performance")

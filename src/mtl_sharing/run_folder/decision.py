@@ -137,19 +137,27 @@ class Decision:
         return self.regimes[0]
 
     def shown(self, most: int = MOST_SHOWN) -> list[int]:
-        """Positions of separate models and of at most ``most`` regimes: trained, or in doubt."""
+        """Positions of separate models and of at most ``most`` regimes: trained, or in doubt.
+
+        Of those that differ in settings alone and were not trained, only the most doubtful counts.
+        """
         named = {self.chosen, *self.rivals, *([self.next.regime] if self.next else [])}
 
         def rank(position: int) -> tuple[bool, bool, float]:
             one = self.regimes[position]
             return position not in named, not one.trials, abs(one.probability - 0.5)
 
-        candidates = [i for i in range(1, len(self.regimes)) if i in named or self._counts(i)]
-        return [0, *sorted(sorted(candidates, key=rank)[:most])]
+        positions, shown = list[int](), set[str]()
+        for position in sorted(range(1, len(self.regimes)), key=rank):
+            one = self.regimes[position]
+            if position in named or one.trials or (self._in_doubt(one) and one.regime not in shown):
+                positions.append(position)
+                shown.add(one.regime)
+        return [0, *sorted(positions[:most])]
 
-    def _counts(self, position: int) -> bool:
-        one, confidence = self.regimes[position], self.question.confidence
-        return bool(one.trials) or 1 - confidence < one.probability < confidence
+    def _in_doubt(self, one: RegimeEstimate) -> bool:
+        confidence = self.question.confidence
+        return 1 - confidence < one.probability < confidence
 
 
 def probability_text(value: float) -> str:

@@ -57,11 +57,14 @@ def _parse(kind: Any, value: Any) -> Any:
     if get_origin(kind) is tuple:
         return tuple(_parse(arguments[0], one) for one in _value(value, list))
     if is_dataclass(kind):
-        record, hints = _value(value, dict), _hints(kind)
-        return kind(**{name: _parse(hint, record[name]) for name, hint in hints.items()})  # type: ignore[operator]
+        return _parse_object(kind, _value(value, dict))
     if kind in (int, float):
         return _number(value, kind)
     return _text(value) if kind is str else _value(value, bool if kind is bool else dict)
+
+
+def _parse_object(kind: Any, record: dict[str, Any]) -> Any:
+    return kind(**{name: _parse(hint, record[name]) for name, hint in _hints(kind).items()})
 
 
 def _value(value: Any, kind: type) -> Any:

@@ -82,7 +82,9 @@ def _best_config(
     spec: SweepSpec, chosen: RegimeEstimate, reference: float | None
 ) -> dict[str, object]:
     """A config of the chosen regime, with the seed of the sweep's own config."""
-    overrides = spec.reference_overrides if chosen.point is None else spec.overrides(chosen.point)
+    overrides = (
+        spec.reference_overrides if chosen.point is None else spec.overrides(dict(chosen.point))
+    )
     return spec.standalone_config(overrides, reference)
 
 
