@@ -48,7 +48,9 @@ def _command(cwd: Path, pictures: bool) -> Iterator[Callable[..., Outcome]]:
     with pytest.MonkeyPatch.context() as patch:
         if not pictures:
             patch.setattr("mtl_sharing.job.stages.draw_curves", lambda *arguments: None)
-            patch.setattr("mtl_sharing.sweep.output.summary.draw_sweep", lambda *arguments: None)
+            drawing = ("summary.draw_sweep", "search_summary.draw_answer_file")
+            for name in drawing:
+                patch.setattr(f"mtl_sharing.sweep.output.{name}", lambda *arguments: None)
         patch.chdir(cwd)
 
         def call(*arguments: str) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mtl_sharing.evaluation.metrics import correlation
@@ -77,3 +78,20 @@ def _values(table: pd.DataFrame) -> dict[str, float]:
         r = correlation("pearson", rows["prediction"].to_numpy(), rows["label"].to_numpy())
         metrics[f"tasks.{task}.value"] = float(r if task == "sts" else right)
     return metrics
+
+
+def shifted(seed):
+    """Changes some answers of every task."""
+
+    def change(table):
+        random = np.random.default_rng(seed)
+        found, hit = table.copy(), random.random(len(table)) < 0.4
+        guess = random.permutation(table["label"][table["task"] != "sts"])
+        found.loc[table["task"] != "sts", "prediction"] = np.where(
+            hit[table["task"] != "sts"], guess % 2, table["prediction"][table["task"] != "sts"]
+        )
+        rows = table["task"] == "sts"
+        found.loc[rows, "prediction"] = table["label"][rows] + random.normal(size=rows.sum())
+        return found
+
+    return change

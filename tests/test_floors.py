@@ -29,7 +29,7 @@ ROOMS = {
     "data": ("settings", "tables", "tasks", "examples", "text", "tokens"),
     "model": ("settings", "encoder"),
     "report": ("inputs", "analysis", "page", "build"),
-    "sweep": ("settings", "space", "study", "jobs", "loop", "output"),
+    "sweep": ("settings", "space", "search", "study", "jobs", "loop", "output"),
 }
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 STRANGERS = {("data", "model"), ("model", "data")}

@@ -9,30 +9,13 @@ from mtl_sharing.report.analysis.comparisons import BOOTSTRAP, compare, compare_
 from mtl_sharing.report.analysis.predictions import RunPredictions
 from mtl_sharing.report.inputs.groups import make_groups
 from mtl_sharing.report.inputs.runs import read_runs
-from report_runs import change_json
+from report_runs import change_json, shifted
 
 TASKS = ["sst", "quora", "sts"]
 
 
 def groups_in(folder):
     return make_groups(read_runs([folder]).runs)
-
-
-def shifted(seed):
-    """Changes some answers of every task."""
-
-    def change(table):
-        random = np.random.default_rng(seed)
-        found, hit = table.copy(), random.random(len(table)) < 0.4
-        guess = random.permutation(table["label"][table["task"] != "sts"])
-        found.loc[table["task"] != "sts", "prediction"] = np.where(
-            hit[table["task"] != "sts"], guess % 2, table["prediction"][table["task"] != "sts"]
-        )
-        rows = table["task"] == "sts"
-        found.loc[rows, "prediction"] = table["label"][rows] + random.normal(size=rows.sum())
-        return found
-
-    return change
 
 
 @pytest.fixture

@@ -1,18 +1,22 @@
 """``mtl-report`` over real runs and what became of others."""
 
 import csv
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mtl_sharing.cli.report import main
 from mtl_sharing.plotting.style import NAMED
 from mtl_sharing.report.build import write_report
 from mtl_sharing.report.page.sections import MOST_HEADLINES, MOST_LONG_ROWS
+from mtl_sharing.run_folder.decision_file import write_decision
 from report_pages import NASTY, Reader
+from search_reports import decision
 
 
 @pytest.fixture
@@ -89,6 +93,30 @@ def test_a_sweep_is_told_with_its_states(written):
     text = " ".join(Reader((written / "report.html").read_text()).texts)
     assert "5 trials, 2 complete, 1 pruned, 1 equal to an earlier one, 1 failed." in text
     assert "1 trial pruned: behind" in text
+
+
+@pytest.mark.usefixtures("without_drawing")
+def test_a_search_is_told_with_its_answer_and_curve(real_runs, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(real_runs / "single", runs / "0")
+    (runs / "sweep.csv").write_text("trial,state,regime,objective/keep,same_as,reason\n"
+                                    "0,COMPLETE,I12,1.0,,\n")  # fmt: skip
+    write_decision(runs, decision())
+    write_report([runs], tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    text = " ".join(" ".join(Reader(page).texts).split())
+    assert f"Answer: {decision().sentence}." in text
+    assert "The chosen regime on dev: performance 0.8710" in text
+    assert "performance as 8 trainings estimate it" in text
+    figures = {path.stem for path in (tmp_path / "report" / "figures").iterdir()}
+    assert "sweep_0_answer" in figures and "sweep_0" not in figures
+    (runs / "decision.json").write_text("{}")
+    write_report([runs], tmp_path / "report", formats=["csv", "svg"])
+    table = pd.read_csv(tmp_path / "report" / "tables" / "left_out.csv")
+    (row,) = table[table["what"].str.startswith("answer of")].to_dict("records")
+    assert "decision.json" in row["why"] and "schema None" in row["why"]
+    figures = {path.stem for path in (tmp_path / "report" / "figures").iterdir()}
+    assert "sweep_0" in figures and "sweep_0_answer" not in figures
 
 
 @pytest.mark.usefixtures("without_drawing")

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from mtl_sharing.sweep.output.dry_run import Plan, cost_lines, format_values, trial_lines
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, most_costly
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import SearchConfig, SweeperConfig
 from mtl_sharing.sweep.space.space import Space
 from mtl_sharing.sweep.space.spec import make_space
 from mtl_sharing.sweep.study.attributes import REFERENCE, SAME_AS
@@ -27,13 +27,13 @@ MEMORY = 8_000_000_000
 TINY = (*(word for word in QUICK if "score" not in word), "score.pairs=1")
 
 
-def plan(points=13, trials=(), **changes) -> Plan:
-    options = SweeperConfig(**{"study_name": "mine", "n_trials": None, **changes})
+def plan(points=13, trials=(), regimes=None, **changes) -> Plan:
+    options = SweeperConfig(**{"study_name": "mine", "n_trials": None, "sampler": {}, **changes})
     bounds = [n for n in (options.n_trials, points and points + options.reference) if n]
     spec = SimpleNamespace(options=options, objectives=("keep",), folder=Path("/none/mine"),
                            space=Space({}), points=points,
                            total_trials=min(bounds, default=None))  # fmt: skip
-    return Plan(spec, trials)
+    return Plan(spec, trials, regimes)
 
 
 def ended(number, point, **attributes):
@@ -77,6 +77,25 @@ def test_what_has_ended_takes_no_more_time():
     assert plan(trials=trials, n_trials=10).left == 8  # the answered one is not counted
     assert cost(plan(trials=trials, hours=1.0))["time"].startswith("44 min for 11 trials")
     assert cost(plan(trials=trials, hours=0.5))["time"].startswith("27 min, as")
+
+
+def test_a_search_says_what_ends_it_and_its_time_is_a_bound():
+    search = {"sampler": {"_target_": SearchConfig._target_}}
+    ahead = plan(points=None, regimes=143, n_trials=24, seeds=[0, 1, 2], **search)
+    lines = dict(trial_lines(ahead))
+    assert lines["regimes"] == "143 to decide between, separate models among them"
+    assert lines["trainings"] == "until the answer is sure (probability 0.9), at most 24"
+    assert lines["seeds"] == "0 to 2: one for each training"
+    assert ahead.left == 24 and "trials" not in lines
+    assert cost(ahead)["time"] == "96 min at most, for 24 trainings"
+    none = plan(points=None, regimes=13, confidence=0.95, seeds=[3, 1])
+    assert none.left is None
+    assert dict(trial_lines(none))["trainings"] == "until the answer is sure (probability 0.95)"
+    assert dict(trial_lines(none))["seeds"] == "3, 1: one for each training"
+    assert cost(none)["time"].startswith("until the answer is sure: hydra.sweeper.n_trials or")
+    two = [ended(0, {}, **{REFERENCE: True}), ended(1, {"split": 1})]
+    later = plan(points=13, trials=two, regimes=13, n_trials=10)
+    assert dict(trial_lines(later))["trainings"].endswith("at most 10; 2 ended, 8 to go")
 
 
 def test_memory_says_where_it_is_too_little():

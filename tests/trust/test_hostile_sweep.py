@@ -64,7 +64,9 @@ def test_a_hostile_sweep(tmp_path, monkeypatch, name, tables):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("link", ["study.db", "sweep.csv", "best.yaml", "0", "sweep.png"])
+@pytest.mark.parametrize(
+    "link", ["study.db", "sweep.csv", "best.yaml", "0", "sweep.png", "decision.json"]
+)
 def test_a_link_in_a_sweeps_folder_is_not_followed(tmp_path, monkeypatch, link):
     outside, sweep = tmp_path / "outside", tmp_path / "here" / "sweep"
     outside.mkdir()

@@ -25,6 +25,7 @@ INK, GRID = "#222222", "#E4E4E4"
 # Groups with their own colour; the others are grey, and the legend counts them.
 NAMED = 12
 WIDTH = 7.4  # inches
+DPI = 160
 LEGEND_LETTERS = 112
 _LABEL_LETTERS, _LABEL_LINES = 46, 3
 
@@ -179,5 +180,5 @@ def rendered(figure: "Figure", kind: str) -> bytes:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     content = io.BytesIO()
-    figure.savefig(content, format=kind, dpi=160, metadata=metadata[kind])
+    figure.savefig(content, format=kind, dpi=DPI, metadata=metadata[kind])
     return content.getvalue()

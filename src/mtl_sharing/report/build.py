@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAGE, TABLES, FIGURES = "report.html", "tables", "figures"
-_FIGURE = re.compile(r"trade_off|splits_\d+_layers|schedules|curves_\w+|cosines|sweep_\d+")
+_FIGURE = re.compile(
+    r"trade_off|splits_\d+_layers|schedules|curves_\w+|cosines|sweep_\d+(_answer)?"
+)
 FIGURE_FORMATS = ("svg", "png", "pdf")
 FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
 DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")

@@ -37,6 +37,8 @@ AS_WRITTEN = "the file as the run wrote it"
 """What an error about one of these files allows."""
 
 SWEEP_TABLE = "sweep.csv"
+DECISION = "decision.json"
+"""The answer of a search."""
 STUDY = "study.db"
 MULTIRUN = "multirun.yaml"
 """Written by Hydra's own multirun."""
@@ -58,6 +60,7 @@ ENTRIES = (
     str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], TENSORBOARD, MLFLOW,
     SETTINGS, MANIFEST,
     SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
+    DECISION,
 )  # fmt: skip
 """What commands read and write in a run's or sweep's folder; a user may keep more there."""
 

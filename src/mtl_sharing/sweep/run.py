@@ -16,11 +16,14 @@ from mtl_sharing.score.objectives import DIRECTIONS
 from mtl_sharing.score.reference import reference_performance
 from mtl_sharing.sweep.jobs.launcher import JobPool, make_job_pool
 from mtl_sharing.sweep.loop.ask import TrialProposer, hours_left_s
+from mtl_sharing.sweep.loop.console import SweepConsole
+from mtl_sharing.sweep.loop.search import RegimeSearch
 from mtl_sharing.sweep.loop.supervisor import Supervisor
-from mtl_sharing.sweep.loop.tell import StudyReporter, SweepConsole
+from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.output.dry_run import Plan, describe_sweep
+from mtl_sharing.sweep.output.search_summary import end_search
 from mtl_sharing.sweep.output.summary import end_sweep
-from mtl_sharing.sweep.settings import SweeperConfig
+from mtl_sharing.sweep.settings import SweeperConfig, is_search
 from mtl_sharing.sweep.space.spec import SweepSpec, resolve_sweep
 from mtl_sharing.sweep.study.attributes import INPUTS
 from mtl_sharing.sweep.study.inputs import check_study_inputs, study_inputs
@@ -65,7 +68,8 @@ def run_sweep(
     if config.dry_run:
         trials = known_trials(options, spec.folder, spec.record())
         regimes = [*corners, spec.reference] if options.reference else corners
-        describe_sweep(Plan(spec, trials), regimes)
+        count = len(RegimeSearch(spec).space.points) if is_search(options) else None
+        describe_sweep(Plan(spec, trials, count), regimes)
         return
     with _storage_errors_named(spec.folder):
         directions = [DIRECTIONS[objective] for objective in spec.objectives]
@@ -76,8 +80,8 @@ def run_sweep(
         left_s = hours_left_s(options, study.trials())
         deadline = None if left_s is None else time.monotonic() + left_s
         console = SweepConsole(spec.total_trials, jobs.inline)
-        reporter = StudyReporter(study, spec, console, selecting, on_dev)
         proposer = TrialProposer(study, spec, deadline)
+        reporter = StudyReporter(study, spec, console, selecting, on_dev, proposer.search)
         _announce(study, spec)
         _run_trials(Supervisor(study, proposer, jobs, reporter, options), reporter, jobs)
 
@@ -98,6 +102,8 @@ def _storage_errors_named(folder: Path) -> Iterator[None]:
 def _announce(study: SweepStudy, spec: SweepSpec) -> None:
     trials, total = study.trials(), spec.total_trials
     count = "trials without end" if total is None else f"{total} trials"
+    if is_search(spec.options):
+        count = f"{'trainings' if total is None else f'at most {total} trainings'} until it is sure"
     log.info("sweep %s: %s, study in %s", study.name, count, study.location)
     if trials:
         ended = sum(trial.state.is_finished() for trial in trials)
@@ -126,4 +132,5 @@ def _run_trials(sweep: Supervisor, reporter: StudyReporter, jobs: JobPool) -> No
             # Beside an error or an interrupt, what cannot be written is left as it is.
             harmless = () if complete else (OSError, *DATABASE_ERRORS)
             with suppress(*harmless), patience(LATER_S if complete else FIRST_S):
-                end_sweep(reporter, jobs, complete)
+                end = end_sweep if reporter.search is None else end_search
+                end(reporter, jobs, complete)

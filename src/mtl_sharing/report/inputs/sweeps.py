@@ -1,17 +1,19 @@
-"""A sweep's history from its sweep.csv: the objective and state of each trial."""
+"""A sweep from its files: the objective and state of each trial, and a search's answer."""
 
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.report.inputs.runs import Omission, Run
+from mtl_sharing.run_folder.decision import Decision
+from mtl_sharing.run_folder.decision_file import read_decision
 from mtl_sharing.run_folder.discovery import sweep_folder
-from mtl_sharing.run_folder.layout import SWEEP_TABLE
+from mtl_sharing.run_folder.layout import DECISION, SWEEP_TABLE
 from mtl_sharing.utils.files import read_bytes
 
 _OBJECTIVE = "objective/"
@@ -27,6 +29,7 @@ class SweepHistory:
         trials: number, objective and best objective so far of each complete trial.
         flagged: number of complete trials with a task at or below a constant answer.
         pruned: number of trials by the reason of their pruning, the most frequent first.
+        decision: the answer of a search; None for another sweep.
     """
 
     name: str
@@ -35,6 +38,7 @@ class SweepHistory:
     trials: list[tuple[int, float, float]]
     pruned: dict[str, int]
     flagged: int = 0
+    decision: Decision | None = None
 
 
 def read_sweep_histories(runs: Iterable[Run]) -> tuple[list[SweepHistory], list[Omission]]:
@@ -50,6 +54,11 @@ def read_sweep_histories(runs: Iterable[Run]) -> tuple[list[SweepHistory], list[
             histories.append(_read(name, path))
         except (OSError, UserError, ValueError, KeyError) as error:
             omissions.append((f"history of {name}", f"{SWEEP_TABLE}: {first_line(error)}"))
+            continue
+        try:
+            histories[-1] = replace(histories[-1], decision=read_decision(path.parent))
+        except (OSError, UserError) as error:
+            omissions.append((f"answer of {name}", f"{DECISION}: {first_line(error)}"))
     return histories, omissions
 
 

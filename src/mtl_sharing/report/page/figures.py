@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mtl_sharing.plotting.answer import draw_answer
 from mtl_sharing.plotting.lines import (
     Line,
     draw_cosines,
@@ -27,6 +28,7 @@ from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.report.inputs.sweeps import SweepHistory
 from mtl_sharing.report.page.page import FigureView
+from mtl_sharing.run_folder.decision import Decision
 from mtl_sharing.score.performance import FLOOR_FLAG
 
 if TYPE_CHECKING:
@@ -140,6 +142,17 @@ class ReportFigures:
         alt = f"{history.objective} of each trial of the sweep {history.name}, and the best so far"
         name, data = f"sweep_{number}", (history.trials, history.objective)
         return self._view(name, alt, caption, draw_history, *data)
+
+    def answer(self, name: str, decision: Decision, number: int) -> FigureView:
+        """The estimates of a search, and the probability of each regime."""
+        trainings = counted(sum(len(one.trials) for one in decision.regimes), "training")
+        caption = (
+            f"{name}: performance as {trainings} estimate it, over seeds, with 90% intervals; of"
+            " regimes of one size the one that keeps enough most likely. A star marks the chosen"
+            " regime. Below, the probability that a regime keeps enough, pale without a training."
+        )
+        alt = f"Estimated performance of the regimes of the search {name}, and their probabilities"
+        return self._view(f"sweep_{number}_answer", alt, caption, draw_answer, decision)
 
     def _view(
         self, name: str, alt: str, caption: str, draw: Callable[..., "Figure"], *data: object

@@ -18,6 +18,7 @@ from mtl_sharing.report.page.page import (
     TableView,
     table_view,
 )
+from mtl_sharing.run_folder.decision import Decision
 from mtl_sharing.run_folder.layout import Status
 from mtl_sharing.score.reference import METRICS
 
@@ -96,10 +97,20 @@ def _sweeps(contents: ReportContents, figures: ReportFigures) -> Iterator[Block]
         total = counted(sum(history.counts.values()), "trial")
         states = ", ".join(f"{count:,} {state}" for state, count in history.counts.items())
         lines = [f"{history.name}: {total}, {states}."]
+        if history.decision is not None:
+            lines += _answer(history.decision)
         lines += [f"{counted(n, 'trial')} pruned: {why}" for why, n in history.pruned.items()]
         yield Sentences(tuple(lines[:MOST_HEADLINES]))
+        if history.decision is not None:
+            yield figures.answer(history.name, history.decision, number)
+            continue
         if history.trials:
             yield figures.history(history, number)
+
+
+def _answer(decision: Decision) -> list[str]:
+    dev = [] if decision.dev is None else [f"The chosen regime on dev: {decision.dev.text}."]
+    return [f"Answer: {decision.sentence}.", *dev]
 
 
 def _left_out(

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
@@ -13,6 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.errors import UserError
+from mtl_sharing.sweep.loop.running import RunningTrial
 from mtl_sharing.sweep.loop.search import Proposal, RegimeSearch
 from mtl_sharing.sweep.settings import SweeperConfig, is_search, seeds_of_trial
 from mtl_sharing.sweep.space.space import Point
@@ -27,57 +27,6 @@ from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 _DUPLICATES_END = 50
 # In a finite space, the first unvisited point is taken after so many duplicates in a row.
 _DUPLICATES_SKIP = 3
-
-
-@dataclass
-class RunningTrial:
-    """A running trial that this sweep is responsible for.
-
-    Attributes:
-        seeds: the seed of each of its runs; empty for one run with the config's seed.
-        same_as: the trial whose result it copies, without training.
-        result: how it ended, even if the study must wait for the reference to be told.
-        run: position of the current run in ``seeds``.
-        begun, ended: by the monotonic clock.
-        before_s: seconds that it took in earlier starts of the sweep.
-    """
-
-    number: int
-    overrides: list[str]
-    folder: Path
-    seeds: list[int]
-    job_id: int | None = None
-    same_as: int | None = None
-    result: TrialResult | None = None
-    run: int = 0
-    begun: float = field(default_factory=time.monotonic)
-    ended: float | None = None
-    before_s: float = 0.0
-    metrics_saved: bool = False
-
-    @property
-    def seconds(self) -> float:
-        """Seconds that the trial has taken, over all starts of the sweep."""
-        end = time.monotonic() if self.ended is None else self.ended
-        return round(self.before_s + end - self.begun, 1)
-
-    @property
-    def busy(self) -> bool:
-        """Whether it takes one of the job slots."""
-        return self.same_as is None and self.result is None
-
-    @property
-    def folders(self) -> list[Path]:
-        """The folder of each run."""
-        return [self.folder / f"seed_{s}" for s in self.seeds] or [self.folder]
-
-    @property
-    def run_overrides(self) -> list[str]:
-        """The overrides of the current run."""
-        if not self.seeds:
-            return self.overrides
-        seed = self.seeds[self.run]
-        return [*self.overrides, f"seed={seed}", f"hydra.sweep.subdir={self.number}/seed_{seed}"]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from functools import cached_property
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from mtl_sharing.run_folder.decision import RegimeEstimate, probability_text
 from mtl_sharing.score.parameters import plan_cost
+from mtl_sharing.score.performance import kept
 from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Question, Training
 from mtl_sharing.sweep.search.decision import Answer, answer, next_training, trainings_missing
 from mtl_sharing.sweep.search.space import SearchSpace, search_space
 from mtl_sharing.sweep.settings import search_seeds
 from mtl_sharing.sweep.space.space import Point
-from mtl_sharing.sweep.space.spec import SweepSpec
+from mtl_sharing.sweep.space.spec import SweepSpec, key_of
 from mtl_sharing.sweep.study.attributes import METRICS, SEED, is_reference
 
 # A normal value lies within so many deviations of its mean with probability 0.9.
@@ -39,6 +41,12 @@ class RegimeSearch:
         """The regimes to choose from."""
         return search_space(self.spec, self.spec.options.sampler.get("seed") or 0)
 
+    @cached_property
+    def _parameters(self) -> list[float]:
+        """The parameters of each candidate, relative to separate models'."""
+        specs = [trial.run_spec for trial in self.space.trials]
+        return [plan_cost(s.architecture).total / plan_cost(s.baseline).total for s in specs]
+
     @property
     def question(self) -> Question:
         """What is asked."""
@@ -57,14 +65,18 @@ class RegimeSearch:
         """What the trials say of the regimes."""
         return read_state(self.space, trials)
 
-    def report(self, trials: Sequence[FrozenTrial]) -> "SearchReport | None":
-        """The answer so far; None before separate models have been trained."""
+    def report(self, trials: Sequence[FrozenTrial], foresee: bool = True) -> "SearchReport | None":
+        """The answer so far; None before separate models have been trained.
+
+        Args:
+            foresee: find out how many trainings are missing, which takes some seconds.
+        """
         state, question = self.state(trials), self.question
         if REFERENCE not in (training.candidate for training in state.trainings):
             return None
         found = answer(state.candidates, state.trainings, question)
-        missing = 0
-        if not found.decided:
+        missing = 0 if found.decided else None
+        if foresee and not found.decided:
             missing = trainings_missing(state.candidates, state.trainings, question)
         costs = np.where(np.arange(len(state.members)) == REFERENCE, np.inf, state.candidates.costs)
         order = [int(i) for i in np.argsort(-costs, kind="stable")]
@@ -74,22 +86,38 @@ class RegimeSearch:
         regimes = tuple(self._estimate(state, found, candidate) for candidate in order)
         return SearchReport(question, regimes, chosen, found.decided, rivals, upcoming, missing)
 
-    def _estimate(self, state: "SearchState", found: Answer, candidate: int) -> "RegimeEstimate":
+    def _estimate(self, state: "SearchState", found: Answer, candidate: int) -> RegimeEstimate:
         member = state.members[candidate]
-        trial = self.space.trials[member]
+        trial, point = self.space.trials[member], self.space.points[member]
         own = [t for t in state.trainings if t.candidate == candidate]
         mean, half = float(found.means[candidate]), _Z90 * float(found.deviations[candidate])
-        baseline = plan_cost(trial.run_spec.baseline).total
         return RegimeEstimate(
             regime=trial.regime,
-            point=self.space.points[member],
-            trials=tuple(training.number for training in own),
-            seeds=tuple(training.seed for training in own),
+            label=self._label(trial.regime, point or {}),
+            point=point,
+            trials=tuple(t.number for t in own if t.number is not None),
+            seeds=tuple(t.seed for t in own),
+            performances=tuple(t.performance for t in own),
             mean=mean, low=mean - half, high=mean + half,
+            kept=kept(mean, float(found.means[REFERENCE])),
             probability=float(found.probabilities[candidate]),
             cost=float(state.candidates.costs[candidate]),
-            parameters=plan_cost(trial.run_spec.architecture).total / baseline,
+            parameters=self._parameters[member],
         )  # fmt: skip
+
+    def _label(self, regime: str, point: Point) -> str:
+        """The regime and those of its parameters that its own text does not show."""
+        values = [
+            f"{name.rpartition('.')[2]}={format(value, '.3g' if isinstance(value, float) else '')}"
+            for name, value in point.items()
+            if not self._is_in_regime(name)
+        ]
+        return f"{regime}  {' '.join(values)}".rstrip()
+
+    def _is_in_regime(self, name: str) -> bool:
+        expansions = self.spec.options.stands_for.get(name, {}).values()
+        keys = [key_of(override) for overrides in expansions for override in overrides]
+        return all(key == "split" or key.startswith("sharing") for key in keys or [name])
 
 
 @dataclass(frozen=True)
@@ -142,33 +170,6 @@ def _is_barred(trial: FrozenTrial) -> bool:
 
 
 @dataclass(frozen=True)
-class RegimeEstimate:
-    """What a search knows of one regime.
-
-    Attributes:
-        point: its parameters; None for separate models.
-        trials: the numbers of its trials that ended with a result.
-        seeds: their seeds, in the same order.
-        mean: expected performance over seeds, on the part that selects.
-        low, high: interval that holds it with probability 0.9.
-        probability: that it keeps enough.
-        cost: what the score counts for it, relative to separate models.
-        parameters: its parameters, relative to separate models'.
-    """
-
-    regime: str
-    point: Point | None
-    trials: tuple[int, ...]
-    seeds: tuple[int, ...]
-    mean: float
-    low: float
-    high: float
-    probability: float
-    cost: float
-    parameters: float
-
-
-@dataclass(frozen=True)
 class SearchReport:
     """The answer of a search, in terms of its regimes.
 
@@ -194,3 +195,11 @@ class SearchReport:
     def trainings(self) -> int:
         """The number of trainings that the answer rests on."""
         return sum(len(regime.trials) for regime in self.regimes)
+
+    @property
+    def belief(self) -> str:
+        """The regime to take as far as is known, such as ``S8-I4 with probability .72``."""
+        chosen = self.regimes[self.chosen]
+        if chosen.point is None:
+            return chosen.name
+        return f"{chosen.name} with probability {probability_text(chosen.probability)}"

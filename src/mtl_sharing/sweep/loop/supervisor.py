@@ -10,7 +10,8 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.sweep.jobs.launcher import JobOutcome, JobPool
-from mtl_sharing.sweep.loop.ask import RunningTrial, TrialProposer
+from mtl_sharing.sweep.loop.ask import TrialProposer
+from mtl_sharing.sweep.loop.running import RunningTrial
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.study.attributes import ALIVE, ATTEMPTS, SECONDS, is_reference

@@ -1,138 +1,23 @@
-"""Reports how trials ended: to the study, compared with the reference, and on the console.
+"""Reports how trials ended: to the study, compared with the reference, and on the console."""
 
-The console has a live line on a terminal, and a log line for each trial.
-"""
-
-import logging
 import shutil
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 
 from optuna.trial import FrozenTrial, TrialState
-from rich import get_console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.run_folder.layout import CHECKPOINT
 from mtl_sharing.score.objectives import Metrics, missing_metrics, objective_values
-from mtl_sharing.sweep.loop.ask import RunningTrial
+from mtl_sharing.sweep.loop.console import SweepConsole
+from mtl_sharing.sweep.loop.running import RunningTrial
+from mtl_sharing.sweep.loop.search import RegimeSearch
+from mtl_sharing.sweep.search.decision import FEWEST
 from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study import attributes
 from mtl_sharing.sweep.study.attributes import is_reference, trained
-from mtl_sharing.sweep.study.records import (
-    References,
-    TrialResult,
-    best_trials,
-    trial_flags,
-)
+from mtl_sharing.sweep.study.records import References, TrialResult, best_trials
 from mtl_sharing.sweep.study.study import SweepStudy
-from mtl_sharing.utils.progress import set_training_caption
-
-log = logging.getLogger(__name__)
-_NAMES = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-
-
-@dataclass
-class SweepConsole:
-    """Shows trials as they begin and end.
-
-    Attributes:
-        total: trials in all, where that is known.
-        inline: trials run in this process and show their own bar.
-    """
-
-    total: int | None
-    inline: bool
-    _best: str = ""
-    _counts: Counter[TrialState] = field(default_factory=Counter)
-    _duplicates: int = 0
-    _running: set[int] = field(default_factory=set)
-    _bar: Progress | None = None
-
-    def __enter__(self) -> "SweepConsole":
-        if get_console().is_terminal and not self.inline:
-            columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, TextColumn("{task.description}"), transient=True)
-            self._task = self._bar.add_task("", total=self.total)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        set_training_caption("training")
-        if self._bar:
-            self._bar.stop()
-
-    def known(self, trials: Sequence[FrozenTrial]) -> None:
-        """Counts the trials of earlier starts of the sweep."""
-        self._counts.update(trial.state for trial in trials if trial.state.is_finished())
-        self._show()
-
-    def started(self, number: int) -> None:
-        """Shows that a trial's job was started."""
-        self._running.add(number)
-        total = "" if self.total is None else f" of {self.total}"
-        set_training_caption(f"trial {number}{total}  {self._summary()}")
-        self._show()
-
-    def ended(self, trial: FrozenTrial, references: References, better: bool) -> None:
-        """Logs how a trial ended."""
-        self._running.discard(trial.number)
-        self._counts[trial.state] += 1
-        if better:
-            self._best = f"best {trial.user_attrs.get(attributes.REGIME)}"
-        log.info("%s%s", _line(trial, references), "  best so far" if better else "")
-        self._show()
-
-    def duplicate(self, number: int, earlier: int) -> None:
-        """Logs that a trial copies an earlier one's result."""
-        log.info("trial %d  equals trial %d", number, earlier)
-        self._duplicates += 1
-        self._show()
-
-    def _summary(self) -> str:
-        parts = [] if self.inline else [f"{len(self._running)} running"]
-        parts += [f"{self._counts[s]} {name}" for s, name in _NAMES.items() if self._counts[s]]
-        return "  ".join([*parts, self._best])
-
-    def _show(self) -> None:
-        if self._bar:
-            done = self._counts.total() + self._duplicates
-            self._bar.update(self._task, completed=done, description=self._summary())
-
-
-def _line(trial: FrozenTrial, references: References) -> str:
-    """A trial in one line: regime, parameters, outcome, seconds."""
-    regime = trial.user_attrs.get(attributes.REGIME, "?")
-    regime += " (reference)" if is_reference(trial) else ""
-    params = " ".join(
-        f"{name.rpartition('.')[2]}={format(value, '.3g' if isinstance(value, float) else '')}"
-        for name, value in trial.params.items()
-    )
-    seconds = trial.user_attrs.get(attributes.SECONDS)
-    parts = [f"trial {trial.number}", regime, params, _outcome(trial, references)]
-    return "  ".join(filter(None, [*parts, "" if seconds is None else f"{seconds:.0f} s"]))
-
-
-def _outcome(trial: FrozenTrial, references: References) -> str:
-    """How a trial ended; every metric is of the split that selects, which is named."""
-    if trial.state != TrialState.COMPLETE:
-        reason = trial.user_attrs.get(attributes.REASON)
-        return _NAMES.get(trial.state, trial.state.name) + (f": {reason}" if reason else "")
-    metrics = trial.user_attrs[attributes.METRICS]
-    parts = [f"on {metrics['split']}:"] if "split" in metrics else []
-    parts.append(f"performance {metrics['performance']:.4f}")
-    if (floor := metrics.get("floor_performance")) is not None:
-        parts.append(f"floor {floor:.4f}")
-    if (kept := references.kept(metrics))["kept"] is not None:
-        above = kept["kept_above_floor"]
-        parts.append(f"kept {kept['kept']:.1%}")
-        parts.append(f"kept above floor {'-' if above is None else f'{above:.1%}'}")
-    if metrics.get("memory") is not None:
-        parts.append(f"memory {metrics['memory']:.2f}")
-    flag = trial_flags(metrics)
-    return "  ".join([*parts, f"[{flag}]"] if flag else parts)
 
 
 @dataclass
@@ -143,6 +28,7 @@ class StudyReporter:
         given: performance of separate models on the split that selects (the part held out of
             train, or dev), where the config gives it.
         given_on_dev: the same on dev.
+        search: decides between the regimes; None for a sweep that ranks trials.
     """
 
     study: SweepStudy
@@ -150,6 +36,7 @@ class StudyReporter:
     console: SweepConsole
     given: float | None
     given_on_dev: float | None
+    search: RegimeSearch | None = None
 
     def reference(self) -> float | None:
         """Performance of separate models on the split that selects; None until it is known."""
@@ -200,10 +87,22 @@ class StudyReporter:
         self.study.tell(trial.number, result.state, values)
         for folder in trial.folders:
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        best = best_trials(self.study)
-        better = bool(best) and best[0].number == trial.number
-        self.console.ended(self.study.trial(trial.number), self.references(), better)
+        ended = self.study.trial(trial.number)
+        self.console.ended(ended, self.references(), *self._standing(trial.number))
         return True
+
+    def _standing(self, number: int) -> tuple[str, str]:
+        """A remark on a trial that has ended, and what is best so far."""
+        if self.search is None:
+            best = [trial.number for trial in best_trials(self.study)[:1]]
+            if number not in best:
+                return "", ""
+            regime = self.study.trial(number).user_attrs.get(attributes.REGIME)
+            return "best so far", f"best {regime}"
+        report = self.search.report(self.study.trials(), foresee=False)
+        if report is None or report.trainings < FEWEST:
+            return "", ""
+        return f"so far {report.belief}", f"so far {report.belief}"
 
     def copy_result(self, trial: RunningTrial, earlier: FrozenTrial) -> bool:
         """Ends a duplicate with the earlier trial's result; False where that has not ended."""

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mtl_sharing.sweep.loop.ask import hours_left_s, known_points
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, machine_memory, most_costly
-from mtl_sharing.sweep.settings import seeds_of_trial
+from mtl_sharing.sweep.settings import search_seeds, seeds_of_trial
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Space
 from mtl_sharing.sweep.space.spec import SweepSpec
@@ -25,10 +25,15 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """The work ahead of a sweep that has made these trials in earlier starts."""
+    """The work ahead of a sweep that has made these trials in earlier starts.
+
+    Attributes:
+        regimes: the number that a search decides between; None for a sweep that ranks trials.
+    """
 
     spec: SweepSpec
     trials: Sequence[FrozenTrial]
+    regimes: int | None = None
 
     @property
     def ended(self) -> list[FrozenTrial]:
@@ -41,7 +46,7 @@ class Plan:
         bounds, points, options = [], self.spec.points, self.spec.options
         if options.n_trials is not None:
             bounds.append(options.n_trials - len(trained(self.ended)))
-        if points is not None:
+        if points is not None and self.regimes is None:
             first = options.reference and not self.ended
             bounds.append(points - len(known_points(self.ended)) + first)
         return max(0, min(bounds)) if bounds else None
@@ -95,12 +100,16 @@ def format_values(distribution: BaseDistribution) -> str:
 def trial_lines(plan: Plan) -> list[tuple[str, str]]:
     """Labelled lines on the number of trials."""
     many, points = "more points than will be counted, or no end of them", plan.spec.points
-    return [
+    lines = [
         ("sweep", f"{plan.spec.options.study_name} in {short_path(plan.spec.folder)}"),
         ("objective", ", ".join(plan.spec.objectives)),
         ("space", many if points is None else f"{points:,} points"),
-        ("trials", _trials(plan)),
     ]
+    if plan.regimes is None:
+        return [*lines, ("trials", _trials(plan) + _progress(plan))]
+    regimes = f"{plan.regimes} to decide between, separate models among them"
+    return [*lines, ("regimes", regimes), ("trainings", _trainings(plan) + _progress(plan)),
+            ("seeds", _seeds(search_seeds(plan.spec.options)))]  # fmt: skip
 
 
 def _trials(plan: Plan) -> str:
@@ -108,12 +117,29 @@ def _trials(plan: Plan) -> str:
     text = "without end" if total is None else str(total)
     if total is not None and plan.spec.points is None:
         text += " at most"
-    if plan.spec.options.reference:
-        text += ", the first of them separate models"
-    if plan.trials:
-        left = "" if plan.left is None else f", {plan.left} to go"
-        text += f"; {len(plan.ended)} ended{left}"
-    return text
+    return text + (", the first of them separate models" if plan.spec.options.reference else "")
+
+
+def _trainings(plan: Plan) -> str:
+    total, confidence = plan.spec.total_trials, plan.spec.options.confidence
+    text = f"until the answer is sure (probability {confidence:g})"
+    return text if total is None else f"{text}, at most {total}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    is_range = tuple(seeds) == tuple(range(seeds[0], seeds[0] + len(seeds)))
+    text = (
+        f"{seeds[0]} to {seeds[-1]}" if is_range and len(seeds) > 2 else ", ".join(map(str, seeds))
+    )
+    return f"{text}: one for each training"
+
+
+def _progress(plan: Plan) -> str:
+    """How many trials have ended in earlier starts; empty for a new sweep."""
+    if not plan.trials:
+        return ""
+    left = "" if plan.left is None else f", {plan.left} to go"
+    return f"; {len(plan.ended)} ended{left}"
 
 
 def cost_lines(plan: Plan, cost: Forecast, memory: int) -> list[tuple[str, str]]:
@@ -138,10 +164,14 @@ def _time(plan: Plan, trial_s: float) -> str:
     all_s = None if plan.left is None else -(-plan.left // jobs) * trial_s
     left_s = hours_left_s(plan.spec.options, plan.trials)
     ends = [end for end in (all_s, left_s) if end is not None]
+    if not ends and plan.regimes is not None:
+        return "until the answer is sure: hydra.sweeper.n_trials or hydra.sweeper.hours bounds it"
     if not ends:
         return "without end: hydra.sweeper.n_trials or hydra.sweeper.hours ends it"
     if (end := min(ends)) == left_s:
         return f"{_duration(end)}, as hydra.sweeper.hours says"
+    if plan.regimes is not None:
+        return f"{_duration(end)} at most, for {_count(plan.left or 0, 'training')}{at_once}"
     return f"{_duration(end)} for {_count(plan.left or 0, 'trial')}, none pruned{at_once}"
 
 

@@ -4,17 +4,21 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
-from rich import get_console
-from rich.console import Console
+from optuna.trial import FrozenTrial
 from rich.table import Table
 
 from mtl_sharing.plotting.sweep import draw_sweep
-from mtl_sharing.score.clock import clock_of_rows, machine_text, range_text
+from mtl_sharing.score.clock import clock_of_rows
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
+from mtl_sharing.sweep.output.printing import (
+    measured_text,
+    print_table,
+    split_text,
+    state_counts,
+)
 from mtl_sharing.sweep.space.spec import SweepSpec
-from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference, trained
+from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference
 from mtl_sharing.sweep.study.records import (
     References,
     best_trials,
@@ -27,11 +31,9 @@ from mtl_sharing.sweep.study.records import (
 )
 from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
-from mtl_sharing.utils.terminal import show
 
 log = logging.getLogger(__name__)
 _SHOWN = 5
-_WIDE = 200
 
 
 def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
@@ -95,18 +97,8 @@ def _print_summary(
             table.add_column(name, justify=justify)
     for row in cells:
         table.add_row(*(row[str(column.header)] for column in table.columns))
-    console = get_console()
-    show("", console)
-    if not console.is_terminal:
-        console = Console(width=_WIDE)  # a file or a pipe has no width of its own
-    split = best[0].user_attrs[METRICS].get("split")
-    if split is not None:
-        held_out = ", held out of train to choose by" if split == "select" else ""
-        show(f"on {split}{held_out}:", console)
-    show(table, console)
-    show("", console)
-    for label, text in _lines(reporter, shown, total, measured):
-        show(f"{label:<10}{text}", console)
+    split, lines = split_text(best[0]), _lines(reporter, shown, total, measured)
+    print_table("" if split is None else f"{split}:", table, lines)
 
 
 def _cells(
@@ -157,10 +149,10 @@ def _lines(
     if clock.machines:
         lines.append(("clock", str(clock)))
     if measured is not None:
-        lines.append(("measured", f"separate models take {_measured(measured)}"))
+        lines.append(("measured", f"separate models take {measured_text(measured)}"))
     return [
         *lines,
-        ("trials", _counts(study.trials())),
+        ("trials", state_counts(study.trials())),
         ("sweep", f"{folder} (sweep.csv, sweep.png)"),
         ("train it", train_command(folder)),
     ]
@@ -172,23 +164,3 @@ def _none_keeps(spec: SweepSpec, best: FrozenTrial) -> str:
         return ""
     keep = f"{spec.config.score.keep:.0%} of separate models' performance"
     return f"no regime keeps {keep} with all tasks above their floors; the nearest is "
-
-
-def _measured(measured: Measurement) -> str:
-    """The times of separate models relative to the best regime's, the pairs and the machine."""
-    kinds = {"train": "the time to train", "predict": "to predict"}
-    times = []
-    for name, text in kinds.items():
-        ends = measured.get(f"{name}_ratio_range")  # missing in old sweeps
-        spread = f" ({range_text(tuple(ends))})" if ends else ""
-        times.append(f"{measured['time'][name]:.2f} x {text}{spread}")
-    machine = machine_text(measured.get("machine"))
-    return " and ".join(times) + (f", on {machine}" if machine else "")
-
-
-def _counts(trials: Sequence[FrozenTrial]) -> str:
-    """Numbers of trials by state, then of duplicates."""
-    states = [trial.state for trial in trained(trials)]
-    text = ", ".join(f"{states.count(s)} {s.name.lower()}" for s in TrialState if s in states)
-    equal = len(trials) - len(states)
-    return text + (f"; {equal} more equal to earlier ones" if equal else "")

@@ -27,7 +27,8 @@ from mtl_sharing.score.performance import (
     performance_of,
 )
 from mtl_sharing.score.settings import ScoreConfig
-from mtl_sharing.sweep.study.attributes import METRICS, REASON, REGIME, SAME_AS, SECONDS, trained
+from mtl_sharing.sweep.study import attributes as keys
+from mtl_sharing.sweep.study.attributes import METRICS, SEED, is_reference, trained
 from mtl_sharing.sweep.study.study import SweepStudy, folder_lock
 from mtl_sharing.utils.files import replace_text
 from mtl_sharing.utils.terminal import printable
@@ -156,23 +157,41 @@ def rows(
     study: SweepStudy, objectives: Sequence[str], references: References = NO_REFERENCES
 ) -> list[Row]:
     """A row for each trial, in the order of their numbers."""
-    return [_row(trial, objectives, study.folder, references) for trial in study.trials()]
+    trials = study.trials()
+    seeds = _seed_columns(trials)
+    return [
+        _row(trial, objectives, study.folder, references, seeds.get(trial.number, {}))
+        for trial in trials
+    ]
+
+
+def _seed_columns(trials: Sequence[FrozenTrial]) -> dict[int, Row]:
+    """Of each trial of a search its seed, and the first trial of the same regime, if earlier."""
+    first: dict[tuple[bool, frozenset[tuple[str, Any]]], int] = {}
+    columns = {}
+    for trial in trials:
+        if SEED in trial.user_attrs:
+            key = is_reference(trial), frozenset(trial.params.items())
+            number = first.setdefault(key, trial.number)
+            repeat_of = None if number == trial.number else number
+            columns[trial.number] = {"seed": trial.user_attrs[SEED], "repeat_of": repeat_of}
+    return columns
 
 
 def _row(
-    trial: FrozenTrial, objectives: Sequence[str], folder: Path, references: References
+    trial: FrozenTrial, objectives: Sequence[str], folder: Path, references: References, seed: Row
 ) -> Row:
     attributes, reports = trial.user_attrs, trial.intermediate_values
     values = trial.values if trial.state == TrialState.COMPLETE else [None] * len(objectives)
-    same = attributes.get(SAME_AS)
+    same = attributes.get(keys.SAME_AS)
     row: Row = {"trial": trial.number, "state": trial.state.name}
-    row |= {"regime": attributes.get(REGIME), **trial.params}
+    row |= {"regime": attributes.get(keys.REGIME), **seed, **trial.params}
     row |= {f"objective/{name}": value for name, value in zip(objectives, values, strict=True)}
     if metrics := attributes.get(METRICS):
         row |= metrics | references.kept(metrics)
     row |= {"evaluations": len(reports), "last_report": reports.get(max(reports, default=0))}
-    row |= {"seconds": attributes.get(SECONDS), "same_as": same}
-    row |= {"reason": attributes.get(REASON)}
+    row |= {"seconds": attributes.get(keys.SECONDS), "same_as": same}
+    row |= {"reason": attributes.get(keys.REASON)}
     return row | {"folder": str(folder / str(trial.number if same is None else same))}
 
 
@@ -182,7 +201,7 @@ def write_table(
     """Replaces sweep.csv."""
     with folder_lock(study.folder):  # another sweep on this study writes the same file
         table = pd.DataFrame(rows(study, objectives, references))
-        for name in ("trial", "same_as", "evaluations", "parameters"):
+        for name in ("trial", "seed", "repeat_of", "same_as", "evaluations", "parameters"):
             if name in table:
                 table[name] = table[name].astype("Int64")
         replace_text(study.folder / SWEEP_TABLE, table.to_csv(index=False))

@@ -1,0 +1,56 @@
+"""What the ends of all sweeps print: a table, and lines on times and states."""
+
+from collections.abc import Iterable, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+from rich import get_console
+from rich.console import Console
+from rich.table import Table
+
+from mtl_sharing.score.clock import machine_text, range_text
+from mtl_sharing.sweep.jobs.launcher import Measurement
+from mtl_sharing.sweep.study.attributes import METRICS, trained
+from mtl_sharing.utils.terminal import show
+
+_WIDE = 200
+
+
+def split_text(trial: FrozenTrial) -> str | None:
+    """The split that selects, such as ``on dev``; None for a trial of an old study."""
+    split = trial.user_attrs[METRICS].get("split")
+    held_out = ", held out of train to choose by" if split == "select" else ""
+    return None if split is None else f"on {split}{held_out}"
+
+
+def print_table(heading: str, table: Table, lines: Iterable[tuple[str, str]]) -> None:
+    """Prints a table below its heading, then labelled lines."""
+    console = get_console()
+    show("", console)
+    if not console.is_terminal:
+        console = Console(width=_WIDE)  # a file or a pipe has no width of its own
+    if heading:
+        show(heading, console)
+    show(table, console)
+    show("", console)
+    for label, text in lines:
+        show(f"{label:<10}{text}", console)
+
+
+def measured_text(measured: Measurement) -> str:
+    """The times of separate models relative to the best regime's, the pairs and the machine."""
+    kinds = {"train": "the time to train", "predict": "to predict"}
+    times = []
+    for name, text in kinds.items():
+        ends = measured.get(f"{name}_ratio_range")  # missing in old sweeps
+        spread = f" ({range_text(tuple(ends))})" if ends else ""
+        times.append(f"{measured['time'][name]:.2f} x {text}{spread}")
+    machine = machine_text(measured.get("machine"))
+    return " and ".join(times) + (f", on {machine}" if machine else "")
+
+
+def state_counts(trials: Sequence[FrozenTrial]) -> str:
+    """Numbers of trials by state, then of duplicates."""
+    states = [trial.state for trial in trained(trials)]
+    text = ", ".join(f"{states.count(s)} {s.name.lower()}" for s in TrialState if s in states)
+    equal = len(trials) - len(states)
+    return text + (f"; {equal} more equal to earlier ones" if equal else "")

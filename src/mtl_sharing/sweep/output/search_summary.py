@@ -1,0 +1,137 @@
+"""Writes a search's files when it ends or is interrupted, and prints its answer."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from mtl_sharing.plotting.answer import draw_answer_file
+from mtl_sharing.run_folder.decision import Decision, RegimeEstimate
+from mtl_sharing.run_folder.decision_file import write_decision
+from mtl_sharing.score.clock import clock_of_rows
+from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
+from mtl_sharing.sweep.loop.tell import StudyReporter
+from mtl_sharing.sweep.output.answer import answer_table, make_decision
+from mtl_sharing.sweep.output.confirmation import confirm_on_dev
+from mtl_sharing.sweep.output.printing import (
+    measured_text,
+    print_table,
+    split_text,
+    state_counts,
+)
+from mtl_sharing.sweep.space.spec import SweepSpec
+from mtl_sharing.sweep.study.attributes import METRICS, REGIME, SAME_AS
+from mtl_sharing.sweep.study.records import train_command, trial_flags, write_best, write_table
+from mtl_sharing.sweep.study.study import folder_lock
+from mtl_sharing.utils.files import short_path
+from mtl_sharing.utils.terminal import show
+
+Lines = list[tuple[str, str]]
+
+
+def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
+    """Writes sweep.csv, decision.json, best.yaml and sweep.png, and prints the answer.
+
+    Args:
+        complete: the search came to its end; then the chosen regime is measured, too.
+    """
+    study, spec, search = reporter.study, reporter.spec, reporter.search
+    trials = study.trials()
+    if search is None or not trials:
+        return
+    references = reporter.references()
+    write_table(study, spec.objectives, references)
+    report = search.report(trials)
+    if report is None:
+        show("no answer yet: separate models have not been trained")
+        return
+    chosen, separate = report.regimes[report.chosen], report.regimes[0]
+    dev = None
+    if chosen is not separate:
+        folders = (_folders(study.folder, trials, one) for one in (chosen, separate))
+        dev = confirm_on_dev(*folders)
+    decision = make_decision(report, dev)
+    measured = _measurement(reporter, jobs, chosen, complete)
+    with folder_lock(study.folder):  # another sweep on this study may end at the same moment
+        write_decision(study.folder, decision)
+        write_best(study, _best_config(spec, chosen, references.dev), _facts(decision))
+        draw_answer_file(study.folder, study.name, decision)
+    first = trials[separate.trials[0]]
+    heading = f"{split_text(first) or 'estimated'}, over seeds:"
+    print_table(heading, answer_table(decision), _lines(study.folder, trials, decision, measured))
+
+
+def _folders(folder: Path, trials: Sequence[FrozenTrial], one: RegimeEstimate) -> list[Path]:
+    """The run folders of a regime's trials."""
+    return [folder / str(trials[n].user_attrs.get(SAME_AS, n)) for n in one.trials]
+
+
+def _measurement(
+    reporter: StudyReporter, jobs: JobPool, chosen: RegimeEstimate, complete: bool
+) -> Measurement | None:
+    """The times of the chosen regime's first trial beside separate models'; None if unknown."""
+    if chosen.point is None or not chosen.trials:
+        return None
+    study, number = reporter.study, chosen.trials[0]
+    if complete and reporter.spec.config.score.clock == "flops":
+        return measure_best(jobs, study, study.trial(number))
+    return read_measurement(study.folder, number)
+
+
+def _best_config(
+    spec: SweepSpec, chosen: RegimeEstimate, reference: float | None
+) -> dict[str, object]:
+    """A config of the chosen regime, with the seed of the sweep's own config."""
+    overrides = (
+        spec.reference_overrides if chosen.point is None else spec.overrides(dict(chosen.point))
+    )
+    return spec.standalone_config(overrides, reference)
+
+
+def _facts(decision: Decision) -> dict[str, str]:
+    facts = {"regime": decision.regimes[decision.chosen].label, "answer": decision.sentence}
+    return facts if decision.dev is None else facts | {"on dev": decision.dev.text}
+
+
+def _lines(
+    folder: Path, trials: Sequence[FrozenTrial], decision: Decision, measured: Measurement | None
+) -> Lines:
+    """Labelled lines on the answer, the clock, the trials and the files."""
+    lines = [("answer", decision.sentence)]
+    if decision.dev is not None:
+        lines.append(("on dev", decision.dev.text))
+    if flagged := _flagged(trials):
+        lines.append(("flagged", flagged))
+    clock = clock_of_rows(trial.user_attrs[METRICS] for trial in _complete(trials))
+    if clock.machines:
+        lines.append(("clock", str(clock)))
+    if measured is not None:
+        lines.append(("measured", f"separate models take {measured_text(measured)}"))
+    short = short_path(folder)
+    return [
+        *lines,
+        ("trials", state_counts(trials)),
+        ("search", f"{short} (sweep.csv, sweep.png, decision.json){_more(decision)}"),
+        ("train it", train_command(short)),
+    ]
+
+
+def _complete(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    return [t for t in trials if t.state == TrialState.COMPLETE and METRICS in t.user_attrs]
+
+
+def _flagged(trials: Iterable[FrozenTrial]) -> str:
+    """The regimes that failed or have a flagged task, each with the reason."""
+    reasons = {}
+    for trial in trials:
+        metrics = trial.user_attrs.get(METRICS) or {}
+        reason = "failed" if trial.state == TrialState.FAIL else trial_flags(metrics)
+        if reason:
+            reasons[trial.user_attrs.get(REGIME)] = reason
+    return "; ".join(f"{regime} ({reason})" for regime, reason in reasons.items())
+
+
+def _more(decision: Decision) -> str:
+    """The number of regimes that the table leaves out; empty if it has all."""
+    count = len(decision.regimes) - len(decision.shown())
+    return f"; {count} more regimes in decision.json" if count else ""
