@@ -266,7 +266,7 @@ def test_each_sampler_and_pruner_is_made():
         pruner = OmegaConf.to_container(OmegaConf.structured(node))
         pruner |= {"lower": 0.1} if "lower" in pruner else {}
         assert make_pruner(SweeperConfig(pruner=pruner)) is not None
-    assert len(samplers) == 9
+    assert len(samplers) == 10
     for name, node in samplers.items():
         sampler = OmegaConf.to_container(OmegaConf.structured(node)) | {"seed": 0}
         if name == "motpe":

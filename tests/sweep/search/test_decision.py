@@ -117,10 +117,14 @@ def test_the_expected_doubt_is_that_of_simulated_trainings():
     assert own.weight == 1
 
 
-def test_an_answer_needs_two_trainings_of_what_it_names():
+def test_an_answer_needs_three_trainings_of_what_it_names():
     trainings = [Training(REFERENCE, 0, 0.8), Training(12, 0, 0.9), Training(6, 0, 0.85)]
     assert not is_decided(believe(ALL, trainings, ASKED))
-    more = [*trainings, Training(REFERENCE, 1, 0.8), Training(12, 1, 0.9)]
+    second = [Training(REFERENCE, 1, 0.8), Training(12, 1, 0.9)]
+    # What is missing is asked for, with a seed that the other has.
+    third = next_training(ALL, [*trainings, *second, Training(12, 2, 0.9)], ASKED)
+    assert third == (REFERENCE, 2)
+    more = [*trainings, *second, Training(12, 2, 0.9), Training(REFERENCE, 2, 0.8)]
     found = answer(ALL, more, ASKED)
     assert found.decided and found.chosen == 12
 

@@ -75,14 +75,17 @@ def test_seeds_that_two_regimes_share_do_not_blur_their_difference():
         contrast = np.array([1.0, -1.0])
         both = without_seed(np.array([[0.0], [1.0]]))
         means, variances = zip(
-            *((contrast @ m, contrast @ c @ contrast) for m, c in (x.predict(both) for x in components)),
+            *(
+                (contrast @ m, contrast @ c @ contrast)
+                for m, c in (x.predict(both) for x in components)
+            ),
             strict=True,
         )
         weights = [one.weight for one in components]
         return np.dot(weights, means), np.sqrt(np.dot(weights, variances))
 
     mean, deviation = difference(0)
-    unpaired_mean, unpaired_deviation = difference(10)
+    _, unpaired_deviation = difference(10)
     assert mean == pytest.approx(0.02, abs=0.004)
     assert deviation < 0.6 * unpaired_deviation
 
