@@ -1,7 +1,7 @@
 """The search that decides: its next training, and its answer from the trials of a study."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -59,7 +59,7 @@ class RegimeSearch:
         choice = next_training(state.candidates, state.trainings, self.question, state.running)
         if choice is None:
             return None
-        return Proposal(self.space.points[state.members[choice[0]]], choice[1])
+        return Proposal(self.space.points[choice[0]], choice[1])
 
     def state(self, trials: Sequence[FrozenTrial]) -> "SearchState":
         """What the trials say of the regimes."""
@@ -78,7 +78,9 @@ class RegimeSearch:
         missing = 0 if found.decided else None
         if foresee and not found.decided:
             missing = trainings_missing(state.candidates, state.trainings, question)
-        costs = np.where(np.arange(len(state.members)) == REFERENCE, np.inf, state.candidates.costs)
+        costs = np.where(
+            np.arange(len(state.candidates)) == REFERENCE, np.inf, state.candidates.costs
+        )
         order = [int(i) for i in np.argsort(-costs, kind="stable")]
         place = {candidate: i for i, candidate in enumerate(order)}
         chosen, rivals = place[found.chosen], tuple(place[one] for one in found.rivals)
@@ -87,8 +89,7 @@ class RegimeSearch:
         return SearchReport(question, regimes, chosen, found.decided, rivals, upcoming, missing)
 
     def _estimate(self, state: "SearchState", found: Answer, candidate: int) -> RegimeEstimate:
-        member = state.members[candidate]
-        trial, point = self.space.trials[member], self.space.points[member]
+        trial, point = self.space.trials[candidate], self.space.points[candidate]
         own = [t for t in state.trainings if t.candidate == candidate]
         mean, half = float(found.means[candidate]), _Z90 * float(found.deviations[candidate])
         return RegimeEstimate(
@@ -102,7 +103,7 @@ class RegimeSearch:
             kept=kept(mean, float(found.means[REFERENCE])),
             probability=float(found.probabilities[candidate]),
             cost=float(state.candidates.costs[candidate]),
-            parameters=self._parameters[member],
+            parameters=self._parameters[candidate],
         )  # fmt: skip
 
     def _label(self, regime: str, point: Point) -> str:
@@ -122,42 +123,37 @@ class RegimeSearch:
 
 @dataclass(frozen=True)
 class SearchState:
-    """The candidates that are left, and their trainings.
-
-    A regime is left out once one of its trainings fails, or has a task at or below its floor.
+    """What the trials of a search say of its candidates.
 
     Attributes:
-        members: the position of each candidate in the search's space.
-        trainings: those that have ended.
-        running: candidate and seed of those that have not, or ended without a result.
+        candidates: a regime is barred once one of its trainings fails, or has a task at or below
+            its floor.
+        trainings: those that have ended with a result.
+        running: candidate and seed of those that have not.
     """
 
     candidates: Candidates
-    members: tuple[int, ...]
     trainings: tuple[Training, ...]
     running: tuple[tuple[int, int], ...]
 
 
 def read_state(space: SearchSpace, trials: Iterable[FrozenTrial]) -> SearchState:
     """The state after some trials of a search."""
-    placed = [(space.index(_point(trial)), trial) for trial in trials if SEED in trial.user_attrs]
-    barred = {place for place, trial in placed if place != REFERENCE and _is_barred(trial)}
-    members = [i for i in range(len(space.points)) if i not in barred]
-    position = {member: i for i, member in enumerate(members)}
-    trainings, running = [], []
-    for place, trial in placed:
-        if place not in position:
+    barred, trainings, running = set(), [], []
+    for trial in trials:
+        candidate = space.index(_point(trial))
+        if SEED not in trial.user_attrs or candidate is None:
             continue
-        candidate, seed = position[place], int(trial.user_attrs[SEED])
-        metrics = trial.user_attrs.get(METRICS)
+        seed, metrics = int(trial.user_attrs[SEED]), trial.user_attrs.get(METRICS)
+        if candidate != REFERENCE and _is_barred(trial):
+            barred.add(candidate)
         if metrics is not None:
             performance = float(metrics["performance"])
             trainings.append(Training(candidate, seed, performance, trial.number))
         elif not trial.state.is_finished():
             running.append((candidate, seed))
-    own = space.candidates
-    left = Candidates(own.features[members], own.kinds, own.costs[members], own.trainings[members])
-    return SearchState(left, tuple(members), tuple(trainings), tuple(running))
+    candidates = replace(space.candidates, barred=frozenset(barred))
+    return SearchState(candidates, tuple(trainings), tuple(running))
 
 
 def _point(trial: FrozenTrial) -> Point | None:

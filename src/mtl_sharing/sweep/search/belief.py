@@ -33,12 +33,15 @@ class Candidates:
         kinds: the kind of each feature, see :class:`~mtl_sharing.sweep.search.kernel.RegimeKernel`.
         costs: what the score counts for a regime relative to separate models, shape (C,).
         trainings: cost of a training relative to that of separate models, shape (C,).
+        barred: candidates that are no answer, whatever they reach. Their trainings still tell of
+            others.
     """
 
     features: Values
     kinds: tuple[str, ...]
     costs: Values
     trainings: Values
+    barred: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.costs)
@@ -140,13 +143,16 @@ class Belief:
     @cached_property
     def probabilities(self) -> Values:
         """Probability of each candidate that it keeps enough, shape (C,)."""
-        return np.asarray(sum(m.weight * ndtr(m.mean / m.deviation) for m in self.margins))
+        keeps = np.asarray(sum(m.weight * ndtr(m.mean / m.deviation) for m in self.margins))
+        keeps[list(self.candidates.barred)] = 0.0
+        return keeps
 
     @cached_property
     def _cheapest(self) -> Values:
         """The cost of the cheapest candidate that keeps enough, in draws of all margins."""
         random = np.random.default_rng(0)
-        costs = self.candidates.costs
+        costs = self.candidates.costs.copy()
+        costs[list(self.candidates.barred)] = np.inf
         drawn = []
         for own in self.margins:
             count = max(1, round(own.weight * _SAMPLES))

@@ -154,11 +154,11 @@ def _first(
     candidates: Candidates, known: Collection[tuple[int, int]], question: Question
 ) -> tuple[int, int] | None:
     """The first trainings: the reference, the cheapest regime, the one of middle cost."""
-    order = np.argsort(candidates.costs, kind="stable")
-    middle = (candidates.costs[order[0]] + candidates.costs[REFERENCE]) / 2
-    between = int(np.argmin(np.abs(candidates.costs - middle)))
+    costs = np.round(candidates.costs, 9)
+    cheapest = int(np.argmin(costs))
+    between = int(np.argmin(np.abs(costs - (costs[cheapest] + costs[REFERENCE]) / 2)))
     begun = {candidate for candidate, _ in known}
-    for candidate in (REFERENCE, int(order[0]), between):
+    for candidate in (REFERENCE, cheapest, between):
         if candidate not in begun:
             return candidate, question.seeds[0]
     return None
@@ -187,8 +187,9 @@ def _options(belief: Belief) -> list[tuple[int, int]]:
     fresh = [seed for seed in belief.question.seeds if seed not in seeds][:1]
     p = belief.probabilities
     order = np.argsort(-(belief.relevance * p * (1 - p)), kind="stable")
+    compared = dict.fromkeys([REFERENCE, *map(int, order[:_COMPARED])])
     options = []
-    for candidate in dict.fromkeys([REFERENCE, *map(int, order[:_COMPARED])]):
+    for candidate in [c for c in compared if c not in belief.candidates.barred]:
         known = [seed for seed in seeds if (candidate, seed) not in done][:2]
         options += [(candidate, seed) for seed in known + fresh]
     return options

@@ -55,20 +55,25 @@ class SearchSpace:
 def search_space(spec: SweepSpec, seed: int) -> SearchSpace:
     """The candidates of a sweep: every point of its space, or evenly drawn ones of a larger space.
 
+    Of points with the same plan, parts and settings one stays.
+
     Args:
         seed: of the draws.
 
     Raises:
         UserError: a setting that does not fit.
     """
-    compose = _Composer(spec)
+    compose, seen = _Composer(spec), set[tuple[str, ...]]()
     points: list[Point | None] = [None]
     trials = [spec.reference]
-    for point in _points(spec, seed):
+    # Points with few settings first: of equal regimes they are the plainest.
+    for point in sorted(_points(spec, seed), key=len):
         trial = compose(point)
-        if not trial.is_baseline:  # the reference
+        key = (trial.regime, *compose.free(point))
+        if not trial.is_baseline and key not in seen:
             points.append(point)
             trials.append(trial)
+            seen.add(key)
     architectures = [trial.run_spec.architecture for trial in trials]
     columns = [*_depth_columns(architectures), *_setting_columns(spec.space, points)]
     kinds, values = zip(*columns, strict=True)
@@ -110,11 +115,16 @@ class _Composer:
         self._spec, self._trials = spec, dict[tuple[str, ...], ComposedTrial]()
 
     def __call__(self, point: Point) -> ComposedTrial:
-        overrides = self._spec.space.overrides(point)
-        key = tuple(o for o in overrides if not o.lstrip("+~").startswith(_FREE))
+        free = self.free(point)
+        key = tuple(o for o in self._spec.space.overrides(point) if o not in free)
         if key not in self._trials:
             self._trials[key] = self._spec.compose_trial(point)
         return self._trials[key]
+
+    def free(self, point: Point) -> list[str]:
+        """The overrides of a point that change no cost."""
+        overrides = self._spec.space.overrides(point)
+        return [o for o in overrides if o.lstrip("+~").startswith(_FREE)]
 
 
 def _depth_columns(architectures: Sequence[Architecture]) -> Iterator[tuple[str, list[float]]]:
