@@ -126,7 +126,8 @@ class Builder:
         return failed
 
     def _train_in_time(self, cell: Cell) -> Trained | None:
-        if self.hours is not None and time.monotonic() - self._began > self.hours * 3600:
+        late = self.hours is not None and time.monotonic() - self._began > self.hours * 3600
+        if late or self.stop.is_set():
             return None
         return self.train(cell, self._run_folder(cell))
 

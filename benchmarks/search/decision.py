@@ -1,19 +1,14 @@
 """The search of ``+sweep=search``, replayed: its questions are answered from a draw."""
 
-import time  # noqa: I001
+import time
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from benchmarks.search.problems import Draw
 from benchmarks.search.strategies import Options, Verdict
-from mtl_sharing.sweep.search.decision import (
-    Candidates,
-    Question,
-    Training,
-    answer,
-    next_training,
-)
+from mtl_sharing.sweep.search.belief import Candidates, Question, Training
+from mtl_sharing.sweep.search.decision import answer, next_training
 
 STOPPED = "search, until decided"
 
@@ -46,7 +41,7 @@ class _Trajectory:
         """The answer that the search gives now."""
         found = answer(self.candidates, self.trainings, self.question)
         spent = float(len(self.trainings))
-        return Verdict(found.chosen, spent, found.decided, self.questions, self.asking_s)
+        return Verdict(found.chosen, spent, bool(found.decided), self.questions, self.asking_s)
 
 
 def search(draw: Draw, options: Options) -> dict[str, Verdict]:

@@ -80,6 +80,12 @@ def _add_replay(group: "argparse._ArgumentGroup") -> None:
         help="trainings of the searches (8 10 13 20)",
     )
     group.add_argument(
+        "--most",
+        type=_count,
+        default=defaults.most,
+        help="trainings after which an undecided search ends (%(default)s)",
+    )
+    group.add_argument(
         "--confidence",
         type=_share,
         default=defaults.confidence,

@@ -21,9 +21,9 @@ def trained():
     """Makes a training's result from its split and seed."""
 
     def make(split, seed):
-        end = 0.8 - 0.01 * split + 0.001 * seed
+        end = round(0.8 - 0.01 * split + 0.001 * seed, 3)
         return Trained(
-            end, end - 0.1, 0.3, 0.31, 7.5, 1 - split / 5, 1.0, 1.0, {50: end / 2, 100: end}
+            end, 0.7, 0.3, 0.31, 7.5, 1 - split / 5, 1.0, 1.0, {50: round(end / 2, 4), 100: end}
         )
 
     return make

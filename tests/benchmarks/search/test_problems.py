@@ -57,7 +57,8 @@ def test_noise_of_curves():
     for draw, share in ((plain, 0.0), (paired, 0.8)):
         noise = draw.performances - draw.problem.truth[:, None]
         assert noise.std() == pytest.approx(0.02, rel=0.15)
-        assert np.corrcoef(noise)[0, 1] == pytest.approx(share, abs=0.25)
+        correlations = np.corrcoef(noise)[np.triu_indices(13, 1)]
+        assert correlations.mean() == pytest.approx(share, abs=0.15)
 
 
 # Mean shortfall, its share above .005, layers missed; an independent simulation of 300 curves.

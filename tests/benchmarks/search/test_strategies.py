@@ -70,7 +70,7 @@ def test_summaries_count_what_was_stated(draw):
 
 
 def test_a_search_is_asked_on_after_it_has_decided(monkeypatch, draw):
-    decision = pytest.importorskip("benchmarks.search.decision")
+    decision = pytest.importorskip("benchmarks.search.decision", reason="no search")
     stop = {1.0: 12, 0.9: 9}
 
     def next_training(candidates, trainings, question, running=()):
