@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.search.problems import Array, Draw
 from benchmarks.search.strategies import Options, Verdict
@@ -69,7 +70,7 @@ def _kernel(left: Array, right: Array, length: float) -> Array:
     return _HEIGHT**2 * np.exp(-0.5 * ((left[:, None] - right[None]) / length) ** 2)
 
 
-def _largest(passing: Array) -> int:
+def _largest(passing: NDArray[np.bool_]) -> int:
     """The last split that passes; 0 where none does."""
     return int(np.flatnonzero(passing).max(initial=0))
 

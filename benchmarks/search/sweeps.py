@@ -118,9 +118,9 @@ class _Sweep:
         return None
 
     def _is_too_costly(self, number: int) -> bool:
-        pruner, study = self.pruner, self.study
-        is_keep = isinstance(pruner, KeepPruner)
-        return is_keep and pruner.is_too_costly(study.copy(), study.trial(number))
+        if not isinstance(self.pruner, KeepPruner):
+            return False
+        return self.pruner.is_too_costly(self.study.copy(), self.study.trial(number))
 
     def _copy(self, number: int, earlier: FrozenTrial) -> None:
         for step, value in earlier.intermediate_values.items():
