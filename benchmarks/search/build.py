@@ -36,13 +36,18 @@ class TrainingFailed(Exception):
 
 def made_with(suite: Suite) -> str:
     """The settings and versions that a table's trainings have in common, in one line."""
+    from mtl_sharing.config import Config
     from mtl_sharing.config.compose import compose_with_texts
     from mtl_sharing.config.identity import NOT_IN_TRIAL, Decides, without
+    from mtl_sharing.data.tasks.task import TaskConfig
     from mtl_sharing.job.baseline_key import RESULTS_VERSION
+    from mtl_sharing.utils.nested import difference
 
-    overrides = suite.overrides(0, 0)
-    config = asdict(compose_with_texts(overrides)[0])
-    settings = without(config, NOT_IN_TRIAL | {Decides.SEED, Decides.DATA_FOLDER})
+    composed = compose_with_texts(suite.overrides(0, 0))[0]
+    # Differences from the defaults, so that a table survives a new key of the config.
+    plain = Config(task={name: TaskConfig() for name in composed.task})
+    changed = difference(asdict(plain), asdict(composed))
+    settings = without(changed, NOT_IN_TRIAL | {Decides.SEED, Decides.DATA_FOLDER})
     text = json.dumps(settings, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f"{' '.join(suite.settings)}; settings {digest}; results version {RESULTS_VERSION}"

@@ -25,7 +25,13 @@ from benchmarks.search.summary import (
     rewritten,
     summarise,
 )
-from benchmarks.search.tables import measured_source, read_table, table_path
+from benchmarks.search.tables import (
+    LEAST_SEEDS,
+    complete_seeds,
+    measured_source,
+    read_table,
+    table_path,
+)
 from mtl_sharing.errors import UserError, check_range, one_of
 from mtl_sharing.utils.files import replace_json, replace_text
 
@@ -89,17 +95,32 @@ def _replay(options: argparse.Namespace) -> int:
 def _options(options: argparse.Namespace) -> Options:
     check_range("--pool", options.pool, 1, SEEDS_DRAWN)
     check_range("--budgets", max(options.budgets), 1, SEEDS_DRAWN)
-    return Options(budgets=tuple(options.budgets), confidence=options.confidence, pool=options.pool)
+    return Options(
+        budgets=tuple(options.budgets),
+        confidence=options.confidence,
+        pool=options.pool,
+        most=options.most,
+    )
 
 
 def _sources(options: argparse.Namespace) -> Iterator[Source]:
     """What is replayed on; tables that are not built are left out unless they are named."""
-    names = () if options.simulate else options.tables or SUITES
-    for name in names:
-        if options.tables or table_path(name).exists():
+    for name in () if options.simulate else options.tables or SUITES:
+        if options.tables or _is_built(name):
             yield measured_source(read_table(table_path(name)), SUITES[name])
     if options.simulate or not options.tables:
         yield from (CurveSource(deviation, options.paired) for deviation in options.deviations)
+
+
+def _is_built(name: str) -> bool:
+    """Whether a table can be replayed on; says so of one that has only begun."""
+    path = table_path(name)
+    if not path.exists():
+        return False
+    seeds = len(complete_seeds(read_table(path), SUITES[name]))
+    if seeds < LEAST_SEEDS:
+        _say(f"{name} is left out: {seeds} of its seeds are complete, {LEAST_SEEDS} are needed")
+    return seeds >= LEAST_SEEDS
 
 
 def _show(console: Console, outcomes: Sequence[Outcome]) -> None:

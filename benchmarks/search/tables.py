@@ -15,7 +15,8 @@ from mtl_sharing.errors import UserError
 from mtl_sharing.utils.files import read_bytes, replace_text
 
 _END = "end"
-_LEAST_SEEDS = 2
+LEAST_SEEDS = 2
+"""Seeds that a table needs to be replayed on."""
 _DIGITS = 5
 
 
@@ -165,9 +166,9 @@ def measured_source(table: TruthTable, suite: Suite) -> MeasuredSource:
     """
     splits = suite.splits
     seeds = complete_seeds(table, suite)
-    if len(seeds) < _LEAST_SEEDS:
+    if len(seeds) < LEAST_SEEDS:
         found = f"{len(seeds)} seeds with all {len(splits)} splits"
-        raise UserError(str(table.path), found, f"{_LEAST_SEEDS} or more: --build {suite.name}")
+        raise UserError(str(table.path), found, f"{LEAST_SEEDS} or more: --build {suite.name}")
     rows = [[table.trained[split, seed] for seed in seeds] for split in splits]
     percents = {tuple(one.evaluations) for row in rows for one in row}
     if len(percents) > 1:
@@ -191,7 +192,7 @@ def _title(table: TruthTable, suite: Suite, seeds: int) -> str:
     unused = len(table.trained) - seeds * len(suite.splits)
     if seeds >= suite.seeds:
         return f"{suite.name}, {seeds} seeds"
-    apart = f" ({unused} trainings of others unused)" if unused else ""
+    apart = f" (trainings of others: {unused})" if unused else ""
     return f"{suite.name}, partial: {seeds} of {suite.seeds} seeds{apart}"
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks.search import command
 from benchmarks.search.build import Builder, TrainingFailed, made_with, only_builder, open_table
+from benchmarks.search.options import parser
+from benchmarks.search.strategies import Options
 from benchmarks.search.suites import SUITES, Suite
 from benchmarks.search.tables import TruthTable, measured_source, missing_cells, read_table
 from mtl_sharing.errors import UserError
@@ -20,7 +22,7 @@ def test_a_partial_table_names_itself(table, suite):
     wider = Suite("small", (), layers=3, seeds=5)
     table.trained[1, 4] = table.trained[1, 0]
     assert measured_source(table, wider).title == (
-        "small, partial: 2 of 5 seeds (1 trainings of others unused)"
+        "small, partial: 2 of 5 seeds (trainings of others: 1)"
     )
     del table.trained[2, 1]
     with pytest.raises(UserError, match="found 1 seeds with all 4 splits; allowed: 2 or more"):
@@ -128,9 +130,22 @@ def test_the_command_replays_and_names_mistakes(monkeypatch, table, suite, tmp_p
     (folder,) = (tmp_path / "out").iterdir()
     assert {path.name for path in folder.iterdir()} == {"replays.csv", "summary.json", "tables.md"}
     assert len((folder / "replays.csv").read_text().splitlines()) == 16
+    table.trained.pop((3, 1))
+    table.write()
+    table.path.rename(tmp_path / "bundled.csv")
+    assert command.main([*words[2:], "--curves", "2", "--out", str(tmp_path / "out")]) == 0
+    assert "bundled is left out: 1 of its seeds are complete, 2 are" in capsys.readouterr().out
     assert command.main(["--simulate", "--strategies", "tpe", "--workers", "1"]) == 2
     assert command.main(["--build", "minilm", "--out", str(tmp_path / "out")]) == 2
     assert "--data-dir: found none" in capsys.readouterr().err
+
+
+def test_options_reach_the_strategies():
+    words = ["--budgets", "5", "9", "--most", "11", "--pool", "7", "--confidence", "0.8"]
+    options = command._options(parser().parse_args(words))
+    assert options == Options(budgets=(5, 9), confidence=0.8, pool=7, most=11)
+    with pytest.raises(UserError, match="--pool: found 99; allowed: 1 to 64"):
+        command._options(parser().parse_args(["--pool", "99"]))
 
 
 @pytest.mark.slow
