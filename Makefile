@@ -18,7 +18,7 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' |
 	{ echo "mtl-sharing needs Python 3.11 or later; choose one with: make PYTHON=..."; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all cases test-cluster browser bench bench-quick gpu-check tiny-weights lint format type clean
+.PHONY: help train test test-all cases test-cluster browser bench bench-quick bench-search gpu-check tiny-weights lint format type clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -50,6 +50,11 @@ bench: $(VENV)/.dev  ## this project beside plain training loops, up to 45 minut
 
 bench-quick: $(VENV)/.dev  ## its two main metrics, in up to five minutes
 	@$(BENCH) --quick
+
+bench-search: $(VENV)/.dev  ## how well a search chooses; its tables: make bench-search ARGS="--build bundled"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search \
+		$(if $(COURSE_DATA),--data-dir "$(COURSE_DATA)") \
+		$(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 gpu-check:  ## tests and bench on a CUDA device, six minutes, nothing installed: make gpu-check PYTHON=...
 	@$(CHECK_PYTHON)
