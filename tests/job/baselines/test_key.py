@@ -121,6 +121,7 @@ def key_of(*words, facts, kind=SEPARATE):
 def test_all_regimes_have_one_baseline(facts, kind):
     regimes = [(), ("sharing=pals",), ("sharing=soft", "sharing.tie.strength=3"),
                ("sharing=progressive",), ("sharing.plan=I2",), ("split=1",),
+               ("distillation=annealed", "distillation.temperature=3"),
                ("loss=pcgrad",), ("loss=cagrad", "loss.c=0.3", "loss.cosines=stages"),
                ("score.pairs=3", "score.reference=0.5", "cache.max_gb=1")]  # fmt: skip
     assert len({key_of(*words, facts=facts, kind=kind) for words in regimes}) == 1
