@@ -166,8 +166,8 @@ def _make(
     kind: str, config: Config, device: torch.device, train: Train, with_outputs: bool, folder: Path
 ) -> _Made:
     """Trains a baseline; leaves random numbers and the caption of the progress bar unchanged."""
-    log.info("%s (%s): this run is held against them, and so are later ones",
-             _ACTIONS[kind], config.sharing.plan)  # fmt: skip
+    use = "learns from them, and so may" if with_outputs else "is held against them, and so are"
+    log.info("%s (%s): this run %s later ones", _ACTIONS[kind], config.sharing.plan, use)
     caption = set_training_caption(_NAMES[kind])
     # The user has not chosen the settings that mean nothing for a plan without shared weights.
     quiet = log_level("mtl_sharing.job.spec", logging.ERROR)

@@ -22,6 +22,7 @@ from mtl_sharing.run_folder.layout import AS_WRITTEN, TEACHER, TRAIN_OUTPUTS
 from mtl_sharing.run_folder.manifest import check_listed, replace_listed
 from mtl_sharing.score.reference import SEPARATE
 from mtl_sharing.utils.files import expand_user
+from mtl_sharing.utils.hashing import ROW_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,13 @@ class TrainOutputs:
 
     arrays: Mapping[str, NDArray[Any]]
     objectives: Mapping[str, str]
+
+    def holds(self, task: str) -> bool:
+        """Whether the arrays of a task are there and fit together."""
+        rows, outputs = (self.arrays.get(prefix + task) for prefix in (_ROWS, _OUTPUTS))
+        if rows is None or outputs is None or outputs.ndim != 2:
+            return False
+        return rows.shape == (len(outputs), ROW_BYTES) and outputs.dtype == np.float32
 
     def of(
         self, task: str, objective: Objective, rows: NDArray[np.uint8] | None
@@ -90,9 +98,12 @@ def read_train_outputs(folder: Path) -> TrainOutputs:
     try:
         with safe_open(folder / TRAIN_OUTPUTS, "numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return TrainOutputs(arrays, file.metadata() or {})
+            found = TrainOutputs(arrays, file.metadata() or {})
     except SafetensorError as error:
         raise UserError(str(folder / TRAIN_OUTPUTS), str(error), AS_WRITTEN) from None
+    if not all(map(found.holds, found.objectives)):
+        raise UserError(str(folder / TRAIN_OUTPUTS), "other arrays than expected", AS_WRITTEN)
+    return found
 
 
 def needs_baseline(run_spec: RunSpec, folder: Path) -> bool:

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from mtl_sharing.utils.files import open_regular
 
+ROW_BYTES = 16
+"""Bytes of the digest of a row's texts."""
+
 
 def random_seed(seed: int, draw: int, names: Iterable[str]) -> int:
     """The seed of the random numbers of ``names`` in a draw, 63 bits."""
@@ -77,5 +80,5 @@ def digest_rows(rows: Sequence[tuple[str, ...]]) -> NDArray[np.uint8]:
         raw = [text.encode("utf-8", "surrogatepass") for text in texts]
         # Lengths before content, so that no two rows give the same bytes.
         head = b"".join(len(text).to_bytes(8, "little") for text in raw)
-        digests.append(blake2b(head + b"".join(raw), digest_size=16).digest())
-    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
+        digests.append(blake2b(head + b"".join(raw), digest_size=ROW_BYTES).digest())
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, ROW_BYTES)
