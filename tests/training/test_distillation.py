@@ -14,6 +14,7 @@ from mtl_sharing.sampling.samplers import SAMPLERS
 
 PLAN = ("encoder.layers=2", "sharing.plan=S1-I1", "encoder.dropout=0.1", "trainer.max_steps=6",
         "trainer.eval_every=3")  # fmt: skip
+NO_DROPOUT = ("encoder.dropout=0", "encoder.attention_dropout=0", "head.dropout=0")
 ANNEALED = ("distillation.weight=1", "distillation.end=0")
 REGULARIZERS = {"none": (), "smart": ("regularizer.name=smart", "regularizer.weight=1"),
                 "r_drop": ("regularizer.name=r_drop", "regularizer.weight=1")}  # fmt: skip
@@ -46,7 +47,9 @@ def weights_of(learner, steps=3):
     return torch.cat([weight.detach().flatten() for weight in learner.network.parameters()])
 
 
-@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("regularizer", [
+    "none", *(pytest.param(name, marks=pytest.mark.slow) for name in ("smart", "r_drop"))
+])  # fmt: skip
 def test_a_weight_of_0_changes_no_bit(teach, fresh_learner, regularizer):
     words = REGULARIZERS[regularizer]
     plain = weights_of(fresh_learner(*PLAN, *words))
@@ -62,16 +65,20 @@ COMBINED = [
 ]
 
 
-@pytest.mark.parametrize("words", COMBINED, ids=" ".join)
-def test_it_works_beside_smart_and(teach, words):
+@pytest.mark.parametrize("words", [
+    pytest.param(words, id=" ".join(words), marks=[pytest.mark.slow] * ("annealed" not in words[0]))
+    for words in COMBINED
+])  # fmt: skip
+def test_it_works_beside_smart_and(teach, fresh_learner, words):
     words = (*REGULARIZERS["smart"], *words)
-    found, plain = (weights_of(learner_of(teach, *words, *more), 2) for more in (ANNEALED, ()))
-    assert torch.isfinite(found).all() and not torch.equal(found, plain)
+    found, none = (weights_of(learner_of(teach, *words, *more), 2) for more in (ANNEALED, ()))
+    assert torch.isfinite(found).all() and not torch.equal(found, none)
+    assert torch.equal(weights_of(fresh_learner(*PLAN, *words), 2), none)
 
 
 def test_the_loss_of_a_step_by_its_formula(teach):
     run_spec, inputs = teach("distillation.weight=0.25", "distillation.end=0.75",
-                             "distillation.temperature=3", "encoder.dropout=0")  # fmt: skip
+                             "distillation.temperature=3", *NO_DROPOUT)  # fmt: skip
     learner = make_learner(run_spec, inputs, run_spec.architecture)
     network, batches = learner.network.train(), {t: b[0] for t, b in learner.batches.items()}
     raw = {t: one.detach() for t, one in network({t: b.text for t, b in batches.items()}).items()}

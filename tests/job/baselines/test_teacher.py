@@ -80,6 +80,7 @@ def teacher(folder):
     return load_file(folder / "checkpoint" / "teacher.safetensors")
 
 
+@pytest.mark.slow
 def test_separate_models_keep_what_their_best_weights_give(train, text):
     folder = train("alone", *SEPARATE, "optimizer.lr=0.3")  # so that the last are not the best
     run_spec = resolve_spec(load_config(*WORDS, *SEPARATE))
@@ -95,24 +96,23 @@ def test_separate_models_keep_what_their_best_weights_give(train, text):
         torch.testing.assert_close(torch.from_numpy(outputs), torch.stack(wanted))
 
 
-def test_separate_models_are_trained_once_for_all_that_learn_from_them(train, trained, text):
+def test_separate_models_are_trained_once_for_all_that_learn_from_them(train, trained):
     first = train("first", *SHARED, *TAUGHT)
     assert trained == ["I2", "S2"]
-    train("second", "sharing.plan=S1-I1", *TAUGHT, "score.reference=separate")
-    assert trained == ["I2", "S2", "S1-I1"]
-    alone = train("alone", *SEPARATE)
-    outputs = read_train_outputs(alone).arrays
-    for task, found in teacher(first).items():
-        assert np.array_equal(found, outputs[f"outputs/{task}"])
-    assert not same(weights(train("plain", *SHARED)), weights(first))
+    second = train("second", *SHARED, "score.reference=separate")
+    assert trained == ["I2", "S2", "S2"]
+    assert not same(weights(second), weights(first))
 
 
+@pytest.mark.slow
 def test_a_run_of_separate_models_teaches_others(train, trained):
-    train("alone", *SEPARATE)
-    train("taught", *SHARED, *TAUGHT)
+    outputs = read_train_outputs(train("alone", *SEPARATE)).arrays
+    for task, found in teacher(train("taught", *SHARED, *TAUGHT)).items():
+        assert np.array_equal(found, outputs[f"outputs/{task}"])
     assert trained == ["I2", "S2"]
 
 
+@pytest.mark.slow
 def test_a_distilled_run_is_no_baseline(train, trained, tmp_path):
     folder = train("self", *SEPARATE, *TAUGHT, "score.reference=separate")
     assert trained == ["I2", "I2"]
@@ -122,13 +122,14 @@ def test_a_distilled_run_is_no_baseline(train, trained, tmp_path):
     assert trained == ["I2", "I2", "S2"]
 
 
+@pytest.mark.slow
 def test_a_teacher_is_no_reference_of_a_run_that_wants_none(train):
     result = json.loads((train("run", *SHARED, *TAUGHT) / "result.json").read_text())
     assert result["reference"] is None and result["kept"] is None
     assert result["regime"] == "S2 + distilled 1 to 0 at temperature 2"
 
 
-@pytest.mark.parametrize("damage", ["gone", "damaged"])
+@pytest.mark.parametrize("damage", ["gone", pytest.param("damaged", marks=pytest.mark.slow)])
 def test_an_entry_without_outputs_is_made_again_for_a_run_that_learns(
     train, trained, tmp_path, damage
 ):
@@ -142,6 +143,7 @@ def test_an_entry_without_outputs_is_made_again_for_a_run_that_learns(
     assert trained == ["S2", "I2", "S2"] and path.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(NO_CACHE,), ("cache.folder=/dev/null",)])
 def test_a_teacher_needs_no_cache(train, trained, words):
     folder = train("run", *SHARED, *TAUGHT, *words)
@@ -150,6 +152,7 @@ def test_a_teacher_needs_no_cache(train, trained, words):
     assert not (folder / "baselines").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_its_own_copy(train, trained, tmp_path, monkeypatch):
     expected = weights(train("whole", *SHARED, *TAUGHT))
     update = Learner.update
@@ -169,6 +172,7 @@ def test_a_stopped_run_goes_on_with_its_own_copy(train, trained, tmp_path, monke
     assert trained == ["S2"]
 
 
+@pytest.mark.slow
 def test_a_damaged_copy_is_named(train, text, tmp_path):
     folder = train("run", *SHARED, *TAUGHT)
     path = folder / "checkpoint" / "teacher.safetensors"
@@ -190,17 +194,18 @@ def test_a_run_of_other_rows_in_another_order_teaches(train, trained, tmp_path):
         assert np.array_equal(found, outputs[f"outputs/{task}"][rows])
 
 
+@pytest.mark.slow
 def test_a_teacher_that_does_not_fit_is_named(train, tmp_path):
-    alone = train("alone", *SEPARATE, rows=np.arange(30))
-    named = f"distillation.teacher={alone}"
-    fails = {
-        (named,): "no outputs for 10 of 40 train rows of sst",
-        (named, "task.quora.loss=mse"): "outputs of BinaryCrossEntropy",
-        (f"distillation.teacher={tmp_path}",): "which has no train_outputs.safetensors",
-    }
-    for words, found in fails.items():
+    rows = np.arange(30)
+    named = f"distillation.teacher={train('alone', *SEPARATE, rows=rows)}"
+    fails = [
+        ((named,), None, "no outputs for 10 of 40 train rows of sst"),
+        ((named, "task.quora.loss=mse"), rows, "outputs of BinaryCrossEntropy"),
+        ((f"distillation.teacher={tmp_path}",), rows, "which has no train_outputs.safetensors"),
+    ]
+    for number, (words, read, found) in enumerate(fails):
         with pytest.raises(UserError) as caught:
-            train(f"run{len(words)}{found[:4]}", *SHARED, *TAUGHT, *words)
+            train(f"run-{number}", *SHARED, *TAUGHT, *words, rows=read)
         assert caught.value.where == "distillation.teacher" and found in str(caught.value)
 
 
@@ -210,6 +215,7 @@ def test_without_a_way_to_train_separate_models_the_teacher_is_named(text, tmp_p
         prepare(run_spec, tmp_path, Hooks(load=lambda *_: text[0], pinned=False))
 
 
+@pytest.mark.slow
 def test_separate_models_that_do_not_train_end_the_run(train):
     with pytest.raises(UserError, match="in training separate models"):
         train("run", *SHARED, *TAUGHT, "optimizer.lr=1e38", "optimizer.clip=null")
