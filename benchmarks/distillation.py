@@ -1,12 +1,11 @@
 """Trains regimes with and without separate models as teachers, for equal steps, and compares them.
 
     python -m benchmarks.distillation                                  # half an hour on one core
-    python -m benchmarks.distillation --plans S6 S3-I3 --seeds 1 2 \
-        encoder=minilm_l6 suite=cs224n data_dir=FOLDER suite.max_train_rows=1000
+    python -m benchmarks.distillation --plans S6 S3-I3 -- +experiment=minilm_cs224n \
+        data_dir=FOLDER suite.max_train_rows=1000
 
-Each run has a folder below ``--out``; the same command goes on with those that are missing.
-Runs that are wanted by name alone (``--losses annealed --seeds 2``) are trained, and the table is
-made of all that the command names.
+Each run has a folder below ``--out``, and the same command goes on where it was stopped. Several
+processes may train parts of a table (``--seeds 2``).
 """
 
 import argparse
