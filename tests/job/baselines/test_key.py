@@ -54,7 +54,7 @@ WITHOUT_EFFECT = {
     "trainer.precision", "trainer.device", "trainer.threads", "trainer.debug",
     "task.sst.train", "task.sst.dev", "task.sst.test",
 }  # fmt: skip
-WITHOUT_EFFECT_BELOW = ("sharing", "score", "cache", "tracker", "task.sst.columns",
+WITHOUT_EFFECT_BELOW = ("sharing", "distillation", "score", "cache", "tracker", "task.sst.columns",
                         "task.sst.format", "task.sst.sources", "task.quora",
                         "task.sts")  # fmt: skip
 
