@@ -237,13 +237,14 @@ def test_rows_find_their_outputs_whatever_was_read(mtl_train, tmp_path):
     own.write_text("\n".join(["text\tlabel", *lines[:20], "\t1", *lines[20:40]]) + "\n")
     extra.write_text("\n".join(["text\tlabel", *lines[40:]]) + "\n")
     words = [*QUICK, "encoder.layers=1", "suite.max_train_rows=null", "trainer.precision=fp32",
-             "suite.tasks=[mine,sts]", "+task.mine.kind=binary", "+task.mine.train=[own.tsv]",
-             "+task.mine.dev=[own.tsv]", "+task.mine.columns={text:text,label:label}",
-             "+task.mine.sources.extra.train=[extra.tsv]", f"data_dir={tmp_path}",
+             "suite.tasks=[mine]", f"data_dir={tmp_path}", "sharing.plan=I1",
+             "+task={mine:{kind:binary,train:[own.tsv],dev:[own.tsv],columns:{text:text,"
+             "label:label},sources:{extra:{train:[extra.tsv]}}}}",
              f"cache.folder={tmp_path / 'cache'}"]  # fmt: skip
-    assert mtl_train(*words, "sharing.plan=I1", "hydra.run.dir=alone").code == 0
+    alone = mtl_train(*words, "hydra.run.dir=alone")
+    assert alone.code == 0, alone.err
     own.write_text("\n".join(["text\tlabel", "\t0", *lines[39:10:-1]]) + "\n")
-    taught = mtl_train(*words, "sharing.plan=S1", *TAUGHT, "distillation.teacher=alone",
+    taught = mtl_train(*words, *TAUGHT, "distillation.teacher=alone",
                        "suite.select_fraction=0.2", "hydra.run.dir=taught")  # fmt: skip
     assert taught.code == 0, taught.err
     known = read_train_outputs(tmp_path / "alone").arrays
