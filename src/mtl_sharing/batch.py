@@ -117,10 +117,14 @@ class LabelledBatch:
     """One task's examples: packed text with its labels, float32 or int64, shape (E,).
 
     If the text has ``picked`` tokens, the labels are their original ids, shape (P,).
+
+    Attributes:
+        teacher: raw outputs of the model that the task learns from, float32, shape (E, K).
     """
 
     text: PackedBatch
     labels: Tensor
+    teacher: Tensor | None = None
 
     @property
     def examples(self) -> int:
@@ -133,7 +137,8 @@ class LabelledBatch:
 
     def to(self, device: torch.device) -> "LabelledBatch":
         """The same batch with its tensors on ``device``."""
-        return LabelledBatch(self.text.to(device), _moved(self.labels, device))
+        teacher = None if self.teacher is None else _moved(self.teacher, device)
+        return LabelledBatch(self.text.to(device), _moved(self.labels, device), teacher)
 
 
 def _fill(values: Tensor, missing: int) -> Tensor:

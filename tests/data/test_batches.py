@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,25 @@ def test_every_epoch_covers_every_example_once(size, batch_size, epoch, ladder):
     batches = TrainingBatches("a", task_of(size), batch_size, seed=3, ladder=ladder)
     result = [batches[epoch * len(batches) + i].labels for i in range(len(batches))]
     assert sorted(torch.cat(result).tolist()) == list(range(size))
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 200),
+    st.integers(1, 17),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([None, Ladder(8), Ladder(32)]),
+)
+def test_a_batch_has_the_teachers_outputs_of_its_own_examples(size, batch, pairs, fill, ladder):
+    data = task_of(size, pairs)
+    data = replace(data, teacher=np.stack([data.labels * 2, -data.labels], 1).astype(np.float32))
+    batches = TrainingBatches("a", data, batch, seed=3, ladder=ladder, fill=fill)
+    several = [batches[number] for number in range(2 * len(batches))]
+    several += [one for _, one in evaluation_batches(data.sample(size // 2 + 1, 7), batch, fill)]
+    for one in several:
+        wanted = torch.stack([one.labels * 2, -one.labels], 1).float()
+        assert torch.equal(one.to(torch.device("cpu")).teacher, wanted)
 
 
 @pytest.mark.parametrize("size", [1, 64, 10_000])

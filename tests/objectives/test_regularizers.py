@@ -65,6 +65,10 @@ def texts(batches):
     return {task: batch.text for task, batch in batches.items()}
 
 
+def loss_in(batches):
+    return lambda task, raw: OBJECTIVES[task].loss(raw, batches[task].labels)
+
+
 def make(network, **values):
     return make_regularizer(RegularizerConfig(**values), OBJECTIVES, WIDTH, network)
 
@@ -102,7 +106,8 @@ def test_smart_by_its_formula(network, batches, steps):
     values = {"weight": 0.3, "step_size": 0.7, "noise": 0.01, "epsilon": 1e-3}
     raw = network(texts(batches))
     torch.manual_seed(9)
-    found = make(network, name="smart", steps=steps, **values).penalties(network, batches, raw)
+    regularizer = make(network, name="smart", steps=steps, **values)
+    found = regularizer.penalties(network, batches, raw, loss_in(batches))
     torch.manual_seed(9)
     starts = {task: torch.randn(6, WIDTH) * 0.01 for task in OBJECTIVES}
     for task in OBJECTIVES:
@@ -122,7 +127,7 @@ def test_smart_finds_a_worse_disturbance_than_chance(network, batches):
     raw = network(texts(batches))
     torch.manual_seed(4)
     found = make(network, name="smart", weight=1.0, step_size=1e4, noise=1e-3).penalties(
-        network, batches, raw
+        network, batches, raw, loss_in(batches)
     )
     for task, batch in batches.items():
         # Of the same size in every token: its largest number is 1.
@@ -136,7 +141,8 @@ def test_smart_finds_a_worse_disturbance_than_chance(network, batches):
 
 def test_smart_leaves_no_gradient_behind_on_its_way(network, batches):
     raw = network(texts(batches))
-    penalties = make(network, name="smart", weight=0.1).penalties(network, batches, raw)
+    regularizer = make(network, name="smart", weight=0.1)
+    penalties = regularizer.penalties(network, batches, raw, loss_in(batches))
     assert all(weight.grad is None for weight in network.parameters())
     torch.stack(list(penalties.values())).sum().backward()
     assert all(weight.grad is not None for weight in network.parameters())
@@ -146,8 +152,8 @@ def test_the_follower_of_the_proximal_term(network, batches):
     regularizer = make(network, name="smart", weight=0.0, proximal=2.0, decay=0.75)
     start = [weight.clone() for weight in network.parameters()]
     raw = network(texts(batches))
-    assert all(p.item() == pytest.approx(0) for p in
-               regularizer.penalties(network, batches, raw).values())  # fmt: skip
+    at_start = regularizer.penalties(network, batches, raw, loss_in(batches))
+    assert all(p.item() == pytest.approx(0) for p in at_start.values())
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(torch.randn_like(weight))
@@ -158,7 +164,7 @@ def test_the_follower_of_the_proximal_term(network, batches):
         torch.testing.assert_close(follower, 0.75 * old + 0.25 * weight.detach())
         assert not follower.requires_grad
     raw = network(texts(batches))
-    found = regularizer.penalties(network, batches, raw)
+    found = regularizer.penalties(network, batches, raw, loss_in(batches))
     for task, before in regularizer.follower(texts(batches)).items():
         torch.testing.assert_close(found[task], 2.0 * divergence(task, raw[task], before))
     again = make(network, name="smart", proximal=2.0)
@@ -174,7 +180,8 @@ def test_r_drop_by_its_formula(network, batches):
         return network({task: replace(text, noise=torch.full((6, WIDTH), 0.3))
                         for task, text in given.items()})  # fmt: skip
 
-    found = make(network, name="r_drop", weight=4.0).penalties(second, batches, raw)
+    regularizer = make(network, name="r_drop", weight=4.0)
+    found = regularizer.penalties(second, batches, raw, loss_in(batches))
     for task, batch in batches.items():
         first_loss = OBJECTIVES[task].loss(raw[task], batch.labels)
         other = second(texts(batches))[task]
@@ -185,7 +192,8 @@ def test_r_drop_by_its_formula(network, batches):
 
 def test_none_adds_nothing(network, batches):
     regularizer = make(network)
-    assert regularizer.penalties(network, batches, network(texts(batches))) == {}
+    raw = network(texts(batches))
+    assert regularizer.penalties(network, batches, raw, loss_in(batches)) == {}
     assert regularizer.state_dict() == {}
 
 

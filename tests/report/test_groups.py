@@ -72,6 +72,16 @@ def test_parts_part_groups_and_have_no_baseline_among_other_text(make_run):
     assert baseline_of(found["S12 + clean lower"], known) is None
 
 
+def test_distilled_runs_are_held_against_separate_models_without_a_teacher(make_run):
+    for name, plan in (("one", "I12"), ("two", "S12")):
+        part = {"parts": {"distillation": {"weight": 1.0}}, "regime": f"{plan} + distilled 1"}
+        make_run(name, plan, result=part, settings={"distillation.weight": 1.0})
+    make_run("base")
+    found = {g.label: g for g in groups_in(make_run.top)}
+    assert {label for label, group in found.items() if group.separate} == {"I12"}
+    assert all(baseline_of(g, found.values()) is found["I12"] for g in found.values())
+
+
 def test_other_data_in_a_folder_of_the_same_name_parts_groups(make_run):
     make_run("old")
     make_run("new", seed=1, result={"tasks.sst.floor": 0.9})

@@ -1,14 +1,19 @@
 """A study goes on with the files that it began with: other data would mix two sets of metrics."""
 
 import shutil
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
 
+from mtl_sharing.config import Config
 from mtl_sharing.errors import UserError
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder
+from mtl_sharing.objectives.settings import DistillationConfig
 from mtl_sharing.sweep.study import inputs
+from mtl_sharing.sweep.study.attributes import VERSION
+from mtl_sharing.sweep.study.study import check_made_for
 from support import load_config
 from sweep_runs import SMALL, results, states
 
@@ -45,6 +50,15 @@ def test_replaced_data_are_refused(mtl_train, begun, monkeypatch):
     mtl_train(*WORDS, "hydra.sweeper.n_trials=2")
     assert states() == ["COMPLETE", "FAIL"]
     assert results()[1]["reason"].startswith("task.rev.train: found train.csv, 37 lines")
+
+
+def test_a_key_that_a_study_from_before_lacks_had_its_default():
+    old = {VERSION: 3, "settings": asdict(Config())}
+    del old["settings"]["distillation"]
+    check_made_for("one", old, {VERSION: 3, "settings": asdict(Config())})
+    other = asdict(replace(Config(), distillation=DistillationConfig(weight=0.5)))
+    with pytest.raises(UserError, match=r"distillation.weight 0.0, not 0.5"):
+        check_made_for("one", old, {VERSION: 3, "settings": other})
 
 
 @pytest.mark.slow

@@ -88,6 +88,14 @@ def test_corners_compose(name):
         assert spec.reference.is_baseline
 
 
+def test_a_sweeps_reference_has_no_teacher():
+    spec = sweep_spec(*small("split_points"), "distillation=annealed")
+    assert spec.reference.is_baseline
+    assert all(
+        spec.compose_trial(point).config.distillation.enabled for point in spec.space.corners()
+    )
+
+
 # The presets of reports are composed on their reports' encoder below.
 @pytest.mark.parametrize("name", _mostly_slow("fsi", "regimes", of=OTHERS))
 def test_a_corner_fits_another_encoder(name):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -86,6 +87,7 @@ CASES = [
     case("sharing.plan=I2", *DROPOUT, "loss.weighting=random", slow=True),
     case("sharing.plan=I2", *DROPOUT, *SMART, slow=True),
     case("sharing.plan=I2", *DROPOUT, "regularizer.name=r_drop", "regularizer.weight=1", slow=True),
+    case("sharing.plan=I2", *DROPOUT, "distillation.weight=1", "distillation.end=0"),
     case("sharing.plan=F1-I1", *DROPOUT, slow=True),
     case("sharing.plan=F2", *DROPOUT, "sharing.pals.size=6", slow=True),
     case("sharing.plan=G2:quora+sts", *DROPOUT, "loss.aggregation=pcgrad", groups=PAIR),
@@ -94,9 +96,23 @@ CASES = [
 ]
 
 
+def taught(run_spec, inputs):
+    """The inputs with outputs of a teacher, drawn at random."""
+    random = np.random.default_rng(2)
+    outputs = {task: measure.objective.outputs for task, measure in run_spec.measures.items()}
+    train = {
+        task: replace(
+            data, teacher=random.standard_normal((len(data), outputs[task]), dtype=np.float32)
+        )
+        for task, data in inputs.train.items()
+    }
+    return replace(inputs, train=train)
+
+
 @pytest.mark.parametrize(("words", "groups"), CASES)
 def test_each_component_trains_as_it_would_alone(describe, prepare, tmp_path, words, groups):
     run_spec, inputs = prepare(*COURSE, *words)
+    inputs = taught(run_spec, inputs) if "distillation.weight=1" in words else inputs
     folder = tmp_path / "all"
     folder.mkdir()
     weights, steps, columns = run_of(make_trainer(run_spec, inputs, folder))

@@ -18,7 +18,7 @@ class Decides(Enum):
 
     TRAINING = "the trained weights, or how they are evaluated"
     SEED = "every random draw"
-    SHARING = "the plan and its parts, which are compared in their canonical form"
+    SHARING = "the plan and what a run adds to separate models, compared in canonical form"
     SHARED_GRADIENTS = "gradients on weights that tasks share; nothing where they share none"
     GRADIENT_RECORD = "what is recorded of gradients on shared weights"
     TASKS = "which tasks take part"
@@ -75,6 +75,10 @@ _TABLE: Mapping[str, Mapping[Decides, str]] = {
     },
     "regularizer": {
         Decides.TRAINING: "name weight steps step_size noise epsilon proximal decay",
+    },
+    "distillation": {
+        Decides.SHARING: "weight end temperature",
+        Decides.START_FILES: "teacher",
     },
     "optimizer": {Decides.TRAINING: "lr head_lr layer_decay weight_decay betas epsilon clip"},
     "scheduler": {Decides.TRAINING: "name warmup"},

@@ -19,7 +19,7 @@ from mtl_sharing.data.tasks.task import TaskConfig
 from mtl_sharing.errors import UserError
 from mtl_sharing.model.encoder.shape import EncoderConfig
 from mtl_sharing.model.settings import HeadConfig, PairingConfig
-from mtl_sharing.objectives.settings import LossConfig, RegularizerConfig
+from mtl_sharing.objectives.settings import DistillationConfig, LossConfig, RegularizerConfig
 from mtl_sharing.plan.settings import DEFAULT_SPLIT, SharingConfig
 from mtl_sharing.sampling.settings import SamplerConfig
 from mtl_sharing.score.settings import ScoreConfig
@@ -62,6 +62,7 @@ class Config:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     phases: dict[str, PhaseConfig] = field(default_factory=dict)

@@ -128,6 +128,20 @@ def predict(
     return _in_order(parts, np.concatenate(order)), loss / len(data)
 
 
+def raw_outputs(
+    network: Network, task: str, data: EncodedTask, runtime: Runtime
+) -> NDArray[np.float32]:
+    """The network's raw outputs for every example without dropout, shape (E, K)."""
+    network.eval()
+    parts, order = [], []
+    with torch.inference_mode(), autocast(runtime.precision, runtime.device):
+        for rows, batch in evaluation_batches(data, runtime.evaluation_batch, runtime.steady):
+            text = batch.text.to(runtime.device)
+            parts.append(network({task: text})[task].float().cpu().numpy())
+            order.append(rows)
+    return np.concatenate(parts)[np.argsort(np.concatenate(order))]
+
+
 def answers_of(objective: Objective, raw: Tensor, labels: NDArray[np.float64]) -> Answers:
     """Converts raw outputs, shape (E, K), to predictions; unknown labels, shape (E,), are NaN."""
     values = objective.predict(raw).double().cpu().numpy()

@@ -13,7 +13,8 @@ from typing import Any
 
 from mtl_sharing.cache.folders import folder_bytes, is_made, is_stale, make_room, remove_folder
 from mtl_sharing.errors import UserError
-from mtl_sharing.run_folder.layout import CHECKPOINT, RESULT, WEIGHTS
+from mtl_sharing.run_folder.layout import CHECKPOINT, RESULT, TRAIN_OUTPUTS, WEIGHTS
+from mtl_sharing.run_folder.manifest import check_listed
 from mtl_sharing.run_folder.results import Result, finished_result
 from mtl_sharing.utils.files import read_object, replace_json
 from mtl_sharing.utils.hashing import digest_file
@@ -24,10 +25,14 @@ RECORD = "baseline.json"
 """Provenance of a finished baseline and the digest of its result.json."""
 
 
-def read_baseline(folder: Path) -> Result | None:
+def read_baseline(folder: Path, with_outputs: bool = False) -> Result | None:
     """The result of a finished baseline; None where there is none.
 
     A damaged baseline is removed with a warning and counts as none.
+
+    Args:
+        with_outputs: whether one without outputs on the training texts, which earlier versions
+            made, is removed and counts as none, too.
 
     Raises:
         OSError: the folder cannot be read, or not be removed.
@@ -38,6 +43,12 @@ def read_baseline(folder: Path) -> Result | None:
         result = finished_result(folder)
         digest = read_object(folder / RECORD)["sha256"]
         if result is not None and digest == digest_file(folder / RESULT):
+            if with_outputs and not (folder / TRAIN_OUTPUTS).is_file():
+                log.info("a baseline of an earlier version is made again: %s", folder)
+                remove_folder(folder)
+                return None
+            if with_outputs:
+                check_listed(folder, TRAIN_OUTPUTS)
             os.utime(folder / RECORD)
             return result
     except (UserError, KeyError, FileNotFoundError):

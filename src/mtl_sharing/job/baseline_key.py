@@ -16,6 +16,7 @@ from mtl_sharing.data.tokens.batches import EncodedTask
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight_file, weight_paths
+from mtl_sharing.objectives.settings import DistillationConfig
 from mtl_sharing.plan.settings import SharingConfig
 from mtl_sharing.score.reference import UNTUNED
 from mtl_sharing.score.settings import ScoreConfig
@@ -38,7 +39,8 @@ _WITHOUT_EFFECT = ("python", "hydra-core", "omegaconf", "optuna")
 def baseline_config(kind: str, run_spec: RunSpec) -> Config:
     """The config that trains this kind of baseline; the same for all regimes of a run's config.
 
-    Separate models keep all settings but the sharing and those for gradients on shared weights.
+    Separate models keep all settings but the sharing, the teacher and those for gradients on shared
+    weights.
     The untuned encoder is not trained. Its tasks share one copy, which gives the same metrics as
     separate copies.
     """
@@ -50,7 +52,7 @@ def baseline_config(kind: str, run_spec: RunSpec) -> Config:
     }  # fmt: skip
     separate = replace(
         config, split=Config.split, resume=None, dry_run=False, score=ScoreConfig(pairs=0),
-        tracker=TrackerConfig(),
+        tracker=TrackerConfig(), distillation=DistillationConfig(),
         loss=replace(config.loss, **without_effect),
         sharing=SharingConfig(name="individual", plan=f"I{layers}"),
         trainer=replace(config.trainer, precision=precision, threads=torch.get_num_threads()),

@@ -80,8 +80,9 @@ def plan_record(run_spec: RunSpec) -> Result:
 
 
 def parts(run_spec: RunSpec) -> Result:
-    """Everything that a regime adds to its plan: PALs, lanes, the tie of T stages, text steps."""
+    """Everything that a regime adds to its plan: PALs, lanes, tie, teacher, text steps."""
     architecture, text = run_spec.architecture, run_spec.text
+    distillation = run_spec.config.distillation
     added: Result = {}
     if architecture.pals is not None:
         added["pals"] = asdict(architecture.pals)
@@ -89,6 +90,11 @@ def parts(run_spec: RunSpec) -> Result:
         added["lanes"] = asdict(architecture.lanes)
     if architecture.tied:
         added["tie"] = asdict(run_spec.config.sharing.tie)
+    if distillation.enabled:
+        added["distillation"] = {
+            "weight": distillation.weight, "end": distillation.last,
+            "temperature": distillation.temperature,
+        }  # fmt: skip
     if text.clean:
         added["clean"] = {"steps": list(text.clean), "lemmatizer": text.lemmatizer}
     if text.tags is not None:
@@ -99,6 +105,7 @@ def parts(run_spec: RunSpec) -> Result:
 def describe_regime(run_spec: RunSpec) -> str:
     """The plan and its parts in one line, like ``S12 + pals 16``."""
     architecture, tie = run_spec.architecture, run_spec.config.sharing.tie
+    distillation = run_spec.config.distillation
     described = [str(run_spec.plan)]
     if architecture.pals is not None:
         pals = architecture.pals
@@ -110,6 +117,11 @@ def describe_regime(run_spec: RunSpec) -> str:
         described.append(_describe_lanes(architecture.lanes))
     if architecture.tied:
         described.append(f"tie {tie.kind} {tie.strength:g}")
+    if distillation.enabled:
+        moves = distillation.last != distillation.weight
+        end = f" to {distillation.last:g}" if moves else ""
+        temperature = f" at temperature {distillation.temperature:g}"
+        described.append(f"distilled {distillation.weight:g}{end}{temperature}")
     described += [f"head of {task} at layer {layer}" for task, layer in architecture.read.items()]
     text = run_spec.text
     if text.clean:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from mtl_sharing.cache.store import make_store
@@ -35,7 +37,7 @@ from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight
 from mtl_sharing.model.encoder.initialization import Tower, random_tower
 from mtl_sharing.run_folder.layout import TOKENIZER
 from mtl_sharing.run_folder.manifest import check_listed, replace_listed_text
-from mtl_sharing.utils.hashing import digest_texts
+from mtl_sharing.utils.hashing import digest_rows, digest_texts
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class RunInputs:
         pairs: positive training pairs of the tasks that a phase ranks, by task.
         select: examples held out of train to choose by; empty where dev serves for that.
         dev_examples: the dev examples as they were read, before any cleaning.
+        train_rows: a digest of each training example's texts before any cleaning, shape (E, 16).
     """
 
     train: Mapping[str, EncodedTask]
@@ -60,6 +63,7 @@ class RunInputs:
     pairs: Mapping[str, EncodedTask] = field(default_factory=dict)
     select: Mapping[str, EncodedTask] = field(default_factory=dict)
     dev_examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+    train_rows: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     @property
     def eval_split(self) -> tuple[str, Mapping[str, EncodedTask]]:
@@ -82,6 +86,7 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         name: {split: _digest(part.examples) for split, part in splits.items()}
         for name, splits in loaded.items()
     }
+    train_rows = {name: _digest_each(splits["train"].examples) for name, splits in loaded.items()}
     cache = run_spec.config.cache
     store = make_store(cache) if cache.tokens else None
     uncleaned = clean_splits(run_spec.text, loaded, store)
@@ -112,6 +117,7 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         _pairs(run_spec, train, tokenizer),
         select=encoded_select,
         dev_examples=dev_examples,
+        train_rows=train_rows,
     )
 
 
@@ -120,6 +126,11 @@ def _digest(examples: Sequence[Example]) -> str:
     labels = repr([example.label for example in examples]).encode()
     texts = [text for e in examples for text in (e.text, e.text_pair or "")]
     return digest_texts([labels], texts)[:16]
+
+
+def _digest_each(examples: Sequence[Example]) -> NDArray[np.uint8]:
+    return digest_rows([(e.text,) if e.text_pair is None else (e.text, e.text_pair)
+                        for e in examples])  # fmt: skip
 
 
 def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str, EncodedTask]:

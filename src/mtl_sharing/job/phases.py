@@ -31,6 +31,7 @@ from mtl_sharing.model.encoder.checkpoint_files import checkpoint_folder, weight
 from mtl_sharing.model.network import HeadsOnly, Network, PhaseNetwork
 from mtl_sharing.model.pretraining import MaskedLanguageModel, PairEmbeddings, load_mlm_head
 from mtl_sharing.objectives.aggregation import make_aggregator
+from mtl_sharing.objectives.distillation import make_distillation
 from mtl_sharing.objectives.losses import Objective
 from mtl_sharing.objectives.pretraining import MaskedTokens, ranked_pairs
 from mtl_sharing.objectives.regularizers import Regularizer, make_regularizer
@@ -245,6 +246,7 @@ def assemble_learner(
         accumulation=config.trainer.accumulation,
         seed=settings.seed,
         dense=dense,
+        distillation=make_distillation(config.distillation),
     )
 
 

@@ -42,7 +42,7 @@ def scores(
     )
     separate = references.get(SEPARATE)
     reference = None if separate is None else separate.performance
-    if run_spec.architecture == run_spec.baseline:
+    if run_spec.is_separate:
         separate, reference = None, performance
     share = kept(performance, reference)
     floor = evaluation.floor_performance(config.pearson)

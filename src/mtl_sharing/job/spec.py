@@ -96,6 +96,11 @@ class RunSpec:
         plan = SharingPlan.parse(f"I{self.shape.layers}", self.plan.tasks)
         return replace(self.architecture, plan=plan, pals=None, lanes=None)
 
+    @property
+    def is_separate(self) -> bool:
+        """Whether the run trains separate models, which others are held against or learn from."""
+        return self.architecture == self.baseline and not self.config.distillation.enabled
+
     def network(self, architecture: Architecture, tower: Tower) -> Network:
         """A network of ``architecture`` that starts from ``tower``."""
         return Network(architecture, tower, self.config.seed).to(self.runtime.device)
@@ -146,7 +151,7 @@ def resolve_spec(config: Config, texts: Mapping[str, str] = _NO_TEXTS) -> RunSpe
         text=TextSettings(tuple(suite.clean), suite.lemmatizer, tags, suite.max_length),
         texts=texts,
     )
-    check_reference(config, architecture == run_spec.baseline)
+    check_reference(config, run_spec.is_separate)
     if config.sharing.tie != TieConfig() and not architecture.tied:
         log.warning("sharing.tie changes nothing: %s has no tied stage (T)", plan)
     merges = config.loss.aggregation != SUM or config.loss.cosines != "none"

@@ -12,7 +12,12 @@ from mtl_sharing.config import Config
 from mtl_sharing.evaluation.evaluate import Evaluation, evaluate, write_predictions
 from mtl_sharing.job.autotune import autotune
 from mtl_sharing.job.baseline_key import RESULTS_VERSION
-from mtl_sharing.job.baselines import keep_own_baseline, load_or_train_baselines, own_baseline_key
+from mtl_sharing.job.baselines import (
+    Baselines,
+    keep_own_baseline,
+    load_or_train_baselines,
+    own_baseline_key,
+)
 from mtl_sharing.job.description import describe_regime, model_config
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.hiding import with_hidden_ids
@@ -31,6 +36,7 @@ from mtl_sharing.job.result import (
 )
 from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.job.spec import RunSpec
+from mtl_sharing.job.teacher import with_teacher, write_train_outputs
 from mtl_sharing.model.network import Network
 from mtl_sharing.plotting.training_curves import draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
@@ -159,13 +165,15 @@ def prepare(
     savings = multipliers(run_spec, None, operations)
     if hooks.on_cost is not None and savings is not None:
         hooks.on_cost(savings)
-    references = {} if reference is None else {SEPARATE: reference}
+    baselines = Baselines({} if reference is None else {SEPARATE: reference})
     if train_baseline is not None:
         train_on_inputs = partial(train_baseline, inputs)
-        references |= load_or_train_baselines(run_spec, inputs, folder, train_on_inputs)
+        made = load_or_train_baselines(run_spec, inputs, folder, train_on_inputs)
+        baselines = Baselines({**baselines.references, **made.references}, made.outputs)
+    inputs = with_teacher(run_spec, inputs, folder, baselines.outputs)
     key = own_baseline_key(run_spec, inputs, folder) if hooks.keep_baseline else None
     return Prepared(
-        run_spec, folder, hooks, reference, references, inputs, settings, operations, key
+        run_spec, folder, hooks, reference, baselines.references, inputs, settings, operations, key
     )
 
 
@@ -248,6 +256,8 @@ def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluat
     log.info("evaluating on all of dev")
     evaluation = evaluate(network, inputs.dev, run_spec.measures, run_spec.runtime)
     evaluation.log_undefined()
+    if run_spec.is_separate:
+        write_train_outputs(prepared.folder, run_spec, inputs, network)
     examples = with_hidden_ids(inputs.dev_examples, run_spec.hidden)
     write_predictions(prepared.folder, evaluation.answers, examples)
     reference = prepared.reference

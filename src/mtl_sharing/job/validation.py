@@ -11,6 +11,7 @@ from mtl_sharing.data.text.cleaning import Cleaning
 from mtl_sharing.data.tokens.positive_pairs import check_ranked
 from mtl_sharing.errors import UserError, check_above, check_known, check_range, check_rate, one_of
 from mtl_sharing.objectives.aggregation import check_aggregation
+from mtl_sharing.objectives.distillation import check_distillation
 from mtl_sharing.objectives.pretraining import ranked_pairs
 from mtl_sharing.objectives.regularizers import check_regularizer
 from mtl_sharing.objectives.ties import check_tie
@@ -30,6 +31,7 @@ def check_paths(config: Config) -> None:
         "data_dir": config.data_dir,
         "encoder.checkpoint": config.encoder.checkpoint,
         "encoder.tokenizer": config.encoder.tokenizer,
+        "distillation.teacher": config.distillation.teacher,
         "tracker.mlflow.folder": config.tracker.mlflow.folder,
     }
     for where, path in paths.items():
@@ -48,6 +50,7 @@ def check_settings(config: Config, specs: Mapping[str, TaskSpec]) -> None:
     check_weighting(config.loss, tuple(specs))
     check_aggregation(config.loss)
     check_regularizer(config.regularizer)
+    check_distillation(config.distillation)
     rate_factor(config.scheduler, 0, 1)
     _check_suite(config.suite)
     _check_phases(config.phases, specs)

@@ -19,6 +19,8 @@ Texts = Mapping[str, PackedBatch]
 Outputs = Mapping[str, Tensor]
 Forward = Callable[[Texts], Outputs]
 """Maps the texts of some tasks to their raw outputs."""
+Loss = Callable[[str, Tensor], Tensor]
+"""Maps a task and its raw outputs for a batch to the batch's mean loss."""
 
 
 class Regularizer(nn.Module):
@@ -28,12 +30,15 @@ class Regularizer(nn.Module):
         super().__init__()
         self.objectives, self.weight = dict(objectives), weight
 
-    def penalties(self, forward: Forward, batches: Batches, raw: Outputs) -> dict[str, Tensor]:
+    def penalties(
+        self, forward: Forward, batches: Batches, raw: Outputs, loss: Loss
+    ) -> dict[str, Tensor]:
         """Summand of each task's loss, a scalar.
 
         Args:
             forward: the network in training mode.
             raw: its outputs for the batches, (E, K) for each task.
+            loss: the loss that the penalty is added to.
         """
         return {}
 
@@ -48,15 +53,17 @@ class RDrop(Regularizer):
     divergence of their outputs.
     """
 
-    def penalties(self, forward: Forward, batches: Batches, raw: Outputs) -> dict[str, Tensor]:
+    def penalties(
+        self, forward: Forward, batches: Batches, raw: Outputs, loss: Loss
+    ) -> dict[str, Tensor]:
         """Half of the weighted divergence plus half of the difference of the losses."""
         second = forward({task: batch.text for task, batch in batches.items()})
         penalties = {}
-        for task, batch in batches.items():
-            own = self.objectives[task]
+        for task in batches:
             # (L1 + L2) / 2 = L1 + (L2 - L1) / 2, and L1 is the loss without a regularizer.
-            change = own.loss(second[task], batch.labels) - own.loss(raw[task], batch.labels)
-            penalties[task] = (change + self.weight * own.divergence(second[task], raw[task])) / 2
+            change = loss(task, second[task]) - loss(task, raw[task])
+            divergence = self.objectives[task].divergence(second[task], raw[task])
+            penalties[task] = (change + self.weight * divergence) / 2
         return penalties
 
 
@@ -89,7 +96,9 @@ class Smart(Regularizer):
         if config.proximal:
             self.follower = copy.deepcopy(network).eval().requires_grad_(False)
 
-    def penalties(self, forward: Forward, batches: Batches, raw: Outputs) -> dict[str, Tensor]:
+    def penalties(
+        self, forward: Forward, batches: Batches, raw: Outputs, loss: Loss
+    ) -> dict[str, Tensor]:
         """Weighted divergences from the perturbed and from the momentum network's outputs."""
         texts = {task: batch.text for task, batch in batches.items()}
         perturbed = forward(_with_noise(texts, self._adversarial_noise(forward, texts, raw)))

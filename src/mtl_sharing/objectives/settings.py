@@ -1,4 +1,7 @@
-"""Config groups ``loss`` and ``regularizer``. No torch, so that the command line starts fast."""
+"""Config groups ``loss``, ``regularizer`` and ``distillation``.
+
+No torch is imported, so that the command line starts fast.
+"""
 
 from dataclasses import dataclass, field
 
@@ -58,3 +61,32 @@ class RegularizerConfig:
     epsilon: float = 1e-6
     proximal: float = 0.0
     decay: float = 0.99
+
+
+@dataclass
+class DistillationConfig:
+    """The ``distillation`` config group: a run that learns from separate models.
+
+    Attributes:
+        weight: share of the teacher in each task's loss, 0 to 1; the labels have the rest.
+        end: the same at the end of a training, linear in between (Clark et al. 2019); null keeps
+            ``weight``.
+        temperature: divisor of the logits of teacher and student (Hinton et al. 2015).
+        teacher: ``separate`` (separate models with the same settings, trained once for all runs),
+            or the folder of a finished run of separate models.
+    """
+
+    weight: float = 0.0
+    end: float | None = None
+    temperature: float = 2.0
+    teacher: str = "separate"
+
+    @property
+    def last(self) -> float:
+        """The share of the teacher at the end of a training."""
+        return self.weight if self.end is None else self.end
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the run has a teacher."""
+        return self.weight > 0 or self.last > 0

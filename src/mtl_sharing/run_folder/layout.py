@@ -16,6 +16,8 @@ CURVES = "curves.png"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 PREDICTIONS = "predictions.parquet"
+TRAIN_OUTPUTS = "train_outputs.safetensors"
+"""What separate models give for the texts that they were trained on, for runs to learn from."""
 MANIFEST = "manifest.json"
 """Digests of the run's own files."""
 LOCK = ".lock"
@@ -26,6 +28,8 @@ CHECKPOINT_BEFORE = CHECKPOINT / "previous.pt"
 """The checkpoint before the last, for where that is damaged."""
 BASELINE_START = CHECKPOINT / "baseline.json"
 """The data and settings that a run of separate models began with."""
+TEACHER = CHECKPOINT / "teacher.safetensors"
+"""The outputs that a run learns from, in the order of its training texts."""
 BASELINES = "baselines"
 """Baselines trained in the run's own folder, where the cache stores none."""
 HYDRA_CONFIG = Path(".hydra") / "config.yaml"
@@ -51,13 +55,13 @@ TENSORBOARD_ROWS = f"{TENSORBOARD}/rows.json"
 
 LISTED = (
     SETTINGS, RESULT, CONFIG, PINS, METRICS, WEIGHTS, TOKENIZER, PREDICTIONS, MEASURED, MLFLOW,
-    TENSORBOARD_ROWS, str(BASELINE_START),
+    TENSORBOARD_ROWS, str(BASELINE_START), TRAIN_OUTPUTS, str(TEACHER),
 )  # fmt: skip
 """The files of a run that commands read, whatever else its manifest lists."""
 
 ENTRIES = (
     RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, "train.log",
-    str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], TENSORBOARD, MLFLOW,
+    TRAIN_OUTPUTS, str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], TENSORBOARD, MLFLOW,
     SETTINGS, MANIFEST,
     SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
     DECISION,

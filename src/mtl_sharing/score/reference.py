@@ -17,8 +17,8 @@ METRICS = ("precision", "recall", "f1")
 """Compared for every task, beside its main metric."""
 SEPARATE, UNTUNED = "separate", "untuned"
 """Separate models, fully trained; the pretrained encoder under untrained heads."""
-SHARING_PARTS = ("pals", "lanes", "tie")
-"""Parts of a result that belong to the sharing; the others describe how the text is read."""
+SHARING_PARTS = ("pals", "lanes", "tie", "distillation")
+"""Parts of a result that separate models lack; the others describe how the text is read."""
 
 
 def percent_change(value: float, base: float) -> float | None:

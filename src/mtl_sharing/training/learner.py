@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from mtl_sharing.batch import LabelledBatch, PackedBatch
 from mtl_sharing.data.tokens.batches import Batches
 from mtl_sharing.errors import check_finite
+from mtl_sharing.objectives.distillation import Distillation
 from mtl_sharing.objectives.losses import Objective
-from mtl_sharing.objectives.regularizers import Regularizer
+from mtl_sharing.objectives.regularizers import Loss, Regularizer
 from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.samplers import Sampler
 from mtl_sharing.training.component import Component
@@ -63,6 +64,7 @@ class Learner:
         accumulation: micro-batches whose gradients make one update.
         seed: of the random numbers of dropout and regularizer.
         dense: weights whose gradients reach every row of a table, beside those of the components.
+        distillation: how the losses count the outputs of a teacher, which batches may have.
         served: batches that each task has given so far, the whole state of the data's order.
     """
 
@@ -78,6 +80,7 @@ class Learner:
     accumulation: int
     seed: int
     dense: Iterable[Tensor] = ()
+    distillation: Distillation = field(default_factory=Distillation)
     served: dict[str, int] = field(default_factory=dict)
     tables: list[TableGradient] = field(init=False)
 
@@ -192,11 +195,9 @@ class Learner:
         """Runs one forward and backward pass over some tasks of a micro-batch."""
         batches = {task: micro.batches[task].to(self.runtime.device) for task in group}
         raw = self._forward({task: batch.text for task, batch in batches.items()})
-        losses = {
-            task: self.objectives[task].loss(raw[task], batch.labels)
-            for task, batch in batches.items()
-        }
-        penalties = self.regularizer.penalties(self._forward, batches, raw)
+        loss_of = self._loss(micro.draw, batches)
+        losses = {task: loss_of(task, raw[task]) for task in batches}
+        penalties = self.regularizer.penalties(self._forward, batches, raw, loss_of)
         terms = []
         for task, loss in losses.items():
             # Every label of the update counts alike: a short micro-batch weighs by its size.
@@ -210,6 +211,13 @@ class Learner:
         # Read together, so that a GPU is waited for once.
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         return dict(zip(losses, values, strict=True))
+
+    def _loss(self, draw: int, batches: Mapping[str, LabelledBatch]) -> Loss:
+        """The loss of a task's raw outputs for its batch of a draw."""
+        weight = self.distillation.weight(draw, self.epochs.draws)
+        return lambda task, raw: self.distillation.loss(
+            self.objectives[task], raw, batches[task], weight
+        )
 
     def _forward(self, texts: Mapping[str, PackedBatch]) -> dict[str, Tensor]:
         with autocast(self.runtime.precision, self.runtime.device):

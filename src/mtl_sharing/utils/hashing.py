@@ -1,15 +1,19 @@
 """Digests of files, texts, arrays and weights, in hexadecimal, and seeds of random numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mtl_sharing.utils.files import open_regular
+
+ROW_BYTES = 16
+"""Bytes of the digest of a row's texts."""
 
 
 def random_seed(seed: int, draw: int, names: Iterable[str]) -> int:
@@ -67,3 +71,14 @@ def digest_texts(heads: Iterable[bytes], texts: Sequence[str] | Sequence[tuple[s
     digest.update(np.array([len(part) for part in raw], dtype="<i8").tobytes())
     digest.update(b"".join(raw))
     return digest.hexdigest()
+
+
+def digest_rows(rows: Sequence[tuple[str, ...]]) -> NDArray[np.uint8]:
+    """A digest of the texts of each row, shape (rows, 16)."""
+    digests = []
+    for texts in rows:
+        raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+        # Lengths before content, so that no two rows give the same bytes.
+        head = b"".join(len(text).to_bytes(8, "little") for text in raw)
+        digests.append(blake2b(head + b"".join(raw), digest_size=ROW_BYTES).digest())
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, ROW_BYTES)

@@ -54,7 +54,7 @@ WITHOUT_EFFECT = {
     "trainer.precision", "trainer.device", "trainer.threads", "trainer.debug",
     "task.sst.train", "task.sst.dev", "task.sst.test",
 }  # fmt: skip
-WITHOUT_EFFECT_BELOW = ("sharing", "score", "cache", "tracker", "task.sst.columns",
+WITHOUT_EFFECT_BELOW = ("sharing", "distillation", "score", "cache", "tracker", "task.sst.columns",
                         "task.sst.format", "task.sst.sources", "task.quora",
                         "task.sts")  # fmt: skip
 
@@ -121,6 +121,7 @@ def key_of(*words, facts, kind=SEPARATE):
 def test_all_regimes_have_one_baseline(facts, kind):
     regimes = [(), ("sharing=pals",), ("sharing=soft", "sharing.tie.strength=3"),
                ("sharing=progressive",), ("sharing.plan=I2",), ("split=1",),
+               ("distillation=annealed", "distillation.temperature=3"),
                ("loss=pcgrad",), ("loss=cagrad", "loss.c=0.3", "loss.cosines=stages"),
                ("score.pairs=3", "score.reference=0.5", "cache.max_gb=1")]  # fmt: skip
     assert len({key_of(*words, facts=facts, kind=kind) for words in regimes}) == 1

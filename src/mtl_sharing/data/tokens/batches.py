@@ -35,12 +35,14 @@ class EncodedTask:
         second: second texts of separately encoded pairs, else None.
         labels: float64, shape (examples,).
         class_labels: whether labels are class numbers, int64 in batches, or else float32 scores.
+        teacher: raw outputs of the model that the task learns from, shape (examples, K).
     """
 
     first: TokenRows
     second: TokenRows | None
     labels: NDArray[np.float64]
     class_labels: bool
+    teacher: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,7 +67,8 @@ class EncodedTask:
         numbers = np.asarray(rows)
         labels = torch.from_numpy(self.labels[numbers])
         labels = labels.long() if self.class_labels else labels.float()
-        return LabelledBatch(pack(self.parts, numbers), labels)
+        teacher = None if self.teacher is None else torch.from_numpy(self.teacher[numbers])
+        return LabelledBatch(pack(self.parts, numbers), labels, teacher)
 
     def sample(self, count: int | None, seed: int) -> "EncodedTask":
         """Draws ``count`` examples at random, equal for equal seeds (all for None)."""
@@ -73,7 +76,9 @@ class EncodedTask:
             return self
         rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
         second = None if self.second is None else self.second.take(rows)
-        return EncodedTask(self.first.take(rows), second, self.labels[rows], self.class_labels)
+        teacher = None if self.teacher is None else self.teacher[rows]
+        first, labels = self.first.take(rows), self.labels[rows]
+        return EncodedTask(first, second, labels, self.class_labels, teacher)
 
 
 def pack(parts: Sequence[TokenRows], rows: NDArray[np.int64]) -> PackedBatch:

@@ -43,7 +43,7 @@ class ComposedTrial:
     @property
     def is_baseline(self) -> bool:
         """Whether the trial trains separate models: nothing shared, nothing added."""
-        return self.run_spec.architecture == self.run_spec.baseline
+        return self.run_spec.is_separate
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,9 @@ def resolve_sweep(
     composer = ConfigComposer(config, context)
     choices = {name: str(option) for name, option in config.hydra.runtime.choices.items()}
     space, fixed = make_space(options, arguments, choices)
-    sharing = ("sharing", "split=")
+    sharing = ("sharing", "split=", "distillation")
     kept = [override for override in fixed if not override.lstrip("+~").startswith(sharing)]
-    reference = (*kept, "sharing=individual", *_IN_ALL_TRIALS)
+    reference = (*kept, "sharing=individual", "distillation=none", *_IN_ALL_TRIALS)
 
     def layers(overrides: Sequence[str]) -> int:
         encoder = [override for override in overrides if override.startswith("encoder")]

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from mtl_sharing.config import Config
+from mtl_sharing.config.identity import NOT_IN_SWEEP, without
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import SweeperConfig
 from mtl_sharing.sweep.space.space import Point, Suggest
@@ -246,7 +248,9 @@ def check_made_for(name: str, old: Any, new: Mapping[str, Any]) -> None:
         found = f"{name}, a study of another version, in which equal settings give other metrics"
         allowed = "another name begins a new study: hydra.sweeper.study_name=NAME"
         raise UserError("hydra.sweeper.study_name", found, allowed)
-    before, now = (dict(flatten({**made_for, INPUTS: None})) for made_for in (old, new))
+    # A key that a study of an earlier version lacks had its default.
+    defaults = dict(flatten({"settings": without(asdict(Config()), NOT_IN_SWEEP)}))
+    before, now = (defaults | dict(flatten({**made_for, INPUTS: None})) for made_for in (old, new))
     differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differ:
         changes = "; ".join(f"{key} {before.get(key)}, not {now.get(key)}" for key in differ[:3])
