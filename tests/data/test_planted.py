@@ -14,6 +14,7 @@ from mtl_sharing.data.examples.planted import (
     PLANTED_SIZES,
     SENSES,
     SLOTS,
+    TEMPLATES,
     planted_examples,
     rating,
     senses_of,
@@ -21,7 +22,7 @@ from mtl_sharing.data.examples.planted import (
 from mtl_sharing.errors import UserError
 
 SPLITS = ("train", "dev", "test")
-CHECKSUM = ""
+CHECKSUM = "00b0023beb036d8760178ec4e445fb6df4cdf58dd228ec352ece454b419ef0f0"
 SLOT_OF = {
     form: (slot, concept)
     for slot, concepts in SLOTS.items()
@@ -69,16 +70,16 @@ def test_a_word_has_one_slot() -> None:
 
 
 def test_texts_do_not_tell_their_task() -> None:
-    """Every task draws each concept of a slot, and each form, equally often."""
+    """Every task draws each concept of a slot, and each order of the slots, equally often."""
     for task in BUNDLED_TASKS:
-        counts = Counter(number for text in texts(task) for number in concepts(text).values())
-        total = sum(1 for _ in texts(task))
-        for choices in SLOTS.values():
-            expected = total / len(choices)
-            # Six standard deviations of a count of equal chances.
-            assert all(abs(counts[c] - expected) < 6 * expected**0.5 for c in choices)
-        first = sum(SLOT_OF[text.split()[0]][0] == "person" for text in texts(task))
-        assert abs(first / total - 0.5) < 0.03
+        drawn = [concepts(text) for text in texts(task)]
+        counts = Counter(number for slots in drawn for number in slots.values())
+        orders = Counter(tuple(slots) for slots in drawn)
+        assert len(orders) == len(TEMPLATES) == 6
+        assert {len(choices) for choices in SLOTS.values()} == {6}
+        expected = len(drawn) / 6
+        assert all(abs(n - expected) < 0.12 * expected for n in counts.values())
+        assert all(abs(n - expected) < 0.12 * expected for n in orders.values())
 
 
 def test_labels_are_balanced() -> None:
