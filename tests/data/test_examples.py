@@ -136,6 +136,7 @@ def test_every_shipped_suite_names_shipped_tasks() -> None:
         "cs224n_extra": named
         | {"/source@task.quora.sources.mrpc": "mrpc", "/source@task.sts.sources.sick": "sick"},
         "hub": {key: f"hub_{name}" for key, name in named.items()},
+        "planted": {key: f"bundled_{name}" for key, name in named.items()},
     }
 
 

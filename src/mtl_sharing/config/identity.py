@@ -61,7 +61,7 @@ _TABLE: Mapping[str, Mapping[Decides, str]] = {
         Decides.START_FILES: "pretrained",
         Decides.TASKS: "tasks",
         Decides.TRAINING: "max_length max_train_rows max_dev_rows select_fraction on_bad_row "
-        "relatedness data_seed clean lemmatizer tags.pipeline tags.pos tags.ner",
+        "generator relatedness data_seed clean lemmatizer tags.pipeline tags.pos tags.ner",
     },
     "task.*": {
         Decides.DATA_FILES: "columns train dev test format sources",

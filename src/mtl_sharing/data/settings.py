@@ -34,8 +34,10 @@ class SuiteConfig:
             training and replaces dev in every choice: patience, best weights, a sweep's best
             trial. Dev is then only reported. 0 chooses by dev.
         on_bad_row: ``skip`` rows without text or label, or stop with an ``error``.
-        relatedness: bundled suite only: share of concepts, 0 to 1, that all tasks word alike.
-        data_seed: bundled suite only: seed of the generated text.
+        generator: how tasks without files are generated: ``bundled`` or ``planted``.
+        relatedness: generated tasks only: share of concepts, 0 to 1, that all tasks word alike
+            (``bundled``), or that have one sense in all tasks (``planted``).
+        data_seed: generated tasks only: seed of the text.
         clean: steps that change every text first, in this order: letters, lower, spaces,
             stop_words, stem, lemmas (see ``data/text/cleaning.py``).
         lemmatizer: a spaCy pipeline, by its name or folder, for ``lemmas``.
@@ -50,6 +52,7 @@ class SuiteConfig:
     max_dev_rows: int | None = None
     select_fraction: float = 0.0
     on_bad_row: str = "skip"
+    generator: str = "bundled"
     relatedness: float = 0.8
     data_seed: int = 0
     clean: list[str] = field(default_factory=list)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mtl_sharing.cache.settings import check_cache
 from mtl_sharing.config import Config
 from mtl_sharing.data.examples.examples import BAD_ROW_CHOICES
+from mtl_sharing.data.examples.splits import GENERATORS
 from mtl_sharing.data.settings import SuiteConfig
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.text.cleaning import Cleaning
@@ -71,6 +72,7 @@ def check_reference(config: Config, separate: bool) -> None:
 def _check_suite(suite: SuiteConfig) -> None:
     if suite.on_bad_row not in BAD_ROW_CHOICES:
         raise UserError("suite.on_bad_row", suite.on_bad_row, one_of(BAD_ROW_CHOICES))
+    check_known("suite.generator", suite.generator, GENERATORS)
     check_range("suite.relatedness", suite.relatedness, 0, 1)
     check_rate("suite.select_fraction", suite.select_fraction)
     Cleaning(tuple(suite.clean), suite.lemmatizer)  # checks what it is made of

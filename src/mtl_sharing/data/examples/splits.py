@@ -1,4 +1,4 @@
-"""Reads the examples of a split, from the task's files and sources or from the bundled suite."""
+"""Reads the examples of a split, from the task's files and sources or from a generator."""
 
 import logging
 from pathlib import Path
@@ -6,15 +6,19 @@ from pathlib import Path
 from mtl_sharing.data.examples.bundled import BUNDLED_LABELS, bundled_examples
 from mtl_sharing.data.examples.bundled_lexicon import BUNDLED_TASKS
 from mtl_sharing.data.examples.examples import Example, LoadedExamples, load_examples
+from mtl_sharing.data.examples.planted import planted_examples
 from mtl_sharing.data.settings import SuiteConfig
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, one_of
 
 log = logging.getLogger(__name__)
 
+GENERATORS = {"bundled": bundled_examples, "planted": planted_examples}
+"""The choices of ``suite.generator``; both generate tasks of the same names, kinds and labels."""
+
 
 def is_generated(spec: TaskSpec) -> bool:
-    """Whether a task names no file, so that the bundled suite must generate its examples."""
+    """Whether a task names no file, so that ``suite.generator`` must generate its examples."""
     return not (spec.train or spec.dev or spec.test or spec.sources)
 
 
@@ -56,4 +60,5 @@ def _generated(spec: TaskSpec, split: str, suite: SuiteConfig) -> list[Example]:
         raise UserError(f"{where}.classes", spec.classes, f"{classes} or more")
     if spec.low is not None and spec.high is not None and limits != (spec.low, spec.high):
         raise UserError(f"{where}.range", [spec.low, spec.high], f"{list(limits)}")
-    return bundled_examples(spec.name, split, suite.data_seed, suite.relatedness)
+    generate = GENERATORS[suite.generator]
+    return generate(spec.name, split, suite.data_seed, suite.relatedness)

@@ -33,7 +33,7 @@ class TaskConfig:
         kind: classes, binary or regression.
         columns: names of the columns.
         train, dev, test: table files, absolute or relative to ``data_dir``, or data sets of the
-            hub (``hub_names.HubName``); none for a task that the bundled suite generates.
+            hub (``hub_names.HubName``); none for a task that a suite generates.
         format: format of text tables.
         sources: more rows by name of their source, each with its own columns, format and labels.
         classes: number of classes (kind classes only).
