@@ -1,7 +1,10 @@
 """The answer of a search in words."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from mtl_sharing.sweep.loop.search import RegimeSearch
 from mtl_sharing.sweep.output.answer import answer_table, sentence
 from search_reports import SEPARATE, SPLITS, decision, estimate, report, split
 
@@ -79,3 +82,15 @@ def test_the_table_has_separate_models_and_what_was_trained():
     assert columns["parameters"][2] == "55.6%" and columns["cost"][2] == "0.56"
     assert columns[""] == ["", "", "chosen", "rival", ""]
     assert len(SPLITS) == 6
+
+
+def test_a_label_has_the_settings_that_the_regime_does_not_show():
+    kinds = {"late": ["sharing=hybrid", "sharing.template='I{individual}-S{rest}'"]}
+    places = {"low": ["head.width=64", "sharing=hybrid"]}
+    options = SimpleNamespace(stands_for={"kind": kinds, "place": places})
+    search = RegimeSearch(SimpleNamespace(options=options))
+    point = {"kind": "late", "sharing.depths.individual": 6, "place": "low",
+             "sampler": "annealed", "sampler.start": 1 / 3}  # fmt: skip
+    label = search._label("I6-S6", point)
+    assert label == "I6-S6  place=low sampler=annealed start=0.333"
+    assert search._label("S6-I6", {"split": 6, "sharing.pals.size": "1/16"}) == "S6-I6"
