@@ -53,6 +53,7 @@ def test_a_grid_visits_every_split_once_and_compares_it_with_the_first_trial(gri
     assert not list(FOLDER.glob("*/checkpoint"))
     table = pd.read_csv(FOLDER / "sweep.csv")
     assert list(table["trial"]) == [0, 1, 2, 3, 4]
+    assert list(table["split"][1:]) == [0, 1, 2, 3]
     assert table["performance"][2] == trained[2]["performance"]
     assert (FOLDER / "sweep.png").stat().st_size > 10_000
     assert "best" in done["out"]
@@ -71,7 +72,7 @@ def check_kept(table, trained, printed):
     """What the sweep's table and lines say of constant answers, kept shares and the clock."""
     reference = trained[0]
     floor, best = reference["floor_performance"], reference["performance"]
-    assert set(table["split"]) == {"dev"} and (table["dev_kept"] == table["kept"]).all()
+    assert set(table["selected_on"]) == {"dev"} and (table["dev_kept"] == table["kept"]).all()
     for row in table.drop(index=1).to_dict("records"):
         result = trained[row["trial"]]
         assert row["floor_performance"] == pytest.approx(floor)

@@ -65,7 +65,7 @@ def floor_of(rows: Sequence[Row]) -> float | None:
 
 def split_of(rows: Sequence[Row]) -> list[str]:
     """The name of the split that selects; empty for a sweep of before."""
-    return [str(row["split"]) for row in rows if row.get("split")][:1]
+    return [str(row["selected_on"]) for row in rows if row.get("selected_on")][:1]
 
 
 def state_of(row: Row) -> str:

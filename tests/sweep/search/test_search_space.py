@@ -5,11 +5,18 @@ import pytest
 
 from mtl_sharing.sweep.search.belief import REFERENCE
 from mtl_sharing.sweep.search.kernel import CATEGORY, DEPTH, SETTING, UNSET
-from mtl_sharing.sweep.search.space import MOST, search_space
+from mtl_sharing.sweep.search.space import MOST, SearchSpace
+from mtl_sharing.sweep.search.space import search_space as search_space_of
+from mtl_sharing.sweep.space.spec import SweepSpec
 from sweep_spaces import sweep_spec
 
 SEARCH = ("hydra/sweeper=optuna", "hydra/sweeper/sampler=search", "score.objective=keep",
           "score.clock=flops", "encoder=tiny", "suite=bundled")  # fmt: skip
+
+
+def search_space(spec: SweepSpec, seed: int) -> SearchSpace:
+    own = spec.config.score
+    return search_space_of(spec.space, spec.compose_trial, spec.reference, own, seed)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,8 @@ class RegimeSearch:
     @cached_property
     def space(self) -> SearchSpace:
         """The regimes to choose from."""
-        return search_space(self.spec, self.spec.options.sampler.get("seed") or 0)
+        spec, seed = self.spec, self.spec.options.sampler.get("seed") or 0
+        return search_space(spec.space, spec.compose_trial, spec.reference, spec.config.score, seed)
 
     @cached_property
     def _parameters(self) -> list[float]:

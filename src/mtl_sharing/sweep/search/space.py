@@ -1,6 +1,5 @@
 """A sweep's space as the search sees it: a list of regimes with their features and costs."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,9 +19,6 @@ from mtl_sharing.sweep.search.belief import Candidates
 from mtl_sharing.sweep.search.kernel import CATEGORY, DEPTH, SETTING, UNSET
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Point, Space
-from mtl_sharing.sweep.space.spec import SweepSpec
-
-log = logging.getLogger(__name__)
 
 MOST = 400
 """A larger space, or one without steps, is searched at so many of its points."""
@@ -52,22 +48,31 @@ class SearchSpace:
         return self.points.index(point) if point in self.points else None
 
 
-def search_space(spec: SweepSpec, seed: int) -> SearchSpace:
+def search_space(
+    space: Space,
+    compose_trial: Callable[[Point], ComposedTrial],
+    reference: ComposedTrial,
+    score: ScoreConfig,
+    seed: int,
+) -> SearchSpace:
     """The candidates of a sweep: every point of its space, or evenly drawn ones of a larger space.
 
     Of points with the same plan, parts and settings one stays.
 
     Args:
+        compose_trial: the trial of a point.
+        reference: the trial of separate models.
+        score: what a cost is.
         seed: of the draws.
 
     Raises:
         UserError: a setting that does not fit.
     """
-    compose, seen = _Composer(spec), set[tuple[str, ...]]()
+    compose, seen = _Composer(space, compose_trial), set[tuple[str, ...]]()
     points: list[Point | None] = [None]
-    trials = [spec.reference]
+    trials = [reference]
     # Points with few settings first: of equal regimes they are the plainest.
-    for point in sorted(_points(spec, seed), key=len):
+    for point in sorted(_points(space, seed), key=len):
         trial = compose(point)
         key = (trial.regime, *compose.free(point))
         if not trial.is_baseline and key not in seen:
@@ -75,21 +80,21 @@ def search_space(spec: SweepSpec, seed: int) -> SearchSpace:
             trials.append(trial)
             seen.add(key)
     architectures = [trial.run_spec.architecture for trial in trials]
-    columns = [*_depth_columns(architectures), *_setting_columns(spec.space, points)]
+    columns = [*_depth_columns(architectures), *_setting_columns(space, points)]
     kinds, values = zip(*columns, strict=True)
-    costs, trainings = _costs(trials, spec.config.score)
+    costs, trainings = _costs(trials, score)
     candidates = Candidates(np.column_stack(values), tuple(kinds), costs, trainings)
     return SearchSpace(tuple(points), tuple(trials), candidates)
 
 
-def _points(spec: SweepSpec, seed: int) -> Iterator[Point]:
-    if spec.space.finite:
-        points = list(islice(spec.space.points(), MOST + 1))
+def _points(space: Space, seed: int) -> Iterator[Point]:
+    if space.finite:
+        points = list(islice(space.points(), MOST + 1))
         if len(points) <= MOST:
             return iter(points)
     random, seen = np.random.default_rng(seed), []
     for _ in range(10 * MOST):
-        point = spec.space.draw(lambda _, distribution: _random_value(random, distribution))
+        point = space.draw(lambda _, distribution: _random_value(random, distribution))
         if point not in seen:
             seen.append(point)
         if len(seen) == MOST:
@@ -111,19 +116,20 @@ def _random_value(random: np.random.Generator, distribution: Any) -> Any:
 class _Composer:
     """Composes the trials of points; settings without a cost do not make a new one."""
 
-    def __init__(self, spec: SweepSpec) -> None:
-        self._spec, self._trials = spec, dict[tuple[str, ...], ComposedTrial]()
+    def __init__(self, space: Space, compose_trial: Callable[[Point], ComposedTrial]) -> None:
+        self._space, self._compose = space, compose_trial
+        self._trials: dict[tuple[str, ...], ComposedTrial] = {}
 
     def __call__(self, point: Point) -> ComposedTrial:
         free = self.free(point)
-        key = tuple(o for o in self._spec.space.overrides(point) if o not in free)
+        key = tuple(o for o in self._space.overrides(point) if o not in free)
         if key not in self._trials:
-            self._trials[key] = self._spec.compose_trial(point)
+            self._trials[key] = self._compose(point)
         return self._trials[key]
 
     def free(self, point: Point) -> list[str]:
         """The overrides of a point that change no cost."""
-        overrides = self._spec.space.overrides(point)
+        overrides = self._space.overrides(point)
         return [o for o in overrides if o.lstrip("+~").startswith(_FREE)]
 
 

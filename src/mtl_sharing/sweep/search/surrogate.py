@@ -27,7 +27,7 @@ _COMMON = 0.6
 # Deviation of the mean of all regimes around that of the trainings.
 _OFFSET = 0.05
 # Hyperparameters less likely than this share of the likeliest ones are left out.
-_LEAST = 0.02
+_LEAST = 0.05
 
 
 @dataclass(frozen=True)

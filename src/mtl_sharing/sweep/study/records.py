@@ -35,6 +35,8 @@ from mtl_sharing.utils.terminal import printable
 
 BEST = "best.yaml"
 Row = dict[str, Any]
+# A metric's column where its own name is that of a parameter.
+_COLUMNS = {"split": "selected_on"}
 _STATES = {Status.FINISHED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED,
            Status.FAILED: TrialState.FAIL}  # fmt: skip
 
@@ -188,7 +190,8 @@ def _row(
     row |= {"regime": attributes.get(keys.REGIME), **seed, **trial.params}
     row |= {f"objective/{name}": value for name, value in zip(objectives, values, strict=True)}
     if metrics := attributes.get(METRICS):
-        row |= metrics | references.kept(metrics)
+        named = {_COLUMNS.get(name, name): value for name, value in metrics.items()}
+        row |= named | references.kept(metrics)
     row |= {"evaluations": len(reports), "last_report": reports.get(max(reports, default=0))}
     row |= {"seconds": attributes.get(keys.SECONDS), "same_as": same}
     row |= {"reason": attributes.get(keys.REASON)}
