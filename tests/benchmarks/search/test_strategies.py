@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.search import sweeps
+from benchmarks.search import decision, sweeps
 from benchmarks.search.replay import outcome, replay
 from benchmarks.search.strategies import Options, Verdict, grid
 from benchmarks.search.summary import BEGIN, END, markdown, rewritten, summarise
@@ -70,7 +70,6 @@ def test_summaries_count_what_was_stated(draw):
 
 
 def test_a_search_is_asked_on_after_it_has_decided(monkeypatch, draw):
-    decision = pytest.importorskip("benchmarks.search.decision", reason="no search")
     stop = {1.0: 12, 0.9: 9}
 
     def next_training(candidates, trainings, question, running=()):
