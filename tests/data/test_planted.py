@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
+from mtl_sharing import train
 from mtl_sharing.data.examples.bundled_lexicon import BUNDLED_TASKS, CONCEPTS
 from mtl_sharing.data.examples.examples import Example, shared_texts
 from mtl_sharing.data.examples.planted import (
@@ -150,3 +152,16 @@ def test_another_seed_has_other_texts_and_senses() -> None:
 def test_bad_arguments_are_named(seed: int, relatedness: float, message: str) -> None:
     with pytest.raises(UserError, match=message):
         planted_examples("sts", "dev", seed, relatedness)
+
+
+@pytest.mark.slow
+def test_the_lower_half_may_be_shared_and_all_layers_may_not(tmp_path: Path) -> None:
+    """Three full trainings of some 40 s; docs/data.md has the whole curve."""
+    shared = ["suite=planted", "suite.select_fraction=0.1", "seed=1", "trainer.precision=fp32",
+              "trainer.threads=1", "score.pairs=0"]  # fmt: skip
+    separate, half, everything = (
+        train([*shared, f"split={split}"], tmp_path / str(split))["selection"]["performance"]
+        for split in (0, 6, 12)
+    )
+    assert half > 0.98 * separate
+    assert everything < 0.9 * separate
