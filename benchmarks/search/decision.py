@@ -9,6 +9,7 @@ from benchmarks.search.problems import Draw
 from benchmarks.search.strategies import Options, Verdict
 from mtl_sharing.sweep.search.belief import Candidates, Question, Training
 from mtl_sharing.sweep.search.decision import answer, next_training
+from mtl_sharing.sweep.search.kernel import DEPTH
 
 STOPPED = "search, until decided"
 
@@ -52,7 +53,7 @@ def search(draw: Draw, options: Options) -> dict[str, Verdict]:
     problem = draw.problem
     candidates = Candidates(
         features=np.array(problem.splits, dtype=float)[:, None],
-        kinds=("ordered",),
+        kinds=(DEPTH,),
         costs=problem.costs,
         trainings=problem.trainings,
     )

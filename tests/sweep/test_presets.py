@@ -29,7 +29,7 @@ EXPECTED = {
     "pals_size": (7, 24, ["keep"], True),
     "pareto": (None, 40, ["performance", "memory", "time"], True),
     "regimes": (None, 40, ["keep"], True),
-    "search": (None, 24, ["keep"], True),
+    "search": ((13 + 13 + 1) * 3, 24, ["keep"], True),
     "split_alpha": (13 * (1 + 1 + 11 + 11 * 11 * 3), 24, ["keep"], True),
     "split_points": (13, None, ["keep"], True),
 }
