@@ -52,7 +52,7 @@ def search(draw: Draw, options: Options) -> dict[str, Verdict]:
     """
     problem = draw.problem
     candidates = Candidates(
-        features=np.array(problem.splits, dtype=float)[:, None],
+        features=np.array(problem.splits, dtype=float)[:, None] / max(problem.splits),
         kinds=(DEPTH,),
         costs=problem.costs,
         trainings=problem.trainings,
