@@ -81,6 +81,9 @@ def _check_search(spec: SweepSpec) -> None:
     if spec.objectives != ("keep",):
         found = f"search with the objective {one_of(spec.objectives)}"
         raise UserError(where, found, "search for score.objective=keep alone")
+    if spec.config.score.clock != "flops":
+        found = f"{spec.config.score.clock} with sampler=search"
+        raise UserError("score.clock", found, "flops: costs are known before a training")
     if not options.reference:
         found = "false with sampler=search"
         raise UserError("hydra.sweeper.reference", found, "true: it is one of what a search trains")

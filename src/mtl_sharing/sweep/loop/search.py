@@ -1,8 +1,9 @@
 """The search that decides: its next training, and its answer from the trials of a study."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
@@ -35,6 +36,8 @@ class RegimeSearch:
     """Decides between the regimes of a sweep from the trainings in its trials."""
 
     spec: SweepSpec
+    # The last question with its choice: a sweep with a free slot asks every second.
+    _last: dict[Any, tuple[int, int] | None] = field(default_factory=dict, repr=False)
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -57,7 +60,13 @@ class RegimeSearch:
     def next(self, trials: Sequence[FrozenTrial]) -> Proposal | None:
         """The next training; None once the answer is sure, or no training is left."""
         state = self.state(trials)
-        choice = next_training(state.candidates, state.trainings, self.question, state.running)
+        known = state.candidates.barred, state.trainings, state.running
+        if known not in self._last:
+            self._last.clear()
+            self._last[known] = next_training(
+                state.candidates, state.trainings, self.question, state.running
+            )
+        choice = self._last[known]
         if choice is None:
             return None
         return Proposal(self.space.points[choice[0]], choice[1])

@@ -48,9 +48,12 @@ def sentence(report: SearchReport) -> str:
 
 def _none_keeps(report: SearchReport) -> str:
     confidence = probability_text(report.question.confidence)
-    text = f"no regime keeps {_keep(report)} with probability {confidence}"
-    likeliest = max(report.regimes[1:], key=lambda one: one.probability, default=None)
+    text = f"no cheaper regime keeps {_keep(report)} with probability {confidence}"
+    cheaper = [one for one in report.regimes[1:] if one.cost < 1]
+    likeliest = max(cheaper, key=lambda one: one.probability, default=None)
     if likeliest is None:
+        return f"{text}: none costs less"
+    if not likeliest.probability:
         return f"{text}: each failed or is no better than a constant answer"
     return f"{text}: {likeliest.name} comes nearest with {probability_text(likeliest.probability)}"
 

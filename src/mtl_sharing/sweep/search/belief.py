@@ -1,10 +1,11 @@
-"""What trainings say about the regimes: which of them keep enough, and how surely."""
+"""The belief about regimes after some trainings: which of them keep enough, and how surely."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from mtl_sharing.sweep.search.kernel import Values
@@ -70,14 +71,11 @@ class Question:
         keep: share of separate models' performance that is enough.
         confidence: probability of keeping enough at which an answer is given.
         seeds: the seeds that a regime may be trained with.
-        examples: standard deviation of a regime's margin that comes from the held-out examples,
-            which all trainings share; more seeds do not reduce it.
     """
 
     keep: float = 0.99
     confidence: float = 0.9
     seeds: tuple[int, ...] = tuple(range(10))
-    examples: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,8 +124,7 @@ class Belief:
     def _margin(self, mean: Values, covariance: Values) -> tuple[Values, Values]:
         keep = self.question.keep
         rows = covariance - keep * covariance[REFERENCE]
-        both = rows - keep * rows[:, REFERENCE, None] + self.question.examples**2
-        return mean - keep * mean[REFERENCE], both
+        return mean - keep * mean[REFERENCE], rows - keep * rows[:, REFERENCE, None]
 
     @cached_property
     def means(self) -> Values:
@@ -136,7 +133,7 @@ class Belief:
 
     @cached_property
     def deviations(self) -> Values:
-        """Standard deviations of the performances over seeds, shape (C,)."""
+        """Standard deviations of the expected performances, shape (C,)."""
         second = sum(w * (m**2 + np.diag(c)) for w, m, c in self.predictions)
         return np.sqrt(np.maximum(second - self.means**2, 0.0))
 
@@ -144,38 +141,52 @@ class Belief:
     def probabilities(self) -> Values:
         """Probability of each candidate that it keeps enough, shape (C,)."""
         keeps = np.asarray(sum(m.weight * ndtr(m.mean / m.deviation) for m in self.margins))
-        keeps[list(self.candidates.barred)] = 0.0
-        return keeps
+        return np.where(self._possible, keeps, 0.0) + (np.arange(len(keeps)) == REFERENCE)
 
     @cached_property
-    def _cheapest(self) -> Values:
-        """The cost of the cheapest candidate that keeps enough, in draws of all margins."""
+    def _possible(self) -> NDArray[np.bool_]:
+        """Whether each candidate beside the reference may be an answer, shape (C,)."""
+        # Nothing can be a share of what is not above 0.
+        possible = np.full(len(self.candidates), bool(self.means[REFERENCE] > 0))
+        possible[[REFERENCE, *self.candidates.barred]] = False
+        return possible
+
+    @cached_property
+    def _keeping(self) -> NDArray[np.bool_]:
+        """Whether each candidate keeps enough, in draws of all margins; shape (draws, C)."""
         random = np.random.default_rng(0)
-        costs = self.candidates.costs.copy()
-        costs[list(self.candidates.barred)] = np.inf
         drawn = []
         for own in self.margins:
             count = max(1, round(own.weight * _SAMPLES))
             values, vectors = np.linalg.eigh(own.covariance)
             root = vectors * np.sqrt(np.maximum(values, 0.0))
-            margins = own.mean + random.normal(size=(count, len(costs))) @ root.T
-            passing = np.where(margins >= 0, costs, costs[REFERENCE])
-            drawn.append(passing.min(axis=1))
-        return np.concatenate(drawn)
+            margins = own.mean + random.normal(size=(count, len(values))) @ root.T
+            drawn.append((margins >= 0) & self._possible)
+        keeping = np.concatenate(drawn)
+        keeping[:, REFERENCE] = True
+        return keeping
 
     @cached_property
     def relevance(self) -> Values:
-        """Probability that no cheaper candidate keeps enough, shape (C,)."""
-        return (self.candidates.costs[:, None] <= self._cheapest + _EQUAL).mean(axis=1)
+        """Probability that no other candidate of the same cost or less keeps enough, shape (C,).
+
+        0 for the reference, which always keeps enough, and for barred candidates.
+        """
+        costs = self.candidates.costs
+        rivals = costs[:, None] <= costs + _EQUAL
+        np.fill_diagonal(rivals, False)
+        alone = self._keeping.astype(np.float64) @ rivals == 0
+        return alone.mean(axis=0) * self._possible
 
     def missed(self, chosen: int) -> float:
         """The cost that the cheapest candidate to keep enough is expected to save beside this."""
-        return float(np.maximum(0.0, self.candidates.costs[chosen] - self._cheapest).mean())
+        costs = self.candidates.costs
+        cheapest = np.where(self._keeping, costs, np.inf).min(axis=1)
+        return float(np.maximum(0.0, costs[chosen] - cheapest).mean())
 
     def cheapest_above(self, probability: float) -> int:
         """The cheapest candidate that keeps enough with this probability; likelier ones first."""
         passing = self.probabilities >= probability
-        passing[REFERENCE] = True
         costs = np.round(self.candidates.costs, 9)
         order = np.lexsort((-self.probabilities, costs))
         return int(next(i for i in order if passing[i]))
@@ -185,7 +196,7 @@ class Belief:
         return sum(training.candidate == candidate for training in self.trainings)
 
     def add(self, training: Training) -> "Belief":
-        """The belief after another training, with the same weights of the components' settings."""
+        """The belief after another training, averaged over the hyperparameters of this one."""
         draws = [one.settings for one in self.components]
         return believe(self.candidates, (*self.trainings, training), self.question, draws)
 

@@ -16,10 +16,11 @@ from mtl_sharing.sweep.search.belief import (
     believe,
 )
 from mtl_sharing.sweep.search.kernel import Values
+from mtl_sharing.sweep.search.surrogate import without_seed
 
 FEWEST = 3
 """Trainings of a search at least: the reference, the cheapest regime, and one between."""
-# Expected saving, in costs of separate models, for which a search does not go on.
+# Share of the largest saving for which, as an expectation, a search does not go on.
 _TOLERANCE = 0.05
 # Trainings of the chosen regime, and of the reference, that an answer needs.
 _CONFIRMED = 3
@@ -63,7 +64,9 @@ def next_training(
     question: Question,
     running: Collection[tuple[int, int]] = (),
 ) -> tuple[int, int] | None:
-    """Candidate and seed of the next training; None once the answer is decided.
+    """Candidate and seed of the next training.
+
+    None once the answer is decided, where no training is left, and while the first ones run.
 
     Args:
         running: trainings that have begun and not ended.
@@ -74,9 +77,7 @@ def next_training(
     if not trainings:
         return None
     belief = _with_running(believe(candidates, trainings, question), running)
-    if is_decided(belief):
-        return None
-    return _confirmation(belief) or most_telling(belief)
+    return None if is_decided(belief) else _best(belief)
 
 
 def answer(candidates: Candidates, trainings: Sequence[Training], question: Question) -> Answer:
@@ -87,25 +88,25 @@ def answer(candidates: Candidates, trainings: Sequence[Training], question: Ques
     rivals = () if decided else _rivals(belief, chosen)
     return Answer(
         chosen, decided, belief.probabilities, belief.means, belief.deviations, rivals,
-        most_telling(belief),
+        _best(belief),
     )  # fmt: skip
 
 
 def trainings_missing(
     candidates: Candidates, trainings: Sequence[Training], question: Question
 ) -> int | None:
-    """About how many more trainings decide, if each confirms what is expected now.
+    """About how many more trainings decide, if each confirms what is expected now; 1 at least.
 
-    None where 25 do not. It takes the likeliest hyperparameters alone.
+    None where 25 do not, or no training is left. It takes the likeliest hyperparameters alone.
     """
     draws = [one.settings for one in believe(candidates, trainings, question).components]
     belief = believe(candidates, trainings, question, draws[:_FORESEEN])
-    for count in range(_MOST_AHEAD + 1):
-        if is_decided(belief):
-            return count
-        if (choice := most_telling(belief)) is None:
+    for count in range(1, _MOST_AHEAD + 1):
+        if (choice := _best(belief)) is None:
             return None
         belief = belief.add(_expected(belief, choice))
+        if is_decided(belief):
+            return count
     return None
 
 
@@ -115,7 +116,16 @@ def is_decided(belief: Belief) -> bool:
 
 
 def _is_sure(belief: Belief) -> bool:
-    return belief.missed(belief.cheapest_above(belief.question.confidence)) <= _TOLERANCE
+    """Whether little is left to save beside the cheapest that is likely enough."""
+    costs = belief.candidates.costs
+    most = float(costs[REFERENCE] - costs.min())
+    chosen = belief.cheapest_above(belief.question.confidence)
+    return belief.missed(chosen) <= _TOLERANCE * most
+
+
+def _best(belief: Belief) -> tuple[int, int] | None:
+    """The next training: one that an answer still needs, or the one that tells most."""
+    return _confirmation(belief) or most_telling(belief)
 
 
 def _unconfirmed(belief: Belief) -> list[int]:
@@ -126,7 +136,7 @@ def _unconfirmed(belief: Belief) -> list[int]:
 
 
 def _confirmation(belief: Belief) -> tuple[int, int] | None:
-    """A training that an answer still needs, with a seed that the other has where there is one."""
+    """A training that an answer still needs, with a seed that another has where there is one."""
     missing = _unconfirmed(belief)
     if not missing or not _is_sure(belief):
         return None
@@ -143,7 +153,7 @@ def _chosen(belief: Belief, decided: bool) -> int:
 def _rivals(belief: Belief, chosen: int) -> tuple[int, ...]:
     """The two candidates that the decision hangs between: the chosen one, and its likeliest rival.
 
-    A rival is cheaper, or where none is in doubt the cheapest that keeps enough with confidence.
+    Where no other is in doubt, separate models are the rival.
     """
     doubt = belief.relevance * belief.probabilities * (1 - belief.probabilities)
     doubt[chosen] = 0.0
@@ -159,7 +169,7 @@ def _first(
     costs = np.round(candidates.costs, 9)
     cheapest = int(np.argmin(costs))
     between = int(np.argmin(np.abs(costs - (costs[cheapest] + costs[REFERENCE]) / 2)))
-    begun = {candidate for candidate, _ in known}
+    begun = {candidate for candidate, _ in known} | candidates.barred
     for candidate in (REFERENCE, cheapest, between):
         if candidate not in begun:
             return candidate, question.seeds[0]
@@ -167,17 +177,18 @@ def _first(
 
 
 def most_telling(belief: Belief) -> tuple[int, int] | None:
-    """The training that is expected to reduce the doubt most for its cost; None if all are done.
+    """The training that is expected to reduce the doubt most for its cost; None if none does.
 
     Stepwise uncertainty reduction (Bect et al. 2012). The doubt is ``sum_x r_x P_x (1 - P_x)``
-    with the probability P that x keeps enough, and r that no cheaper candidate does. Its
-    expectation after a training is an integral over that training's performance.
+    with the probability P that x keeps enough, and r that no other of the same cost or less does.
+    Its expectation after a training is an integral over that training's performance, taken in each
+    component of the surrogate with r as it is.
     """
     options = _options(belief)
     if not options:
         return None
     gains = _gains(belief, options) / belief.candidates.trainings[[c for c, _ in options]]
-    return options[int(np.argmax(gains))]
+    return options[int(np.argmax(gains))] if gains.max() > 0 else None
 
 
 def _options(belief: Belief) -> list[tuple[int, int]]:
@@ -200,7 +211,7 @@ def _options(belief: Belief) -> list[tuple[int, int]]:
 def _gains(belief: Belief, options: Sequence[tuple[int, int]]) -> Values:
     """The expected reduction of the doubt by each option, shape (O,)."""
     features = belief.candidates.features
-    regimes = np.column_stack([features, np.full(len(features), -1.0)])
+    regimes = without_seed(features)
     rows = np.column_stack([features[[c for c, _ in options]], [float(s) for _, s in options]])
     gains = np.zeros(len(options))
     for own, component in zip(belief.margins, belief.components, strict=True):

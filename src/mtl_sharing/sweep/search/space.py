@@ -22,10 +22,10 @@ from mtl_sharing.sweep.space.space import Point, Space
 
 MOST = 400
 """A larger space, or one without steps, is searched at so many of its points."""
-_DEPTHS = ("split", "sharing.depths.")
+_DEPTHS = "sharing.depths."
 _LETTERS = ("F", "SG", "T")
 # Overrides that change neither the parameters nor the operations of a regime.
-_FREE = ("sampler", "loss", "regularizer", "optimizer", "scheduler", "trainer", "sharing.tie")
+_FREE = ("sampler", "loss", "regularizer", "optimizer", "scheduler", "trainer")
 # Two texts that stand for all: costs are compared with each other, and differ little by length.
 _TEXT = TextSize.of([32, 32])
 
@@ -57,7 +57,7 @@ def search_space(
 ) -> SearchSpace:
     """The candidates of a sweep: every point of its space, or evenly drawn ones of a larger space.
 
-    Of points with the same plan, parts and settings one stays.
+    Of points with the same plan, parts and other settings one stays.
 
     Args:
         compose_trial: the trial of a point.
@@ -74,7 +74,7 @@ def search_space(
     # Points with few settings first: of equal regimes they are the plainest.
     for point in sorted(_points(space, seed), key=len):
         trial = compose(point)
-        key = (trial.regime, *compose.free(point))
+        key = (trial.regime, *compose.beside_sharing(point))
         if not trial.is_baseline and key not in seen:
             points.append(point)
             trials.append(trial)
@@ -121,16 +121,19 @@ class _Composer:
         self._trials: dict[tuple[str, ...], ComposedTrial] = {}
 
     def __call__(self, point: Point) -> ComposedTrial:
-        free = self.free(point)
-        key = tuple(o for o in self._space.overrides(point) if o not in free)
+        key = tuple(o for o in self._space.overrides(point) if not _key(o).startswith(_FREE))
         if key not in self._trials:
             self._trials[key] = self._compose(point)
         return self._trials[key]
 
-    def free(self, point: Point) -> list[str]:
-        """The overrides of a point that change no cost."""
+    def beside_sharing(self, point: Point) -> list[str]:
+        """The overrides of a point that a regime's own text does not show."""
         overrides = self._space.overrides(point)
-        return [o for o in overrides if o.lstrip("+~").startswith(_FREE)]
+        return [o for o in overrides if _key(o) != "split" and not _key(o).startswith("sharing")]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
 
 
 def _depth_columns(architectures: Sequence[Architecture]) -> Iterator[tuple[str, list[float]]]:
@@ -149,7 +152,7 @@ def _setting_columns(
 ) -> Iterator[tuple[str, list[float]]]:
     """A column for each parameter that is no depth."""
     for name, distribution in space.distributions.items():
-        if name.startswith(_DEPTHS):
+        if name == "split" or name.startswith(_DEPTHS):
             continue
         kind, scale = _scale(distribution)
         values = [UNSET if p is None or name not in p else scale(p[name]) for p in points]

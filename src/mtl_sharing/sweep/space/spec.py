@@ -89,7 +89,8 @@ class SweepSpec:
     def record(self) -> dict[str, Any]:
         """Everything that has to be equal for trials of two starts to be comparable."""
         # Trials of other samplers have no seed of their own. Those can take another's study.
-        search = {"sampler": "search"} if is_search(self.options) else {}
+        seed = self.options.sampler.get("seed")
+        search = {"sampler": "search", "sampler_seed": seed} if is_search(self.options) else {}
         return search | {
             "space": self.space.record(),
             "objectives": list(self.objectives),
