@@ -42,7 +42,7 @@ def test_no_regime_keeps_enough():
          "undecided between S12 and S6-I6: many more trainings; so far S12 with probability .50 "
          "after 1 training; the next best evidence would be S12 with seed 0"),
         ({"rivals": (0,), "chosen": 0, "following": (0, 1), "missing": 1},
-         "undecided about separate models: about 1 more training; so far separate models after "
+         "not yet sure: about 1 more training; so far separate models after "
          "8 trainings; the next best evidence would be separate models with seed 1"),
         ({"rivals": (4, 3), "following": None, "missing": None},
          "undecided between S9-I3 and S8-I4: no training is left; so far S8-I4 with probability "

@@ -17,6 +17,8 @@ from sweep_spaces import sweep_spec
 
 PRUNER = "hydra/sweeper/pruner"
 SUBDIR = "${hydra.job.num}"
+SEARCH = ("hydra/sweeper=optuna", "hydra/sweeper/sampler=search", "split=0,1",
+          "score.objective=keep", "score.clock=flops")  # fmt: skip
 
 MISTAKES = {
     "no_points": (("hydra/sweeper=optuna",), "no parameter"),
@@ -28,6 +30,18 @@ MISTAKES = {
     "endless_grid": (("hydra/sweeper=optuna", "hydra/sweeper/sampler=grid",
                       "optimizer.lr=interval(1e-4,1e-2)"), "optimizer.lr"),
     "no_costs": (("hydra/sweeper=optuna", "split=0,1", "score.objective=keep"), "score.pairs"),
+    **{
+        f"search_{key.rpartition('.')[2]}_{value}": ((*SEARCH, f"{key}={value}"), key)
+        for key, value in (
+            ("hydra.sweeper.confidence", "1"),
+            ("hydra.sweeper.confidence", "0.5"), ("hydra.sweeper.n_trials", "2"),
+            ("hydra.sweeper.reference", "false"), ("hydra.sweeper.sampler.seed", "-1"),
+            ("score.reference", "0.8"), ("score.clock", "measured"),
+        )
+    },
+    "search_objective": ((*SEARCH, "score.objective=performance"), "hydra/sweeper/sampler"),
+    "search_pruner": ((*SEARCH, "hydra/sweeper/pruner=asha"), "hydra/sweeper/pruner"),
+    "search_seed": ((*SEARCH, "seed=1,2"), "the sweep's space"),
     "no_reference": (("hydra/sweeper=optuna", "split=0,1", "score.objective=keep",
                       "score.pairs=1", "hydra.sweeper.reference=false"), "hydra.sweeper.reference"),
     "parallel_basic": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.n_jobs=2"),

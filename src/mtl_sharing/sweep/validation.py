@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from mtl_sharing.errors import UserError, check_above, check_range, one_of
+from mtl_sharing.errors import UserError, check_range, one_of
 from mtl_sharing.job.spec import start_on_machine
 from mtl_sharing.score.objectives import check_objectives
 from mtl_sharing.score.reference import SEPARATE
@@ -74,10 +74,16 @@ def _check_seeds(spec: SweepSpec) -> None:
 def _check_search(spec: SweepSpec) -> None:
     """Checks what ``sampler=search`` needs."""
     options, where = spec.options, "hydra/sweeper/sampler"
-    check_above("hydra.sweeper.confidence", options.confidence, 0.5)
-    check_range("hydra.sweeper.confidence", options.confidence, 0, 0.999)
+    if not 0.5 < options.confidence <= 0.999:
+        allowed = "above 0.5, up to 0.999"
+        raise UserError("hydra.sweeper.confidence", options.confidence, allowed)
     if not is_search(options):
         return
+    if (seed := options.sampler.get("seed")) is not None:
+        check_range("hydra.sweeper.sampler.seed", seed, 0)
+    if spec.config.score.reference is not None:
+        allowed = "null: a search trains separate models itself"
+        raise UserError("score.reference", spec.config.score.reference, allowed)
     if spec.objectives != ("keep",):
         found = f"search with the objective {one_of(spec.objectives)}"
         raise UserError(where, found, "search for score.objective=keep alone")

@@ -17,7 +17,7 @@ from mtl_sharing.sweep.search.space import SearchSpace, search_space
 from mtl_sharing.sweep.settings import search_seeds
 from mtl_sharing.sweep.space.space import Point
 from mtl_sharing.sweep.space.spec import SweepSpec, key_of
-from mtl_sharing.sweep.study.attributes import METRICS, SEED, is_reference
+from mtl_sharing.sweep.study.attributes import METRICS, SAME_AS, SEED, is_reference
 
 # A normal value lies within so many deviations of its mean with probability 0.9.
 _Z90 = 1.645
@@ -51,20 +51,21 @@ class RegimeSearch:
         specs = [trial.run_spec for trial in self.space.trials]
         return [plan_cost(s.architecture).total / plan_cost(s.baseline).total for s in specs]
 
-    @property
-    def question(self) -> Question:
-        """What is asked."""
+    def question(self, state: "SearchState") -> Question:
+        """The question, with the seeds that are left."""
         options = self.spec.options
-        return Question(self.spec.config.score.keep, options.confidence, search_seeds(options))
+        seeds = tuple(s for s in search_seeds(options) if s not in state.lost_seeds)
+        return Question(self.spec.config.score.keep, options.confidence, seeds)
 
     def next(self, trials: Sequence[FrozenTrial]) -> Proposal | None:
         """The next training; None once the answer is sure, or no training is left."""
         state = self.state(trials)
-        known = state.candidates.barred, state.trainings, state.running
+        question = self.question(state)
+        known = state.candidates.barred, state.trainings, state.running, question.seeds
         if known not in self._last:
             self._last.clear()
             self._last[known] = next_training(
-                state.candidates, state.trainings, self.question, state.running
+                state.candidates, state.trainings, question, state.running
             )
         choice = self._last[known]
         if choice is None:
@@ -81,7 +82,8 @@ class RegimeSearch:
         Args:
             foresee: find out how many trainings are missing, which takes some seconds.
         """
-        state, question = self.state(trials), self.question
+        state = self.state(trials)
+        question = self.question(state)
         if REFERENCE not in (training.candidate for training in state.trainings):
             return None
         found = answer(state.candidates, state.trainings, question)
@@ -133,23 +135,25 @@ class RegimeSearch:
 
 @dataclass(frozen=True)
 class SearchState:
-    """What the trials of a search say of its candidates.
+    """The candidates of a search after some trials.
 
     Attributes:
         candidates: a regime is barred once one of its trainings fails, or has a task at or below
-            its floor.
+            its floor, or equals another regime's.
         trainings: those that have ended with a result.
         running: candidate and seed of those that have not.
+        lost_seeds: seeds with which separate models failed.
     """
 
     candidates: Candidates
     trainings: tuple[Training, ...]
     running: tuple[tuple[int, int], ...]
+    lost_seeds: frozenset[int] = frozenset()
 
 
 def read_state(space: SearchSpace, trials: Iterable[FrozenTrial]) -> SearchState:
     """The state after some trials of a search."""
-    barred, trainings, running = set(), [], []
+    barred, lost_seeds, trainings, running = set(), set(), [], []
     for trial in trials:
         candidate = space.index(_point(trial))
         if SEED not in trial.user_attrs or candidate is None:
@@ -157,13 +161,17 @@ def read_state(space: SearchSpace, trials: Iterable[FrozenTrial]) -> SearchState
         seed, metrics = int(trial.user_attrs[SEED]), trial.user_attrs.get(METRICS)
         if candidate != REFERENCE and _is_barred(trial):
             barred.add(candidate)
+        elif trial.state == TrialState.FAIL:
+            lost_seeds.add(seed)
+        if SAME_AS in trial.user_attrs:
+            continue  # the other's result is no second measurement
         if metrics is not None:
             performance = float(metrics["performance"])
             trainings.append(Training(candidate, seed, performance, trial.number))
         elif not trial.state.is_finished():
             running.append((candidate, seed))
     candidates = replace(space.candidates, barred=frozenset(barred))
-    return SearchState(candidates, tuple(trainings), tuple(running))
+    return SearchState(candidates, tuple(trainings), tuple(running), frozenset(lost_seeds))
 
 
 def _point(trial: FrozenTrial) -> Point | None:
@@ -172,7 +180,7 @@ def _point(trial: FrozenTrial) -> Point | None:
 
 def _is_barred(trial: FrozenTrial) -> bool:
     at_floor = (trial.user_attrs.get(METRICS) or {}).get("at_floor")
-    return trial.state == TrialState.FAIL or bool(at_floor)
+    return trial.state == TrialState.FAIL or bool(at_floor) or SAME_AS in trial.user_attrs
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,9 @@ class StudyReporter:
         trials = trained(self.study.trials())
         failed = [trial for trial in trials if trial.state == TrialState.FAIL]
         separate = next(filter(is_reference, failed), None)
-        if "keep" in self.spec.objectives and separate is not None:
+        # A search goes on with the other seeds of separate models.
+        needed = separate is not None and (self.search is None or not self._of_references())
+        if "keep" in self.spec.objectives and separate is not None and needed:
             reason = separate.user_attrs.get(attributes.REASON)
             found = f"trial {separate.number} failed: {reason}"
             allowed = "separate models that train; begin anew with hydra.sweeper.study_name=NAME"

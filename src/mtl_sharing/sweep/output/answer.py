@@ -60,7 +60,7 @@ def _none_keeps(report: SearchReport) -> str:
 
 def _undecided(report: SearchReport) -> str:
     between = " and ".join(report.regimes[rival].name for rival in report.rivals)
-    text = f"undecided {'about' if len(report.rivals) == 1 else 'between'} {between}"
+    text = f"undecided between {between}" if len(report.rivals) > 1 else "not yet sure"
     if report.next is None:
         return f"{text}: no training is left"
     if report.missing is None:

@@ -134,4 +134,4 @@ def _flagged(trials: Iterable[FrozenTrial]) -> str:
 def _more(decision: Decision) -> str:
     """The number of regimes that the table leaves out; empty if it has all."""
     count = len(decision.regimes) - len(decision.shown())
-    return f"; {count} more regimes in decision.json" if count else ""
+    return f"; {count} more regime{'' if count == 1 else 's'} in decision.json" if count else ""

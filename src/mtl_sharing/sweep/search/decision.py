@@ -171,7 +171,7 @@ def _first(
     between = int(np.argmin(np.abs(costs - (costs[cheapest] + costs[REFERENCE]) / 2)))
     begun = {candidate for candidate, _ in known} | candidates.barred
     for candidate in (REFERENCE, cheapest, between):
-        if candidate not in begun:
+        if candidate not in begun and question.seeds:
             return candidate, question.seeds[0]
     return None
 
