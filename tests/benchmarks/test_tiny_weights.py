@@ -64,6 +64,7 @@ def test_the_shipped_weights_predict_hidden_words_of_unseen_text(tmp_path):
     assert masked_loss(FOLDER, tmp_path) < math.log(2048) / 3
 
 
+@pytest.mark.slow
 def test_the_tool_writes_what_it_trained(tmp_path, capsys):
     main(tmp_path, (*OVERRIDES, *SMALL))
     assert "step 3 of 3  loss sst " in capsys.readouterr().out

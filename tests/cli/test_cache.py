@@ -57,6 +57,7 @@ def spoil(path):
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_changes_nothing(train, tmp_path):
     _, expected = train()
     folders = entries(tmp_path)

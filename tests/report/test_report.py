@@ -71,6 +71,7 @@ def test_tables_and_figures_lie_beside_the_page(written):
     assert [int(row["seeds"]) for row in rows] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_second_report_is_the_same_and_a_third_of_less_leaves_nothing_of_it(
     real_runs, written, tmp_path
 ):

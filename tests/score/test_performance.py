@@ -75,7 +75,7 @@ def test_a_baseline_whose_answers_are_all_wrong_has_a_result(monkeypatch):
     monkeypatch.setattr(result, "multipliers", lambda *arguments: Multipliers(1.0, 1.0))
     monkeypatch.setattr(result, "_baseline", lambda *arguments: {})
     run_spec = SimpleNamespace(
-        config=SimpleNamespace(score=ScoreConfig()), settings={"score": {}},
+        config=SimpleNamespace(score=ScoreConfig()), settings={"score": {}}, is_separate=True,
         architecture="I12", baseline="I12",
     )  # fmt: skip
     tasks = {"sst": {"metric": "accuracy", "value": 0.0, "floor": 0.25}}

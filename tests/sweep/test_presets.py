@@ -79,7 +79,7 @@ def test_a_preset_composes(name):
         assert len(different) == points
 
 
-@pytest.mark.parametrize("name", _mostly_slow("split_points", "regimes"))
+@pytest.mark.parametrize("name", _mostly_slow("split_points"))
 def test_corners_compose(name):
     spec = sweep_spec(*small(name))
     corners = [spec.compose_trial(point) for point in spec.space.corners()]
@@ -226,7 +226,7 @@ TINY = (*(word for word in QUICK if "score" not in word and "train_rows" not in 
         "encoder.layers=4", "trainer.max_steps=2")  # fmt: skip
 
 
-@pytest.mark.parametrize("name", _mostly_slow("split_points"))
+@pytest.mark.parametrize("name", _mostly_slow())
 def test_three_trials_of_a_preset(mtl_train, tmp_path, name):
     done = mtl_train("-m", *small(name), *TINY)
     assert done.code == 0, done.err

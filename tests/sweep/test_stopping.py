@@ -92,6 +92,7 @@ def test_two_sweeps_share_a_study(tmp_path):
 
 
 @pytest.mark.usefixtures("as_in_another_process")
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_trial_that_goes_on_and_counts_as_no_loss(mtl_train):
     words = (*PERFORMANCE, "hydra.sweeper.n_trials=1", "hydra.sweeper.retries=0",
              "trainer.eval_every=1")  # fmt: skip

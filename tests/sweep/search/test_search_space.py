@@ -46,6 +46,7 @@ def test_costs_fall_with_what_is_shared(splits):
     assert own.trainings == pytest.approx(np.ones(4), abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_cost_is_the_saving_that_a_trial_is_scored_with(splits):
     from mtl_sharing.score.parameters import plan_cost
 
