@@ -15,7 +15,7 @@ from sweep_runs import FOLDER, study
 
 SEARCH = ("-m", *QUICK, "encoder.layers=6", "hydra/sweeper=optuna", "hydra/sweeper/sampler=search",
           "hydra.sweeper.depths=[[split]]", "score.objective=keep", "score.clock=flops",
-          "hydra.sweeper.n_trials=14")  # fmt: skip
+          "hydra.sweeper.n_trials=24")  # fmt: skip
 # By shared layers: three of six may be shared.
 CURVE = (0.80, 0.80, 0.80, 0.80, 0.75, 0.72, 0.70)
 
