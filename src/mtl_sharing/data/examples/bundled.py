@@ -14,12 +14,12 @@ from mtl_sharing.data.examples.bundled_lexicon import (
     BUNDLED_TASKS,
     CONCEPTS,
     Dice,
+    check_generation,
     concepts_of,
     wording,
 )
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tasks.task import SPLITS
-from mtl_sharing.errors import UserError, check_range
 
 BUNDLED_SIZES = {
     "sst": {"train": 2000, "dev": 500, "test": 500},
@@ -110,9 +110,7 @@ def bundled_examples(task: str, split: str, seed: int, relatedness: float) -> li
     Raises UserError for a negative seed, or a relatedness outside 0 (the tasks share only function
     words) to 1 (one vocabulary).
     """
-    if seed < 0:
-        raise UserError("suite.data_seed", seed, "a whole number, 0 or more")
-    check_range("suite.relatedness", relatedness, 0, 1)
+    check_generation(seed, relatedness)
     return list(_all_splits(task, seed, float(relatedness))[split])
 
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from mtl_sharing.errors import UserError, check_range
+
 Item = TypeVar("Item")
 
 BUNDLED_TASKS = ("sst", "quora", "sts")
@@ -120,3 +122,10 @@ def wording(task: str, seed: int, relatedness: float) -> tuple[tuple[str, ...], 
     return tuple(
         concept.forms if dice.unit() < relatedness else own[i] for i, concept in enumerate(CONCEPTS)
     )
+
+
+def check_generation(seed: int, relatedness: float) -> None:
+    """Raises UserError for a negative seed, or a relatedness outside 0 to 1."""
+    if seed < 0:
+        raise UserError("suite.data_seed", seed, "a whole number, 0 or more")
+    check_range("suite.relatedness", relatedness, 0, 1)

@@ -10,10 +10,15 @@ count. ``relatedness`` is the share of concepts that have one sense in all tasks
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from mtl_sharing.data.examples.bundled_lexicon import BUNDLED_TASKS, CONCEPTS, Dice, concepts_of
+from mtl_sharing.data.examples.bundled_lexicon import (
+    BUNDLED_TASKS,
+    CONCEPTS,
+    Dice,
+    check_generation,
+    concepts_of,
+)
 from mtl_sharing.data.examples.examples import Example
 from mtl_sharing.data.tasks.task import SPLITS
-from mtl_sharing.errors import UserError, check_range
 
 PLANTED_SIZES = {
     "sst": {"train": 5000, "dev": 1000, "test": 500},
@@ -53,9 +58,7 @@ def planted_examples(task: str, split: str, seed: int, relatedness: float) -> li
     Raises UserError for a negative seed, or a relatedness outside 0 (each task has senses of its
     own) to 1 (all tasks have the same senses).
     """
-    if seed < 0:
-        raise UserError("suite.data_seed", seed, "a whole number, 0 or more")
-    check_range("suite.relatedness", relatedness, 0, 1)
+    check_generation(seed, relatedness)
     return list(_all_splits(task, seed, float(relatedness))[split])
 
 
