@@ -1,9 +1,15 @@
 """Answers of a search, made up."""
 
-from mtl_sharing.run_folder.decision import Decision, DevComparison, RegimeEstimate
-from mtl_sharing.sweep.loop.search import SearchReport
-from mtl_sharing.sweep.output.answer import make_decision
-from mtl_sharing.sweep.search.belief import Question
+from dataclasses import replace
+
+from mtl_sharing.run_folder.decision import (
+    Decision,
+    DevComparison,
+    NextTraining,
+    Question,
+    RegimeEstimate,
+)
+from mtl_sharing.sweep.search.sentence import sentence
 
 DEV = DevComparison((0, 1), 0.871, 0.875, 0.871 / 0.875, -0.004, -0.012, 0.004, 0.31, "a test", "")
 
@@ -36,12 +42,14 @@ SPLITS = (
 )
 
 
-def report(regimes=SPLITS, chosen=3, decided=True, rivals=(), following=(4, 2), missing=0):
+def decision(
+    regimes=SPLITS, chosen=3, decided=True, rivals=(), following=(4, 2), missing=0, dev=DEV,
+    held_out=0.0,
+):  # fmt: skip
     """The answer of a search over a few splits."""
-    question = Question(0.99, 0.9, (0, 1, 2, 3))
-    return SearchReport(question, tuple(regimes), chosen, decided, rivals, following, missing)
-
-
-def decision(dev=DEV, **changes) -> Decision:
-    """The same as decision.json has it."""
-    return make_decision(report(**changes), dev)
+    made = Decision(
+        question=Question(0.99, 0.9, (0, 1, 2, 3)), decided=decided, sentence="", chosen=chosen,
+        rivals=rivals, next=None if following is None else NextTraining(*following),
+        missing=missing, regimes=tuple(regimes), dev=dev, held_out=held_out,
+    )  # fmt: skip
+    return replace(made, sentence=sentence(made))

@@ -7,7 +7,8 @@ import numpy as np
 
 from benchmarks.search.problems import Draw
 from benchmarks.search.strategies import Options, Verdict
-from mtl_sharing.sweep.search.belief import Candidates, Question, Training
+from mtl_sharing.run_folder.decision import Question
+from mtl_sharing.sweep.search.belief import Candidates, Training
 from mtl_sharing.sweep.search.decision import answer, next_training
 from mtl_sharing.sweep.search.kernel import DEPTH
 
@@ -40,9 +41,11 @@ class _Trajectory:
 
     def verdict(self) -> Verdict:
         """The answer that the search gives now."""
-        found = answer(self.candidates, self.trainings, self.question)
+        answered = answer(self.candidates, self.trainings, self.question)
         spent = float(len(self.trainings))
-        return Verdict(found.chosen, spent, bool(found.decided), self.questions, self.asking_s)
+        return Verdict(
+            answered.chosen, spent, bool(answered.decided), self.questions, self.asking_s
+        )
 
 
 def search(draw: Draw, options: Options) -> dict[str, Verdict]:
@@ -55,7 +58,7 @@ def search(draw: Draw, options: Options) -> dict[str, Verdict]:
         features=np.array(problem.splits, dtype=float)[:, None] / max(problem.splits),
         kinds=(DEPTH,),
         costs=problem.costs,
-        trainings=problem.trainings,
+        training_costs=problem.trainings,
     )
     question = Question(problem.keep, options.confidence, tuple(range(options.pool)))
     path, verdicts = _Trajectory(draw, candidates, question), {}

@@ -173,10 +173,8 @@ ON_LINE = {
 PLACES = [*ON_LINE, "preset", "config file", "submitit, config file"]
 
 
-@pytest.mark.parametrize("place", [
-    place if place == "fields" else pytest.param(place, marks=pytest.mark.slow)
-    for place in PLACES
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
 def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place):
     url = f"sqlite:///{tmp_path / 'whisper.sqlite'}"
     folder = tmp_path / "mine" / "sweep"

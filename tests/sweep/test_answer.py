@@ -5,19 +5,20 @@ from types import SimpleNamespace
 import pytest
 
 from mtl_sharing.sweep.loop.search import RegimeSearch
-from mtl_sharing.sweep.output.answer import answer_table, sentence
-from search_reports import SEPARATE, SPLITS, decision, estimate, report, split
+from mtl_sharing.sweep.output.answer import answer_table
+from mtl_sharing.sweep.search.sentence import sentence
+from search_reports import SEPARATE, SPLITS, decision, estimate, split
 
 
 def test_a_sure_answer_names_regime_probability_size_trainings_and_next_evidence():
-    assert sentence(report()) == (
+    assert sentence(decision()) == (
         "S8-I4 keeps 99% of separate models with probability .93 at 56% of their parameters; "
         "8 trainings; the next best evidence would be S9-I3 with seed 2"
     )
 
 
 def test_an_undecided_search_names_both_regimes_and_what_it_would_take():
-    undecided = report(decided=False, rivals=(4, 3), following=(0, 1), missing=5)
+    undecided = decision(decided=False, rivals=(4, 3), following=(0, 1), missing=5)
     assert sentence(undecided) == (
         "undecided between S9-I3 and S8-I4: about 5 more trainings; so far S8-I4 with probability "
         ".93 after 8 trainings; the next best evidence would be separate models with seed 1"
@@ -25,7 +26,7 @@ def test_an_undecided_search_names_both_regimes_and_what_it_would_take():
 
 
 def test_no_regime_keeps_enough():
-    none = report(regimes=(SEPARATE, split(3, 0.31, (0.7,)), split(12, 0.002, (0.6,))), chosen=0,
+    none = decision(regimes=(SEPARATE, split(3, 0.31, (0.7,)), split(12, 0.002, (0.6,))), chosen=0,
                   following=(1, 1))  # fmt: skip
     assert sentence(none).startswith(
         "no cheaper regime keeps 99% of separate models with probability .90: "
@@ -50,16 +51,16 @@ def test_no_regime_keeps_enough():
     ],
 )  # fmt: skip
 def test_other_undecided_searches(changes, text):
-    assert sentence(report(decided=False, **changes)) == text
+    assert sentence(decision(decided=False, **changes)) == text
 
 
 def test_every_other_regime_has_failed_and_no_training_is_left():
     failed = estimate("S6-I6", 0.0, point={"split": 6})
-    alone = report(regimes=(SEPARATE, failed), chosen=0, following=None)
+    alone = decision(regimes=(SEPARATE, failed), chosen=0, following=None)
     text = "no cheaper regime keeps 99% of separate models with probability .90: "
     why = "each failed or is no better than a constant answer; 2 trainings"
     assert sentence(alone) == text + why
-    assert sentence(report(regimes=(SEPARATE,), chosen=0, following=None)).startswith(
+    assert sentence(decision(regimes=(SEPARATE,), chosen=0, following=None)).startswith(
         f"{text}none costs less"
     )
 
@@ -67,7 +68,7 @@ def test_every_other_regime_has_failed_and_no_training_is_left():
 def test_settings_stand_in_the_sentence():
     label = "S6-I6  sampler=annealed start=0.3"
     one = estimate("S6-I6", 0.91, (0.8, 0.8), point={"split": 6}, label=label)
-    text = sentence(report(regimes=(SEPARATE, one), chosen=1, following=(1, 3)))
+    text = sentence(decision(regimes=(SEPARATE, one), chosen=1, following=(1, 3)))
     assert text.startswith("S6-I6 sampler=annealed start=0.3 keeps 99%")
     assert text.endswith("S6-I6 sampler=annealed start=0.3 with seed 3")
 

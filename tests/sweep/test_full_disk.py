@@ -48,7 +48,7 @@ ALONE = ("hydra.sweeper.reference=false", "hydra.sweeper.n_trials=1", "encoder.l
 
 
 @pytest.mark.parametrize(("name", "left", "more"), [
-    ("sweep/0/checkpoint/last.pt", ["RUNNING"], ALONE),
+    pytest.param("sweep/0/checkpoint/last.pt", ["RUNNING"], ALONE, marks=pytest.mark.slow),
     pytest.param("sweep/2/result.json", ["COMPLETE", "COMPLETE", "RUNNING"], (),
                  marks=pytest.mark.slow),
     pytest.param("sweep/sweep.csv", ["COMPLETE"], (), marks=pytest.mark.slow),

@@ -30,7 +30,7 @@ EXPECTED = {
     "pareto": (None, 40, ["performance", "memory", "time"], True),
     "regimes": (None, 40, ["keep"], True),
     "search": ((13 + 13 + 1) * 3, 24, ["keep"], True),
-    "split_alpha": (13 * (1 + 1 + 11 + 11 * 11 * 3), 24, ["keep"], True),
+    "split_alpha": (None, 24, ["keep"], True),
     "split_points": (13, None, ["keep"], True),
 }
 OF_REPORTS = [name for name in PRESETS if name.startswith(("mops", "hybrid"))]
@@ -116,6 +116,7 @@ def with_heads(letter: str, heads: str) -> str:
     return f"{letter}12" if heads == "I-I-I" else f"{letter}12/{heads}"
 
 
+@pytest.mark.slow
 def test_mops_xyz_is_all_head_stacks_in_both_contexts():
     spec = sweep_spec("+sweep=mops_xyz")
     tuned, frozen = (

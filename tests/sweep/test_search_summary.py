@@ -15,7 +15,7 @@ from mtl_sharing.sweep.output import search_summary
 from mtl_sharing.sweep.output.search_summary import end_search
 from mtl_sharing.sweep.study.attributes import METRICS, REFERENCE, REGIME, SAME_AS, SEED
 from mtl_sharing.sweep.study.records import NO_REFERENCES, References, rows
-from search_reports import DEV, SEPARATE, report, split
+from search_reports import DEV, SEPARATE, decision, split
 
 MEASURED = {"trial": 2, "time": {"train": 1.5, "predict": 1.25}}
 
@@ -60,7 +60,7 @@ class Spec:
     objectives = ("keep",)
     options = SimpleNamespace(reference=True)
     reference_overrides = ("sharing=individual",)
-    config = SimpleNamespace(score=SimpleNamespace(clock="flops"))
+    config = SimpleNamespace(score=SimpleNamespace(clock="flops", pearson="unit"))
 
     def overrides(self, point):
         return [f"split={point['split']}"]
@@ -70,7 +70,7 @@ class Spec:
 
 
 def reporter_of(folder, answer, trials=TRIALS):
-    search = SimpleNamespace(report=lambda trials, foresee=True: answer)
+    search = SimpleNamespace(decide=lambda trials, foresee=True: answer)
     return StudyReporter(Study(folder, trials), Spec(), None, None, None, search)
 
 
@@ -79,7 +79,7 @@ def ended(tmp_path, monkeypatch):
     """Ends a search with an answer; the second value has what was done meanwhile."""
     calls = {}
 
-    def confirm(chosen, separate):
+    def confirm(chosen, separate, pearson):
         calls["confirmed"] = [path.name for path in chosen], [path.name for path in separate]
         return DEV
 
@@ -99,22 +99,23 @@ def ended(tmp_path, monkeypatch):
 
 
 def answer_of(regimes=(SEPARATE, CHOSEN, OTHER), chosen=1, **changes):
-    return report(**{"regimes": regimes, "chosen": chosen, "following": (2, 1), **changes})
+    made = {"dev": None, "regimes": regimes, "chosen": chosen, "following": (2, 1)}
+    return decision(**made | changes)
 
 
 def test_the_answer_is_written_printed_confirmed_and_measured(ended, capsys):
     folder, calls = ended(answer_of())
     printed = capsys.readouterr().out
-    decision = read_decision(folder)
-    assert decision.dev == DEV and decision.regimes[1] == CHOSEN
+    written = read_decision(folder)
+    assert written.dev == DEV and written.regimes[1] == CHOSEN
     assert calls == {"confirmed": (["2", "3", "5"], ["0", "1"]), "measured": 2}
-    for text in (f"answer    {decision.sentence}", f"on dev    {DEV.text}", "S6-I6", "chosen",
+    for text in (f"answer    {written.sentence}", f"on dev    {DEV.text}", "S6-I6", "chosen",
                  "on select, held out of train to choose by, over seeds:", "1.25 x to predict",
                  "5 complete; 1 more equal to earlier ones"):  # fmt: skip
         assert text in printed
     best = (folder / "best.yaml").read_text()
     assert "split=6" in best and "seed" not in best.partition("overrides")[2]
-    assert f"# answer: {decision.sentence}" in best and f"# on dev: {DEV.text}" in best
+    assert f"# answer: {written.sentence}" in best and f"# on dev: {DEV.text}" in best
 
 
 def test_an_interrupted_search_measures_nothing_and_one_of_an_earlier_trial_has_its_folder(ended):
@@ -150,7 +151,7 @@ def test_a_trainings_line_shows_its_seed_and_the_remark_the_belief(tmp_path):
     assert "  seed 3  " in _line(TRIALS[3], NO_REFERENCES)
     text = "so far S6-I6 with probability .93"
     assert reporter_of(tmp_path, answer_of())._standing(5) == (text, text)
-    two = answer_of(regimes=(SEPARATE,), chosen=0)
+    two = answer_of(regimes=(SEPARATE,), chosen=0, following=None)
     assert reporter_of(tmp_path, two)._standing(1) == ("", "")
 
 

@@ -23,6 +23,7 @@ def as_in_another_process(monkeypatch):
     monkeypatch.setattr(heartbeat, "process_is_gone", lambda beat: True)
 
 
+@pytest.mark.slow
 def test_kill_and_the_same_command_again(mtl_train, tmp_path):
     words = (*PERFORMANCE, "hydra.sweeper.n_trials=2", "trainer.max_steps=24",
              "trainer.eval_every=1")  # fmt: skip

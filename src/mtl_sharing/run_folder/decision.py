@@ -86,12 +86,12 @@ class DevComparison:
 
 @dataclass(frozen=True)
 class Question:
-    """What a search was asked.
+    """The question that a search answers: the cheapest regime that keeps enough.
 
     Attributes:
         keep: share of separate models' performance that is enough.
-        confidence: probability at which the search ends.
-        seeds: those that it chooses from.
+        confidence: probability of keeping enough at which an answer is given.
+        seeds: the seeds that a regime may be trained with.
     """
 
     keep: float
@@ -119,6 +119,8 @@ class Decision:
         missing: about how many more trainings decide; None where that cannot be told.
         regimes: separate models first, the others from the dearest to the cheapest.
         dev: None where the chosen regime is separate models, or one of the two was not trained.
+        held_out: standard deviation of a regime's performance, relative to others', over choices of
+            the held-out examples.
     """
 
     question: Question
@@ -130,6 +132,20 @@ class Decision:
     missing: int | None
     regimes: tuple[RegimeEstimate, ...]
     dev: DevComparison | None
+    held_out: float = 0.0
+
+    @property
+    def trainings(self) -> int:
+        """The number of trainings that the answer rests on."""
+        return sum(len(regime.trials) for regime in self.regimes)
+
+    @property
+    def belief(self) -> str:
+        """The regime to take as far as is known, such as ``S8-I4 with probability .72``."""
+        chosen = self.regimes[self.chosen]
+        if chosen.point is None:
+            return chosen.name
+        return f"{chosen.name} with probability {probability_text(chosen.probability)}"
 
     @property
     def reference(self) -> RegimeEstimate:

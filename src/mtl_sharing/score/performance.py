@@ -17,6 +17,11 @@ def unit(metric: str, value: float) -> float:
     return (value + 1) / 2 if metric in CORRELATIONS else value
 
 
+def scale(metric: str, pearson: str = "unit") -> float:
+    """What a metric's step of 1 counts in a performance: half where r counts as (r + 1) / 2."""
+    return unit(metric, 1.0) - unit(metric, 0.0) if pearson == "unit" else 1.0
+
+
 def performance_of(result: Mapping[str, Any], pearson: str) -> float:
     """The performance in a result, or in a part of one, counted as ``score.pearson`` says."""
     return float(result["performance" if pearson == "unit" else "performance_raw_r"])

@@ -6,7 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Question, Training, believe
+from mtl_sharing.run_folder.decision import Question
+from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Training, believe
 from mtl_sharing.sweep.search.decision import (
     answer,
     is_decided,
@@ -18,7 +19,7 @@ from mtl_sharing.sweep.search.kernel import DEPTH
 
 SPLITS = np.arange(13)
 ALL = Candidates((SPLITS / 12)[:, None], (DEPTH,), 1 - SPLITS / 18, np.ones(13))
-ASKED = Question(seeds=tuple(range(20)))
+ASKED = Question(0.99, 0.9, tuple(range(20)))
 
 
 def knee(at: int) -> np.ndarray:
@@ -83,7 +84,7 @@ def test_several_may_begin_before_one_has_ended():
 
 
 def test_the_search_ends_where_all_seeds_are_used():
-    question = Question(seeds=(3, 5))
+    question = Question(0.99, 0.9, (3, 5))
     trainings = [
         Training(candidate, seed, 0.8) for candidate, seed in product(range(13), question.seeds)
     ]
@@ -169,7 +170,9 @@ def test_nothing_is_a_share_of_a_reference_below_zero():
 
 
 def test_regimes_that_cost_as_much_as_separate_models_are_not_trained():
-    dear = Candidates(ALL.features, ALL.kinds, np.where(SPLITS % 2, 1.0, ALL.costs), ALL.trainings)
+    dear = Candidates(
+        ALL.features, ALL.kinds, np.where(SPLITS % 2, 1.0, ALL.costs), ALL.training_costs
+    )
     random, trainings = np.random.default_rng(3), []
     for _ in range(15):
         choice = next_training(dear, trainings, ASKED) or (0, 19)
@@ -179,6 +182,6 @@ def test_regimes_that_cost_as_much_as_separate_models_are_not_trained():
 
 @pytest.mark.parametrize("keep", [0.5, 1.0])
 def test_separate_models_keep_all_of_themselves(keep):
-    question = Question(keep=keep, seeds=ASKED.seeds)
+    question = Question(keep, 0.9, ASKED.seeds)
     trainings = [Training(c, s, 0.8 - c / 100) for c in (0, 6, 12) for s in range(3)]
     assert answer(ALL, trainings, question).probabilities[REFERENCE] == 1

@@ -43,7 +43,7 @@ def test_costs_fall_with_what_is_shared(splits):
     assert own.costs[REFERENCE] == 1 and (np.diff(own.costs) < 0).all()
     # Three tasks: all shared costs a little more than a third.
     assert 1 / 3 < own.costs[-1] < 0.34
-    assert own.trainings == pytest.approx(np.ones(4), abs=0.02)
+    assert own.training_costs == pytest.approx(np.ones(4), abs=0.02)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The surrogate against formulas written out here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,6 +60,21 @@ def test_a_prediction_is_the_posterior_mean_and_covariance():
     mean, both = own.predict(without_seed(new[:, None]))
     assert own.weight == 1
     assert mean == pytest.approx(expected) and both == pytest.approx(covariance)
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.02, 0.2])
+def test_what_the_held_out_examples_give_is_no_part_of_a_regime(deviation):
+    """Differences within it are not believed; all of f's variance is, where there is none."""
+    rows = np.array([[0.0, 0.0], [1.0, 0.0]])
+    quiet = replace(OWN, noise=1e-5, seeds=1e-5, length=0.1)
+    (own,) = fit(rows, np.array([0.7, 0.8]), (DEPTH,), [quiet], deviation)
+    mean, covariance = own.predict(without_seed(rows[:, :1]))
+    share = OWN.regimes**2 / (OWN.regimes**2 + deviation**2)
+    assert mean[1] - mean[0] == pytest.approx(0.1 * share, rel=1e-4)
+    left = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    assert left == pytest.approx(2 * OWN.regimes**2 * (1 - share), rel=1e-3, abs=1e-8)
+    # The trainings themselves have it.
+    assert own.predict(rows)[0] == pytest.approx([0.7, 0.8], abs=1e-4)
 
 
 def test_seeds_that_two_regimes_share_do_not_blur_their_difference():

@@ -19,7 +19,7 @@ from mtl_sharing.report.analysis.statistics import (
 )
 from mtl_sharing.report.inputs.groups import Group, baseline_of
 from mtl_sharing.report.inputs.runs import Run
-from mtl_sharing.score.performance import unit
+from mtl_sharing.score.performance import scale
 
 PERFORMANCE = "performance"
 BOOTSTRAP_EXAMPLES = "paired bootstrap over examples"
@@ -105,10 +105,6 @@ class _Pair:
         pairs = [[self.predictions.resampled(r, task) for r in self.runs(s)] for s in self.seeds]
         return np.stack([values - other for values, other in pairs])
 
-    def scale(self, task: str) -> float:
-        """The weight of a task's metric in its unit value: correlations count half."""
-        return unit(self.metric(task), 1.0) - unit(self.metric(task), 0.0)
-
 
 def compare(group: Group, other: Group, predictions: RunPredictions) -> list[Comparison]:
     """Compares performance, then each task, with several seeds also by exact tests of each."""
@@ -134,8 +130,9 @@ def _overall(pair: _Pair, blank: Comparison, problems: dict[str, str]) -> Compar
     blank = replace(blank, metric="mean over tasks")
     if notes := [f"{task}: {problem}" for task, problem in problems.items() if problem]:
         return replace(blank, note=notes[0])
-    observed = np.mean([pair.scale(task) * pair.observed(task) for task in problems], axis=0)
-    resampled = np.mean([pair.scale(task) * pair.resampled(task) for task in problems], axis=0)
+    scales = {task: scale(pair.metric(task)) for task in problems}
+    observed = np.mean([s * pair.observed(task) for task, s in scales.items()], axis=0)
+    resampled = np.mean([s * pair.resampled(task) for task, s in scales.items()], axis=0)
     examples = sum(pair.examples(task) for task in problems)
     return _bootstrapped(replace(blank, examples=examples), observed, resampled)
 

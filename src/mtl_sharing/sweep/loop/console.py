@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mtl_sharing.sweep.space.space import point_text
 from mtl_sharing.sweep.study import attributes
 from mtl_sharing.sweep.study.attributes import is_reference
 from mtl_sharing.sweep.study.records import References, trial_flags
@@ -89,13 +90,10 @@ def _line(trial: FrozenTrial, references: References) -> str:
     """A trial in one line: regime, parameters, outcome, seconds."""
     regime = trial.user_attrs.get(attributes.REGIME, "?")
     regime += " (reference)" if is_reference(trial) else ""
-    params = " ".join(
-        f"{name.rpartition('.')[2]}={format(value, '.3g' if isinstance(value, float) else '')}"
-        for name, value in trial.params.items()
-    )
     seconds = trial.user_attrs.get(attributes.SECONDS)
     seed = trial.user_attrs.get(attributes.SEED)
-    parts = [f"trial {trial.number}", regime, params, "" if seed is None else f"seed {seed}"]
+    parts = [f"trial {trial.number}", regime, point_text(trial.params)]
+    parts.append("" if seed is None else f"seed {seed}")
     parts += [_outcome(trial, references), "" if seconds is None else f"{seconds:.0f} s"]
     return "  ".join(filter(None, parts))
 

@@ -1,5 +1,6 @@
 """The search that decides: its next training, and its answer from the trials of a study."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -8,19 +9,24 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from mtl_sharing.run_folder.decision import RegimeEstimate, probability_text
+from mtl_sharing.run_folder.decision import Decision, NextTraining, Question, RegimeEstimate
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.performance import kept
-from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Question, Training
+from mtl_sharing.sweep.loop.held_out import HeldOutNoise
+from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Training
 from mtl_sharing.sweep.search.decision import Answer, answer, next_training, trainings_missing
-from mtl_sharing.sweep.search.space import SearchSpace, search_space
+from mtl_sharing.sweep.search.sentence import sentence
+from mtl_sharing.sweep.search.space import MOST, SearchSpace, search_space
 from mtl_sharing.sweep.settings import search_seeds
-from mtl_sharing.sweep.space.space import Point
+from mtl_sharing.sweep.space.space import Point, point_text
 from mtl_sharing.sweep.space.spec import SweepSpec, key_of
 from mtl_sharing.sweep.study.attributes import METRICS, SAME_AS, SEED, is_reference
 
+log = logging.getLogger(__name__)
 # A normal value lies within so many deviations of its mean with probability 0.9.
 _Z90 = 1.645
+# As many regimes take some seconds to compose.
+_MANY = 100
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,13 @@ class RegimeSearch:
     def space(self) -> SearchSpace:
         """The regimes to choose from."""
         spec, seed = self.spec, self.spec.options.sampler.get("seed") or 0
+        if (count := min(MOST, spec.points or MOST)) >= _MANY:
+            log.info("counting what each of %d regimes costs", count)
         return search_space(spec.space, spec.compose_trial, spec.reference, spec.config.score, seed)
+
+    @cached_property
+    def _held_out(self) -> HeldOutNoise:
+        return HeldOutNoise(self.spec.folder, self.spec.config.score.pearson)
 
     @cached_property
     def _parameters(self) -> list[float]:
@@ -61,12 +73,13 @@ class RegimeSearch:
         """The next training; None once the answer is sure, or no training is left."""
         state = self.state(trials)
         question = self.question(state)
-        known = state.candidates.barred, state.trainings, state.running, question.seeds
+        candidates = state.candidates
+        known = (
+            candidates.barred, candidates.held_out, state.trainings, state.running, question.seeds,
+        )  # fmt: skip
         if known not in self._last:
             self._last.clear()
-            self._last[known] = next_training(
-                state.candidates, state.trainings, question, state.running
-            )
+            self._last[known] = next_training(candidates, state.trainings, question, state.running)
         choice = self._last[known]
         if choice is None:
             return None
@@ -74,10 +87,12 @@ class RegimeSearch:
 
     def state(self, trials: Sequence[FrozenTrial]) -> "SearchState":
         """What the trials say of the regimes."""
-        return read_state(self.space, trials)
+        state = read_state(self.space, trials)
+        held_out = self._held_out.deviation(state.trainings)
+        return replace(state, candidates=replace(state.candidates, held_out=held_out))
 
-    def report(self, trials: Sequence[FrozenTrial], foresee: bool = True) -> "SearchReport | None":
-        """The answer so far; None before separate models have been trained.
+    def decide(self, trials: Sequence[FrozenTrial], foresee: bool = True) -> Decision | None:
+        """The answer so far, without dev; None before separate models have been trained.
 
         Args:
             foresee: find out how many trainings are missing, which takes some seconds.
@@ -86,24 +101,32 @@ class RegimeSearch:
         question = self.question(state)
         if REFERENCE not in (training.candidate for training in state.trainings):
             return None
-        found = answer(state.candidates, state.trainings, question)
-        missing = 0 if found.decided else None
-        if foresee and not found.decided:
+        answered = answer(state.candidates, state.trainings, question)
+        missing = 0 if answered.decided else None
+        if foresee and not answered.decided:
             missing = trainings_missing(state.candidates, state.trainings, question)
-        costs = np.where(
-            np.arange(len(state.candidates)) == REFERENCE, np.inf, state.candidates.costs
-        )
+        costs = state.candidates.costs.copy()
+        costs[REFERENCE] = np.inf  # it is the first, also beside dearer ones
         order = [int(i) for i in np.argsort(-costs, kind="stable")]
-        place = {candidate: i for i, candidate in enumerate(order)}
-        chosen, rivals = place[found.chosen], tuple(place[one] for one in found.rivals)
-        upcoming = None if found.next is None else (place[found.next[0]], found.next[1])
-        regimes = tuple(self._estimate(state, found, candidate) for candidate in order)
-        return SearchReport(question, regimes, chosen, found.decided, rivals, upcoming, missing)
+        position = {candidate: i for i, candidate in enumerate(order)}
+        decision = Decision(
+            question=question,
+            decided=answered.decided,
+            sentence="",
+            chosen=position[answered.chosen],
+            rivals=tuple(position[one] for one in answered.rivals),
+            next=answered.next and NextTraining(position[answered.next[0]], answered.next[1]),
+            missing=missing,
+            regimes=tuple(self._estimate(state, answered, candidate) for candidate in order),
+            dev=None,
+            held_out=state.candidates.held_out,
+        )
+        return replace(decision, sentence=sentence(decision))
 
-    def _estimate(self, state: "SearchState", found: Answer, candidate: int) -> RegimeEstimate:
+    def _estimate(self, state: "SearchState", answered: Answer, candidate: int) -> RegimeEstimate:
         trial, point = self.space.trials[candidate], self.space.points[candidate]
         own = [t for t in state.trainings if t.candidate == candidate]
-        mean, half = float(found.means[candidate]), _Z90 * float(found.deviations[candidate])
+        mean, half = float(answered.means[candidate]), _Z90 * float(answered.deviations[candidate])
         return RegimeEstimate(
             regime=trial.regime,
             label=self._label(trial.regime, point or {}),
@@ -112,20 +135,16 @@ class RegimeSearch:
             seeds=tuple(t.seed for t in own),
             performances=tuple(t.performance for t in own),
             mean=mean, low=mean - half, high=mean + half,
-            kept=kept(mean, float(found.means[REFERENCE])),
-            probability=float(found.probabilities[candidate]),
+            kept=kept(mean, float(answered.means[REFERENCE])),
+            probability=float(answered.probabilities[candidate]),
             cost=float(state.candidates.costs[candidate]),
             parameters=self._parameters[candidate],
         )  # fmt: skip
 
     def _label(self, regime: str, point: Point) -> str:
         """The regime and those of its parameters that its own text does not show."""
-        values = [
-            f"{name.rpartition('.')[2]}={format(value, '.3g' if isinstance(value, float) else '')}"
-            for name, value in point.items()
-            if not self._is_in_regime(name)
-        ]
-        return f"{regime}  {' '.join(values)}".rstrip()
+        apart = {name: value for name, value in point.items() if not self._is_in_regime(name)}
+        return f"{regime}  {point_text(apart)}".rstrip()
 
     def _is_in_regime(self, name: str) -> bool:
         expansions = self.spec.options.stands_for.get(name, {}).values()
@@ -181,39 +200,3 @@ def _point(trial: FrozenTrial) -> Point | None:
 def _is_barred(trial: FrozenTrial) -> bool:
     at_floor = (trial.user_attrs.get(METRICS) or {}).get("at_floor")
     return trial.state == TrialState.FAIL or bool(at_floor) or SAME_AS in trial.user_attrs
-
-
-@dataclass(frozen=True)
-class SearchReport:
-    """The answer of a search, in terms of its regimes.
-
-    Attributes:
-        regimes: separate models first, the others from the dearest to the cheapest.
-        chosen: position in ``regimes`` of the one to take.
-        decided: whether it keeps enough with the asked confidence.
-        rivals: positions of the regimes between which it has not decided.
-        next: position and seed of the training that would sharpen the answer most; None where none
-            is left.
-        missing: about how many more trainings decide; None where that cannot be told.
-    """
-
-    question: Question
-    regimes: tuple[RegimeEstimate, ...]
-    chosen: int
-    decided: bool
-    rivals: tuple[int, ...]
-    next: tuple[int, int] | None
-    missing: int | None
-
-    @property
-    def trainings(self) -> int:
-        """The number of trainings that the answer rests on."""
-        return sum(len(regime.trials) for regime in self.regimes)
-
-    @property
-    def belief(self) -> str:
-        """The regime to take as far as is known, such as ``S8-I4 with probability .72``."""
-        chosen = self.regimes[self.chosen]
-        if chosen.point is None:
-            return chosen.name
-        return f"{chosen.name} with probability {probability_text(chosen.probability)}"

@@ -99,10 +99,10 @@ class StudyReporter:
                 return "", ""
             regime = self.study.trial(number).user_attrs.get(attributes.REGIME)
             return "best so far", f"best {regime}"
-        report = self.search.report(self.study.trials(), foresee=False)
-        if report is None or report.trainings < FEWEST:
+        decision = self.search.decide(self.study.trials(), foresee=False)
+        if decision is None or decision.trainings < FEWEST:
             return "", ""
-        return f"so far {report.belief}", f"so far {report.belief}"
+        return f"so far {decision.belief}", f"so far {decision.belief}"
 
     def copy_result(self, trial: RunningTrial, earlier: FrozenTrial) -> bool:
         """Ends a duplicate with the earlier trial's result; False where that has not ended."""

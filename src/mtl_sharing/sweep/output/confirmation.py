@@ -12,13 +12,18 @@ from mtl_sharing.report.inputs.runs import Run, read_runs
 from mtl_sharing.run_folder.decision import DevComparison
 from mtl_sharing.score.performance import kept
 
+_SCALE = "correlations as (r + 1) / 2"
 
-def confirm_on_dev(chosen: Sequence[Path], separate: Sequence[Path]) -> DevComparison | None:
+
+def confirm_on_dev(
+    chosen: Sequence[Path], separate: Sequence[Path], pearson: str = "unit"
+) -> DevComparison | None:
     """Compares a regime with separate models on dev over the seeds that both were trained with.
 
     Args:
         chosen: the run folders of the regime, one for each seed.
         separate: those of separate models.
+        pearson: how the sweep counts correlations. Here they are (r + 1) / 2, as in reports.
 
     Returns:
         None where one of the two has no run that can be read.
@@ -39,7 +44,7 @@ def confirm_on_dev(chosen: Sequence[Path], separate: Sequence[Path]) -> DevCompa
         high=None if difference is None else difference.high,
         p=None if difference is None else difference.p,
         test=comparison.test,
-        note=comparison.note,
+        note="; ".join(filter(None, [comparison.note, _SCALE if pearson == "raw" else ""])),
     )
 
 

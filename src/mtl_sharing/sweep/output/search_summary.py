@@ -1,6 +1,8 @@
 """Writes a search's files when it ends or is interrupted, and prints its answer."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -11,7 +13,7 @@ from mtl_sharing.run_folder.decision_file import write_decision
 from mtl_sharing.score.clock import clock_of_rows
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
-from mtl_sharing.sweep.output.answer import answer_table, make_decision
+from mtl_sharing.sweep.output.answer import answer_table
 from mtl_sharing.sweep.output.confirmation import confirm_on_dev
 from mtl_sharing.sweep.output.printing import (
     measured_text,
@@ -26,6 +28,8 @@ from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
 from mtl_sharing.utils.terminal import show
 
+# Below, a performance does not show it.
+_SEEN = 0.00005
 Lines = list[tuple[str, str]]
 
 
@@ -37,20 +41,20 @@ def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     """
     study, spec, search = reporter.study, reporter.spec, reporter.search
     trials = study.trials()
-    if search is None or not trials:
+    if search is None:
         return
     references = reporter.references()
-    write_table(study, spec.objectives, references)
-    report = search.report(trials)
-    if report is None:
+    if trials:
+        write_table(study, spec.objectives, references)
+    decision = search.decide(trials)
+    if decision is None:
         show("no answer yet: separate models have not been trained")
         return
-    chosen, separate = report.regimes[report.chosen], report.regimes[0]
-    dev = None
+    chosen, separate = decision.regimes[decision.chosen], decision.reference
     if chosen is not separate:
-        folders = (_folders(study.folder, trials, one) for one in (chosen, separate))
-        dev = confirm_on_dev(*folders)
-    decision = make_decision(report, dev)
+        own, other = (_folders(study.folder, trials, one) for one in (chosen, separate))
+        dev = confirm_on_dev(own, other, spec.config.score.pearson)
+        decision = replace(decision, dev=dev)
     measured = _measurement(reporter, jobs, chosen, complete)
     with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_decision(study.folder, decision)
@@ -100,6 +104,8 @@ def _lines(
     lines = [("answer", decision.sentence)]
     if decision.dev is not None:
         lines.append(("on dev", decision.dev.text))
+    if decision.held_out >= _SEEN:
+        lines.append(("held out", _held_out(decision)))
     if flagged := _flagged(trials):
         lines.append(("flagged", flagged))
     clock = clock_of_rows(trial.user_attrs[METRICS] for trial in _complete(trials))
@@ -116,19 +122,25 @@ def _lines(
     ]
 
 
+def _held_out(decision: Decision) -> str:
+    text = "which examples are held out moves a regime's performance by"
+    more = "" if decision.decided else "; suite.select_fraction holds out more of them"
+    return f"{text} {decision.held_out:.4f} (standard deviation){more}"
+
+
 def _complete(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     return [t for t in trials if t.state == TrialState.COMPLETE and METRICS in t.user_attrs]
 
 
 def _flagged(trials: Iterable[FrozenTrial]) -> str:
-    """The regimes that failed or have a flagged task, each with the reason."""
-    reasons = {}
+    """The regimes that failed or have a flagged task, each with its reasons."""
+    reasons = defaultdict[str, dict[str, None]](dict)
     for trial in trials:
         metrics = trial.user_attrs.get(METRICS) or {}
         reason = "failed" if trial.state == TrialState.FAIL else trial_flags(metrics)
         if reason:
-            reasons[trial.user_attrs.get(REGIME)] = reason
-    return "; ".join(f"{regime} ({reason})" for regime, reason in reasons.items())
+            reasons[str(trial.user_attrs.get(REGIME))][reason] = None
+    return "; ".join(f"{regime} ({', '.join(one)})" for regime, one in reasons.items())
 
 
 def _more(decision: Decision) -> str:

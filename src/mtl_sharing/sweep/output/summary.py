@@ -17,6 +17,7 @@ from mtl_sharing.sweep.output.printing import (
     split_text,
     state_counts,
 )
+from mtl_sharing.sweep.space.space import point_text
 from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study.attributes import METRICS, OVERRIDES, REGIME, is_reference
 from mtl_sharing.sweep.study.records import (
@@ -106,11 +107,7 @@ def _cells(
 ) -> dict[str, str]:
     """A row of the table by the names of its columns, on the split that selects."""
     metrics: dict[str, Any] = trial.user_attrs[METRICS]
-    drawn = " ".join(
-        f"{name.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in trial.params.items()
-        if name not in ("split", "sharing")
-    )
+    drawn = point_text({n: v for n, v in trial.params.items() if n not in ("split", "sharing")})
     regime = f"{trial.user_attrs.get(REGIME)}{' (reference)' if is_reference(trial) else ''}"
     cells = {"trial": str(trial.number), "regime": f"{regime}  {drawn}".rstrip()}
     cells |= {name: f"{v:.3f}" for name, v in zip(objectives, trial.values, strict=True)}

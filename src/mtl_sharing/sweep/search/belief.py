@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from mtl_sharing.run_folder.decision import Question
 from mtl_sharing.sweep.search.kernel import Values
 from mtl_sharing.sweep.search.surrogate import (
     Component,
@@ -33,16 +34,19 @@ class Candidates:
             apply.
         kinds: the kind of each feature, see :class:`~mtl_sharing.sweep.search.kernel.RegimeKernel`.
         costs: what the score counts for a regime relative to separate models, shape (C,).
-        trainings: cost of a training relative to that of separate models, shape (C,).
+        training_costs: of a training, relative to that of separate models, shape (C,).
         barred: candidates that are no answer, whatever they reach. Their trainings still tell of
             others.
+        held_out: standard deviation of a candidate's performance, relative to others', over
+            choices of the held-out examples, which no further training makes smaller.
     """
 
     features: Values
     kinds: tuple[str, ...]
     costs: Values
-    trainings: Values
+    training_costs: Values
     barred: frozenset[int] = frozenset()
+    held_out: float = 0.0
 
     def __len__(self) -> int:
         return len(self.costs)
@@ -61,21 +65,6 @@ class Training:
     seed: int
     performance: float
     number: int | None = None
-
-
-@dataclass(frozen=True)
-class Question:
-    """The question that a search answers: the cheapest regime that keeps enough.
-
-    Attributes:
-        keep: share of separate models' performance that is enough.
-        confidence: probability of keeping enough at which an answer is given.
-        seeds: the seeds that a regime may be trained with.
-    """
-
-    keep: float = 0.99
-    confidence: float = 0.9
-    seeds: tuple[int, ...] = tuple(range(10))
 
 
 @dataclass(frozen=True)
@@ -215,5 +204,7 @@ def believe(
     features = candidates.features[[t.candidate for t in trainings]]
     rows = np.column_stack([features, [float(t.seed) for t in trainings]])
     performances = np.array([t.performance for t in trainings])
-    components = fit(rows, performances, candidates.kinds, draws or prior_draws())
+    components = fit(
+        rows, performances, candidates.kinds, draws or prior_draws(), candidates.held_out
+    )
     return Belief(candidates, tuple(trainings), question, components)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from mtl_sharing.run_folder.decision import Question
 from mtl_sharing.sweep.search.belief import (
     REFERENCE,
     Belief,
     Candidates,
     Margins,
-    Question,
     Training,
     believe,
 )
@@ -25,7 +25,7 @@ _TOLERANCE = 0.05
 # Trainings of the chosen regime, and of the reference, that an answer needs.
 _CONFIRMED = 3
 # The probability of keeping enough that the choice of an undecided search has.
-_LIKELY = 0.55
+_LIKELY = 0.5
 # Candidates whose trainings are compared, the most doubtful ones.
 _COMPARED = 40
 _MOST_AHEAD = 25
@@ -187,7 +187,7 @@ def most_telling(belief: Belief) -> tuple[int, int] | None:
     options = _options(belief)
     if not options:
         return None
-    gains = _gains(belief, options) / belief.candidates.trainings[[c for c, _ in options]]
+    gains = _gains(belief, options) / belief.candidates.training_costs[[c for c, _ in options]]
     return options[int(np.argmax(gains))] if gains.max() > 0 else None
 
 

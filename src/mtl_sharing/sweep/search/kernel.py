@@ -55,6 +55,23 @@ class RegimeKernel(Kernel):  # type: ignore[misc]
         return False
 
 
+class HeldOutKernel(RegimeKernel):
+    """:class:`RegimeKernel` between trainings; 0 for regimes over all seeds.
+
+    What the choice of held-out examples gives a regime is in each of its trainings, and not in
+    what it would reach on all examples.
+    """
+
+    def __call__(self, X: Values, Y: Values | None = None, eval_gradient: bool = False) -> Values:
+        """The matrix of the kernel, shape (rows of X, rows of Y)."""
+        other = X if Y is None else Y
+        return super().__call__(X, other) * np.outer(_is_training(X), _is_training(other))
+
+    def diag(self, X: Values) -> Values:
+        """The kernel of each row with itself."""
+        return _is_training(X)
+
+
 class SeedKernel(Kernel):  # type: ignore[misc]
     """1 for trainings with the same seed, whose number is the last column; otherwise 0."""
 
@@ -68,8 +85,13 @@ class SeedKernel(Kernel):  # type: ignore[misc]
 
     def diag(self, X: Values) -> Values:
         """The kernel of each row with itself."""
-        return (X[:, -1] != UNSET).astype(np.float64)
+        return _is_training(X)
 
     def is_stationary(self) -> bool:
         """Whether the kernel depends on differences alone."""
         return True
+
+
+def _is_training(rows: Values) -> Values:
+    """1 for a row with a seed, 0 for a regime over all seeds."""
+    return (rows[:, -1] != UNSET).astype(np.float64)

@@ -11,7 +11,13 @@ from sklearn import config_context
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel
 
-from mtl_sharing.sweep.search.kernel import UNSET, RegimeKernel, SeedKernel, Values
+from mtl_sharing.sweep.search.kernel import (
+    UNSET,
+    HeldOutKernel,
+    RegimeKernel,
+    SeedKernel,
+    Values,
+)
 
 _DRAWS = 32
 # Median and spread (of the logarithm) of each hyperparameter before a training is known:
@@ -69,11 +75,16 @@ class Component:
 
 
 def fit(
-    rows: Values, performances: Values, kinds: Sequence[str], draws: Sequence[Hyperparameters]
+    rows: Values,
+    performances: Values,
+    kinds: Sequence[str],
+    draws: Sequence[Hyperparameters],
+    held_out: float = 0.0,
 ) -> list[Component]:
     """The processes that explain trainings, the likeliest first.
 
-    The performance of regime x with seed s is ``offset + f(x) + b_s + noise``. The average over
+    The performance of regime x with seed s is ``offset + f(x) + g(x) + b_s + noise``, where g is
+    what the choice of held-out examples gives it, a process like f. The average over
     hyperparameters is by importance: each draw from their prior is weighted by its likelihood.
 
     Args:
@@ -81,9 +92,10 @@ def fit(
         performances: shape (N,).
         kinds: the kind of each feature.
         draws: hyperparameters to average over.
+        held_out: standard deviation of g.
     """
     offset = float(performances.mean())
-    processes = [_process(own, kinds) for own in draws]
+    processes = [_process(own, kinds, held_out) for own in draws]
     with config_context(assume_finite=True, skip_parameter_validation=True):
         for process in processes:
             process.fit(rows, performances - offset)
@@ -96,10 +108,14 @@ def fit(
     ]
 
 
-def _process(own: Hyperparameters, kinds: Sequence[str]) -> GaussianProcessRegressor:
-    regimes = ConstantKernel(own.regimes**2) * RegimeKernel(tuple(kinds), own.length, _COMMON)
-    seeds = ConstantKernel(own.seeds**2) * SeedKernel()
-    kernel = ConstantKernel(_OFFSET**2) + regimes + seeds
+def _process(
+    own: Hyperparameters, kinds: Sequence[str], held_out: float
+) -> GaussianProcessRegressor:
+    shape = tuple(kinds), own.length, _COMMON
+    kernel = ConstantKernel(_OFFSET**2) + ConstantKernel(own.regimes**2) * RegimeKernel(*shape)
+    kernel += ConstantKernel(own.seeds**2) * SeedKernel()
+    if held_out:
+        kernel += ConstantKernel(held_out**2) * HeldOutKernel(*shape)
     return GaussianProcessRegressor(kernel, alpha=own.noise**2, optimizer=None)
 
 

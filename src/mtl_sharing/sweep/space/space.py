@@ -148,6 +148,14 @@ class Space:
         }
 
 
+def point_text(point: Mapping[str, Any]) -> str:
+    """The parameters by their last names, such as ``split=6 start=0.333``."""
+    return " ".join(
+        f"{name.rpartition('.')[2]}={format(value, '.3g' if isinstance(value, float) else '')}"
+        for name, value in point.items()
+    )
+
+
 def walk(
     draw: Callable[[Suggest], Point], options: Callable[[str, BaseDistribution], Sequence[Any]]
 ) -> Iterator[Point]:

@@ -250,6 +250,7 @@ def check_made_for(name: str, old: Any, new: Mapping[str, Any]) -> None:
         raise UserError("hydra.sweeper.study_name", found, allowed)
     # A key that a study of an earlier version lacks had its default.
     defaults = dict(flatten({"settings": without(asdict(Config()), NOT_IN_SWEEP)}))
+    defaults["sampler"] = "tpe, grid or another"
     before, now = (defaults | dict(flatten({**made_for, INPUTS: None})) for made_for in (old, new))
     differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differ:

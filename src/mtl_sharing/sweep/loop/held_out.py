@@ -1,0 +1,84 @@
+"""How much regimes' performances depend on which examples were held out to choose by."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtl_sharing.errors import UserError
+from mtl_sharing.report.analysis.predictions import RunPredictions
+from mtl_sharing.report.inputs.runs import Run, read_runs
+from mtl_sharing.score.performance import scale
+from mtl_sharing.sweep.search.belief import Training
+from mtl_sharing.sweep.search.kernel import Values
+
+
+@dataclass(frozen=True)
+class HeldOutNoise:
+    """Measures it on the dev predictions of a sweep's finished trials, each read once.
+
+    Only how often regimes are right on different examples counts, not which is right more often,
+    so that dev makes no choice.
+
+    Attributes:
+        folder: the sweep's, with a folder for each trial.
+        pearson: how correlations count, ``unit`` or ``raw``.
+    """
+
+    folder: Path
+    pearson: str = "unit"
+    _resampled: dict[int, Values | None] = field(default_factory=dict, repr=False)
+
+    def deviation(self, trainings: Sequence[Training]) -> float:
+        """Standard deviation of a regime's performance relative to others', over held-out examples.
+
+        Two regimes differ in a bootstrap resample by what the resample gives either, and by what
+        their seeds do; two seeds of one regime differ by the latter alone. So half of what the
+        variance of the first difference has more than that of the second belongs to a regime. While
+        no regime has two trainings, all of it does.
+        """
+        resampled = [(t.candidate, self._of(t.number)) for t in trainings if t.number is not None]
+        known = [(candidate, values) for candidate, values in resampled if values is not None]
+        if len(known) < 2:
+            return 0.0
+        covariance = np.cov([values for _, values in known])
+        variances = np.diag(covariance)
+        differences = variances[:, None] + variances - 2 * covariance
+        candidates = np.array([candidate for candidate, _ in known])
+        same = candidates[:, None] == candidates
+        others = ~np.eye(len(known), dtype=bool)
+        if same.all():
+            return 0.0
+        seeds = differences[same & others].mean() if (same & others).any() else 0.0
+        return math.sqrt(max(0.0, (differences[~same].mean() - seeds) / 2))
+
+    def _of(self, number: int) -> Values | None:
+        """A trial's performance in each resample; None where it cannot be told."""
+        if number not in self._resampled:
+            try:
+                runs = read_runs([self.folder / str(number)]).finished
+            except (OSError, UserError):
+                runs = ()
+            self._resampled[number] = _performances(runs[0], self.pearson) if runs else None
+        return self._resampled[number]
+
+
+def _performances(run: Run, pearson: str) -> Values | None:
+    """Performance in bootstrap resamples of as many examples as were held out, around its mean.
+
+    None where a task has no predictions or no labels.
+    """
+    predictions, tasks = RunPredictions((run,)), run.result["tasks"]
+    if not tasks.keys() <= predictions.by_task(run).keys():
+        return None
+    selection: dict[str, Any] = (run.result.get("selection") or run.result)["tasks"]
+    parts = []
+    for name, task in tasks.items():
+        resampled = predictions.resampled(run, name)
+        size = math.sqrt(task["examples"] / max(1, selection[name]["examples"]))
+        weight = scale(task["metric"], pearson) * size
+        parts.append(weight * (resampled - resampled.mean()))
+    return np.asarray(np.mean(parts, axis=0))
