@@ -70,7 +70,7 @@ def _metrics(variant: Mapping[str, Any], rates: Sequence[Mapping[str, float]]) -
 
 
 def _shares(variant: Mapping[str, Any], rates: Sequence[Mapping[str, float]]) -> list[float]:
-    """In each round, the share of the faster precision's product rate."""
+    """The share of the faster precision's product rate in each round."""
     return [
         _sum(one, "flops") / sum(one["seconds"]) / max(rate.values())
         for one, rate in zip(variant["rounds"], rates, strict=True)

@@ -79,24 +79,13 @@ def _add_replay(group: "argparse._ArgumentGroup") -> None:
         default=defaults.budgets,
         help="trainings of the searches (8 10 13 20)",
     )
-    group.add_argument(
-        "--most",
-        type=_count,
-        default=defaults.most,
-        help="trainings after which an undecided search ends (%(default)s)",
-    )
-    group.add_argument(
-        "--confidence",
-        type=_share,
-        default=defaults.confidence,
-        help="probability at which a search has decided (%(default)s)",
-    )
-    group.add_argument(
-        "--pool",
-        type=_count,
-        default=defaults.pool,
-        help="seeds that a search may train a split with (%(default)s)",
-    )
+    for name, kind, text in (
+        ("most", _count, "trainings after which an undecided search ends"),
+        ("confidence", _share, "probability at which a search has decided"),
+        ("pool", _count, "seeds that a search may train a split with"),
+    ):
+        default = getattr(defaults, name)
+        group.add_argument(f"--{name}", type=kind, default=default, help=f"{text} (%(default)s)")
     group.add_argument("--seed", type=int, default=0, help="of the replays (%(default)s)")
     group.add_argument(
         "--document", action="store_true", help="also write the tables into docs/sweeps.md"

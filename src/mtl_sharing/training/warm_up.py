@@ -164,7 +164,7 @@ def _by_frequency(counts: Counter[_Size]) -> list[_Size]:
 
 
 def _draws(learner: Learner, start: int, total: int) -> Iterator[dict[str, BatchSize]]:
-    """For each pass through the network, the size of each task's batch in it."""
+    """The size of each task's batch in each pass through the network."""
     served = dict(learner.served)
     first, end = start * learner.accumulation, total * learner.accumulation
     for draw in range(first, min(end, first + _DRAWS)):

@@ -163,6 +163,18 @@ def test_all_others_barred_leaves_separate_models():
     assert found.decided and found.chosen == REFERENCE and found.next is None
 
 
+def test_a_cliff_does_not_bar_the_regimes_before_it():
+    """All splits up to 10 keep enough; the next lose 10% and 20%."""
+    curve = np.where(SPLITS <= 10, 0.96, np.where(SPLITS == 11, 0.87, 0.77))
+    for seed in range(5):
+        trainings = run(curve, 0.004, 20, seed)
+        found = answer(ALL, trainings, ASKED)
+        assert found.decided and found.chosen in (9, 10)
+        assert len(trainings) <= 18
+        # What is shown of a regime is what it reached.
+        assert found.means[12] == pytest.approx(0.77, abs=0.02)
+
+
 def test_nothing_is_a_share_of_a_reference_below_zero():
     trainings = [Training(c, s, v) for c, v in ((0, -0.2), (12, 0.1), (6, 0.1)) for s in range(3)]
     found = answer(ALL, trainings, ASKED)

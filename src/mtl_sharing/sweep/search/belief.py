@@ -23,6 +23,10 @@ REFERENCE = 0
 _SAMPLES = 512
 # Costs as near as this are equal.
 _EQUAL = 1e-9
+# A performance further below what is enough, as a share of the reference's, counts as this far
+# below. It says that the regime is too cheap, and nothing of where the decline begins: a smooth
+# process would make a cliff to a slope, and bar the regimes before it.
+_FAR = 0.1
 
 
 @dataclass(frozen=True)
@@ -118,13 +122,22 @@ class Belief:
     @cached_property
     def means(self) -> Values:
         """Expected performances, shape (C,)."""
+        means = self._means.copy()
+        for candidate in {training.candidate for training in self.trainings}:
+            own = [t.performance for t in self.trainings if t.candidate == candidate]
+            means[candidate] += np.mean(own) - np.mean(_not_far(own, self.trainings, self.question))
+        return means
+
+    @cached_property
+    def _means(self) -> Values:
+        """Expected performances as the surrogate sees them, none far below what is enough."""
         return np.asarray(sum(weight * mean for weight, mean, _ in self.predictions))
 
     @cached_property
     def deviations(self) -> Values:
         """Standard deviations of the expected performances, shape (C,)."""
         second = sum(w * (m**2 + np.diag(c)) for w, m, c in self.predictions)
-        return np.sqrt(np.maximum(second - self.means**2, 0.0))
+        return np.sqrt(np.maximum(second - self._means**2, 0.0))
 
     @cached_property
     def probabilities(self) -> Values:
@@ -203,8 +216,19 @@ def believe(
     """
     features = candidates.features[[t.candidate for t in trainings]]
     rows = np.column_stack([features, [float(t.seed) for t in trainings]])
-    performances = np.array([t.performance for t in trainings])
+    performances = _not_far([t.performance for t in trainings], trainings, question)
     components = fit(
         rows, performances, candidates.kinds, draws or prior_draws(), candidates.held_out
     )
     return Belief(candidates, tuple(trainings), question, components)
+
+
+def _not_far(
+    performances: Sequence[float], trainings: Sequence[Training], question: Question
+) -> Values:
+    """Performances, those far below what is enough as if they were not so far."""
+    reference = [t.performance for t in trainings if t.candidate == REFERENCE]
+    values = np.array(performances, dtype=np.float64)
+    if not reference or np.mean(reference) <= 0:
+        return values
+    return np.maximum(values, (question.keep - _FAR) * np.mean(reference))

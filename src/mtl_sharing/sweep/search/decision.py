@@ -21,7 +21,7 @@ from mtl_sharing.sweep.search.surrogate import without_seed
 FEWEST = 3
 """Trainings of a search at least: the reference, the cheapest regime, and one between."""
 # Share of the largest saving for which, as an expectation, a search does not go on.
-_TOLERANCE = 0.05
+_TOLERANCE = 0.03
 # Trainings of the chosen regime, and of the reference, that an answer needs.
 _CONFIRMED = 3
 # The probability of keeping enough that the choice of an undecided search has.
@@ -129,7 +129,7 @@ def _best(belief: Belief) -> tuple[int, int] | None:
 
 
 def _unconfirmed(belief: Belief) -> list[int]:
-    """Of the reference and the regime to name, those that need more trainings; fewest first."""
+    """The reference and the regime to name, where they need more trainings; fewest first."""
     needed = min(_CONFIRMED, len(belief.question.seeds))
     named = {REFERENCE, belief.cheapest_above(belief.question.confidence)}
     return sorted((c for c in named if belief.count(c) < needed), key=belief.count)
@@ -202,10 +202,18 @@ def _options(belief: Belief) -> list[tuple[int, int]]:
     order = np.argsort(-(belief.relevance * p * (1 - p)), kind="stable")
     compared = dict.fromkeys([REFERENCE, *map(int, order[:_COMPARED])])
     options = []
-    for candidate in [c for c in compared if c not in belief.candidates.barred]:
+    for candidate in compared:
+        if candidate in belief.candidates.barred or not _may_save(belief, candidate):
+            continue
         known = [seed for seed in seeds if (candidate, seed) not in done][:2]
         options += [(candidate, seed) for seed in known + fresh]
     return options
+
+
+def _may_save(belief: Belief, candidate: int) -> bool:
+    """Whether a candidate is the reference, or cheaper."""
+    costs = belief.candidates.costs
+    return candidate == REFERENCE or bool(costs[candidate] < costs[REFERENCE])
 
 
 def _gains(belief: Belief, options: Sequence[tuple[int, int]]) -> Values:

@@ -168,7 +168,7 @@ def rows(
 
 
 def _seed_columns(trials: Sequence[FrozenTrial]) -> dict[int, Row]:
-    """Of each trial of a search its seed, and the first trial of the same regime, if earlier."""
+    """The seed of each trial of a search, and the first trial of the same regime, if earlier."""
     first: dict[tuple[bool, frozenset[tuple[str, Any]]], int] = {}
     columns = {}
     for trial in trials:
