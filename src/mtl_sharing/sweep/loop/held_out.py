@@ -38,7 +38,8 @@ class HeldOutNoise:
         Two regimes differ in a bootstrap resample by what the resample gives either, and by what
         their seeds do; two seeds of one regime differ by the latter alone. So half of what the
         variance of the first difference has more than that of the second belongs to a regime. While
-        no regime has two trainings, all of it does.
+        no regime has two trainings, all of it does. Medians over the pairs leave out regimes that
+        are wrong on many examples, which are no answer.
         """
         resampled = [(t.candidate, self._of(t.number)) for t in trainings if t.number is not None]
         known = [(candidate, values) for candidate, values in resampled if values is not None]
@@ -52,8 +53,8 @@ class HeldOutNoise:
         others = ~np.eye(len(known), dtype=bool)
         if same.all():
             return 0.0
-        seeds = differences[same & others].mean() if (same & others).any() else 0.0
-        return math.sqrt(max(0.0, (differences[~same].mean() - seeds) / 2))
+        seeds = np.median(differences[same & others]) if (same & others).any() else 0.0
+        return math.sqrt(max(0.0, (np.median(differences[~same]) - seeds) / 2))
 
     def _of(self, number: int) -> Values | None:
         """A trial's performance in each resample; None where it cannot be told."""
