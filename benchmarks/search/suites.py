@@ -50,7 +50,7 @@ SUITES = {
             "minilm",
             (
                 "encoder=minilm_l6", "suite=cs224n", "pairing=joined", "head.pooling=mean",
-                "optimizer.lr=1e-4", "trainer.batch_size=12", "trainer.max_steps=200",
+                "optimizer.lr=1e-4", "trainer.batch_size=12", "trainer.max_steps=100",
                 "suite.max_train_rows=2500", "suite.max_dev_rows=500",
             ),
             layers=6, seeds=5, needs_data=True,
