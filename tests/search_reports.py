@@ -9,7 +9,7 @@ from mtl_sharing.run_folder.decision import (
     Question,
     RegimeEstimate,
 )
-from mtl_sharing.sweep.search.sentence import sentence
+from mtl_sharing.run_folder.decision_sentence import sentence
 
 DEV = DevComparison((0, 1), 0.871, 0.875, 0.871 / 0.875, -0.004, -0.012, 0.004, 0.31, "a test", "")
 

@@ -9,7 +9,10 @@ from unicodedata import normalize
 _LONGEST = 2000
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk, quota or limit that takes no more."""
-_STORAGE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
+_STORAGE = (
+    *FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE,
+    errno.EEXIST, errno.ENOTDIR,
+)  # fmt: skip
 
 
 class UserError(Exception):
@@ -81,7 +84,7 @@ def is_interrupt(error: BaseException | None) -> bool:
 
 
 def storage_error(error: BaseException | None) -> OSError | None:
-    """The error of a disk or folder (full, over quota, not writable) that an error comes from.
+    """The error of a disk or folder (full, not writable, a file in its place) behind an error.
 
     None for any other error, such as that of a missing file or of a connection.
     """

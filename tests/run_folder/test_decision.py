@@ -27,6 +27,15 @@ def test_what_is_written_is_read(tmp_path):
     assert record["dev"]["p"] == 0.31
 
 
+def test_a_file_of_before_the_noise_of_held_out_examples_is_read(tmp_path):
+    write_decision(tmp_path, decision(held_out=0.01))
+    assert read_decision(tmp_path).held_out == 0.01
+    record = json.loads((tmp_path / "decision.json").read_text())
+    del record["held_out"]
+    (tmp_path / "decision.json").write_text(json.dumps(record))
+    assert read_decision(tmp_path) == decision()
+
+
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [

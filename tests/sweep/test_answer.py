@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from mtl_sharing.run_folder.decision_sentence import sentence
 from mtl_sharing.sweep.loop.search import RegimeSearch
 from mtl_sharing.sweep.output.answer import answer_table
-from mtl_sharing.sweep.search.sentence import sentence
 from search_reports import SEPARATE, SPLITS, decision, estimate, split
 
 
@@ -63,6 +63,12 @@ def test_every_other_regime_has_failed_and_no_training_is_left():
     assert sentence(decision(regimes=(SEPARATE,), chosen=0, following=None)).startswith(
         f"{text}none costs less"
     )
+
+
+def test_separate_models_that_are_not_above_zero_are_the_reason():
+    separate = estimate("I12", 1.0, (-0.02,) * 3, mean=-0.02, kept=None)
+    none = decision(regimes=(separate, split(6, 0.0, (0.3,))), chosen=0, following=None)
+    assert "nothing is a share of their performance, which is not above 0" in sentence(none)
 
 
 def test_settings_stand_in_the_sentence():

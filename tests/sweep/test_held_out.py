@@ -6,7 +6,7 @@ import pytest
 from mtl_sharing.report.inputs.runs import read_runs
 from mtl_sharing.sweep.loop.held_out import HeldOutNoise, _performances
 from mtl_sharing.sweep.search.belief import Training
-from report_runs import Maker, shifted
+from report_runs import Maker, change_json, shifted
 
 
 @pytest.fixture
@@ -60,3 +60,19 @@ def test_equal_answers_differ_on_no_examples_and_a_lost_run_is_left_out(make_run
     assert noise.deviation(trainings[:1]) == 0
     make_run("4", "S12", 4, answers=shifted(9))
     assert noise.deviation([*trainings, training(4, 12)]) > 0
+
+
+@pytest.mark.parametrize("change", [
+    {"selection": {"tasks": {}}}, {"selection": [1]}, {"tasks.sts.examples": "x"},
+    {"tasks.sts.undefined": {"pearson": "one value alone"}},
+])  # fmt: skip
+def test_a_run_that_tells_nothing_is_named(make_run, tmp_path, change):
+    for number, regime in enumerate(("I12", "S6-I6", "S12")):
+        make_run(str(number), regime, number, answers=shifted(number + 2))
+    noise = HeldOutNoise(tmp_path / "sweep")
+    trainings = [training(0, 0), training(1, 6), training(2, 12)]
+    assert noise.deviation(trainings) > 0 and noise.unknown(trainings) == []
+    change_json(tmp_path / "sweep" / "1" / "result.json", change)
+    (tmp_path / "sweep" / "2" / "predictions.parquet").unlink()
+    changed = HeldOutNoise(tmp_path / "sweep")
+    assert changed.unknown(trainings) == [1, 2] and changed.deviation(trainings) == 0

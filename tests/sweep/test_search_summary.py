@@ -60,7 +60,10 @@ class Spec:
     objectives = ("keep",)
     options = SimpleNamespace(reference=True)
     reference_overrides = ("sharing=individual",)
-    config = SimpleNamespace(score=SimpleNamespace(clock="flops", pearson="unit"))
+    config = SimpleNamespace(
+        score=SimpleNamespace(clock="flops", pearson="unit"),
+        suite=SimpleNamespace(select_fraction=0.1),
+    )
 
     def overrides(self, point):
         return [f"split={point['split']}"]
@@ -70,7 +73,13 @@ class Spec:
 
 
 def reporter_of(folder, answer, trials=TRIALS):
-    search = SimpleNamespace(decide=lambda trials, foresee=True: answer)
+    count = 0 if answer is None else answer.trainings
+    standing = SimpleNamespace(state=SimpleNamespace(trainings=(None,) * count))
+    search = SimpleNamespace(
+        decide=lambda trials, foresee=True: answer,
+        standing=lambda trials: standing,
+        unknown_noise=lambda trials: getattr(reporter_of, "unknown", []),
+    )
     return StudyReporter(Study(folder, trials), Spec(), None, None, None, search)
 
 
@@ -79,7 +88,8 @@ def ended(tmp_path, monkeypatch):
     """Ends a search with an answer; the second value has what was done meanwhile."""
     calls = {}
 
-    def confirm(chosen, separate, pearson):
+    def confirm(chosen, separate, notes):
+        calls["notes"] = notes
         calls["confirmed"] = [path.name for path in chosen], [path.name for path in separate]
         return DEV
 
@@ -108,7 +118,7 @@ def test_the_answer_is_written_printed_confirmed_and_measured(ended, capsys):
     printed = capsys.readouterr().out
     written = read_decision(folder)
     assert written.dev == DEV and written.regimes[1] == CHOSEN
-    assert calls == {"confirmed": (["2", "3", "5"], ["0", "1"]), "measured": 2}
+    assert calls == {"confirmed": (["2", "3", "5"], ["0", "1"]), "measured": 2, "notes": []}
     for text in (f"answer    {written.sentence}", f"on dev    {DEV.text}", "S6-I6", "chosen",
                  "on select, held out of train to choose by, over seeds:", "1.25 x to predict",
                  "5 complete; 1 more equal to earlier ones"):  # fmt: skip
@@ -121,7 +131,29 @@ def test_the_answer_is_written_printed_confirmed_and_measured(ended, capsys):
 def test_an_interrupted_search_measures_nothing_and_one_of_an_earlier_trial_has_its_folder(ended):
     both = (SEPARATE, replace(OTHER, probability=0.95))
     _, calls = ended(answer_of(regimes=both, following=None), complete=False)
-    assert calls == {"confirmed": (["2"], ["0", "1"])}
+    assert calls == {"confirmed": (["2"], ["0", "1"]), "notes": []}
+
+
+def test_what_the_dev_line_does_not_show_is_noted(ended, monkeypatch):
+    changed = SimpleNamespace(
+        score=SimpleNamespace(clock="flops", pearson="raw"),
+        suite=SimpleNamespace(select_fraction=0.0),
+    )
+    monkeypatch.setattr(Spec, "config", changed)
+    _, calls = ended(answer_of())
+    assert calls["notes"] == [
+        "correlations as (r + 1) / 2", "dev made the choice, so it is no confirmation",
+    ]  # fmt: skip
+
+
+def test_runs_that_cannot_be_read_are_told(ended, monkeypatch, capsys):
+    monkeypatch.setattr(search_summary, "confirm_on_dev", lambda *arguments: None)
+    monkeypatch.setattr(reporter_of, "unknown", [2, 5], raising=False)
+    ended(answer_of(held_out=0.0042))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "on dev not compared: the runs of the one or the other cannot be read" in printed
+    assert "moves a regime's performance by 0.0042 (standard deviation); not known from" in printed
+    assert "not known from trials 2, 5, whose predictions on dev are missing" in printed
 
 
 def test_separate_models_are_neither_confirmed_nor_measured(ended, capsys):
@@ -160,5 +192,10 @@ def test_flagged_regimes_are_named():
     at_floor = trial(1, 3, 0)
     at_floor.user_attrs[METRICS]["at_floor"] = "sts"
     assert search_summary._flagged([*TRIALS, failed, at_floor]) == (
-        "S1-I11 (failed); S6-I6 (sts at or below a constant answer)"
+        "S6-I6 (sts at or below a constant answer); S1-I11 (failed)"
+    )
+    another = trial(1, 3, 1)
+    another.user_attrs[METRICS]["at_floor"] = "sst sts"
+    assert search_summary._flagged([at_floor, another]) == (
+        "S6-I6 (sts, sst at or below a constant answer)"
     )

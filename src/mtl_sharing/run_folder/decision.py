@@ -114,7 +114,7 @@ class Decision:
     Attributes:
         decided: whether the chosen regime keeps enough with the asked confidence.
         chosen: position in ``regimes`` of the one to take.
-        rivals: positions of the regimes between which it has not decided.
+        rivals: positions of the regimes between which it is in doubt.
         next: None where no training is left.
         missing: about how many more trainings decide; None where that cannot be told.
         regimes: separate models first, the others from the dearest to the cheapest.
@@ -140,7 +140,7 @@ class Decision:
         return sum(len(regime.trials) for regime in self.regimes)
 
     @property
-    def belief(self) -> str:
+    def choice_text(self) -> str:
         """The regime to take as far as is known, such as ``S8-I4 with probability .72``."""
         chosen = self.regimes[self.chosen]
         if chosen.point is None:

@@ -1,6 +1,6 @@
 """Writes and reads decision.json. What a stranger's file holds is checked by the types."""
 
-from dataclasses import asdict, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -64,7 +64,10 @@ def _parse(kind: Any, value: Any) -> Any:
 
 
 def _parse_object(kind: Any, record: dict[str, Any]) -> Any:
-    return kind(**{name: _parse(hint, record[name]) for name, hint in _hints(kind).items()})
+    """An object; a field with a default may be missing, as in files of earlier versions."""
+    optional = {own.name for own in fields(kind) if own.default is not MISSING}
+    names = [name for name in _hints(kind) if name in record or name not in optional]
+    return kind(**{name: _parse(_hints(kind)[name], record[name]) for name in names})
 
 
 def _value(value: Any, kind: type) -> Any:

@@ -65,8 +65,8 @@ def _check_options(options: SweeperConfig) -> None:
 
 def _check_seeds(spec: SweepSpec) -> None:
     where, seeds = "hydra.sweeper.seeds", list(spec.options.seeds)
-    if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
-        raise UserError(where, seeds, "different whole numbers, 0 or more")
+    if len(set(seeds)) < len(seeds) or any(not 0 <= seed < 2**32 for seed in seeds):
+        raise UserError(where, seeds, "different whole numbers, 0 to 4294967295")
     if seeds and "seed" in spec.space.distributions:
         raise UserError(where, f"{seeds} and seed drawn as well", "one of the two")
 

@@ -89,7 +89,12 @@ def _read(run: Run) -> dict[str, TaskPredictions]:
     by_task = {}
     for task in pc.unique(table["task"]).to_pylist():
         rows = table.filter(pc.equal(table["task"], task)).combine_chunks()
-        labels, predictions = (rows[n].to_numpy().astype(float) for n in ("label", "prediction"))
+        try:
+            labels, predictions = (
+                rows[n].to_numpy().astype(float) for n in ("label", "prediction")
+            )
+        except (TypeError, ValueError):
+            labels = predictions = np.array([np.nan])
         if not (np.isfinite(labels).all() and np.isfinite(predictions).all()):
             run.add_problem(f"{PREDICTIONS}: labels or predictions of {task} that are no numbers")
         elif not _gives_the_result(run, task, labels, predictions):
@@ -97,6 +102,14 @@ def _read(run: Run) -> dict[str, TaskPredictions]:
         else:
             by_task[task] = TaskPredictions(_digest(rows), labels, predictions)
     return by_task
+
+
+def _numbers(column: "pa.Array") -> Values:
+    """A column as float64; NaN for one that has no numbers."""
+    try:
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.full(len(column), np.nan)
 
 
 def _gives_the_result(run: Run, task: str, labels: Values, predictions: Values) -> bool:

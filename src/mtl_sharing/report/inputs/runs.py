@@ -168,6 +168,14 @@ class RunCollection:
         return tuple(run for run in self.runs if run.finished)
 
 
+def finished_run(folder: Path) -> Run | None:
+    """The finished run in a folder; None where there is none that can be read."""
+    try:
+        return next(iter(read_runs([folder]).finished), None)
+    except (OSError, UserError):
+        return None
+
+
 def read_runs(paths: Iterable[Path | str]) -> RunCollection:
     """Reads every run at or below the paths: folders of runs, of sweeps, or above them.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.report.inputs.runs import Omission, Run
@@ -16,7 +16,12 @@ from mtl_sharing.run_folder.discovery import sweep_folder
 from mtl_sharing.run_folder.layout import DECISION, SWEEP_TABLE
 from mtl_sharing.utils.files import read_bytes
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _OBJECTIVE = "objective/"
+# More than anything that a sweep counts or measures.
+_MOST = 1e30
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def _read(name: str, path: Path) -> SweepHistory:
     objectives = [str(c).removeprefix(_OBJECTIVE) for c in table if str(c).startswith(_OBJECTIVE)]
     if not objectives:
         raise ValueError("no column of an objective")
+    for column in ("trial", *(_OBJECTIVE + objective for objective in objectives)):
+        _check_numbers(column, table[column].dropna())
     rows: Any = table.astype(object).where(table.notna(), None).to_dict("records")
     reasons = [str(row["reason"]) for row in rows if row["state"] == "PRUNED" and row["reason"]]
     return SweepHistory(
@@ -79,6 +86,14 @@ def _read(name: str, path: Path) -> SweepHistory:
         history_data(rows, objectives), dict(Counter(reasons).most_common()),
         sum(bool(row.get("at_floor")) for row in rows if row["state"] == "COMPLETE"),
     )  # fmt: skip
+
+
+def _check_numbers(column: str, values: "pd.Series[Any]") -> None:
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").abs()
+    if len(wrong := values[~(numbers < _MOST)]):
+        raise ValueError(f"{column} {wrong.iloc[0]}, where a number is expected")
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -1,16 +1,15 @@
 """How much regimes' performances depend on which examples were held out to choose by."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtl_sharing.errors import UserError
 from mtl_sharing.report.analysis.predictions import RunPredictions
-from mtl_sharing.report.inputs.runs import Run, read_runs
+from mtl_sharing.report.inputs.runs import Run, finished_run
 from mtl_sharing.score.performance import scale
 from mtl_sharing.sweep.search.belief import Training
 from mtl_sharing.sweep.search.kernel import Values
@@ -59,27 +58,41 @@ class HeldOutNoise:
     def _of(self, number: int) -> Values | None:
         """A trial's performance in each resample; None where it cannot be told."""
         if number not in self._resampled:
-            try:
-                runs = read_runs([self.folder / str(number)]).finished
-            except (OSError, UserError):
-                runs = ()
-            self._resampled[number] = _performances(runs[0], self.pearson) if runs else None
+            run = finished_run(self.folder / str(number))
+            values = None if run is None else _performances(run, self.pearson)
+            if values is None:
+                return None  # it may be read later, as on a shared disk
+            self._resampled[number] = values
         return self._resampled[number]
+
+    def unknown(self, trainings: Sequence[Training]) -> list[int]:
+        """The trials of these trainings whose predictions cannot be read, or tell nothing."""
+        return [t.number for t in trainings if t.number is not None and self._of(t.number) is None]
 
 
 def _performances(run: Run, pearson: str) -> Values | None:
     """Performance in bootstrap resamples of as many examples as were held out, around its mean.
 
-    None where a task has no predictions or no labels.
+    None where a task has no predictions or no labels, where its metric is undefined on dev, and
+    where result.json is not as a run writes it.
     """
-    predictions, tasks = RunPredictions((run,)), run.result["tasks"]
-    if not tasks.keys() <= predictions.by_task(run).keys():
+    predictions = RunPredictions((run,))
+    try:
+        tasks, selection = run.result["tasks"], (run.result.get("selection") or run.result)["tasks"]
+        return np.asarray(np.mean([
+            _around_mean(predictions.resampled(run, name), task, selection[name], pearson)
+            for name, task in tasks.items()
+        ], axis=0))  # fmt: skip
+    except (LookupError, TypeError, ValueError, AttributeError):
         return None
-    selection: dict[str, Any] = (run.result.get("selection") or run.result)["tasks"]
-    parts = []
-    for name, task in tasks.items():
-        resampled = predictions.resampled(run, name)
-        size = math.sqrt(task["examples"] / max(1, selection[name]["examples"]))
-        weight = scale(task["metric"], pearson) * size
-        parts.append(weight * (resampled - resampled.mean()))
-    return np.asarray(np.mean(parts, axis=0))
+
+
+def _around_mean(
+    resampled: Values, task: Mapping[str, Any], selection: Mapping[str, Any], pearson: str
+) -> Values:
+    """A task's metric in resamples of dev, spread as one of the held-out examples would be."""
+    metric = task["metric"]
+    if metric in task["undefined"]:
+        raise ValueError(f"{metric} undefined on dev")
+    size = math.sqrt(task["examples"] / selection["examples"])
+    return scale(metric, pearson) * size * (resampled - resampled.mean())

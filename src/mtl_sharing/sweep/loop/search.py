@@ -10,16 +10,16 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.run_folder.decision import Decision, NextTraining, Question, RegimeEstimate
+from mtl_sharing.run_folder.decision_sentence import sentence
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.performance import kept
 from mtl_sharing.sweep.loop.held_out import HeldOutNoise
-from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Training
+from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Training, reference_mean
 from mtl_sharing.sweep.search.decision import Answer, answer, next_training, trainings_missing
-from mtl_sharing.sweep.search.sentence import sentence
 from mtl_sharing.sweep.search.space import MOST, SearchSpace, search_space
 from mtl_sharing.sweep.settings import search_seeds
 from mtl_sharing.sweep.space.space import Point, point_text
-from mtl_sharing.sweep.space.spec import SweepSpec, key_of
+from mtl_sharing.sweep.space.spec import SweepSpec, is_sharing, key_of
 from mtl_sharing.sweep.study.attributes import METRICS, SAME_AS, SEED, is_reference
 
 log = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ class Proposal:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class RegimeSearch:
     """Decides between the regimes of a sweep from the trainings in its trials."""
 
     spec: SweepSpec
-    # The last question with its choice: a sweep with a free slot asks every second.
-    _last: dict[Any, tuple[int, int] | None] = field(default_factory=dict, repr=False)
+    # A sweep with a free slot asks every second.
+    _last: "tuple[Any, Standing] | None" = field(default=None, repr=False)
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -63,33 +63,31 @@ class RegimeSearch:
         specs = [trial.run_spec for trial in self.space.trials]
         return [plan_cost(s.architecture).total / plan_cost(s.baseline).total for s in specs]
 
-    def question(self, state: "SearchState") -> Question:
-        """The question, with the seeds that are left."""
-        options = self.spec.options
-        seeds = tuple(s for s in search_seeds(options) if s not in state.lost_seeds)
-        return Question(self.spec.config.score.keep, options.confidence, seeds)
-
     def next(self, trials: Sequence[FrozenTrial]) -> Proposal | None:
         """The next training; None once the answer is sure, or no training is left."""
-        state = self.state(trials)
-        question = self.question(state)
-        candidates = state.candidates
-        known = (
-            candidates.barred, candidates.held_out, state.trainings, state.running, question.seeds,
-        )  # fmt: skip
-        if known not in self._last:
-            self._last.clear()
-            self._last[known] = next_training(candidates, state.trainings, question, state.running)
-        choice = self._last[known]
-        if choice is None:
-            return None
-        return Proposal(self.space.points[choice[0]], choice[1])
+        choice = self.standing(trials).next
+        return None if choice is None else Proposal(self.space.points[choice[0]], choice[1])
 
-    def state(self, trials: Sequence[FrozenTrial]) -> "SearchState":
-        """What the trials say of the regimes."""
-        state = read_state(self.space, trials)
+    def standing(self, trials: Sequence[FrozenTrial]) -> "Standing":
+        """What the trials say, computed once for equal trials."""
+        key = [
+            (t.number, t.state, METRICS in t.user_attrs, SAME_AS in t.user_attrs) for t in trials
+        ]
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._standing(trials)
+        return self._last[1]
+
+    def unknown_noise(self, trials: Sequence[FrozenTrial]) -> list[int]:
+        """The trials that tell nothing of the choice of held-out examples."""
+        return self._held_out.unknown(self.standing(trials).state.trainings)
+
+    def _standing(self, trials: Sequence[FrozenTrial]) -> "Standing":
+        state, options = read_state(self.space, trials), self.spec.options
+        seeds = tuple(s for s in search_seeds(options) if s not in state.lost_seeds)
+        question = Question(self.spec.config.score.keep, options.confidence, seeds)
         held_out = self._held_out.deviation(state.trainings)
-        return replace(state, candidates=replace(state.candidates, held_out=held_out))
+        candidates = replace(state.candidates, held_out=held_out)
+        return Standing(replace(state, candidates=candidates), question)
 
     def decide(self, trials: Sequence[FrozenTrial], foresee: bool = True) -> Decision | None:
         """The answer so far, without dev; None before separate models have been trained.
@@ -97,11 +95,10 @@ class RegimeSearch:
         Args:
             foresee: find out how many trainings are missing, which takes some seconds.
         """
-        state = self.state(trials)
-        question = self.question(state)
-        if REFERENCE not in (training.candidate for training in state.trainings):
+        standing = self.standing(trials)
+        state, question, answered = standing.state, standing.question, standing.answer
+        if answered is None:
             return None
-        answered = answer(state.candidates, state.trainings, question)
         missing = 0 if answered.decided else None
         if foresee and not answered.decided:
             missing = trainings_missing(state.candidates, state.trainings, question)
@@ -126,6 +123,9 @@ class RegimeSearch:
     def _estimate(self, state: "SearchState", answered: Answer, candidate: int) -> RegimeEstimate:
         trial, point = self.space.trials[candidate], self.space.points[candidate]
         own = [t for t in state.trainings if t.candidate == candidate]
+        # Where their trainings are not above 0, nothing is a share of them.
+        positive = reference_mean(state.trainings) > 0
+        reference = float(answered.means[REFERENCE]) if positive else None
         mean, half = float(answered.means[candidate]), _Z90 * float(answered.deviations[candidate])
         return RegimeEstimate(
             regime=trial.regime,
@@ -135,7 +135,7 @@ class RegimeSearch:
             seeds=tuple(t.seed for t in own),
             performances=tuple(t.performance for t in own),
             mean=mean, low=mean - half, high=mean + half,
-            kept=kept(mean, float(answered.means[REFERENCE])),
+            kept=kept(mean, reference),
             probability=float(answered.probabilities[candidate]),
             cost=float(state.candidates.costs[candidate]),
             parameters=self._parameters[candidate],
@@ -149,7 +149,7 @@ class RegimeSearch:
     def _is_in_regime(self, name: str) -> bool:
         expansions = self.spec.options.stands_for.get(name, {}).values()
         keys = [key_of(override) for overrides in expansions for override in overrides]
-        return all(key == "split" or key.startswith("sharing") for key in keys or [name])
+        return all(map(is_sharing, keys or [name]))
 
 
 @dataclass(frozen=True)
@@ -200,3 +200,27 @@ def _point(trial: FrozenTrial) -> Point | None:
 def _is_barred(trial: FrozenTrial) -> bool:
     at_floor = (trial.user_attrs.get(METRICS) or {}).get("at_floor")
     return trial.state == TrialState.FAIL or bool(at_floor) or SAME_AS in trial.user_attrs
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a search stands after some trials. What takes long is computed once, and if needed."""
+
+    state: SearchState
+    question: Question
+
+    @cached_property
+    def answer(self) -> Answer | None:
+        """The answer so far; None before separate models have been trained."""
+        state = self.state
+        if REFERENCE not in (training.candidate for training in state.trainings):
+            return None
+        return answer(state.candidates, state.trainings, self.question)
+
+    @cached_property
+    def next(self) -> tuple[int, int] | None:
+        """Candidate and seed of the next training; None once the answer is sure."""
+        state = self.state
+        if self.answer is not None and not state.running:
+            return None if self.answer.decided else self.answer.next
+        return next_training(state.candidates, state.trainings, self.question, state.running)

@@ -99,10 +99,12 @@ class StudyReporter:
                 return "", ""
             regime = self.study.trial(number).user_attrs.get(attributes.REGIME)
             return "best so far", f"best {regime}"
-        decision = self.search.decide(self.study.trials(), foresee=False)
-        if decision is None or decision.trainings < FEWEST:
+        trials = self.study.trials()
+        if len(self.search.standing(trials).state.trainings) < FEWEST:
             return "", ""
-        return f"so far {decision.belief}", f"so far {decision.belief}"
+        decision = self.search.decide(trials, foresee=False)
+        text = "" if decision is None else f"so far {decision.choice_text}"
+        return text, text
 
     def copy_result(self, trial: RunningTrial, earlier: FrozenTrial) -> bool:
         """Ends a duplicate with the earlier trial's result; False where that has not ended."""

@@ -4,26 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from mtl_sharing.errors import UserError
 from mtl_sharing.report.analysis.comparisons import compare
 from mtl_sharing.report.analysis.predictions import RunPredictions
 from mtl_sharing.report.inputs.groups import Group
-from mtl_sharing.report.inputs.runs import Run, read_runs
+from mtl_sharing.report.inputs.runs import finished_run
 from mtl_sharing.run_folder.decision import DevComparison
 from mtl_sharing.score.performance import kept
 
-_SCALE = "correlations as (r + 1) / 2"
-
 
 def confirm_on_dev(
-    chosen: Sequence[Path], separate: Sequence[Path], pearson: str = "unit"
+    chosen: Sequence[Path], separate: Sequence[Path], notes: Sequence[str] = ()
 ) -> DevComparison | None:
     """Compares a regime with separate models on dev over the seeds that both were trained with.
 
     Args:
         chosen: the run folders of the regime, one for each seed.
         separate: those of separate models.
-        pearson: how the sweep counts correlations. Here they are (r + 1) / 2, as in reports.
+        notes: on what the comparison shows, beside its own.
 
     Returns:
         None where one of the two has no run that can be read.
@@ -44,21 +41,13 @@ def confirm_on_dev(
         high=None if difference is None else difference.high,
         p=None if difference is None else difference.p,
         test=comparison.test,
-        note="; ".join(filter(None, [comparison.note, _SCALE if pearson == "raw" else ""])),
+        note="; ".join(filter(None, [comparison.note, *notes])),
     )
 
 
 def _group(label: str, folders: Sequence[Path]) -> Group | None:
-    runs = sorted((run for folder in folders for run in _read(folder)), key=lambda run: run.name)
+    runs = sorted(filter(None, map(finished_run, folders)), key=lambda run: run.name)
     return Group(label, tuple(runs), runs[0].plan, {}, label == "separate") if runs else None
-
-
-def _read(folder: Path) -> tuple[Run, ...]:
-    """The run in a trial's folder; none where it cannot be read."""
-    try:
-        return read_runs([folder]).finished
-    except (OSError, UserError):
-        return ()
 
 
 def _mean(group: Group, seeds: Sequence[int]) -> float:

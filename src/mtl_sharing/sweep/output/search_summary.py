@@ -30,6 +30,8 @@ from mtl_sharing.utils.terminal import show
 
 # Below, a performance does not show it.
 _SEEN = 0.00005
+_RAW = "correlations as (r + 1) / 2"
+_SAME_DEV = "dev made the choice, so it is no confirmation"
 Lines = list[tuple[str, str]]
 
 
@@ -53,8 +55,9 @@ def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     chosen, separate = decision.regimes[decision.chosen], decision.reference
     if chosen is not separate:
         own, other = (_folders(study.folder, trials, one) for one in (chosen, separate))
-        dev = confirm_on_dev(own, other, spec.config.score.pearson)
-        decision = replace(decision, dev=dev)
+        notes = [_RAW] * (spec.config.score.pearson == "raw")
+        notes += [_SAME_DEV] * (not spec.config.suite.select_fraction)
+        decision = replace(decision, dev=confirm_on_dev(own, other, notes))
     measured = _measurement(reporter, jobs, chosen, complete)
     with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_decision(study.folder, decision)
@@ -62,7 +65,9 @@ def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
         draw_answer_file(study.folder, study.name, decision)
     first = trials[separate.trials[0]]
     heading = f"{split_text(first) or 'estimated'}, over seeds:"
-    print_table(heading, answer_table(decision), _lines(study.folder, trials, decision, measured))
+    unknown = search.unknown_noise(trials)
+    lines = _lines(study.folder, trials, decision, measured, unknown)
+    print_table(heading, answer_table(decision), lines)
 
 
 def _folders(folder: Path, trials: Sequence[FrozenTrial], one: RegimeEstimate) -> list[Path]:
@@ -98,14 +103,24 @@ def _facts(decision: Decision) -> dict[str, str]:
 
 
 def _lines(
-    folder: Path, trials: Sequence[FrozenTrial], decision: Decision, measured: Measurement | None
+    folder: Path,
+    trials: Sequence[FrozenTrial],
+    decision: Decision,
+    measured: Measurement | None,
+    unknown: Sequence[int],
 ) -> Lines:
-    """Labelled lines on the answer, the clock, the trials and the files."""
+    """Labelled lines on the answer, the clock, the trials and the files.
+
+    Args:
+        unknown: trials that tell nothing of the choice of held-out examples.
+    """
     lines = [("answer", decision.sentence)]
     if decision.dev is not None:
         lines.append(("on dev", decision.dev.text))
-    if decision.held_out >= _SEEN:
-        lines.append(("held out", _held_out(decision)))
+    elif decision.chosen and decision.regimes[decision.chosen].trials:
+        lines.append(("on dev", "not compared: the runs of the one or the other cannot be read"))
+    if text := _held_out(decision, unknown):
+        lines.append(("held out", text))
     if flagged := _flagged(trials):
         lines.append(("flagged", flagged))
     clock = clock_of_rows(trial.user_attrs[METRICS] for trial in _complete(trials))
@@ -122,10 +137,16 @@ def _lines(
     ]
 
 
-def _held_out(decision: Decision) -> str:
-    text = "which examples are held out moves a regime's performance by"
-    more = "" if decision.decided else "; suite.select_fraction holds out more of them"
-    return f"{text} {decision.held_out:.4f} (standard deviation){more}"
+def _held_out(decision: Decision, unknown: Sequence[int]) -> str:
+    """How much the choice of held-out examples counts, and which trials tell nothing of it."""
+    parts = []
+    if decision.held_out >= _SEEN:
+        moved = f"{decision.held_out:.4f} (standard deviation)"
+        parts.append(f"which examples choose moves a regime's performance by {moved}")
+    if unknown:
+        parts.append(f"not known from trials {', '.join(map(str, unknown))}, whose predictions on "
+                     "dev are missing, damaged or of one class")  # fmt: skip
+    return "; ".join(parts)
 
 
 def _complete(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -133,14 +154,23 @@ def _complete(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _flagged(trials: Iterable[FrozenTrial]) -> str:
-    """The regimes that failed or have a flagged task, each with its reasons."""
-    reasons = defaultdict[str, dict[str, None]](dict)
+    """The regimes that failed or have a flagged task, each with its reasons over all seeds."""
+    of_regime = defaultdict[str, list[FrozenTrial]](list)
     for trial in trials:
-        metrics = trial.user_attrs.get(METRICS) or {}
-        reason = "failed" if trial.state == TrialState.FAIL else trial_flags(metrics)
-        if reason:
-            reasons[str(trial.user_attrs.get(REGIME))][reason] = None
-    return "; ".join(f"{regime} ({', '.join(one)})" for regime, one in reasons.items())
+        of_regime[str(trial.user_attrs.get(REGIME))].append(trial)
+    reasons = {regime: _reasons(own) for regime, own in of_regime.items()}
+    return "; ".join(f"{regime} ({reason})" for regime, reason in reasons.items() if reason)
+
+
+def _reasons(trials: Sequence[FrozenTrial]) -> str:
+    """What is flagged in any of the trials of a regime."""
+    metrics = [trial.user_attrs.get(METRICS) or {} for trial in trials]
+    merged = {
+        name: " ".join(dict.fromkeys(" ".join(str(m.get(name) or "") for m in metrics).split()))
+        for name in ("at_floor", "untrained")
+    }
+    failed = "failed" if any(trial.state == TrialState.FAIL for trial in trials) else ""
+    return ", ".join(filter(None, [failed, trial_flags(merged)]))
 
 
 def _more(decision: Decision) -> str:

@@ -21,12 +21,14 @@ from mtl_sharing.sweep.search.surrogate import (
 REFERENCE = 0
 """The candidate of separate models."""
 _SAMPLES = 512
-# Costs as near as this are equal.
-_EQUAL = 1e-9
-# A performance further below what is enough, as a share of the reference's, counts as this far
-# below. It says that the regime is too cheap, and nothing of where the decline begins: a smooth
-# process would make a cliff to a slope, and bar the regimes before it.
+# Costs are compared to so many digits.
+_DIGITS = 9
+# A regime whose mean is further below what is enough, as a share of the reference's, counts as this
+# far below. It is too cheap, and says nothing of where the decline begins: a smooth process would
+# turn a cliff into a slope and rule out the regimes before it.
 _FAR = 0.1
+# The probability of keeping enough that no regime but the reference reaches.
+_BELOW_ONE = float(np.nextafter(1.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,8 @@ class Belief:
     def means(self) -> Values:
         """Expected performances, shape (C,)."""
         means = self._means.copy()
-        for candidate in {training.candidate for training in self.trainings}:
-            own = [t.performance for t in self.trainings if t.candidate == candidate]
-            means[candidate] += np.mean(own) - np.mean(_not_far(own, self.trainings, self.question))
+        for candidate, shift in _shifts(self.trainings, self.question).items():
+            means[candidate] -= shift
         return means
 
     @cached_property
@@ -143,13 +144,15 @@ class Belief:
     def probabilities(self) -> Values:
         """Probability of each candidate that it keeps enough, shape (C,)."""
         keeps = np.asarray(sum(m.weight * ndtr(m.mean / m.deviation) for m in self.margins))
-        return np.where(self._possible, keeps, 0.0) + (np.arange(len(keeps)) == REFERENCE)
+        probabilities = np.where(self._possible, np.minimum(keeps, _BELOW_ONE), 0.0)
+        probabilities[REFERENCE] = 1.0
+        return probabilities
 
     @cached_property
     def _possible(self) -> NDArray[np.bool_]:
         """Whether each candidate beside the reference may be an answer, shape (C,)."""
         # Nothing can be a share of what is not above 0.
-        possible = np.full(len(self.candidates), bool(self.means[REFERENCE] > 0))
+        possible = np.full(len(self.candidates), reference_mean(self.trainings) > 0)
         possible[[REFERENCE, *self.candidates.barred]] = False
         return possible
 
@@ -170,15 +173,22 @@ class Belief:
 
     @cached_property
     def relevance(self) -> Values:
-        """Probability that no other candidate of the same cost or less keeps enough, shape (C,).
+        """Probability that no candidate to be preferred keeps enough, shape (C,).
 
-        0 for the reference, which always keeps enough, and for barred candidates.
+        Cheaper candidates are to be preferred, and likelier ones of equal cost: settings that cost
+        the same would otherwise make each other irrelevant. 0 for the reference, which always keeps
+        enough, and for barred candidates.
         """
-        costs = self.candidates.costs
-        rivals = costs[:, None] <= costs + _EQUAL
-        np.fill_diagonal(rivals, False)
-        alone = self._keeping.astype(np.float64) @ rivals == 0
-        return alone.mean(axis=0) * self._possible
+        keeping = self._keeping[:, self._order]
+        before = np.logical_or.accumulate(keeping, axis=1)[:, :-1]
+        relevance = np.ones(len(self.candidates))
+        relevance[self._order[1:]] = 1 - before.mean(axis=0)
+        return relevance * self._possible
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        """Candidates by cost; of equal cost the likelier ones first."""
+        return np.lexsort((-self.probabilities, np.round(self.candidates.costs, _DIGITS)))
 
     def missed(self, chosen: int) -> float:
         """The cost that the cheapest candidate to keep enough is expected to save beside this."""
@@ -189,9 +199,7 @@ class Belief:
     def cheapest_above(self, probability: float) -> int:
         """The cheapest candidate that keeps enough with this probability; likelier ones first."""
         passing = self.probabilities >= probability
-        costs = np.round(self.candidates.costs, 9)
-        order = np.lexsort((-self.probabilities, costs))
-        return int(next(i for i in order if passing[i]))
+        return int(next(i for i in self._order if passing[i]))
 
     def count(self, candidate: int) -> int:
         """The number of trainings of a candidate."""
@@ -216,19 +224,33 @@ def believe(
     """
     features = candidates.features[[t.candidate for t in trainings]]
     rows = np.column_stack([features, [float(t.seed) for t in trainings]])
-    performances = _not_far([t.performance for t in trainings], trainings, question)
+    shifts = _shifts(trainings, question)
+    performances = np.array([t.performance + shifts.get(t.candidate, 0.0) for t in trainings])
     components = fit(
         rows, performances, candidates.kinds, draws or prior_draws(), candidates.held_out
     )
     return Belief(candidates, tuple(trainings), question, components)
 
 
-def _not_far(
-    performances: Sequence[float], trainings: Sequence[Training], question: Question
-) -> Values:
-    """Performances, those far below what is enough as if they were not so far."""
-    reference = [t.performance for t in trainings if t.candidate == REFERENCE]
-    values = np.array(performances, dtype=np.float64)
-    if not reference or np.mean(reference) <= 0:
-        return values
-    return np.maximum(values, (question.keep - _FAR) * np.mean(reference))
+def reference_mean(trainings: Sequence[Training]) -> float:
+    """The mean performance of the reference's trainings; NaN without any."""
+    own = [t.performance for t in trainings if t.candidate == REFERENCE]
+    return float(np.mean(own)) if own else np.nan
+
+
+def _shifts(trainings: Sequence[Training], question: Question) -> dict[int, float]:
+    """What is added to all trainings of each regime whose mean is far below what is enough.
+
+    The spread of its trainings stays: one seed that fails makes a regime unsure.
+    """
+    reference = reference_mean(trainings)
+    if not reference > 0:
+        return {}
+    performances: dict[int, list[float]] = {}
+    for training in trainings:
+        performances.setdefault(training.candidate, []).append(training.performance)
+    lacking = {
+        candidate: (question.keep - _FAR) * reference - float(np.mean(own))
+        for candidate, own in performances.items()
+    }
+    return {candidate: shift for candidate, shift in lacking.items() if shift > 0}

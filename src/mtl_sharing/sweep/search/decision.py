@@ -40,12 +40,13 @@ class Answer:
 
     Attributes:
         chosen: the candidate to take: the cheapest that keeps enough with the asked confidence,
-            or where that is not decided the cheapest that rather does than not.
+            or where that is not decided with a probability of one half.
         decided: whether it keeps enough with that confidence, and no other promises to save much
             more.
         probabilities: of each candidate that it keeps enough, shape (C,).
         means, deviations: of the performance over seeds, shape (C,).
-        rivals: candidates between which the search has not decided, the cheapest first.
+        rivals: candidates between which it is in doubt, the cheapest first; none where only
+            repeated trainings are missing.
         next: candidate and seed of the training that would sharpen the answer most.
     """
 
@@ -74,10 +75,10 @@ def next_training(
     known = {(t.candidate, t.seed) for t in trainings} | set(running)
     if (first := _first(candidates, known, question)) is not None:
         return first
-    if not trainings:
+    if not any(training.candidate == REFERENCE for training in trainings):
         return None
     belief = _with_running(believe(candidates, trainings, question), running)
-    return None if is_decided(belief) else _best(belief)
+    return None if is_decided(belief) else _next(belief)
 
 
 def answer(candidates: Candidates, trainings: Sequence[Training], question: Question) -> Answer:
@@ -85,11 +86,12 @@ def answer(candidates: Candidates, trainings: Sequence[Training], question: Ques
     belief = believe(candidates, trainings, question)
     decided = is_decided(belief)
     chosen = _chosen(belief, decided)
-    rivals = () if decided else _rivals(belief, chosen)
+    rivals = () if _is_sure(belief) else _rivals(belief, chosen)
+    known = {(t.candidate, t.seed) for t in trainings}
+    following = _first(candidates, known, question) or _next(belief)
     return Answer(
-        chosen, decided, belief.probabilities, belief.means, belief.deviations, rivals,
-        _best(belief),
-    )  # fmt: skip
+        chosen, decided, belief.probabilities, belief.means, belief.deviations, rivals, following
+    )
 
 
 def trainings_missing(
@@ -102,7 +104,7 @@ def trainings_missing(
     draws = [one.settings for one in believe(candidates, trainings, question).components]
     belief = believe(candidates, trainings, question, draws[:_FORESEEN])
     for count in range(1, _MOST_AHEAD + 1):
-        if (choice := _best(belief)) is None:
+        if (choice := _next(belief)) is None:
             return None
         belief = belief.add(_expected(belief, choice))
         if is_decided(belief):
@@ -118,12 +120,13 @@ def is_decided(belief: Belief) -> bool:
 def _is_sure(belief: Belief) -> bool:
     """Whether little is left to save beside the cheapest that is likely enough."""
     costs = belief.candidates.costs
-    most = float(costs[REFERENCE] - costs.min())
+    open_to_choice = np.delete(costs, list(belief.candidates.barred))
+    most = float(costs[REFERENCE] - open_to_choice.min())
     chosen = belief.cheapest_above(belief.question.confidence)
     return belief.missed(chosen) <= _TOLERANCE * most
 
 
-def _best(belief: Belief) -> tuple[int, int] | None:
+def _next(belief: Belief) -> tuple[int, int] | None:
     """The next training: one that an answer still needs, or the one that tells most."""
     return _confirmation(belief) or most_telling(belief)
 

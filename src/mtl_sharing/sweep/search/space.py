@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ from mtl_sharing.sweep.search.belief import Candidates
 from mtl_sharing.sweep.search.kernel import CATEGORY, DEPTH, SETTING, UNSET
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Point, Space
+from mtl_sharing.sweep.space.spec import is_sharing, key_of
 
 MOST = 400
 """A larger space, or one without steps, is searched at so many of its points."""
@@ -45,7 +47,15 @@ class SearchSpace:
 
     def index(self, point: Point | None) -> int | None:
         """The candidate at a point; None where it is none."""
-        return self.points.index(point) if point in self.points else None
+        return self._indices.get(_frozen(point))
+
+    @cached_property
+    def _indices(self) -> dict[Any, int]:
+        return {_frozen(point): number for number, point in enumerate(self.points)}
+
+
+def _frozen(point: Point | None) -> Any:
+    return None if point is None else frozenset(point.items())
 
 
 def search_space(
@@ -106,10 +116,11 @@ def _random_value(random: np.random.Generator, distribution: Any) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[random.integers(len(distribution.choices))]
     low, high, step = distribution.low, distribution.high, distribution.step
+    if distribution.log:
+        value = float(np.exp(random.uniform(np.log(low), np.log(high))))
+        return value if step is None else round(value)
     if step is not None:
         return low + step * int(random.integers(round((high - low) / step) + 1))
-    if distribution.log:
-        return float(np.exp(random.uniform(np.log(low), np.log(high))))
     return float(random.uniform(low, high))
 
 
@@ -121,7 +132,7 @@ class _Composer:
         self._trials: dict[tuple[str, ...], ComposedTrial] = {}
 
     def __call__(self, point: Point) -> ComposedTrial:
-        key = tuple(o for o in self._space.overrides(point) if not _key(o).startswith(_FREE))
+        key = tuple(o for o in self._space.overrides(point) if not key_of(o).startswith(_FREE))
         if key not in self._trials:
             self._trials[key] = self._compose(point)
         return self._trials[key]
@@ -129,11 +140,7 @@ class _Composer:
     def beside_sharing(self, point: Point) -> list[str]:
         """The overrides of a point that a regime's own text does not show."""
         overrides = self._space.overrides(point)
-        return [o for o in overrides if _key(o) != "split" and not _key(o).startswith("sharing")]
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
+        return [override for override in overrides if not is_sharing(key_of(override))]
 
 
 def _depth_columns(architectures: Sequence[Architecture]) -> Iterator[tuple[str, list[float]]]:

@@ -84,7 +84,7 @@ def fit(
     """The processes that explain trainings, the likeliest first.
 
     The performance of regime x with seed s is ``offset + f(x) + g(x) + b_s + noise``, where g is
-    what the choice of held-out examples gives it, a process like f. The average over
+    what the choice of held-out examples gives it, independent between regimes. The average over
     hyperparameters is by importance: each draw from their prior is weighted by its likelihood.
 
     Args:
@@ -111,11 +111,10 @@ def fit(
 def _process(
     own: Hyperparameters, kinds: Sequence[str], held_out: float
 ) -> GaussianProcessRegressor:
-    shape = tuple(kinds), own.length, _COMMON
-    kernel = ConstantKernel(_OFFSET**2) + ConstantKernel(own.regimes**2) * RegimeKernel(*shape)
-    kernel += ConstantKernel(own.seeds**2) * SeedKernel()
+    regimes = ConstantKernel(own.regimes**2) * RegimeKernel(tuple(kinds), own.length, _COMMON)
+    kernel = ConstantKernel(_OFFSET**2) + regimes + ConstantKernel(own.seeds**2) * SeedKernel()
     if held_out:
-        kernel += ConstantKernel(held_out**2) * HeldOutKernel(*shape)
+        kernel += ConstantKernel(held_out**2) * HeldOutKernel()
     return GaussianProcessRegressor(kernel, alpha=own.noise**2, optimizer=None)
 
 

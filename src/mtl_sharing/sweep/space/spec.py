@@ -194,6 +194,11 @@ def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
+def is_sharing(key: str) -> bool:
+    """Whether a key chooses the regime's layers and parts, which its own text shows."""
+    return key == "split" or key.startswith("sharing")
+
+
 def _condition(name: str, text: str) -> Condition:
     key, _, values = text.partition("=")
     if not values:

@@ -6,7 +6,10 @@ from mtl_sharing.run_folder.decision import Decision, probability_text
 def sentence(decision: Decision) -> str:
     """The answer in one sentence: what keeps enough, that nothing does, or what is undecided."""
     if not decision.decided:
-        parts = [_undecided(decision), f"so far {decision.belief} after {_trainings(decision)}"]
+        parts = [
+            _undecided(decision),
+            f"so far {decision.choice_text} after {_trainings(decision)}",
+        ]
     elif decision.regimes[decision.chosen].point is None:
         parts = [_none_keeps(decision), _trainings(decision)]
     else:
@@ -23,6 +26,8 @@ def sentence(decision: Decision) -> str:
 def _none_keeps(decision: Decision) -> str:
     confidence = probability_text(decision.question.confidence)
     text = f"no cheaper regime keeps {_keep(decision)} with probability {confidence}"
+    if decision.reference.kept is None:
+        return f"{text}: nothing is a share of their performance, which is not above 0"
     cheaper = [one for one in decision.regimes[1:] if one.cost < 1]
     likeliest = max(cheaper, key=lambda one: one.probability, default=None)
     if likeliest is None:
