@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from mtl_sharing.report.build import write_report
 from mtl_sharing.report.inputs.runs import Run
@@ -124,6 +125,22 @@ def test_names_of_others_are_never_interpreted(real_runs, tmp_path, without_draw
         assert f"{place}{nasty}" in text, place
     for table in (out / "tables").glob("*.md"):
         assert "<img" not in table.read_text(), table
+
+
+@pytest.mark.parametrize(("row", "reason"), [
+    ("1,COMPLETE,1e308,,", "objective/keep 1e+308, where a number is expected"),
+    ("1,COMPLETE,inf,,", "objective/keep inf, where a number is expected"),
+    ("1,COMPLETE,foo,,", "objective/keep foo, where a number is expected"),
+    ("a,COMPLETE,1.5,,", "trial a, where a number is expected"),
+])  # fmt: skip
+def test_a_sweeps_table_without_numbers_is_left_out(tmp_path, row, reason):
+    (tmp_path / "sweep" / "0").mkdir(parents=True)
+    (tmp_path / "sweep" / "study.db").touch()
+    header = "trial,state,objective/keep,same_as,reason"
+    (tmp_path / "sweep" / "sweep.csv").write_text(f"{header}\n0,COMPLETE,1.5,,\n{row}\n")
+    run = Run(tmp_path / "sweep" / "0", "sweep/0", "sweep", 0, "finished")
+    histories, omissions = read_sweep_histories([run])
+    assert not histories and omissions == [("history of sweep", f"sweep.csv: {reason}")]
 
 
 def test_a_pipe_for_a_sweeps_table_is_left_out(tmp_path):
