@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.search.problems import Draw
 from benchmarks.search.strategies import Options, Verdict
 from mtl_sharing.run_folder.decision import Question
-from mtl_sharing.sweep.search.belief import Candidates, Training
+from mtl_sharing.sweep.search.candidates import Candidates, Training
 from mtl_sharing.sweep.search.decision import answer, next_training
 from mtl_sharing.sweep.search.kernel import DEPTH
 

@@ -5,7 +5,7 @@ import pytest
 
 from mtl_sharing.report.inputs.runs import read_runs
 from mtl_sharing.sweep.loop.held_out import HeldOutNoise, _performances
-from mtl_sharing.sweep.search.belief import Training
+from mtl_sharing.sweep.search.candidates import Training
 from report_runs import Maker, change_json, shifted
 
 

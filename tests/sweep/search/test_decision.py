@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from mtl_sharing.run_folder.decision import Question
-from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Training, believe
+from mtl_sharing.sweep.search.acquisition import most_telling
+from mtl_sharing.sweep.search.belief import believe
+from mtl_sharing.sweep.search.candidates import REFERENCE, Candidates, Training
 from mtl_sharing.sweep.search.decision import (
     answer,
     is_decided,
-    most_telling,
     next_training,
     trainings_missing,
 )
@@ -95,7 +96,7 @@ def test_the_search_ends_where_all_seeds_are_used():
 
 def test_the_expected_doubt_is_that_of_simulated_trainings():
     """The closed form against beliefs that were made anew with simulated performances."""
-    from mtl_sharing.sweep.search.decision import _gains
+    from mtl_sharing.sweep.search.acquisition import _gains
 
     trainings = run(knee(7), 0.01, 6)
     belief = believe(ALL, trainings, ASKED)

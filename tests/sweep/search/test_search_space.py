@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtl_sharing.sweep.search.belief import REFERENCE
+from mtl_sharing.sweep.search.candidates import REFERENCE
 from mtl_sharing.sweep.search.kernel import CATEGORY, DEPTH, SETTING, UNSET
 from mtl_sharing.sweep.search.space import MOST, SearchSpace
 from mtl_sharing.sweep.search.space import search_space as search_space_of

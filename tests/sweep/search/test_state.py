@@ -6,7 +6,7 @@ from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from mtl_sharing.sweep.loop.search import read_state
-from mtl_sharing.sweep.search.belief import Candidates, Training
+from mtl_sharing.sweep.search.candidates import Candidates, Training
 from mtl_sharing.sweep.search.kernel import DEPTH
 from mtl_sharing.sweep.search.space import SearchSpace
 from mtl_sharing.sweep.study.attributes import METRICS, REFERENCE, SAME_AS, SEED

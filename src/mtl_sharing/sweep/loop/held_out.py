@@ -11,7 +11,7 @@ import numpy as np
 from mtl_sharing.report.analysis.predictions import RunPredictions
 from mtl_sharing.report.inputs.runs import Run, finished_run
 from mtl_sharing.score.performance import scale
-from mtl_sharing.sweep.search.belief import Training
+from mtl_sharing.sweep.search.candidates import Training
 from mtl_sharing.sweep.search.kernel import Values
 
 

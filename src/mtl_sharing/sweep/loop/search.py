@@ -14,7 +14,12 @@ from mtl_sharing.run_folder.decision_sentence import sentence
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.performance import kept
 from mtl_sharing.sweep.loop.held_out import HeldOutNoise
-from mtl_sharing.sweep.search.belief import REFERENCE, Candidates, Training, reference_mean
+from mtl_sharing.sweep.search.candidates import (
+    REFERENCE,
+    Candidates,
+    Training,
+    reference_mean,
+)
 from mtl_sharing.sweep.search.decision import Answer, answer, next_training, trainings_missing
 from mtl_sharing.sweep.search.space import MOST, SearchSpace, search_space
 from mtl_sharing.sweep.settings import search_seeds

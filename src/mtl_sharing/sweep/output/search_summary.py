@@ -8,7 +8,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.plotting.answer import draw_answer_file
-from mtl_sharing.run_folder.decision import Decision, RegimeEstimate
+from mtl_sharing.run_folder.decision import Decision, DevComparison, RegimeEstimate
 from mtl_sharing.run_folder.decision_file import write_decision
 from mtl_sharing.score.clock import clock_of_rows
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
@@ -54,10 +54,7 @@ def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
         return
     chosen, separate = decision.regimes[decision.chosen], decision.reference
     if chosen is not separate:
-        own, other = (_folders(study.folder, trials, one) for one in (chosen, separate))
-        notes = [_RAW] * (spec.config.score.pearson == "raw")
-        notes += [_SAME_DEV] * (not spec.config.suite.select_fraction)
-        decision = replace(decision, dev=confirm_on_dev(own, other, notes))
+        decision = replace(decision, dev=_on_dev(reporter, trials, chosen, separate))
     measured = _measurement(reporter, jobs, chosen, complete)
     with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_decision(study.folder, decision)
@@ -68,6 +65,19 @@ def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     unknown = search.unknown_noise(trials)
     lines = _lines(study.folder, trials, decision, measured, unknown)
     print_table(heading, answer_table(decision), lines)
+
+
+def _on_dev(
+    reporter: StudyReporter,
+    trials: Sequence[FrozenTrial],
+    chosen: RegimeEstimate,
+    separate: RegimeEstimate,
+) -> DevComparison | None:
+    config, folder = reporter.spec.config, reporter.study.folder
+    own, other = (_folders(folder, trials, one) for one in (chosen, separate))
+    notes = [_RAW] * (config.score.pearson == "raw")
+    notes += [_SAME_DEV] * (not config.suite.select_fraction)
+    return confirm_on_dev(own, other, notes)
 
 
 def _folders(folder: Path, trials: Sequence[FrozenTrial], one: RegimeEstimate) -> list[Path]:

@@ -16,7 +16,7 @@ from mtl_sharing.score.layer_flops import TextSize
 from mtl_sharing.score.objectives import Multipliers, saved_cost
 from mtl_sharing.score.parameters import plan_cost
 from mtl_sharing.score.settings import ScoreConfig
-from mtl_sharing.sweep.search.belief import Candidates
+from mtl_sharing.sweep.search.candidates import Candidates
 from mtl_sharing.sweep.search.kernel import CATEGORY, DEPTH, SETTING, UNSET
 from mtl_sharing.sweep.space.composer import ComposedTrial
 from mtl_sharing.sweep.space.space import Point, Space
