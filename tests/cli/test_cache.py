@@ -74,6 +74,7 @@ def test_a_damaged_cache_changes_nothing(train, tmp_path):
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_cache_that_takes_nothing_is_said_once(train, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     said, found = train()

@@ -44,6 +44,7 @@ def stop_at(monkeypatch):
     return at
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_for_bit_whatever_becomes_of_the_cache(
     mtl_train, tmp_path, stop_at
 ):
@@ -68,6 +69,7 @@ def test_a_stopped_run_goes_on_bit_for_bit_whatever_becomes_of_the_cache(
         assert found_in(tmp_path / "run") == expected, cache
 
 
+@pytest.mark.slow
 def test_the_time_before_the_training_is_told(mtl_train, monkeypatch):
     monkeypatch.setattr(progress, "LOG_INTERVAL_S", 0.0)
     cold = mtl_train(*WORDS)

@@ -60,6 +60,7 @@ def test_a_run_with_both(train, pipeline, pairing):
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_second_run_takes_the_lemmas_of_the_first(train, tmp_path):
     pipeline = make_pipeline(tmp_path / "en", lemmas={"is": "be", "was": "be", "a": "one"})
     words = f"suite.lemmatizer={pipeline}", "suite.clean=[lower,lemmas]"

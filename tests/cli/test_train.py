@@ -207,6 +207,7 @@ def test_kept_compares_like_with_like(mtl_train, separate_run):
     assert "score.reference" in other.err
 
 
+@pytest.mark.slow
 def test_the_console_script_trains_from_any_folder_without_a_compiler(tmp_path):
     """Torch loads its own at the first call of some methods: 1.5 s and 70 MB for nothing."""
     script = Path(sys.executable).with_name("mtl-train")

@@ -142,6 +142,7 @@ def newer_version(folder):
     (folder / "meta.json").write_text(json.dumps(meta | {"version": "0.0.1"}))
 
 
+@pytest.mark.slow
 def test_another_pipeline_is_another_key(pipeline, store, tokenizer, tagged_texts, tmp_path):
     first = tags(pipeline, store, tokenizer)
     changes = [

@@ -156,6 +156,7 @@ def test_trials_that_fail_are_recorded_and_the_sweep_goes_on(mtl_train, monkeypa
     assert list(pd.read_csv(FOLDER / "sweep.csv")["reason"].dropna()) == reasons
 
 
+@pytest.mark.slow
 def test_a_loss_that_becomes_nan_is_a_failed_trial(mtl_train):
     done = mtl_train(*TPE[:-2], "optimizer.lr=1e-3,1e30", "score.objective=performance",
                      "hydra/sweeper/sampler=grid", "hydra.sweeper.sampler.seed=null",
@@ -257,6 +258,7 @@ def test_a_trial_over_seeds_is_their_mean_and_wilcoxon_ends_a_worse_one(mtl_trai
     assert second.intermediate_values == pytest.approx({1: 0.75, 2: 0.73})
 
 
+@pytest.mark.slow
 def test_costs_that_nobody_could_measure_are_a_failed_trial(mtl_train, monkeypatch):
     monkeypatch.setattr("mtl_sharing.job.measurement.time_side_by_side", _out_of_memory)
     done = mtl_train(*GRID, *KEEP, "hydra.sweeper.reference=false", "score.reference=0.5",

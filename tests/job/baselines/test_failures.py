@@ -166,7 +166,12 @@ def test_a_run_lost_after_its_baseline_ends_the_same(mtl_train, tmp_path, distur
 
 
 @pytest.mark.parametrize(
-    ("damaged", "step"), [((), 10), (("last",), 5), (("last", "previous"), None)]
+    ("damaged", "step"),
+    [
+        (("last",), 5),
+        pytest.param((), 10, marks=pytest.mark.slow),
+        pytest.param(("last", "previous"), None, marks=pytest.mark.slow),
+    ],
 )
 def test_another_run_goes_on_with_what_a_kill_left_unless_it_is_damaged(
     mtl_train, tmp_path, disturb, uninterrupted, damaged, step

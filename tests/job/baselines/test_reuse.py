@@ -102,6 +102,7 @@ def own_data(folder, name="own.csv", label=2):
     return [f"--config-dir={folder / 'conf'}", f"data_dir={folder}", *DATA, SEPARATE]
 
 
+@pytest.mark.slow
 def test_files_count_by_what_they_hold_not_by_their_names(train, trained, tmp_path, kept):
     train(*own_data(tmp_path))
     assert trained == ["I2", "S1-I1"]
