@@ -38,7 +38,7 @@ class Suite:
 
     def overrides(self, split: int, seed: int) -> list[str]:
         """The overrides of one training."""
-        return [*self.settings, *_ALL, f"split={split}", f"seed={seed}"]
+        return [*_ALL, *self.settings, f"split={split}", f"seed={seed}"]
 
 
 SUITES = {
@@ -51,7 +51,7 @@ SUITES = {
             (
                 "encoder=minilm_l6", "suite=cs224n", "pairing=joined", "head.pooling=mean",
                 "optimizer.lr=1e-4", "trainer.batch_size=12", "trainer.max_steps=100",
-                "suite.max_train_rows=2500", "suite.max_dev_rows=500",
+                "suite.max_train_rows=2500", "suite.max_dev_rows=500", "trainer.eval_every=25",
             ),
             layers=6, seeds=5, needs_data=True,
         ),
