@@ -8,11 +8,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 from mtl_sharing.errors import UserError, first_line
 from mtl_sharing.run_folder.decision import Decision
 from mtl_sharing.run_folder.layout import AS_WRITTEN, DECISION
+from mtl_sharing.run_folder.results import MOST_MEASURED
 from mtl_sharing.utils.files import kind_of, read_object, replace_json
 
 SCHEMA = 1
-# More than anything that is counted or measured.
-_MOST = 1e30
 _LONGEST = 2000
 
 
@@ -86,7 +85,7 @@ def _text(value: Any) -> str:
 
 def _number(value: Any, kind: type) -> Any:
     fits = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-    if not fits or not -_MOST < value < _MOST:
+    if not fits or not -MOST_MEASURED < value < MOST_MEASURED:
         raise ValueError(f"{str(value)[:40]}, where a number is expected")
     return kind(value)
 

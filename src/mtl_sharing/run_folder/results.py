@@ -19,6 +19,8 @@ from mtl_sharing.utils.nested import flatten, get
 SCHEMA = 1
 Result = dict[str, Any]
 Row = dict[str, Any]
+MOST_MEASURED = 1e30
+"""More than anything that is counted or measured; what is computed of more overflows."""
 MAIN = "main"
 """The main training's name in the ``phase`` column."""
 
@@ -28,8 +30,6 @@ _REQUIRED = {
     "plan": str, "seed": int, "performance": Real, "performance_raw_r": Real, "tasks": dict,
     "params.total": int, "memory.model_bytes": int, "time.train_s": Real,
 }  # fmt: skip
-# More than anything that is counted or measured; a larger number overflows what is computed of it.
-_MOST = 1e30
 # Others, if they are there, and those of each task.
 _OPTIONAL = {"parts": dict, "scored_by": dict}
 _OPTIONAL_OF_TASK = {"floor": Real, "by_class": dict, "undefined": dict, "digests": dict}
@@ -100,7 +100,7 @@ def result_problem(result: Result) -> str | None:
     except UnicodeEncodeError:
         return "a text with half of a surrogate pair"
     for path, value in flatten(result):
-        if isinstance(value, int | float) and not -_MOST < value < _MOST:
+        if isinstance(value, int | float) and not -MOST_MEASURED < value < MOST_MEASURED:
             return f"{path} is {value}"
     if result["status"] != Status.FINISHED:
         return None

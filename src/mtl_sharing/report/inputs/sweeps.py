@@ -14,14 +14,13 @@ from mtl_sharing.run_folder.decision import Decision
 from mtl_sharing.run_folder.decision_file import read_decision
 from mtl_sharing.run_folder.discovery import sweep_folder
 from mtl_sharing.run_folder.layout import DECISION, SWEEP_TABLE
+from mtl_sharing.run_folder.results import MOST_MEASURED
 from mtl_sharing.utils.files import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _OBJECTIVE = "objective/"
-# More than anything that a sweep counts or measures.
-_MOST = 1e30
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _check_numbers(column: str, values: "pd.Series[Any]") -> None:
     import pandas as pd
 
     numbers = pd.to_numeric(values, errors="coerce").abs()
-    if len(wrong := values[~(numbers < _MOST)]):
+    if len(wrong := values[~(numbers < MOST_MEASURED)]):
         raise ValueError(f"{column} {wrong.iloc[0]}, where a number is expected")
 
 
