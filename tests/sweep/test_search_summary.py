@@ -163,6 +163,13 @@ def test_separate_models_are_neither_confirmed_nor_measured(ended, capsys):
     assert "sharing=individual" in (folder / "best.yaml").read_text()
 
 
+def test_the_answer_is_printed_also_where_it_cannot_be_written(ended, tmp_path, capsys):
+    (tmp_path / "decision.json").mkdir()
+    with pytest.raises(OSError, match=r"decision\.json"):
+        ended(answer_of())
+    assert f"answer    {answer_of().sentence}" in capsys.readouterr().out
+
+
 def test_before_separate_models_there_is_no_answer(ended, capsys):
     folder, _ = ended(None)
     assert "no answer yet" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.search.candidates import REFERENCE
 from mtl_sharing.sweep.search.kernel import CATEGORY, DEPTH, SETTING, UNSET
 from mtl_sharing.sweep.search.space import MOST, SearchSpace
@@ -29,6 +30,11 @@ def test_separate_models_come_first_and_once(splits):
     assert [trial.regime for trial in splits.trials] == ["I12", "S3-I9", "S6-I6", "S12"]
     assert splits.index(None) == REFERENCE and splits.index({"split": 12}) == 3
     assert splits.index({"split": 1}) is None
+
+
+def test_a_space_of_separate_models_alone_has_nothing_to_decide():
+    with pytest.raises(UserError, match="separate models alone"):
+        search_space(sweep_spec(*SEARCH, "split=0,0"), 0)
 
 
 def test_features_of_splits_are_shares_of_the_layers(splits):

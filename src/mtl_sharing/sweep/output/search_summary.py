@@ -36,35 +36,42 @@ Lines = list[tuple[str, str]]
 
 
 def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
-    """Writes sweep.csv, decision.json, best.yaml and sweep.png, and prints the answer.
+    """Prints the answer, and writes sweep.csv, decision.json, best.yaml and sweep.png.
+
+    The answer comes first: a disk that is full does not hide it.
 
     Args:
         complete: the search came to its end; then the chosen regime is measured, too.
     """
-    study, spec, search = reporter.study, reporter.spec, reporter.search
+    study, search = reporter.study, reporter.search
     trials = study.trials()
     if search is None:
         return
-    references = reporter.references()
-    if trials:
-        write_table(study, spec.objectives, references)
     decision = search.decide(trials)
     if decision is None:
         show("no answer yet: separate models have not been trained")
+    else:
+        chosen, separate = decision.regimes[decision.chosen], decision.reference
+        if chosen is not separate:
+            decision = replace(decision, dev=_on_dev(reporter, trials, chosen, separate))
+        measured = _measurement(reporter, jobs, chosen, complete)
+        lines = _lines(study.folder, trials, decision, measured, search.unknown_noise(trials))
+        heading = f"{split_text(trials[separate.trials[0]]) or 'estimated'}, over seeds:"
+        print_table(heading, answer_table(decision), lines)
+    if trials:
+        _write_files(reporter, decision)
+
+
+def _write_files(reporter: StudyReporter, decision: Decision | None) -> None:
+    study, spec, references = reporter.study, reporter.spec, reporter.references()
+    write_table(study, spec.objectives, references)
+    if decision is None:
         return
-    chosen, separate = decision.regimes[decision.chosen], decision.reference
-    if chosen is not separate:
-        decision = replace(decision, dev=_on_dev(reporter, trials, chosen, separate))
-    measured = _measurement(reporter, jobs, chosen, complete)
+    best = _best_config(spec, decision.regimes[decision.chosen], references.dev)
     with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_decision(study.folder, decision)
-        write_best(study, _best_config(spec, chosen, references.dev), _facts(decision))
+        write_best(study, best, _facts(decision))
         draw_answer_file(study.folder, study.name, decision)
-    first = trials[separate.trials[0]]
-    heading = f"{split_text(first) or 'estimated'}, over seeds:"
-    unknown = search.unknown_noise(trials)
-    lines = _lines(study.folder, trials, decision, measured, unknown)
-    print_table(heading, answer_table(decision), lines)
 
 
 def _on_dev(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from mtl_sharing.errors import UserError
 from mtl_sharing.model.architecture import Architecture
 from mtl_sharing.score.flops import prediction_flops, training_flops
 from mtl_sharing.score.layer_flops import TextSize
@@ -76,7 +77,7 @@ def search_space(
         seed: of the draws.
 
     Raises:
-        UserError: a setting that does not fit.
+        UserError: a setting that does not fit, or no regime beside separate models.
     """
     compose, seen = _Composer(space, compose_trial), set[tuple[str, ...]]()
     points: list[Point | None] = [None]
@@ -89,6 +90,8 @@ def search_space(
             points.append(point)
             trials.append(trial)
             seen.add(key)
+    if len(points) == 1:
+        raise UserError("the sweep's space", "separate models alone", "a regime that shares layers")
     architectures = [trial.run_spec.architecture for trial in trials]
     columns = [*_depth_columns(architectures), *_setting_columns(space, points)]
     kinds, values = zip(*columns, strict=True)
@@ -174,7 +177,7 @@ def _scale(distribution: BaseDistribution) -> tuple[str, Callable[[Any], float]]
         if any(size is None for size in sizes):
             return CATEGORY, lambda value: float(choices.index(value))
         order = sorted(range(len(choices)), key=lambda i: sizes[i] or 0.0)
-        rank = {choices[i]: place / max(1, len(order) - 1) for place, i in enumerate(order)}
+        rank = {choices[i]: number / max(1, len(order) - 1) for number, i in enumerate(order)}
         return SETTING, lambda value: rank[value]
     attributes = vars(distribution)
     low, high, is_log = attributes["low"], attributes["high"], attributes["log"]
