@@ -59,7 +59,7 @@ class Network(nn.Module):
         return outputs
 
     def tied(self) -> list[list[nn.Parameter]]:
-        """For each task its copies of the tied weights; empty without a tied stage."""
+        """Each task's copies of the tied weights; empty without a tied stage."""
         stages = [stage for stage in self._stages() if stage.tied and stage.owners]
         numbers = range(len(self.architecture.plan.tasks)) if stages else ()
         return [[w for stage in stages for w in stage.copies[n].parameters()] for n in numbers]

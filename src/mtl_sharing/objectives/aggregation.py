@@ -120,7 +120,7 @@ class GradientAggregator:
         return [weight for stage in self.shared.values() for weight in stage]
 
     def _gramians(self, rows: Sequence[Mapping[int, Tensor]]) -> dict[str, Tensor]:
-        """For each stage the inner products of the rows over its weights, (K, K), on the CPU."""
+        """Each stage's inner products of the rows over its weights, (K, K), on the CPU."""
         pairs = list(combinations_with_replacement(range(len(rows)), 2))
         stages = self.shared.values()
         products = torch.stack(

@@ -118,7 +118,7 @@ class Smart(Regularizer):
             update(list(self.follower.parameters()), list(network.parameters()), 1)
 
     def _adversarial_noise(self, forward: Forward, texts: Texts, raw: Outputs) -> dict[str, Tensor]:
-        """For each task the perturbation of its embeddings, (N, width)."""
+        """Each task's perturbation of its embeddings, (N, width)."""
         fixed = {task: output.detach() for task, output in raw.items()}
         noise = {}
         for task, text in texts.items():

@@ -19,7 +19,7 @@ from mtl_sharing.plan.settings import TieConfig
 
 KINDS = ("pairs", "mean", "trace_norm")
 Copies = Sequence[Sequence[Tensor]]
-"""For each task the tied weights, in the same order and shapes."""
+"""Each task's tied weights, in the same order and shapes."""
 
 # Singular values below this fraction of the largest are rounding errors. The norm's gradient there
 # is not unique, and 0 is a subgradient.

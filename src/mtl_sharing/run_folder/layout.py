@@ -35,7 +35,7 @@ BASELINES = "baselines"
 HYDRA_CONFIG = Path(".hydra") / "config.yaml"
 HYDRA_JOB = Path(".hydra") / "hydra.yaml"
 HYDRA_OVERRIDES = Path(".hydra") / "overrides.yaml"
-"""Of people's interest alone: commands read settings.json."""
+"""The settings for people to read: commands read settings.json."""
 
 AS_WRITTEN = "the file as the run wrote it"
 """What an error about one of these files allows."""

@@ -32,7 +32,7 @@ from mtl_sharing.utils.files import (
 log = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
-"""Of one file: ``bytes``, ``sha256``, and ``before``, the same of what it replaced."""
+"""One file: its ``bytes`` and ``sha256``, and ``before``, the same of what it replaced."""
 Entries = dict[str, Entry]
 
 _SCHEMA = 1

@@ -28,7 +28,7 @@ class NoPrunerConfig:
 
 @dataclass
 class KeepConfig:
-    """For ``score.objective=keep``: prunes trials that cannot be the cheapest to keep enough."""
+    """Prunes trials that cannot be the cheapest to keep enough, for ``score.objective=keep``."""
 
     _target_: str = "mtl_sharing.sweep.study.pruning.KeepPruner"
     slack: float = 0.2

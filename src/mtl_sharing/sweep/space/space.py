@@ -18,7 +18,7 @@ from mtl_sharing.errors import UserError
 
 Point = dict[str, Any]
 Expansions = Mapping[str, Mapping[str, Sequence[str]]]
-"""For a parameter, the overrides that each of its choices stands for."""
+"""The overrides that each choice of a parameter stands for."""
 Suggest = Callable[[str, BaseDistribution], Any]
 
 
