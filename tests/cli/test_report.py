@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from mtl_sharing.cli import report
+from mtl_sharing.cli.groups_table import groups_table
 from mtl_sharing.report.build import Written
 
 FLAG = "sst at or below a constant answer"
@@ -44,7 +45,7 @@ def test_nothing_is_said_where_nothing_is_cut(capsys):
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_a_flag_is_shown_at_every_width(width):
     stream = io.StringIO()
-    table = report._table(written(3).comparison, width)
+    table = groups_table(written(3).comparison, width)
     Console(file=stream, width=width).print(table)
     out = stream.getvalue()
     assert "flagged" in out and "constant" in out

@@ -6,16 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mtl_sharing.report.build import Written
 
-# Further groups are in the files only.
+# Further lines are in the files only.
 _MOST_LINES = 20
-# Characters; a longer label of a group is folded.
-_LABEL_WIDTH = 26
-# Shown whatever their width.
-_FOLDED = ("group", "flagged")
 _HELP = """\
 Reads every run at or below the folders, in whatever state, and writes
   report.html   everything on one page that opens offline
@@ -67,17 +61,14 @@ def _report(options: Namespace) -> None:
 
 def _print(written: "Written") -> None:
     """Prints the table of groups, the headlines, and the paths of the report."""
-    from rich import get_console
-
+    from mtl_sharing.cli.groups_table import show_groups
     from mtl_sharing.utils.files import short_path
     from mtl_sharing.utils.terminal import show
 
-    show(_table(written.comparison, get_console().width))
-    rest = len(written.comparison) - _MOST_LINES
-    lines = [f"and {rest:,} more"] * (rest > 0)
+    show_groups(written.comparison)
     file = written.comparison_file
     where = "not written: see --formats" if file is None else str(short_path(file))
-    lines += ["", *_cut(written.headlines, "flags", where), *_cut(written.notes, "clocks", where)]
+    lines = ["", *_cut(written.headlines, "flags", where), *_cut(written.notes, "clocks", where)]
     lines.append("")
     lines += map(str, map(short_path, written.paths))
     for line in lines:
@@ -89,46 +80,3 @@ def _cut(lines: Sequence[str], content: str, where: str) -> list[str]:
     rest = len(lines) - _MOST_LINES
     more = f"and {rest:,} more; the {content} of all groups are in the comparison ({where})"
     return [*lines[:_MOST_LINES], *[more] * (rest > 0)]
-
-
-def _table(comparison: "pd.DataFrame", width: int) -> object:
-    """The comparison, with as many columns as fit; the most important are chosen first."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from mtl_sharing.report.page.table_files import shown
-
-    # Intervals are only on the page.
-    ends = [name for name in comparison if str(name).endswith((" low", " high"))]
-    texts = shown(comparison.drop(columns=ends).head(_MOST_LINES))
-    names = _fitting(texts, width)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        if name in _FOLDED:
-            table.add_column(Text(name), overflow="fold")
-        else:
-            table.add_column(Text(name), justify="right", no_wrap=True, overflow="ellipsis")
-    for row in texts[names].itertuples(index=False, name=None):
-        table.add_row(*(Text(cell) for cell in row))
-    return table
-
-
-def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
-    """The columns that fit beside each other, in the table's order; flags always do."""
-    important = (
-        *_FOLDED,
-        "seeds",
-        "performance",
-        "kept %",
-        "kept above floor %",
-        "parameters %",
-        "score",
-    )
-    names = [str(name) for name in texts]
-    chosen: list[str] = []
-    for name in dict.fromkeys((*(n for n in important if n in names), *names)):
-        longest = max(len(name), *texts[name].map(len))
-        width -= 2 + (min(longest, _LABEL_WIDTH) if name in _FOLDED else longest)
-        if width >= 0 or name in _FOLDED:
-            chosen.append(name)
-    return sorted(chosen, key=names.index)

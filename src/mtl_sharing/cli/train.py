@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from mtl_sharing.cli.exit import AT_ONCE, exit_on_failure, run_command
 from mtl_sharing.config import Config, register, to_config
-from mtl_sharing.config.callables import LOGGING
+from mtl_sharing.config.callables import CALLBACKS, LOGGING
 from mtl_sharing.config.compose import COMPOSING
 from mtl_sharing.config.credentials import hide_storage
 from mtl_sharing.config.loading import checked_loading
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from mtl_sharing.run_folder.results import Result
 
 
-@hydra.main(config_path="pkg://mtl_sharing.conf", config_name="train", execution_whitelist=LOGGING)
+@hydra.main(
+    config_path="pkg://mtl_sharing.conf",
+    config_name="train",
+    execution_whitelist=(*CALLBACKS, *LOGGING),
+)
 def _run_composed(values: DictConfig) -> float | None:
     """Runs one composed job and returns its objective to the sweeper."""
     job = HydraConfig.get()

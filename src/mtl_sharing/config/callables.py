@@ -46,6 +46,7 @@ PRUNERS = (
     "optuna.pruners.ThresholdPruner",
     "optuna.pruners.WilcoxonPruner",
 )
+CALLBACKS = ("mtl_sharing.cli.runs_table.RunsTable",)
 LOGGING = (
     "logging.FileHandler",
     "logging.StreamHandler",
@@ -64,6 +65,7 @@ ENVIRONMENT = (
 _PLACES = (
     (re.compile(r"hydra\.sweeper"), SWEEPERS),
     (re.compile(r"hydra\.launcher"), LAUNCHERS),
+    (re.compile(r"hydra\.callbacks\.runs_table"), CALLBACKS),
     (re.compile(r"hydra\.sweeper\.sampler(\..*)?"), SAMPLERS),
     (re.compile(r"hydra\.sweeper\.pruner(\..*)?"), PRUNERS),
 )
