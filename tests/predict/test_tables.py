@@ -270,7 +270,7 @@ BAD = {
     "text": (["--input", "in.csv", "--text", "txt"],
              "in.csv: found no column 'txt' (--text) in the first line, which is read as the "
              "header; allowed: id, text (nearest: text); a file without a header needs one"),
-    "no header": (["--input", "one.txt"], "one.txt: found no column 'text' (--text) in the first "
+    "no header": (["--input", "one.csv"], "one.csv: found no column 'text' (--text) in the first "
                   "line, which is read as the header; allowed: good film; a file without a header"),
     "a nested file": (["--input", "nested.json"], "nested.json: found one object, whose field "
                       "'data' is a list; allowed: one JSON object a line, or one array of objects"),
@@ -291,7 +291,10 @@ BAD = {
     "data_dir": (["--input", "in.csv", "--data-dir", "x"], "--data-dir: found x with --input"),
     "split": (["--split", "dev", "--text", "x"], "--text: found x with --split"),
     "both": (["--input", "in.csv", "--split", "dev"], "not allowed with argument"),
-    "neither": ([], "one of the arguments --input --split is required"),
+    "neither": ([], "one of the arguments --input --string --split is required"),
+    "many strings": (["--string", "a", "b", "c"], "--string: found 3 texts; allowed: one text, or"),
+    "bytes": (["--string", "caf\udce9"], "--string: found bytes that are not UTF-8"),
+    "no folder": (["--split", "dev", "--out", ""], "--out: found an empty name"),
     "the input": (["--input", "predictions.csv", "--out", "."], "which is the input"),
     "a file as folder": (["--input", "in.csv", "--out", "in.csv"], "in.csv: found"),
     "below a file": (["--input", "in.csv", "--out", "in.csv/deep"], "in.csv/deep: found"),
@@ -306,7 +309,7 @@ def test_bad_input_is_told(mtl_predict, folder, tmp_path, monkeypatch, words, me
     for name in ("in.csv", "predictions.csv", "in.xls"):
         (tmp_path / name).write_text("id,text\n" + rows)
     (tmp_path / "empty.csv").touch()
-    (tmp_path / "one.txt").write_text("good film\nbad film\n")
+    (tmp_path / "one.csv").write_text("good film\nbad film\n")
     (tmp_path / "nested.json").write_text('{"data": [{"text": "a"}]}\n')
     (tmp_path / "header.csv").write_text("id,text\n")
     (tmp_path / "clash.csv").write_text("sst,text\n1,good\n")

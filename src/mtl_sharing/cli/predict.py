@@ -3,15 +3,16 @@
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_sharing.cli.exit import run_command
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.predict import table_files
+from mtl_sharing.predict.inputs import input_file
 from mtl_sharing.utils.locks import exclusive_folder
-from mtl_sharing.utils.terminal import show
+from mtl_sharing.utils.terminal import messages_on_stderr, show
 
 if TYPE_CHECKING:
     from mtl_sharing.predict.loaded_run import LoadedRun
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PROGRAM = "mtl-predict"
 _INPUT_OPTIONS = ("text", "text_pair", "id", "prefix", "delimiter", "no_quoting")
 _EXAMPLES = """examples:
+  mtl-predict RUN --string "a fine film"
   mtl-predict RUN --input texts.csv --out predicted
   mtl-predict RUN --input pairs.jsonl --text question1 --text-pair question2 --out predicted
   mtl-predict RUN --split dev --format cs224n --out predictions
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
 
     def work() -> None:
-        with _logged():
+        with _logged(), nullcontext() if options.out else messages_on_stderr():
             _check(options)
             (_predict_input if options.split is None else _predict_split)(options)
 
@@ -47,9 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--input", metavar="FILE", help="a table: CSV, TSV, JSON or Parquet")
+    about = "a table: CSV, TSV, JSON or Parquet, a .txt file, or - for stdin"
+    source.add_argument("--input", metavar="FILE", help=about)
+    source.add_argument("--string", nargs="+", metavar="TEXT", help="a text, or two of a pair")
     source.add_argument("--split", choices=("dev", "test"), help="the tasks' own files")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the predictions")
+    parser.add_argument("--out", metavar="DIR", help="folder for the predictions (without: stdout)")
     parser.add_argument("--tasks", metavar="A,B", help="some of the run's tasks")
     parser.add_argument("--format", choices=table_files.KINDS,
                         help="of the output; by default the input's")  # fmt: skip
@@ -57,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
     parser.add_argument("--data-dir", metavar="DIR", help="with --split: where the files are")
     parser.add_argument("--debug", action="store_true", help="show a mistake's traceback too")
-    table = parser.add_argument_group("with --input")
-    table.add_argument("--text", metavar="COLUMN", help="the text (text)")
-    table.add_argument("--text-pair", metavar="COLUMN", help="a pair's second text (text_pair)")
+    table = parser.add_argument_group("with --input, --string")
+    table.add_argument("--text", metavar="COLUMN", help="the text (that of training, or text)")
+    table.add_argument("--text-pair", metavar="COLUMN", help="a pair's second text (likewise)")
     table.add_argument("--id", metavar="COLUMN", help="keep this column alone (all are kept)")
     table.add_argument("--prefix", metavar="P", help="before the names of the added columns")
     table.add_argument("--delimiter", metavar="C", help="of a text table: one character, or tab")
@@ -69,16 +73,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuses options that would have no effect."""
+    """Refuses options that would have no effect, and a folder that is missing."""
     if options.split is not None:
         for name in _INPUT_OPTIONS:
             if (value := getattr(options, name)) is not None:
                 option = f"--{name.replace('_', '-')}"
                 raise UserError(option, f"{value} with --split", "--input FILE")
+        if options.out is None:
+            raise UserError("--out", "none with --split", "a folder")
     elif options.data_dir is not None:
         raise UserError("--data-dir", f"{options.data_dir} with --input", "--split dev or test")
     elif options.format == table_files.CS224N:
         raise UserError("--format", f"{table_files.CS224N} with --input", "--split dev or test")
+    if options.out == "":
+        raise UserError("--out", "an empty name", "a folder")
 
 
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
@@ -95,22 +103,40 @@ def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":
 
 
 def _predict_input(options: argparse.Namespace) -> None:
-    source = Path(options.input).expanduser()
-    quoting = options.no_quoting is None
-    table = table_files.open_input(source, _delimiter(options.delimiter), quoting)
+    with input_file(options.input, options.string) as (source, name):
+        delimiter, quoting = _delimiter(options.delimiter), options.no_quoting is None
+        _predict_table(options, table_files.open_input(source, delimiter, quoting, name))
+
+
+def _predict_table(options: argparse.Namespace, table: table_files.InputTable) -> None:
     run, size = _load(options)
     # Not before the input is checked: torch takes long to load.
-    from mtl_sharing.predict.tables import choose_columns, predict_table
+    from mtl_sharing.predict.columns import choose_columns, read_for
+    from mtl_sharing.predict.tables import predict_table
+
+    named = (options.text, options.text_pair)
+    table = read_for(run, table, named)
+    table.check_rows()
+    columns = choose_columns(run, table, named, options.id, _tasks(options), options.prefix or "")
+    kind = options.format or (table_files.CSV if options.string else table_files.format_of(table))
+    target = _target(options, kind, table.path, run.folder)
+    progress = predict_table(run, table, target, kind, columns, size)
+    _print_files(progress, [] if target is None else [target])
+
+
+def _target(options: argparse.Namespace, kind: str, source: Path, run: Path) -> Path | None:
+    """The file to write; None for the standard output."""
     from mtl_sharing.run_folder.layout import PREDICTIONS
 
-    texts = (options.text, options.text_pair)
-    columns = choose_columns(run, table, texts, options.id, _tasks(options), options.prefix or "")
-    kind = options.format or table_files.format_of(source)
+    if options.out is None:
+        if kind == table_files.PARQUET_NAME:
+            allowed = f"a folder: --out, or another --format than {kind}"
+            raise UserError("--out", f"{kind} to {table_files.STANDARD_OUTPUT}", allowed)
+        return None
     target = Path(options.out).expanduser() / f"predictions.{kind}"
-    kept = {"the input": source, "the run's own file": run.folder / PREDICTIONS}
+    kept = {"the input": source, "the run's own file": run / PREDICTIONS}
     table_files.check_writable(target, kept)
-    progress = predict_table(run, table, target, kind, columns, size)
-    _print_files(progress, [target])
+    return target
 
 
 def _predict_split(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mtl_sharing.data.tables.parquet import open_parquet
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.predict.json_values import json_text
 from mtl_sharing.utils.files import replacing
+from mtl_sharing.utils.terminal import PrintableOutput, escape_unencodable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +31,13 @@ CHUNK = 4096
 CSV, TSV, JSONL, PARQUET_NAME = "csv", "tsv", "jsonl", "parquet"
 CS224N = "cs224n"
 """The format of Stanford's CS 224N default project, for the tasks' own files alone."""
+STANDARD_OUTPUT = "the standard output"
 KINDS = (CSV, TSV, JSONL, PARQUET_NAME, CS224N)
 _DELIMITERS = {CSV: ",", TSV: "\t"}
+# No text has this control character.
+_NO_DELIMITER = "\x1f"
 
+Output = TextIO | PrintableOutput
 Row = Mapping[str, Any]
 Write = Callable[[Sequence[Row]], None]
 
@@ -42,10 +48,12 @@ class InputTable:
 
     Attributes:
         columns: the names of its columns.
+        name: what messages call it.
     """
 
     file: tables.TableFile
     columns: tuple[str, ...]
+    name: str
 
     @property
     def path(self) -> Path:
@@ -57,20 +65,25 @@ class InputTable:
         records = self.file.records(counts)
         return iter(lambda: list(islice(records, rows)), [])
 
-    def check_column(self, option: str, name: str) -> None:
-        """Raises UserError, which lists the columns, unless the table has this one."""
-        if name in self.columns:
+    def check_rows(self) -> None:
+        """Raises UserError unless the table has a row."""
+        if next(self.file.records(), None) is None:
+            raise UserError(self.name, "no row", "a table with a row or more")
+
+    def check_column(self, option: str, *names: str) -> None:
+        """Raises UserError, which lists the columns, unless the table has one of these."""
+        if set(names) & set(self.columns):
             return
         if (nested := self.file.nested_rows()) is not None:
-            raise UserError(str(self.path), *nested)
-        found = f"no column {name!r} ({option})"
-        allowed = one_of(self.columns) + did_you_mean(name, self.columns)
+            raise UserError(self.name, *nested)
+        found = f"no column {' or '.join(map(repr, names))} ({option})"
+        allowed = one_of(self.columns) + did_you_mean(names[0], self.columns)
         if self.file.kind == tables.DELIMITED:
             found += " in the first line, which is read as the header"
-            allowed += f"; a file without a header needs one, as {name}"
+            allowed += f"; a file without a header needs one, as {names[0]}"
             is_one = len(self.columns) == 1 and any(mark in self.columns[0] for mark in ",;|\t")
             allowed += "; another delimiter is --delimiter" if is_one else ""
-        raise UserError(str(self.path), found, allowed)
+        raise UserError(self.name, found, allowed)
 
     def fields(self, names: Sequence[str]) -> "list[pa.Field]":
         """The Arrow fields of these columns: a Parquet file's own, or inferred from JSON lines.
@@ -98,15 +111,18 @@ def arrow_field(name: str, kind: str) -> "pa.Field":
     return pa.field(name, getattr(pa, kind)())
 
 
-def open_input(path: Path, delimiter: str | None, quoting: bool = True) -> InputTable:
+def open_input(
+    path: Path, delimiter: str | None, quoting: bool = True, name: str | None = None
+) -> InputTable:
     """Opens a table file and reads its header.
 
     Args:
         delimiter: separates the fields of a text table; None is that of the file's extension.
         quoting: as in ``TableFile``.
+        name: what messages call it; None for its path.
 
     Raises:
-        UserError: the file is missing, broken, without rows, or of an unknown format.
+        UserError: the file is missing, broken, or of an unknown format.
     """
     if delimiter is None and path.is_file() and extension(path) not in tables.FORMATS:
         allowed = f"a file that ends in {one_of(tables.FORMATS)} ({tables.PACKED})"
@@ -114,12 +130,15 @@ def open_input(path: Path, delimiter: str | None, quoting: bool = True) -> Input
         raise UserError(str(path), found, f"{allowed}, or its --delimiter")
     file = tables.TableFile(path, delimiter, quoting)
     names = file.columns()
-    table = InputTable(file, tuple(filter(None, names)))
-    if next(file.records(), None) is None:
-        raise UserError(str(path), "no row", "a table with a row or more")
     if "" in names:
         log.info("ignored columns without a name: %d", names.count(""))
-    return table
+    return InputTable(file, tuple(filter(None, names)), str(path) if name is None else name)
+
+
+def open_lines(path: Path, name: str) -> InputTable:
+    """Opens plain text, where each line is a text: a table with the column ``text``."""
+    columns = ("text",)
+    return InputTable(tables.TableFile(path, _NO_DELIMITER, False, False, columns), columns, name)
 
 
 def _kind(value: Any) -> str:
@@ -136,24 +155,27 @@ def _common_kind(kinds: set[str]) -> str:
     return kinds.pop() if len(kinds) == 1 else "string"
 
 
-def format_of(path: Path) -> str:
-    """The format of a file by its extension; CSV for an unknown one."""
-    kind = extension(path)
+def format_of(table: InputTable) -> str:
+    """The format of a table by its file's extension; CSV for an unknown one, and for plain text."""
+    kind, delimiter = extension(table.path), table.file.delimiter
     if kind == tables.PARQUET:
         return PARQUET_NAME
     if kind in tables.JSON:
         return JSONL
+    if kind == ".txt" and delimiter is not None:
+        return TSV if delimiter == "\t" else CSV
     return TSV if tables.DELIMITERS.get(kind) == "\t" else CSV
 
 
 @contextmanager
 def table_writer(
-    path: Path, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None" = None
+    path: Path | None, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None" = None
 ) -> Iterator[Write]:
     """Opens a table for writing, which replaces ``path`` when the block ends without an error.
 
     Args:
-        kind: ``csv``, ``tsv``, ``jsonl`` or ``parquet``.
+        path: None writes to the standard output, chunk by chunk.
+        kind: ``csv``, ``tsv``, ``jsonl`` or ``parquet``, the last in a file alone.
         columns: in order; a row may lack some.
         fields: the columns' types, for Parquet.
 
@@ -166,13 +188,18 @@ def table_writer(
             yield write
     except RecursionError:
         found = "a value of the input that is nested too deeply"
-        raise UserError(str(path), found, "some hundred levels; --id keeps one column") from None
+        where = STANDARD_OUTPUT if path is None else str(path)
+        raise UserError(where, found, "some hundred levels; --id keeps one column") from None
 
 
 @contextmanager
 def _open_table(
-    path: Path, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None"
+    path: Path | None, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None"
 ) -> Iterator[Write]:
+    if path is None:
+        escape_unencodable(sys.stdout)
+        yield _text_table(PrintableOutput(sys.stdout), kind, columns)
+        return
     with replacing(path) as temporary:
         if kind == PARQUET_NAME:
             with _parquet(temporary, fields or ()) as write:
@@ -180,7 +207,11 @@ def _open_table(
             return
         # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, stays escaped.
         with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            yield _json(file) if kind == JSONL else _delimited(file, kind, columns)
+            yield _text_table(file, kind, columns)
+
+
+def _text_table(file: Output, kind: str, columns: Sequence[str]) -> Write:
+    return _json(file) if kind == JSONL else _delimited(file, kind, columns)
 
 
 def check_writable(path: Path, kept: Mapping[str, Path] | None = None) -> None:
@@ -203,13 +234,13 @@ def check_writable(path: Path, kept: Mapping[str, Path] | None = None) -> None:
         pass
 
 
-def _delimited(file: TextIO, kind: str, columns: Sequence[str]) -> Write:
+def _delimited(file: Output, kind: str, columns: Sequence[str]) -> Write:
     writer = csv.writer(file, delimiter=_DELIMITERS[kind], lineterminator="\n")
     writer.writerow(columns)
     return lambda rows: writer.writerows([_text(row.get(n)) for n in columns] for row in rows)
 
 
-def _json(file: TextIO) -> Write:
+def _json(file: Output) -> Write:
     def write(rows: Sequence[Row]) -> None:
         for row in rows:
             file.write(json_text(dict(row)) + "\n")

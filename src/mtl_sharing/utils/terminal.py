@@ -1,9 +1,11 @@
 """Prints text and tables on a terminal, which would obey control characters in them."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich import get_console
 
@@ -38,6 +40,28 @@ def show(content: object, console: "Console | None" = None) -> None:
         printable(content) if isinstance(content, str) else _Printable(content),
         soft_wrap=is_text, markup=False, highlight=False, emoji=False,
     )  # fmt: skip
+
+
+@contextmanager
+def messages_on_stderr() -> Iterator[None]:
+    """Within a block all that :func:`show` prints, and progress, goes to the standard error."""
+    console = get_console()
+    before, console.stderr = console.stderr, True
+    try:
+        yield
+    finally:
+        console.stderr = before
+
+
+@dataclass(frozen=True)
+class PrintableOutput:
+    """Writes to the standard output; on a terminal as :func:`printable`."""
+
+    file: TextIO
+
+    def write(self, text: str) -> int:
+        """Writes a text."""
+        return self.file.write(printable(text) if self.file.isatty() else text)
 
 
 @dataclass(frozen=True)
