@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mtl_sharing.predict.loading import load_run
 
 __version__ = "0.1.0"
+VERSION = f"mtl-sharing {__version__}"
 __all__ = ["Config", "SharingPlan", "UserError", "__version__", "load_run", "train"]
 
 _MODULES = {

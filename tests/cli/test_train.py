@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from mtl_sharing import __version__
 from mtl_sharing.run_folder.layout import ENTRIES
 from support import QUICK, ROOT
 
@@ -291,3 +292,11 @@ def test_a_reader_that_goes_is_no_mistake():
     assert done.returncode in (0, 141)
     assert done.stdout.startswith("mtl-train:")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "export", "report"])
+def test_every_command_has_the_version_of_the_project(command):
+    code = f"from mtl_sharing.cli.entry_points import {command}; {command}()"
+    done = subprocess.run([sys.executable, "-c", code, "--version"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout == f"mtl-sharing {__version__}\n"

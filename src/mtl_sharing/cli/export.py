@@ -4,6 +4,8 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtl_sharing import VERSION
+
 _HELP = """\
 Writes DIR, whole or not at all:
   config.json, model.safetensors, tokenizer files   what AutoModel and AutoTokenizer load
@@ -30,6 +32,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--task", help="whose tower and head; a run of one task needs none")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR",
                         help="a new folder, or an empty one")  # fmt: skip
+    parser.add_argument("--version", action="version", version=VERSION)
     parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
     return parser
 

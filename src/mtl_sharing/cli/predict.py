@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtl_sharing import VERSION
 from mtl_sharing.cli.exit import run_command
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.predict import table_files
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, metavar="N", help="rows at a time")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
     parser.add_argument("--data-dir", metavar="DIR", help="with --split: where the files are")
+    parser.add_argument("--version", action="version", version=VERSION)
     parser.add_argument("--debug", action="store_true", help="show a mistake's traceback too")
     table = parser.add_argument_group("with --input, --string")
     table.add_argument("--text", metavar="COLUMN", help="the text (that of training, or text)")

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtl_sharing import VERSION
+
 if TYPE_CHECKING:
     from mtl_sharing.report.build import Written
 
@@ -39,6 +41,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--formats", metavar="A,B", help=(
         "what to write: html; csv, md, tex for tables; svg, png, pdf for figures"
         " (default: html,csv,md,tex,svg)"))  # fmt: skip
+    parser.add_argument("--version", action="version", version=VERSION)
     parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
     return parser
 

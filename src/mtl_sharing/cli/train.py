@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from mtl_sharing import VERSION
 from mtl_sharing.cli.exit import AT_ONCE, exit_on_failure, run_command
 from mtl_sharing.config import Config, register, to_config
 from mtl_sharing.config.callables import CALLBACKS, LOGGING
@@ -132,6 +133,9 @@ def _debug() -> bool:
 
 def main() -> None:
     """The console script. Exits with 2 on a user's mistake, 130 when interrupted."""
+    if "--version" in sys.argv[1:]:  # Hydra would print its own
+        print(VERSION)
+        return
     # Makes Hydra raise errors; by default it prints them itself and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # On a full disk the run itself fails; no traceback for each lost log line.
