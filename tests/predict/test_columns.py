@@ -108,15 +108,23 @@ def test_the_delimiter_of_training_is_found(predicted):
     assert done.code == 2 and "another delimiter is --delimiter" in done.err
 
 
-@pytest.mark.parametrize("text", ["good film", 'good film\n\nbad\tfilm, "bad"\n', "oh\r\nwell\r\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "good film",
+        'good film\n\nbad\tfilm, "bad"\n',
+        "oh\r\nwell\r\n",
+        " \n\t\na\x1fb, c\rd\n\x00e\n",
+    ],
+)
 def test_a_text_file_has_a_text_in_each_line(mtl_predict, folder, tmp_path, text):
     path = tmp_path / "texts.txt"
     path.write_bytes(text.encode())
     done = mtl_predict(folder, "--input", path, "--out", tmp_path, "--format", "jsonl")
     assert done.code == 0, done.err
-    assert "texts.txt: each line is a text, as the first one names no column body" in done.out
+    assert "texts.txt: plain text, a text in each line (the first, " in done.out
     table = pd.read_json(tmp_path / "predictions.jsonl", lines=True)
-    lines = [line for line in text.splitlines() if line]
+    lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
     assert table["text"].tolist() == lines
     assert table["sst"].tolist() == load_run(folder, "cpu").predict(lines)["sst"].tolist()
     assert "left out: quora, for want of a column second or text_pair" in done.out
@@ -127,7 +135,7 @@ def test_a_text_file_with_a_header_is_a_table(mtl_predict, folder, tmp_path):
                        ("body\n", 2), ("", 2)):  # fmt: skip
         (tmp_path / "in.txt").write_text(text)
         done = mtl_predict(folder, "--input", tmp_path / "in.txt", "--out", tmp_path)
-        assert done.code == code and "each line" not in done.out
+        assert done.code == code and "plain text" not in done.out
     assert "in.txt: found no row" in done.err
 
 

@@ -1,9 +1,10 @@
 """Predictions of texts that lie in no file, and to the standard output."""
 
+import gzip
 import io
 import json
 import sys
-from types import SimpleNamespace
+from contextlib import redirect_stdout
 
 import pandas as pd
 import pytest
@@ -13,6 +14,14 @@ from mtl_sharing.utils.terminal import PrintableOutput
 
 RUN = ("encoder.layers=2", "sharing.plan=S1-I1")
 TEXTS = ["a good film", "bad, bad"]
+
+
+class Stdin:
+    def __init__(self, content):
+        self.buffer = io.BytesIO(content)
+
+    def isatty(self):
+        return False
 
 
 @pytest.fixture
@@ -30,7 +39,7 @@ def piped(mtl_predict, folder, monkeypatch):
     """What the command prints for bytes on its standard input."""
 
     def predict(content: bytes, *words):
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        monkeypatch.setattr(sys, "stdin", Stdin(content))
         return mtl_predict(folder, "--input", "-", *words)
 
     return predict
@@ -59,6 +68,8 @@ STREAMS = {
     "TSV": b"id\ttext\n1\ta good film\n2\tbad, bad\n",
     "a column": b"text\na good film\nbad, bad\n",
     "JSON lines": b'\n{"text": "a good film"}\n{"text": "bad, bad", "id": 3}\n',
+    "lines in gzip": gzip.compress(b"a good film\nbad, bad\n"),
+    "JSON lines in gzip": gzip.compress(b'{"text": "a good film"}\n{"text": "bad, bad"}\n'),
     "JSON": b' [{"text": "a good film"}, {"text": "bad, bad"}]',
 }
 
@@ -85,12 +96,42 @@ def test_the_output_has_the_format_of_the_standard_input(piped):
     (b"text\n", (), "standard input: found no row"),
     (b"a\tb\n1\t2\n", (), "standard input: found no column 'text' (--text)"),
     (b"a film\nbad\n", ("--text", "body"), "standard input: found no column 'body' (--text)"),
-    (b"\xff\n", (), "the byte 0xff, which is not UTF-8"),
+    (b"\xff\n", (), "standard input:1: found the byte 0xff, which is not UTF-8"),
+    (b"text,text\na,b\n", (), "standard input:1: found columns named twice: text"),
+    (b'{"text": "a"\n', (), "standard input:1: found bad JSON"),
+    (b" \n\t\n", (), "standard input: found no row"),
+    (b"a film\nbad\n", ("--tasks", "quora"), "'text_pair' (--text-pair): it is plain text"),
+    (b"PAR1", (), "standard input: found a broken file"),
+    (b"\x1f\x8b\x00", (), "standard input: found broken gzip data"),
     (b"a good film\n", ("--format", "parquet"), "--out: found parquet to the standard output"),
 ])  # fmt: skip
 def test_a_standard_input_that_cannot_be_read_is_told(piped, content, words, message):
     done = piped(content, *words)
     assert done.code == 2 and message in done.err and not done.out
+
+
+def test_a_text_in_brackets_is_no_json(piped):
+    done = piped(b"[sarcasm] great film\n{so} bad\n")
+    assert table(done)["text"].tolist() == ["[sarcasm] great film", "{so} bad"]
+
+
+def test_a_column_alone_is_written_as_csv(piped):
+    done = piped(b'text\n"hello, you"\nbye\n')
+    assert table(done)["text"].tolist() == ["hello, you", "bye"]
+
+
+def test_streams_that_are_closed_are_told(mtl_predict, folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    done = mtl_predict(folder, "--input", "-")
+    assert done.code == 2 and "standard input: found no input, it is closed" in done.err
+    with redirect_stdout(None):
+        done = mtl_predict(folder, "--string", "a")
+    assert done.code == 2 and "the standard output: found no output, it is closed" in done.err
+
+
+def test_a_string_has_no_options_of_a_table(mtl_predict, folder):
+    done = mtl_predict(folder, "--string", "a", "--delimiter", ",")
+    assert done.code == 2 and "--delimiter: found an option of tables, with --string" in done.err
 
 
 def test_a_split_needs_a_folder(mtl_predict, folder):

@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     about = "a table: CSV, TSV, JSON or Parquet, a .txt file, or - for stdin"
     source.add_argument("--input", metavar="FILE", help=about)
-    source.add_argument("--string", nargs="+", metavar="TEXT", help="a text, or two of a pair")
+    source.add_argument(
+        "--string", nargs="+", metavar="TEXT", help="a text, or two of a pair, after RUN"
+    )
     source.add_argument("--split", choices=("dev", "test"), help="the tasks' own files")
     parser.add_argument("--out", metavar="DIR", help="folder for the predictions (without: stdout)")
     parser.add_argument("--tasks", metavar="A,B", help="some of the run's tasks")
@@ -83,12 +85,21 @@ def _check(options: argparse.Namespace) -> None:
                 raise UserError(option, f"{value} with --split", "--input FILE")
         if options.out is None:
             raise UserError("--out", "none with --split", "a folder")
+    elif options.string is not None and (given := _given(options)):
+        raise UserError(given, "an option of tables, with --string", "--input FILE")
     elif options.data_dir is not None:
         raise UserError("--data-dir", f"{options.data_dir} with --input", "--split dev or test")
     elif options.format == table_files.CS224N:
         raise UserError("--format", f"{table_files.CS224N} with --input", "--split dev or test")
     if options.out == "":
         raise UserError("--out", "an empty name", "a folder")
+
+
+def _given(options: argparse.Namespace) -> str:
+    """The first option on the input table that is given; empty without one."""
+    names = [name for name in _INPUT_OPTIONS if name != "prefix"]
+    given = [f"--{n.replace('_', '-')}" for n in names if getattr(options, n) is not None]
+    return next(iter(given), "")
 
 
 def _load(options: argparse.Namespace) -> "tuple[LoadedRun, int]":

@@ -7,16 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mtl_sharing.data.tables.files import extension
 from mtl_sharing.data.tables.tables import DELIMITED
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.predict.table_files import InputTable, open_input, open_lines
+from mtl_sharing.predict.plain_text import PlainText
+from mtl_sharing.predict.table_files import InputTable, open_input
 
 log = logging.getLogger(__name__)
 
 PROBABILITY = "_probability"
+# Characters of a line that is no header.
+_SHOWN = 40
 
 
 class TextColumns(NamedTuple):
@@ -92,25 +94,41 @@ def choose_columns(
 def read_for(run: LoadedRun, table: InputTable, named: Named) -> InputTable:
     """The table as the run reads it.
 
-    Where it has no column for any task, the delimiters of the run's own files are tried, for a .txt
-    file commas and semicolons as well. Such a file of one column is then plain text, with a text in
-    each line.
+    Where a text table has no column for any task, the delimiters of the run's own files are tried.
+    A .txt file is a table if its first line names such a column or has a tab.
     """
-    tasks, is_text = run.tasks, table.file.kind == DELIMITED and table.file.delimiter is None
-    if not is_text or _reads(run, table, named, tasks):
+    formats = [run.run_spec.specs[task].format.delimiter for task in run.tasks]
+    delimiters = list(filter(None, dict.fromkeys(formats)))
+    if isinstance(table.file, PlainText):
+        return _table_of_text(run, table, table.file, named, ["\t", *delimiters, ",", ";"])
+    if table.file.kind != DELIMITED or table.file.delimiter or _reads(run, table, named, run.tasks):
         return table
-    is_plain = extension(table.path) == ".txt"
-    delimiters = [run.run_spec.specs[task].format.delimiter for task in tasks]
-    for delimiter in filter(None, dict.fromkeys([*delimiters, *(",;" if is_plain else "")])):
-        with suppress(UserError):  # of the other delimiter's columns nothing is told
+    for delimiter in delimiters:
+        with suppress(UserError):  # what is wrong with this reading of the file is of no interest
             other = open_input(table.path, delimiter, table.file.quoting, table.name)
-            if _reads(run, other, named, tasks):
+            if _reads(run, other, named, run.tasks):
                 log.info("%s: fields are separated by %r", table.name, delimiter)
                 return other
-    if is_plain and len(table.columns) == 1 and named == (None, None):
-        names = " or ".join(dict.fromkeys(run.run_spec.specs[t].columns.text for t in tasks))
-        log.info("%s: each line is a text, as the first one names no column %s", table.name, names)
-        return open_lines(table.path, table.name)
+    return table
+
+
+def _table_of_text(
+    run: LoadedRun, table: InputTable, text: PlainText, named: Named, delimiters: Sequence[str]
+) -> InputTable:
+    """The table in a .txt file, or its plain text."""
+    line = text.first_line()
+    options = [o for task in run.tasks for o in _options(run.run_spec.specs[task], named)]
+    names = list(dict.fromkeys(name for own in options for name in own if name is not None))
+    for delimiter in delimiters:
+        cells = {cell.strip().strip('"') for cell in line.split(delimiter)}
+        if not cells.isdisjoint(names):
+            return open_input(text.path, delimiter, text.quoting, table.name)
+    if "\t" in line:
+        return open_input(text.path, "\t", text.quoting, table.name)
+    if line:
+        start = repr(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...")
+        message = "%s: plain text, a text in each line (the first, %s, names no column %s)"
+        log.info(message, table.name, start, " or ".join(names))
     return table
 
 

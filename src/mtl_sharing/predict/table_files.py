@@ -18,6 +18,7 @@ from mtl_sharing.data.tables.files import LineCounts, extension
 from mtl_sharing.data.tables.parquet import open_parquet
 from mtl_sharing.errors import UserError, did_you_mean, one_of
 from mtl_sharing.predict.json_values import json_text
+from mtl_sharing.predict.plain_text import PlainText
 from mtl_sharing.utils.files import replacing
 from mtl_sharing.utils.terminal import PrintableOutput, escape_unencodable
 
@@ -31,11 +32,11 @@ CHUNK = 4096
 CSV, TSV, JSONL, PARQUET_NAME = "csv", "tsv", "jsonl", "parquet"
 CS224N = "cs224n"
 """The format of Stanford's CS 224N default project, for the tasks' own files alone."""
+PLAIN = ".txt"
+"""The extension of plain text, which may also be a table."""
 STANDARD_OUTPUT = "the standard output"
 KINDS = (CSV, TSV, JSONL, PARQUET_NAME, CS224N)
 _DELIMITERS = {CSV: ",", TSV: "\t"}
-# No text has this control character.
-_NO_DELIMITER = "\x1f"
 
 Output = TextIO | PrintableOutput
 Row = Mapping[str, Any]
@@ -51,7 +52,7 @@ class InputTable:
         name: what messages call it.
     """
 
-    file: tables.TableFile
+    file: tables.TableFile | PlainText
     columns: tuple[str, ...]
     name: str
 
@@ -68,7 +69,7 @@ class InputTable:
     def check_rows(self) -> None:
         """Raises UserError unless the table has a row."""
         if next(self.file.records(), None) is None:
-            raise UserError(self.name, "no row", "a table with a row or more")
+            raise UserError(self.name, "no row", "a row or more")
 
     def check_column(self, option: str, *names: str) -> None:
         """Raises UserError, which lists the columns, unless the table has one of these."""
@@ -83,6 +84,9 @@ class InputTable:
             allowed += f"; a file without a header needs one, as {names[0]}"
             is_one = len(self.columns) == 1 and any(mark in self.columns[0] for mark in ",;|\t")
             allowed += "; another delimiter is --delimiter" if is_one else ""
+        if self.file.kind == PlainText.kind:
+            found += ": it is plain text, with a text in each line"
+            allowed = "a table, whose first line names the columns"
         raise UserError(self.name, found, allowed)
 
     def fields(self, names: Sequence[str]) -> "list[pa.Field]":
@@ -114,7 +118,7 @@ def arrow_field(name: str, kind: str) -> "pa.Field":
 def open_input(
     path: Path, delimiter: str | None, quoting: bool = True, name: str | None = None
 ) -> InputTable:
-    """Opens a table file and reads its header.
+    """Opens a table file and reads its header. A .txt file is plain text here.
 
     Args:
         delimiter: separates the fields of a text table; None is that of the file's extension.
@@ -128,17 +132,14 @@ def open_input(
         allowed = f"a file that ends in {one_of(tables.FORMATS)} ({tables.PACKED})"
         found = f"the extension {path.suffix!r}"
         raise UserError(str(path), found, f"{allowed}, or its --delimiter")
+    name = str(path) if name is None else name
     file = tables.TableFile(path, delimiter, quoting)
+    if file.kind == tables.DELIMITED and delimiter is None and extension(path) == PLAIN:
+        return InputTable(PlainText(path, quoting), (PlainText.column,), name)
     names = file.columns()
     if "" in names:
         log.info("ignored columns without a name: %d", names.count(""))
-    return InputTable(file, tuple(filter(None, names)), str(path) if name is None else name)
-
-
-def open_lines(path: Path, name: str) -> InputTable:
-    """Opens plain text, where each line is a text: a table with the column ``text``."""
-    columns = ("text",)
-    return InputTable(tables.TableFile(path, _NO_DELIMITER, False, False, columns), columns, name)
+    return InputTable(file, tuple(filter(None, names)), name)
 
 
 def _kind(value: Any) -> str:
@@ -157,13 +158,13 @@ def _common_kind(kinds: set[str]) -> str:
 
 def format_of(table: InputTable) -> str:
     """The format of a table by its file's extension; CSV for an unknown one, and for plain text."""
-    kind, delimiter = extension(table.path), table.file.delimiter
+    kind = extension(table.path)
     if kind == tables.PARQUET:
         return PARQUET_NAME
     if kind in tables.JSON:
         return JSONL
-    if kind == ".txt" and delimiter is not None:
-        return TSV if delimiter == "\t" else CSV
+    if kind == PLAIN:
+        return TSV if table.file.delimiter == "\t" and len(table.columns) > 1 else CSV
     return TSV if tables.DELIMITERS.get(kind) == "\t" else CSV
 
 
@@ -197,6 +198,8 @@ def _open_table(
     path: Path | None, kind: str, columns: Sequence[str], fields: "Sequence[pa.Field] | None"
 ) -> Iterator[Write]:
     if path is None:
+        if sys.stdout is None:
+            raise UserError(STANDARD_OUTPUT, "no output, it is closed", "a folder: --out")
         escape_unencodable(sys.stdout)
         yield _text_table(PrintableOutput(sys.stdout), kind, columns)
         return

@@ -1,6 +1,7 @@
 """Prints text and tables on a terminal, which would obey control characters in them."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,13 +45,17 @@ def show(content: object, console: "Console | None" = None) -> None:
 
 @contextmanager
 def messages_on_stderr() -> Iterator[None]:
-    """Within a block all that :func:`show` prints, and progress, goes to the standard error."""
+    """Within a block all that :func:`show` prints, and progress, goes to the standard error.
+
+    Where that is closed, nothing is printed.
+    """
     console = get_console()
-    before, console.stderr = console.stderr, True
+    before = console.stderr, console.quiet
+    console.stderr, console.quiet = True, sys.stderr is None
     try:
         yield
     finally:
-        console.stderr = before
+        console.stderr, console.quiet = before
 
 
 @dataclass(frozen=True)
