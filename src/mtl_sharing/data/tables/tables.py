@@ -51,15 +51,13 @@ class TableFile:
         delimiter: one character that replaces the extension's own (text tables only).
         quoting: whether ``"`` quotes a field, unless the file shows that its quotes are text; if
             not, quotes are text.
-        header: whether the first line names the columns.
-        names: those of the columns without a header; by default "0", "1", ...
+        header: whether the first line names the columns; if not, they are "0", "1", ...
     """
 
     path: Path
     delimiter: str | None = None
     quoting: bool = True
     header: bool = True
-    names: tuple[str, ...] = ()
 
     def columns(self) -> tuple[str, ...]:
         """Column names in order.
@@ -75,7 +73,7 @@ class TableFile:
             return tuple(dict.fromkeys(name for _, row, _ in rows for name in row))
         _, first = next(self._text.rows(LineCounts()), (1, []))
         if not self.header:
-            return self.names or tuple(map(str, range(len(first))))
+            return tuple(map(str, range(len(first))))
         return _unique(self.path, [name.strip() for name in first])
 
     def records(self, counts: LineCounts | None = None) -> Iterator[Record]:
