@@ -33,8 +33,9 @@ MISTAKES = {
     **{
         f"search_{key.rpartition('.')[2]}_{value}": ((*SEARCH, f"{key}={value}"), key)
         for key, value in (
-            ("hydra.sweeper.confidence", "1"),
-            ("hydra.sweeper.confidence", "0.5"), ("hydra.sweeper.n_trials", "2"),
+            ("hydra.sweeper.confidence", "1"), ("hydra.sweeper.confidence", "nan"),
+            ("hydra.sweeper.confidence", "0.5"), ("hydra.sweeper.hours", "nan"),
+            ("hydra.sweeper.n_trials", "2"), ("hydra.sweeper.n_trials", "0"),
             ("hydra.sweeper.reference", "false"), ("hydra.sweeper.sampler.seed", "-1"),
             ("score.reference", "0.8"), ("score.clock", "measured"),
         )

@@ -9,9 +9,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mtl_sharing.config.credentials import require_variable
+from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.jobs.device_slots import resolve_n_jobs
 from mtl_sharing.sweep.settings import (
     PRUNER_OPTIONS,
@@ -19,6 +20,7 @@ from mtl_sharing.sweep.settings import (
     SweeperConfig,
     sweeper_of,
 )
+from mtl_sharing.utils.nested import flatten
 
 PROVIDER = "mtl_sharing"
 
@@ -35,9 +37,10 @@ class RegimeSweeper(Sweeper):
         """Called by Hydra before the sweep.
 
         Raises:
-            UserError: a number of jobs at once that the launcher cannot have.
+            UserError: a number that is none, or jobs at once that the launcher cannot have.
         """
         require_variable(config)
+        _check_numbers(config.hydra)
         resolve_n_jobs(config)
         options = sweeper_of(config.hydra)
         assert options is not None
@@ -53,6 +56,15 @@ class RegimeSweeper(Sweeper):
 
         assert self.config is not None
         run_sweep(self.options, self.config, self.context, self.launcher, arguments)
+
+
+def _check_numbers(hydra: DictConfig) -> None:
+    """Refuses NaN, which differs from itself: Hydra would say that a trial changed it."""
+    values = OmegaConf.to_container(hydra, resolve=False)
+    assert isinstance(values, dict)
+    for key, value in flatten(values):
+        if value != value:
+            raise UserError(f"hydra.{key}", value, "a number")
 
 
 class SweepPresets(SearchPathPlugin):

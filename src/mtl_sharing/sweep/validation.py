@@ -51,7 +51,8 @@ def _check_options(options: SweeperConfig) -> None:
     if options.n_trials is not None:
         if not isinstance(options.n_trials, int):
             raise UserError("hydra.sweeper.n_trials", options.n_trials, "a whole number, or null")
-        check_range("hydra.sweeper.n_trials", options.n_trials, 1)
+        if not is_search(options):
+            check_range("hydra.sweeper.n_trials", options.n_trials, 1)
     check_range("hydra.sweeper.max_failure_rate", options.max_failure_rate, 0, 1)
     check_range("hydra.sweeper.retries", options.retries, 0)
     check_range("hydra.sweeper.grace_s", options.grace_s, 10)
