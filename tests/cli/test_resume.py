@@ -79,7 +79,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(mtl_train, tmp_path, uninterrupted):
         assert metrics(tmp_path / "run")[-1]["step"] == str(step)
     done = mtl_train("resume=run")
     assert done.code == 0, done.err
-    assert f"going on after step 15 of {STEPS}" in done.out
+    assert f"going on after step 15 of {STEPS}" in done.err
     check_equal(tmp_path / "run", uninterrupted)
 
 

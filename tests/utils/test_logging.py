@@ -40,12 +40,12 @@ def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path, kind):
 
 def test_the_console_shows_control_characters(capsys):
     ConsoleHandler().emit(record(f"[b]:bug: {TITLE}"))
-    assert capsys.readouterr().out == "[b]:bug: \\x1b]0;mine\\x07\\r\\x9b31m\n"
+    assert capsys.readouterr().err == "[b]:bug: \\x1b]0;mine\\x07\\r\\x9b31m\n"
 
 
 @pytest.mark.parametrize("error", [UnicodeEncodeError("ascii", "ü", 0, 1, "no"), ValueError("no")])
 def test_a_line_that_cannot_be_shown_ends_nothing(monkeypatch, capsys, error):
-    def fail(text):
+    def fail(text, console):
         raise error
 
     monkeypatch.setattr(logging, "raiseExceptions", True)

@@ -23,8 +23,7 @@ def screen(monkeypatch):
     """A terminal's content."""
     content = StringIO()
     console = Console(file=content, force_terminal=True, width=90)
-    monkeypatch.setattr(progress, "get_console", lambda: console)
-    monkeypatch.setattr("rich.progress.get_console", lambda: console)
+    monkeypatch.setattr(progress, "log_console", lambda: console)
     return content
 
 
