@@ -64,7 +64,8 @@ def _show(summary: Summary) -> None:
             continue
         for line in content.splitlines():
             show_folded(line)
-    show("")
+    if lines:
+        show("")
     show_lines(summary.details, width)
     # Never folded: a path or a command is to be copied.
     for label, text in lines[len(summary.details) :]:
