@@ -48,6 +48,11 @@ def test_hydras_own_options_and_overrides_stay_in_their_order():
     assert (options.quiet, options.json, options.help_key, rest) == (True, True, None, words)
 
 
+def test_the_result_and_the_log_lines_have_an_output_each(hybrid_run):
+    assert hybrid_run.out.startswith("S6-I6 reaches ") and "training S6" not in hybrid_run.out
+    assert "training S6-I6" in hybrid_run.err and "reaches" not in hybrid_run.err
+
+
 def test_a_named_run_prints_its_result_alone_and_nothing_is_trained_over_it(mtl_train):
     done = mtl_train("--quiet", "--json", *SMALL, "name=mine")
     assert done.code == 0, done.err

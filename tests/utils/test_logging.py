@@ -7,6 +7,7 @@ import pytest
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.utils.logging import ConsoleHandler, RegularFileHandler
+from mtl_sharing.utils.terminal import output_options
 
 TITLE = "\x1b]0;mine\x07\r\x9b31m"
 
@@ -60,3 +61,12 @@ def test_a_line_with_a_wrong_argument_ends_nothing(monkeypatch, capsys):
     wrong.args = ("x",)
     ConsoleHandler().emit(wrong)
     assert "Logging error" in capsys.readouterr().err
+
+
+def test_a_quiet_command_shows_warnings_alone(capsys):
+    warning = record("low on room")
+    warning.levelno = logging.WARNING
+    with output_options(quiet=True, as_json=False):
+        for line in (record("step 3 of 7"), warning):
+            ConsoleHandler().emit(line)
+    assert capsys.readouterr() == ("", "low on room\n")

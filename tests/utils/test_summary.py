@@ -16,7 +16,7 @@ SUMMARY = Summary(
     details=[("performance", "0.8431")],
     files=[("run", "outputs/mine")],
     commands=["mtl-report outputs/mine", "mtl-predict outputs/mine"],
-    record={"name": "\x1b é", "value": 0.5},
+    record={"name": "\x1b é", "value": 0.5, "none": [float("nan")]},
 )
 TEXT = """\
 S6-I6 reaches 0.8431
@@ -40,11 +40,11 @@ def test_the_answer_comes_first_and_the_next_command_last(capsys):
 def test_json_is_alone_on_the_standard_output(capsys, quiet, text):
     with output_options(quiet, as_json=True):
         print_summary(SUMMARY, is_part=True)
-        assert capsys.readouterr() == ("", text)
+        assert capsys.readouterr() == ("", text and f"{text}\n")
         print_summary(SUMMARY)
     out, err = capsys.readouterr()
     assert out.isascii() and "\x1b" not in out and out.count("\n") == 1
-    assert json.loads(out) == SUMMARY.record and err == text
+    assert json.loads(out) == {**SUMMARY.record, "none": [None]} and err == text
     assert not is_quiet() and not wants_json()
 
 

@@ -33,7 +33,7 @@ def result_summary(result: Record, folder: Path) -> Summary:
     notes = [f"{name}: {note}" for name in result["tasks"] if (note := _note(result, name))]
     contents += ["\n".join(notes)] * bool(notes)
     if result.get("against"):
-        contents += [_changes(result), *[_ROUNDED] * result["scored_by"].get("rounded", False)]
+        contents += [_changes(result), *[_ROUNDED] * bool(result["scored_by"].get("rounded"))]
     path = str(short_path(folder))
     return Summary(
         answer=_answer(result),

@@ -46,7 +46,9 @@ def print_summary(summary: Summary, is_part: bool = False) -> None:
         is_part: of a command that has a summary of its own, whose record is the only one.
     """
     _show(summary)
-    if wants_json() and not is_part:
+    if is_part:
+        show("")
+    elif wants_json():
         show_json(summary.record)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -82,7 +82,7 @@ class FoldingTable:
         for name in names:
             more = max(0, min(spare, self._natural(name) - widths[name]))
             spare -= more
-            justify = "left" if name in self.texts else "right"
+            justify: Literal["left", "right"] = "left" if name in self.texts else "right"
             table.add_column(Text(name), justify=justify, overflow="fold",
                              width=widths[name] + more)  # fmt: skip
         for row in zip(*(self.columns[name] for name in names), strict=True):
@@ -97,5 +97,5 @@ def table_of(
     heading: str = "",
 ) -> FoldingTable:
     """The table of rows with the same headers; takes what :class:`FoldingTable` does."""
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     return FoldingTable(columns, texts, keys, heading)

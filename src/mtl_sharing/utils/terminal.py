@@ -4,6 +4,7 @@ A terminal would obey control characters in them.
 """
 
 import json
+import math
 import os
 import re
 import sys
@@ -44,10 +45,11 @@ def show(content: object, console: Console | None = None) -> None:
     """Prints a text, each line as one however long, or a table; both as :func:`printable`."""
     is_text, console = isinstance(content, str), console or results_console()
     escape_unencodable(console.file)
+    if not is_text and width_of(console) != console.width:
+        console = Console(file=console.file, width=width_of(console), quiet=console.quiet)
     console.print(
         printable(content) if isinstance(content, str) else _Printable(content),
         soft_wrap=is_text, markup=False, highlight=False, emoji=False,
-        width=None if is_text else width_of(console),
     )  # fmt: skip
 
 
@@ -101,9 +103,17 @@ def output_options(quiet: bool, as_json: bool) -> Iterator[None]:
 
 
 def show_json(record: Mapping[str, Any]) -> None:
-    """Prints a JSON object on a line of its own; raises ValueError for NaN, which JSON lacks."""
+    """Prints a JSON object on a line of its own; NaN, which JSON lacks, is null."""
     # In ASCII, so that nothing in it acts.
-    print(json.dumps(record, allow_nan=False), flush=True)
+    print(json.dumps(_finite(record), allow_nan=False, default=str), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
