@@ -352,8 +352,8 @@ def test_rows_without_label_or_text(mtl_train, tmp_path):
     refused(mtl_train(*words, "suite.on_bad_row=error"), "mine.csv:14", "label")
     done = mtl_train(*words)
     assert done.code == 0, done.err
-    assert "mine train: 2 rows skipped" in done.out
-    assert "mine.csv:14" in done.out
+    assert "mine train: 2 rows skipped" in done.err
+    assert "mine.csv:14" in done.err
 
 
 SOURCES = {

@@ -49,7 +49,7 @@ def test_a_stopped_run_goes_on_bit_for_bit_whatever_becomes_of_the_cache(
     mtl_train, tmp_path, stop_at
 ):
     whole = mtl_train(*WORDS, "hydra.run.dir=whole")
-    assert whole.code == 0 and TAKEN in whole.out, whole.err
+    assert whole.code == 0 and TAKEN in whole.err, whole.err
     expected = found_in(tmp_path / "whole")
     stop_at(10)
     stopped = mtl_train(*WORDS, "hydra.run.dir=run")
@@ -64,8 +64,8 @@ def test_a_stopped_run_goes_on_bit_for_bit_whatever_becomes_of_the_cache(
         if cache == "removed":
             shutil.rmtree(tmp_path / "cache")
         done = mtl_train("resume=run")
-        assert done.code == 0 and TAKEN in done.out, (cache, done.err)
-        assert "going on after step 11" in done.out
+        assert done.code == 0 and TAKEN in done.err, (cache, done.err)
+        assert "going on after step 11" in done.err
         assert found_in(tmp_path / "run") == expected, cache
 
 
@@ -76,14 +76,14 @@ def test_the_time_before_the_training_is_told(mtl_train, monkeypatch):
     assert cold.code == 0, cold.err
     spent = [cold.result["time"]["frozen_s"]]
     warm = mtl_train(*WORDS)
-    assert TAKEN in cold.out and TAKEN in warm.out
-    told = re.findall(r"states of 3 frozen layers: (\d+) of (\d+) texts", cold.out)
+    assert TAKEN in cold.err and TAKEN in warm.err
+    told = re.findall(r"states of 3 frozen layers: (\d+) of (\d+) texts", cold.err)
     assert [int(total) for _, total in told] == [TEXTS] * len(told)
     done = [int(number) for number, _ in told]
     assert done == sorted(set(done)) and done[-1] == TEXTS
-    assert "frozen layers: " not in warm.out
+    assert "frozen layers: " not in warm.err
     off = mtl_train(*WORDS, "cache.prefix=false")
-    assert "frozen layers" not in off.out
+    assert "frozen layers" not in off.err
     spent.append(off.result["time"]["frozen_s"])
     assert spent[0] > spent[1] >= 0
 
@@ -91,8 +91,7 @@ def test_the_time_before_the_training_is_told(mtl_train, monkeypatch):
 def test_a_terminal_sees_a_bar(monkeypatch):
     screen = StringIO()
     console = Console(file=screen, force_terminal=True, width=90)
-    monkeypatch.setattr(progress, "get_console", lambda: console)
-    monkeypatch.setattr("rich.progress.get_console", lambda: console)
+    monkeypatch.setattr(progress, "log_console", lambda: console)
     with progress.Progress("states of 2 frozen layers", 37, "texts") as bar:
         for texts in (16, 16, 5):
             bar.advance(texts)

@@ -138,7 +138,7 @@ def test_resume_goes_on_with_the_values_that_the_run_began_with(mtl_train, place
     (place / SECRET / "data").rename(place / SECRET / "moved")
     done = mtl_train("resume=run", *words_of(own | {"data_dir": f"{SECRET}/moved"}))
     assert done.code == 0, done.err
-    assert "going on after step 4 of 4" in done.out
+    assert "going on after step 4 of 4" in done.err
     assert holding(place / "run", SECRET) == []
 
 

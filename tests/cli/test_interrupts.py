@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import logging.config
 import os
 import shlex
@@ -159,8 +160,12 @@ def test_an_untrained_run_is_stopped_while_it_evaluates(mtl_train, monkeypatch):
     assert done.run_result("run")["status"] == "stopped"
 
 
-SHELL = {"| true": (READER_GONE, ""), "| head -1": (READER_GONE, ""),
-         "> /dev/full": (MISTAKE, "the standard output: found No space left")}  # fmt: skip
+# How the command ends, what it says, and the state of its run.
+SHELL = {
+    "| true": (READER_GONE, "", "finished"),
+    "2>&1 | head -1": (READER_GONE, "", "stopped"),
+    "> /dev/full": (MISTAKE, "the standard output: found No space left", "finished"),
+}
 
 
 @pytest.mark.slow
@@ -170,8 +175,9 @@ def test_a_run_whose_output_is_lost_saves_its_state(mtl_train, tmp_path, output)
     command = f"{sys.executable} -m mtl_sharing.cli.train {' '.join(words)} {output}"
     script = f"{command}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    code, message = SHELL[output]
+    code, message, status = SHELL[output]
     assert done.returncode == code
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == status
     assert message in done.stderr and "Traceback" not in done.stderr
     again = mtl_train("resume=run")
     assert again.code == 0, again.err

@@ -79,7 +79,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(mtl_train, tmp_path, uninterrupted):
         assert metrics(tmp_path / "run")[-1]["step"] == str(step)
     done = mtl_train("resume=run")
     assert done.code == 0, done.err
-    assert f"going on after step 15 of {STEPS}" in done.out
+    assert f"going on after step 15 of {STEPS}" in done.err
     check_equal(tmp_path / "run", uninterrupted)
 
 
@@ -191,7 +191,7 @@ def test_git_is_asked_where_the_user_is_and_not_where_the_run_says(mtl_train, co
 def test_resume_with_a_plus_is_resume(mtl_train, copied_run, prefix):
     done = mtl_train(f"{prefix}resume=run")
     assert done.code == 0, done.err
-    assert done.out.rstrip().endswith("run")
+    assert "\nrun          run\nnext         mtl-report run\n" in done.out
 
 
 def test_resume_in_a_config_file_is_refused(mtl_train, copied_run, tmp_path):

@@ -41,8 +41,8 @@ def test_a_run_reports_by_source(mtl_train, tmp_path):
         "own": {"train_examples": 12, "dev_examples": 12, "bad_rows": 0},
         "more": {"train_examples": 6, "dev_examples": 0, "bad_rows": 1},
     }
-    assert "mine from more: 6 train and 0 dev examples, 1 bad rows" in done.out
-    assert "more.csv:7: nothing in column '0'" in done.out
+    assert "mine from more: 6 train and 0 dev examples, 1 bad rows" in done.err
+    assert "more.csv:7: nothing in column '0'" in done.err
     # What a resumed run starts from.
     saved = to_config(OmegaConf.load(done.folder / ".hydra" / "config.yaml"))
     assert saved.task["mine"].sources["more"].labels == {"0": 0, "no": 1, "good": 2}

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from mtl_sharing.cli.summary import print_result
+from mtl_sharing.cli.summary import result_summary
 from mtl_sharing.score.performance import kept_above_floor
+from mtl_sharing.utils.summary import print_summary
 from support import QUICK
 
 
 def printed(result, capsys, **changes):
     capsys.readouterr()
-    print_result({**copy.deepcopy(result), **changes}, Path("run"))
+    print_summary(result_summary({**copy.deepcopy(result), **changes}, Path("run")))
     return capsys.readouterr().out
 
 

@@ -183,7 +183,7 @@ def test_a_sweep_with_hydras_own_sweeper_overwrites_no_other(mtl_train):
     assert plans == {"S2", "I2"}
     table = done.out[done.out.rindex("group") :]  # the end of the last run stands before it
     assert "I2" in table and "S2" in table and "performance" in table
-    assert f"runs{'sweep':>14}\ncompare      mtl-report sweep\n" in table
+    assert "runs  sweep\nnext  mtl-report sweep\n" in table
     before = Path("sweep/0/.hydra/overrides.yaml").read_bytes()
     again = mtl_train(*words, "split=1,2")
     assert again.code == 2

@@ -200,4 +200,5 @@ def test_a_sweep_writes_its_url_nowhere(mtl_train, tmp_path, monkeypatch, place)
     said = f"storage: {'${oc.env:MINE}' if place == 'variable' else STANDS_FOR_IT}"
     assert len(saved) == 1 and said in saved[0]  # the trial
     assert [path for path in written if b"whisper" in path.read_bytes()] == []
-    assert "whisper" not in done.out.replace("study in sqlite:///", "").partition("\n")[2]
+    printed = done.err.replace("study in sqlite:///", "").partition("\n")[2] + done.out
+    assert "whisper" not in printed

@@ -188,7 +188,7 @@ def test_what_decides_nothing_may_differ(mtl_train, place, change, arguments):
     change(place)
     done = mtl_train("resume=run", *arguments)
     assert done.code == 0, done.err
-    assert "going on after step 3 of 6" in done.out
+    assert "going on after step 3 of 6" in done.err
     assert done.run_result("run")["status"] == "finished"
 
 

@@ -60,20 +60,20 @@ def test_tasks_read_the_columns_of_their_training(predicted, folder):
     assert table["sst"].tolist() == alone["sst"].tolist()
     assert table["quora"].tolist() == questions["quora"].tolist()
     assert table["sts"].tolist() == pytest.approx(replies["sts"].tolist(), abs=1e-5)
-    assert "read as in training: first and second for quora\n" in done.out
-    assert "read as in training: body and reply for sts\n" in done.out
+    assert "read as in training: first and second for quora\n" in done.err
+    assert "read as in training: body and reply for sts\n" in done.err
 
 
 def test_tasks_without_their_columns_are_left_out(predicted):
     done, table = predicted(["first", "second", "body"])
-    assert "left out: sts, for want of a column reply or text_pair (--text-pair)\n" in done.out
+    assert "left out: sts, for want of a column reply or text_pair (--text-pair)\n" in done.err
     assert {"sst", "quora"} <= set(table) and "sts" not in table
 
 
 def test_the_common_names_work_as_well(predicted):
     done, table = predicted(["text", "text_pair"])
     assert done.code == 0 and {"sst", "quora", "sts"} <= set(table)
-    assert "as in training" not in done.out
+    assert "as in training" not in done.err
 
 
 @pytest.mark.parametrize(("names", "words", "message"), [
@@ -98,10 +98,10 @@ def test_named_columns_come_before_those_of_training(predicted):
 def test_the_delimiter_of_training_is_found(predicted):
     done, table = predicted(["id", "body"], delimiter="\t")
     assert done.code == 0, done.err
-    assert r"in.csv: fields are separated by '\t'" in done.out
+    assert r"in.csv: fields are separated by '\t'" in done.err
     assert table["body"].tolist() == ["good, good film", "bad film"]
     done, _ = predicted(["id", "body"], delimiter=",")
-    assert done.code == 0 and "separated" not in done.out
+    assert done.code == 0 and "separated" not in done.err
     done, _ = predicted(["id", "body"], "--delimiter", ",", delimiter="\t")
     assert done.code == 2 and "another delimiter is --delimiter" in done.err
     done, _ = predicted(["id", "body"], delimiter=";")
@@ -122,12 +122,12 @@ def test_a_text_file_has_a_text_in_each_line(mtl_predict, folder, tmp_path, text
     path.write_bytes(text.encode())
     done = mtl_predict(folder, "--input", path, "--out", tmp_path, "--format", "jsonl")
     assert done.code == 0, done.err
-    assert "texts.txt: plain text, a text in each line (the first, " in done.out
+    assert "texts.txt: plain text, a text in each line (the first, " in done.err
     table = pd.read_json(tmp_path / "predictions.jsonl", lines=True)
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
     assert table["text"].tolist() == lines
     assert table["sst"].tolist() == load_run(folder, "cpu").predict(lines)["sst"].tolist()
-    assert "left out: quora, for want of a column second or text_pair" in done.out
+    assert "left out: quora, for want of a column second or text_pair" in done.err
 
 
 def test_a_text_file_with_a_header_is_a_table(mtl_predict, folder, tmp_path):
@@ -135,7 +135,7 @@ def test_a_text_file_with_a_header_is_a_table(mtl_predict, folder, tmp_path):
                        ("body\n", 2), ("", 2)):  # fmt: skip
         (tmp_path / "in.txt").write_text(text)
         done = mtl_predict(folder, "--input", tmp_path / "in.txt", "--out", tmp_path)
-        assert done.code == code and "plain text" not in done.out
+        assert done.code == code and "plain text" not in done.err
     assert "in.txt: found no row" in done.err
 
 
@@ -143,8 +143,8 @@ def test_rows_without_a_text_are_counted_for_the_tasks_that_read_it(predicted):
     done, table = predicted(NAMES, rows=[*ROWS, ("", "a", "b", "c"), ("a", "b", "", "c")])
     assert table["sst"].isna().tolist() == [False, False, True, False]
     assert table["quora"].isna().tolist() == [False, False, False, True]
-    assert "no predictions of sst, sts of rows without text: 1\n" in done.out
-    assert "no predictions of quora of rows without a second text: 1\n" in done.out
+    assert "no predictions of sst, sts of rows without text: 1\n" in done.err
+    assert "no predictions of quora of rows without a second text: 1\n" in done.err
 
 
 def test_tasks_with_one_text_are_predicted_in_one_pass(folder, tmp_path):

@@ -103,11 +103,11 @@ def test_files_are_found_where_the_run_found_them(mtl_predict, folder, tmp_path,
     monkeypatch.chdir(folder)
     done = mtl_predict(".", "--split", "dev", "--out", tmp_path / "o")
     assert done.code == 0, done.err
-    assert "all of dev, of which the run itself saw the first 5 rows" in done.out
+    assert "all of dev, of which the run itself saw the first 5 rows" in done.err
     assert len(pd.read_csv(tmp_path / "o" / "sst-dev.csv")) == 12
     tested = mtl_predict(".", "--split", "test", "--out", tmp_path / "o")
     assert tested.code == 0, tested.err
-    assert "left out: quora, which have no test files" in tested.out
+    assert "left out: quora, which have no test files" in tested.err
     found = pd.read_csv(tmp_path / "o" / "sst-test.csv")
     assert list(found.columns) == ["id", "prediction", "probability"]
     assert found["id"].tolist() == ["sst-test.csv:2", "sst-test.csv:3"]
@@ -189,7 +189,7 @@ def test_the_courses_own_files(mtl_predict, quick_run, course_data, tmp_path, ta
     assert mtl_predict(folder, "--split", "dev", *words).code == 0
     tested = mtl_predict(folder, "--split", "test", *words)
     assert tested.code == 0, tested.err
-    assert ("left out: quora, which have no test files" in tested.out) == (tasks is None)
+    assert ("left out: quora, which have no test files" in tested.err) == (tasks is None)
     wanted = {n: found for n, found in COURSE.items() if not tasks or n != "para-dev"}
     assert {path.name for path in out.iterdir()} == {f"{name}-output.csv" for name in wanted}
     for name, (file, count) in wanted.items():

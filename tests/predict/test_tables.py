@@ -116,7 +116,7 @@ def test_infinite_numbers_are_null(mtl_predict, folder, tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_text('{"text": "good", "a": 1e400, "b": [-1e400, NaN]}\n' * 2)
     done = mtl_predict(folder, "--input", path, "--out", tmp_path)
-    assert done.out.count("infinite numbers, as 1e400 is read, are written as null") == 1
+    assert done.err.count("infinite numbers, as 1e400 is read, are written as null") == 1
     for line in (tmp_path / "predictions.jsonl").read_text().splitlines():
         row = json.loads(line, parse_constant=pytest.fail)
         assert (row["a"], row["b"]) == (None, [None, None])
@@ -126,13 +126,13 @@ def test_a_key_twice_is_told(mtl_predict, folder, tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_text('{"text": "good"}\n{"text": "good", "text": "bad"}\n')
     done = mtl_predict(folder, "--input", path, "--out", tmp_path)
-    assert f"bad rows: 1 (the first: {path}:2: the key 'text' twice)" in done.out
+    assert f"bad rows: 1 (the first: {path}:2: the key 'text' twice)" in done.err
 
 
 def test_what_is_nested_is_no_text(mtl_predict, folder, tmp_path):
     path = write(tmp_path / "in.jsonl", [{"text": ["good"]}, {"text": 5}, {"text": {"a": "b"}}])
     done = mtl_predict(folder, "--input", path, "--out", tmp_path)
-    assert "no predictions of rows without text: 2\n" in done.out
+    assert "no predictions of rows without text: 2\n" in done.err
     lines = (tmp_path / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["sst"] is None for line in lines] == [True, False, True]
 
@@ -175,9 +175,9 @@ def test_rows_without_text_stay_and_are_counted(mtl_predict, folder, tmp_path):
     assert found["sst"].isna().tolist() == [False, True, False, True, False]
     assert found["sts"].isna().tolist() == [False, True, True, True, False]
     assert found["sts"][0] == found["sts"][4]
-    assert "no predictions of rows without text: 1\n" in done.out
-    assert "no predictions of quora, sts of rows without a second text: 1\n" in done.out
-    assert f"bad rows: 1 (the first: {path}:6: 5 fields where the header has 3)" in done.out
+    assert "no predictions of rows without text: 1\n" in done.err
+    assert "no predictions of quora, sts of rows without a second text: 1\n" in done.err
+    assert f"bad rows: 1 (the first: {path}:6: 5 fields where the header has 3)" in done.err
 
 
 def test_columns_and_tasks_are_chosen(mtl_predict, folder, tmp_path):
@@ -186,7 +186,7 @@ def test_columns_and_tasks_are_chosen(mtl_predict, folder, tmp_path):
     words = ("--input", path, "--out", tmp_path, "--text", "q", "--id", "other")
     done = mtl_predict(folder, *words)
     assert done.code == 0
-    assert "left out: quora, sts, for want of a column text_pair (--text-pair)\n" in done.out
+    assert "left out: quora, sts, for want of a column text_pair (--text-pair)\n" in done.err
     found = pd.read_csv(tmp_path / "predictions.csv")
     assert list(found.columns) == ["other", "sst", "sst_probability"]
     whole = mtl_predict(folder, *words[:-2], "--prefix", "p_")
@@ -208,7 +208,7 @@ def test_a_delimiter_of_ones_own(mtl_predict, folder, tmp_path):
     assert done.code == 0, done.err
     found = pd.read_csv(tmp_path / "o" / "predictions.csv")
     assert found[["id", "text"]].to_numpy().tolist() == [["a", "good, very good"]]
-    assert "ignored columns without a name: 1\n" in done.out
+    assert "ignored columns without a name: 1\n" in done.err
 
 
 INPUTS = {

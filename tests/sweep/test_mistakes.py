@@ -143,7 +143,7 @@ def test_a_reference_from_a_folder_is_read_as_trials_are_selected(mtl_train):
              "hydra.sweeper.reference=false", "hydra.sweeper.n_trials=1")  # fmt: skip
     done = mtl_train(*words, held)
     assert done.code == 0, done.err
-    assert "kept 100.0%" in done.out
+    assert "kept 100.0%" in done.err
     assert reference["selection"]["performance"] != reference["performance"]
     none_held = mtl_train(*SMALL, *few, "sharing=individual", "hydra.run.dir=whole")
     assert none_held.code == 0

@@ -55,7 +55,7 @@ def test_a_search_answers_and_again_without_a_training(mtl_train):
                  "decision.json"):  # fmt: skip
         assert text in done.out
     check_table(decision)
-    check_lines(done.out)
+    check_lines(done.err)
     again = mtl_train(*SEARCH)
     assert again.code == 0, again.err
     assert decision.sentence in again.out and read_decision(FOLDER) == decision

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from optuna.trial import TrialState
 
-from mtl_sharing.sweep.output.summary import _cells, _lines
+from mtl_sharing.sweep.output.summary import _answer, _cells, _lines
 from mtl_sharing.sweep.study.attributes import METRICS, REGIME
 from mtl_sharing.sweep.study.records import References
 
@@ -31,18 +31,18 @@ def reporter(trials):
 def test_the_clock_is_that_of_all_shown_trials():
     trials = [trial(3, "EPYC", 1.0, 1.1), trial(1, "H200", 0.8, 1.0), trial(0),
               trial(2, "EPYC", 0.9, 1.3)]  # fmt: skip
-    lines = dict(_lines(reporter(trials), trials, None, None))
+    lines = dict(_lines(reporter(trials), trials, None))
     assert lines["clock"] == "measured on EPYC; H200; timed pairs: 0.80 to 1.30 x"
-    assert lines["best"] == "S3"
-    assert "clock" not in dict(_lines(reporter(trials), [trial(0)], None, None))
+    assert "clock" not in dict(_lines(reporter(trials), [trial(0)], None))
 
 
 def test_the_nearest_is_not_called_the_best_where_no_regime_keeps():
     (nearest,) = trials = [trial(3)]
     nearest.values = [-0.02]
-    text = dict(_lines(reporter(trials), trials, None, None))["best"]
+    text = _answer(reporter(trials).spec, nearest, References(1.0, 1.0), 200)
     assert text.startswith("no regime keeps 99% of separate models' performance")
-    assert text.endswith("the nearest is S3")
+    assert "; the nearest is S3, which reaches 0.8000 and keeps 80.0% of separate models" in text
+    assert text.endswith(", with 50.0% of their parameters")
 
 
 def test_the_headers_name_the_floor_and_what_is_kept_above_it():

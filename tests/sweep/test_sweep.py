@@ -227,7 +227,7 @@ def test_the_best_of_a_cost_is_the_lowest(mtl_train):
                      "hydra.sweeper.reference=false")  # fmt: skip
     assert done.code == 0, done.err
     assert states() == ["COMPLETE", "COMPLETE"]
-    assert "best      S3" in done.out
+    assert "the best is S3, which reaches" in done.out
     assert "split: 3" in (FOLDER / "best.yaml").read_text()
 
 

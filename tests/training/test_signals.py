@@ -130,7 +130,7 @@ def test_a_requeued_run_resumes_from_its_saved_state(mtl_train, send_at, launche
     assert launcher == [(REQUEUE, True)]
     assert status(finished) == "running"
     again = mtl_train("resume=run")
-    assert again.code == 0 and "going on after step 5 of 7" in again.out
+    assert again.code == 0 and "going on after step 5 of 7" in again.err
     assert status(finished) == "finished"
 
 
@@ -139,7 +139,7 @@ def test_a_stopped_run_resumes_from_its_saved_state(mtl_train, send_at, launcher
     finished = mtl_train(*SETTINGS)
     assert finished.code == 130 and launcher == []
     assert status(finished) == "stopped"
-    assert "going on after step 5 of 7" in mtl_train("resume=run").out
+    assert "going on after step 5 of 7" in mtl_train("resume=run").err
 
 
 def test_a_second_ctrl_c_ends_the_command(mtl_train, send_at, monkeypatch):

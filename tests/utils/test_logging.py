@@ -7,6 +7,7 @@ import pytest
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.utils.logging import ConsoleHandler, RegularFileHandler
+from mtl_sharing.utils.terminal import output_options
 
 TITLE = "\x1b]0;mine\x07\r\x9b31m"
 
@@ -40,12 +41,12 @@ def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path, kind):
 
 def test_the_console_shows_control_characters(capsys):
     ConsoleHandler().emit(record(f"[b]:bug: {TITLE}"))
-    assert capsys.readouterr().out == "[b]:bug: \\x1b]0;mine\\x07\\r\\x9b31m\n"
+    assert capsys.readouterr().err == "[b]:bug: \\x1b]0;mine\\x07\\r\\x9b31m\n"
 
 
 @pytest.mark.parametrize("error", [UnicodeEncodeError("ascii", "ü", 0, 1, "no"), ValueError("no")])
 def test_a_line_that_cannot_be_shown_ends_nothing(monkeypatch, capsys, error):
-    def fail(text):
+    def fail(text, console):
         raise error
 
     monkeypatch.setattr(logging, "raiseExceptions", True)
@@ -60,3 +61,12 @@ def test_a_line_with_a_wrong_argument_ends_nothing(monkeypatch, capsys):
     wrong.args = ("x",)
     ConsoleHandler().emit(wrong)
     assert "Logging error" in capsys.readouterr().err
+
+
+def test_a_quiet_command_shows_warnings_alone(capsys):
+    warning = record("low on room")
+    warning.levelno = logging.WARNING
+    with output_options(quiet=True, as_json=False):
+        for line in (record("step 3 of 7"), warning):
+            ConsoleHandler().emit(line)
+    assert capsys.readouterr() == ("", "low on room\n")

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from mtl_sharing.utils import progress
 from mtl_sharing.utils.progress import Progress, set_training_caption
+from mtl_sharing.utils.terminal import output_options
 
 
 @pytest.fixture
@@ -23,8 +24,7 @@ def screen(monkeypatch):
     """A terminal's content."""
     content = StringIO()
     console = Console(file=content, force_terminal=True, width=90)
-    monkeypatch.setattr(progress, "get_console", lambda: console)
-    monkeypatch.setattr("rich.progress.get_console", lambda: console)
+    monkeypatch.setattr(progress, "log_console", lambda: console)
     return content
 
 
@@ -80,4 +80,10 @@ def test_a_terminal_shows_a_bar_and_no_lines(screen, lines, total, shown):
 def test_an_empty_loop_shows_nothing(screen):
     with Progress("counting", 0):
         pass
+    assert screen.getvalue() == ""
+
+
+def test_a_quiet_command_shows_no_bar(screen, lines):
+    with output_options(quiet=True, as_json=False), Progress("counting", 37) as bar:
+        bar.advance(37)
     assert screen.getvalue() == ""

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl_sharing import VERSION
+from mtl_sharing.cli.options import add_common_options, run_with
 
 _HELP = """\
 Writes DIR, whole or not at all:
@@ -19,10 +19,7 @@ A run with PALs, lanes or tags has no plain model: its DIR is what load_run read
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exits with 2 on a user's mistake, 130 when interrupted."""
     options = _parser().parse_args(arguments)
-    # Here, not above: --help must not wait for Hydra and torch.
-    from mtl_sharing.cli.exit import run_command
-
-    run_command(lambda: _export(options), options.debug, "mtl-export")
+    run_with(options, lambda: _export(options), "mtl-export")
 
 
 def _parser() -> ArgumentParser:
@@ -32,20 +29,23 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--task", help="whose tower and head; a run of one task needs none")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR",
                         help="a new folder, or an empty one")  # fmt: skip
-    parser.add_argument("--version", action="version", version=VERSION)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
+    add_common_options(parser)
     return parser
 
 
 def _export(options: Namespace) -> None:
+    # Here, not above: --help must not wait for torch.
     from mtl_sharing.export.write import export_run
     from mtl_sharing.utils.files import short_path
-    from mtl_sharing.utils.terminal import show
+    from mtl_sharing.utils.terminal import show, show_json, wants_json
 
     exported = export_run(options.run, options.task, options.out)
     show(f"exported    {exported.description}")
     show(f"parameters  {exported.parameters:,}")
     show(f"folder      {short_path(exported.folder)} (README.md shows how to use it)")
+    if wants_json():
+        show_json({"exported": exported.description, "parameters": exported.parameters,
+                   "folder": str(exported.folder)})  # fmt: skip
 
 
 if __name__ == "__main__":

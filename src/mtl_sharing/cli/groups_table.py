@@ -1,64 +1,48 @@
 """The table of groups of runs on a terminal."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich import get_console
-from rich.table import Table
-from rich.text import Text
-
 from mtl_sharing.report.page.table_files import shown
-from mtl_sharing.utils.terminal import show
+from mtl_sharing.utils.tables import FoldingTable
+from mtl_sharing.utils.terminal import results_console, show, width_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_LINES = 20
-# Characters; a longer label of a group is folded.
-_LABEL_WIDTH = 26
-# Shown whatever their width.
-_FOLDED = ("group", "flagged")
+# Shown whatever the width.
+_MAIN = ("group", "seeds", "performance", "kept %", "kept above floor %", "parameters %", "score",
+         "flagged")  # fmt: skip
+_TEXTS = ("group", "flagged", "clock")
 
 
 def show_groups(comparison: "pd.DataFrame") -> None:
     """Prints the first groups, and how many others there are."""
-    show(groups_table(comparison, get_console().width))
-    if (rest := len(comparison) - _MOST_LINES) > 0:
-        show(f"and {rest:,} more")
+    show(groups_table(comparison, width_of(results_console())))
+    if rest := more_groups(comparison):
+        show(rest)
 
 
-def groups_table(comparison: "pd.DataFrame", width: int) -> Table:
-    """The comparison, with as many columns as fit; the most important are chosen first."""
+def groups_table(comparison: "pd.DataFrame", width: int) -> FoldingTable:
+    """The first groups of a comparison: the main columns, and more of them where they fit."""
     # Intervals are only on the page.
     ends = [name for name in comparison if str(name).endswith((" low", " high"))]
-    texts = shown(comparison.drop(columns=ends).head(_MOST_LINES))
-    names = _fitting(texts, width)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        if name in _FOLDED:
-            table.add_column(Text(name), overflow="fold")
-        else:
-            table.add_column(Text(name), justify="right", no_wrap=True, overflow="ellipsis")
-    for row in texts[names].itertuples(index=False, name=None):
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+    cells = shown(comparison.drop(columns=ends).head(_MOST_LINES))
+    columns = {str(name): list(cells[name]) for name in cells}
+    chosen = [name for name in _MAIN if name in columns]
+    for name in columns:
+        names = sorted({*chosen, name}, key=list(columns).index)
+        if _table(columns, names).width <= width:
+            chosen = names
+    return _table(columns, sorted(chosen, key=list(columns).index))
 
 
-def _fitting(texts: "pd.DataFrame", width: int) -> list[str]:
-    """The columns that fit beside each other, in the table's order; flags always do."""
-    important = (
-        *_FOLDED,
-        "seeds",
-        "performance",
-        "kept %",
-        "kept above floor %",
-        "parameters %",
-        "score",
-    )
-    names = [str(name) for name in texts]
-    chosen: list[str] = []
-    for name in dict.fromkeys((*(n for n in important if n in names), *names)):
-        longest = max(len(name), *texts[name].map(len))
-        width -= 2 + (min(longest, _LABEL_WIDTH) if name in _FOLDED else longest)
-        if width >= 0 or name in _FOLDED:
-            chosen.append(name)
-    return sorted(chosen, key=names.index)
+def _table(columns: Mapping[str, Sequence[str]], names: Sequence[str]) -> FoldingTable:
+    return FoldingTable({name: columns[name] for name in names}, _TEXTS)
+
+
+def more_groups(comparison: "pd.DataFrame") -> str:
+    """How many groups the table leaves out; empty where it has all."""
+    rest = len(comparison) - _MOST_LINES
+    return f"and {rest:,} more" if rest > 0 else ""

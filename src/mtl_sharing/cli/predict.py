@@ -7,13 +7,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl_sharing import VERSION
-from mtl_sharing.cli.exit import run_command
+from mtl_sharing.cli.options import add_common_options, run_with
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.predict import table_files
 from mtl_sharing.predict.inputs import input_file
 from mtl_sharing.utils.locks import exclusive_folder
-from mtl_sharing.utils.terminal import messages_on_stderr, show
+from mtl_sharing.utils.terminal import messages_on_stderr, show, show_json, wants_json
 
 if TYPE_CHECKING:
     from mtl_sharing.predict.loaded_run import LoadedRun
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _check(options)
             (_predict_input if options.split is None else _predict_split)(options)
 
-    run_command(work, options.debug, _PROGRAM)
+    run_with(options, work, _PROGRAM)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,8 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, metavar="N", help="rows at a time")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
     parser.add_argument("--data-dir", metavar="DIR", help="with --split: where the files are")
-    parser.add_argument("--version", action="version", version=VERSION)
-    parser.add_argument("--debug", action="store_true", help="show a mistake's traceback too")
+    add_common_options(parser)
     table = parser.add_argument_group("with --input, --string")
     table.add_argument("--text", metavar="COLUMN", help="the text (that of training, or text)")
     table.add_argument("--text-pair", metavar="COLUMN", help="a pair's second text (likewise)")
@@ -91,6 +89,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--data-dir", f"{options.data_dir} with --input", "--split dev or test")
     elif options.format == table_files.CS224N:
         raise UserError("--format", f"{table_files.CS224N} with --input", "--split dev or test")
+    if options.json and options.out is None:
+        raise UserError("--json", "predictions on stdout", "--format jsonl, or --out DIR")
     if options.out == "":
         raise UserError("--out", "an empty name", "a folder")
 
@@ -182,7 +182,7 @@ def _predict_split(options: argparse.Namespace) -> None:
         show(f"{'task':<12}  {'metric':<8}  {'value':>6}  {'examples':>8}")
     for task, metric, value, count in scores:
         show(f"{task:<12}  {metric:<8}  {value:6.3f}  {count:>8,}")
-    _print_files(progress, list(targets.values()))
+    _print_files(progress, list(targets.values()), scores)
 
 
 def _delimiter(name: str | None) -> str | None:
@@ -198,12 +198,18 @@ def _tasks(options: argparse.Namespace) -> list[str] | None:
     return None if options.tasks is None else [name.strip() for name in options.tasks.split(",")]
 
 
-def _print_files(progress: "Progress", files: Sequence[Path]) -> None:
+def _print_files(
+    progress: "Progress", files: Sequence[Path], scores: Sequence[tuple[str, str, float, int]] = ()
+) -> None:
     from mtl_sharing.utils.files import short_path
 
     show(f"rows   {progress.done:,} in {progress.seconds:.1f} s, {progress.rate:,.0f} rows/s")
     for number, path in enumerate(files):
         show(f"{'' if number else 'files':<7}{short_path(path)}")
+    if wants_json():
+        names = ("task", "metric", "value", "examples")
+        named = [dict(zip(names, score, strict=True)) for score in scores]
+        show_json({"rows": progress.done, "files": list(map(str, files)), "scores": named})
 
 
 @contextmanager

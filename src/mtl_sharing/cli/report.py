@@ -1,11 +1,12 @@
 """``mtl-report``: one page over any mix of runs and sweeps."""
 
+import json
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl_sharing import VERSION
+from mtl_sharing.cli.options import add_common_options, run_with
 
 if TYPE_CHECKING:
     from mtl_sharing.report.build import Written
@@ -23,10 +24,7 @@ Reads every run at or below the folders, in whatever state, and writes
 def main() -> None:
     """The console script."""
     options = make_parser().parse_args()
-    # Here, not above: --help must not wait for Hydra and torch.
-    from mtl_sharing.cli.exit import run_command
-
-    run_command(lambda: _report(options), options.debug, "mtl-report")
+    run_with(options, lambda: _report(options), "mtl-report")
 
 
 def make_parser() -> ArgumentParser:
@@ -41,24 +39,23 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--formats", metavar="A,B", help=(
         "what to write: html; csv, md, tex for tables; svg, png, pdf for figures"
         " (default: html,csv,md,tex,svg)"))  # fmt: skip
-    parser.add_argument("--version", action="version", version=VERSION)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
+    add_common_options(parser)
     return parser
 
 
 def _report(options: Namespace) -> None:
-    from rich import get_console
-
+    # Here, not above: --help must not wait for torch.
     from mtl_sharing.errors import check_known
     from mtl_sharing.report.build import DEFAULT_FORMATS, FORMATS, write_report
+    from mtl_sharing.utils.progress import steps
 
     formats: Sequence[str] = DEFAULT_FORMATS
     if options.formats is not None:
         formats = [name.strip() for name in options.formats.split(",")]
         for name in formats:
             check_known("--formats", name, FORMATS)
-    with get_console().status("reading runs") as status:
-        written = write_report(options.folders, options.out, options.title, formats, status.update)
+    with steps("reading runs") as on_step:
+        written = write_report(options.folders, options.out, options.title, formats, on_step)
     _print(written)
 
 
@@ -66,7 +63,7 @@ def _print(written: "Written") -> None:
     """Prints the table of groups, the headlines, and the paths of the report."""
     from mtl_sharing.cli.groups_table import show_groups
     from mtl_sharing.utils.files import short_path
-    from mtl_sharing.utils.terminal import show
+    from mtl_sharing.utils.terminal import show, show_json, wants_json
 
     show_groups(written.comparison)
     file = written.comparison_file
@@ -76,6 +73,10 @@ def _print(written: "Written") -> None:
     lines += map(str, map(short_path, written.paths))
     for line in lines:
         show(line)
+    if wants_json():
+        groups = json.loads(written.comparison.to_json(orient="records"))  # null for NaN
+        show_json({"groups": groups, "flags": [*written.headlines], "clocks": [*written.notes],
+                   "files": [*map(str, written.paths)]})  # fmt: skip
 
 
 def _cut(lines: Sequence[str], content: str, where: str) -> list[str]:

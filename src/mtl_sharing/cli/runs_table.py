@@ -2,13 +2,16 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.sweep.settings import sweeper_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RunsTable(Callback):
@@ -26,21 +29,42 @@ class RunsTable(Callback):
 def print_runs(folder: Path) -> None:
     """Prints the groups of the finished runs in a folder; nothing where there are none."""
     # Here, not above: Hydra makes the callback for every command.
-    from mtl_sharing.cli.groups_table import show_groups
+    from mtl_sharing.cli.groups_table import groups_table, more_groups
     from mtl_sharing.report.analysis.tables import comparison_table
     from mtl_sharing.report.inputs.groups import make_groups
     from mtl_sharing.report.inputs.runs import read_runs
     from mtl_sharing.utils.files import short_path
-    from mtl_sharing.utils.terminal import show
+    from mtl_sharing.utils.summary import Summary, print_summary
+    from mtl_sharing.utils.terminal import results_console, width_of
 
     try:
-        groups = make_groups(read_runs([folder]).runs)
+        collection = read_runs([folder])
+        groups = make_groups(collection.runs)
     except UserError:
         return  # no run began
-    if groups:
-        show("")
-        show_groups(comparison_table(groups))
-        show("")
-        command = shlex.join(["mtl-report", str(short_path(folder))])
-        for label, text in (("runs", short_path(folder)), ("compare", command)):
-            show(f"{label:<13}{text}")
+    if not groups:
+        return
+    table, path = comparison_table(groups), str(short_path(folder))
+    contents = [groups_table(table, width_of(results_console())), more_groups(table)]
+    runs = [{**run.result, "folder": str(run.folder)} for run in collection.finished]
+    print_summary(Summary(
+        answer=_answer(table),
+        contents=[content for content in contents if content],
+        files=[("runs", path)],
+        commands=[shlex.join(["mtl-report", path])],
+        record={"runs": runs, "folder": str(folder)},
+    ))  # fmt: skip
+
+
+def _answer(table: "pd.DataFrame") -> str:
+    """The group with the highest performance, what it keeps and what it costs, in a sentence."""
+    import pandas as pd
+
+    best = table.loc[table["performance"].astype(float).idxmax()]
+    kept, share = best["kept %"], best["parameters %"]
+    text = f"{best['group']} reaches {best['performance']:.4f}"
+    if (others := len(table) - 1) > 0:
+        text += f", the highest of {others + 1} groups"
+    if pd.notna(kept) and pd.notna(share) and share != 100:
+        text += f"; it keeps {kept:.1f}% of separate models at {share:.1f}% of their parameters"
+    return text

@@ -1,12 +1,10 @@
-"""Prints the tables at the end of a run, and the plan of a dry run."""
+"""What a run tells at its end, and a dry run of its plan."""
 
-from collections.abc import Iterable
+import shlex
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-
-from rich.table import Table
 
 from mtl_sharing.score.clock import is_measured, machine_text, pair_range, range_text
 from mtl_sharing.score.performance import (
@@ -18,26 +16,63 @@ from mtl_sharing.score.performance import (
     tasks_at_floor,
 )
 from mtl_sharing.utils.files import short_path
-from mtl_sharing.utils.terminal import show
+from mtl_sharing.utils.summary import Summary
+from mtl_sharing.utils.tables import FoldingTable, table_of
 
 Record = dict[str, Any]
 
 
-def print_result(result: Record, folder: Path) -> None:
-    """Prints each task's metric, then the score and its factors, then the run's folder."""
-    table = _table(("task", "metric"), ("value", "floor", "dev examples"))
-    for name, task in result["tasks"].items():
-        numbers = (f"{task['value']:.3f}", f"{task['floor']:.3f}", f"{task['examples']:,}")
-        table.add_row(name, task["metric"], *numbers)
+def result_summary(result: Record, folder: Path) -> Summary:
+    """What a run has reached, each task's metric, the score's factors and the folder."""
+    rows = [
+        {"task": name, "metric": task["metric"], "value": f"{task['value']:.3f}",
+         "floor": f"{task['floor']:.3f}", "dev examples": f"{task['examples']:,}"}
+        for name, task in result["tasks"].items()
+    ]  # fmt: skip
+    contents: list[object] = [table_of(rows, ("task", "metric"))]
     notes = [f"{name}: {note}" for name in result["tasks"] if (note := _note(result, name))]
-    changes: tuple[object, ...] = ()
+    contents += ["\n".join(notes)] * bool(notes)
     if result.get("against"):
-        of_classes = [_ROUNDED] if result["scored_by"].get("rounded") else []
-        changes = (_changes(result), "", *of_classes)
-    for content in ("", table, "", *notes, *([""] if notes else []), *changes):
-        show(content)
-    for label, text in (*_result_lines(result), ("run", short_path(folder))):
-        show(f"{label:<13}{text}")
+        contents += [_changes(result), *[_ROUNDED] * bool(result["scored_by"].get("rounded"))]
+    path = str(short_path(folder))
+    return Summary(
+        answer=_answer(result),
+        contents=contents,
+        details=_result_lines(result),
+        files=[("run", path)],
+        commands=[shlex.join(["mtl-report", path]),
+                  f"{shlex.join(['mtl-predict', path, '--string'])} \"a text\""],
+        record={**result, "folder": str(folder)},
+    )  # fmt: skip
+
+
+def _answer(result: Record) -> str:
+    """What the run has reached, what it keeps and what it costs, in a sentence."""
+    text = f"{result.get('regime', result['plan'])} reaches {result['performance']:.4f}"
+    if (floor := result.get("floor_performance")) is not None:
+        text += f", a constant answer {floor:.4f}"
+    of_reference = _reference(result.get("reference") or {})
+    if result["kept"] is not None and of_reference:
+        text += f"; it keeps {result['kept']:.1%} of {of_reference} at {_size(result)}"
+    else:
+        text += f"; it has {_size(result)}"
+    flag = flags(tasks_at_floor(result["tasks"]), result.get("untrained", ()))
+    return f"{text}; {flag}" if flag else text
+
+
+def _size(result: Record) -> str:
+    total, baseline = result["params"]["total"], result["baseline"]
+    of_separate = None if baseline is None else baseline["params"]["total"]
+    if of_separate in (None, total):
+        return f"{total:,} parameters"
+    return f"{total / of_separate:.1%} of separate models' parameters"
+
+
+def _reference(reference: Record) -> str:
+    """What a share is kept of; empty for separate models themselves."""
+    if reference.get("kind") == "number":
+        return f"the reference {reference['performance']:.4f}"
+    return "separate models (one training)" if reference else ""
 
 
 def _note(result: Record, name: str) -> str:
@@ -104,14 +139,14 @@ def _kept(result: Record) -> str:
     return f"{text}, {above:.1%} of what they have above a constant answer"
 
 
-_ROUNDED = "(rounded): precision, recall and f1 of a regression's values rounded to whole classes\n"
+_ROUNDED = "(rounded): precision, recall and f1 of a regression's values rounded to whole classes"
 # Names of the baselines in a result.
 _BASELINES = {"separate": "separate models", "untuned": "the untuned encoder"}
 
 
-def _changes(result: Record) -> Table:
+def _changes(result: Record) -> FoldingTable:
     """Each task's change against every baseline, in percent."""
-    table = _table(("change against", "task"), ("precision", "recall", "f1", "metric"))
+    rows, figures = [], ("precision", "recall", "f1", "metric")
     rounded = result["scored_by"].get("rounded", False)
     for baseline, tasks in result["against"].items():
         for number, (task, changes) in enumerate(tasks.items()):
@@ -122,24 +157,35 @@ def _changes(result: Record) -> Table:
             elif metric in CORRELATIONS:
                 values[:3] = [None] * 3
             cells = ["-" if value is None else f"{value:+.1f}%" for value in values]
-            table.add_row("" if number else _BASELINES[baseline], label, *cells)
-    return table
+            names = {"change against": "" if number else _BASELINES[baseline], "task": label}
+            rows.append(names | dict(zip(figures, cells, strict=True)))
+    return table_of(rows, ("change against", "task"), keys=2)
 
 
-def print_plan(record: Record, folder: Path) -> None:
-    """Prints a table of stages by tasks, with owners and sizes, then the plan's costs."""
-    tasks = record["tasks"]
-    table = _table(("stage", "own", "trains"), (*tasks, "each", "together"))
+def plan_summary(record: Record, folder: Path) -> Summary:
+    """The size of a plan, a table of stages by tasks with owners and sizes, the costs."""
+    total, baseline = record["params"]["total"], record["baseline"]
+    share = f"{total / baseline['params']['total']:.1%} of {baseline['plan']}'s"
+    return Summary(
+        answer=f"{record['regime']} has {total:,} parameters, {share}; nothing was read or trained",
+        contents=[_stage_table(record)],
+        details=_plan_lines(record),
+        files=[("plan.json", str(short_path(folder)))],
+        record={**record, "folder": str(folder)},
+    )
+
+
+def _stage_table(record: Record) -> FoldingTable:
+    rows = []
     for label, stage in _merged(record["stages"]):
-        trains = "yes" if stage["trains"] else "no"
         sizes = [f"{size:,}" for size in sorted(set(stage["parameters"]))]
-        size = " to ".join(dict.fromkeys((*sizes[:1], *sizes[-1:]))) or "-"
-        cells = [_copy_of(task, stage["owners"]) for task in tasks]
-        table.add_row(label, stage["ownership"], trains, *cells, size, f"{stage['together']:,}")
-    show(table)
-    show("")
-    for label, text in (*_plan_lines(record), ("plan.json", short_path(folder))):
-        show(f"{label:<16}{text}")
+        row = {"stage": label, "own": stage["ownership"]}
+        row["trains"] = "yes" if stage["trains"] else "no"
+        # With a space, no task is called as another column.
+        row |= {f"{task} ": _copy_of(task, stage["owners"]) for task in record["tasks"]}
+        row["each"] = " to ".join(dict.fromkeys((*sizes[:1], *sizes[-1:]))) or "-"
+        rows.append(row | {"together": f"{stage['together']:,}"})
+    return table_of(rows, ("stage", "own", "trains"), keys=2)
 
 
 def _copy_of(task: str, owners: list[list[str]]) -> str:
@@ -195,11 +241,3 @@ def _part_lines(record: Record) -> list[tuple[str, str]]:
         counts = [f"{len(parts['tags'][key])} {kind}" for kind, key in kinds if parts["tags"][key]]
         lines.append(("tags", f"{' and '.join(counts)} by {parts['tags']['pipeline']}"))
     return lines
-
-
-def _table(texts: Iterable[str], numbers: Iterable[str]) -> Table:
-    """A table with these headers, of columns of texts and columns of numbers."""
-    table = Table(*texts, box=None, header_style="bold", pad_edge=False)
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table

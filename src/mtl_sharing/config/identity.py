@@ -41,6 +41,7 @@ _TABLE: Mapping[str, Mapping[Decides, str]] = {
         Decides.SEED: "seed",
         Decides.SHARING: "split",
         Decides.DATA_FOLDER: "data_dir",
+        Decides.PLACE: "name",
         Decides.INVOCATION: "resume dry_run",
     },
     "encoder": {

@@ -1,6 +1,6 @@
 """Hydra's loading of configs, with a check of what it composes before Hydra acts on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from omegaconf._utils import split_key
 from mtl_sharing.config.callables import check_callables
 from mtl_sharing.config.credentials import hide_storage_of
 from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.layout import named_folder
 from mtl_sharing.run_folder.lock import check_plain_folder
+
+_STUDY_NAME = "hydra.sweeper.study_name"
 
 
 class CheckedConfigLoader(ConfigLoaderImpl):
@@ -32,7 +35,9 @@ class CheckedConfigLoader(ConfigLoaderImpl):
             # Every job would take them for the user's own.
             raise UserError("hydra.overrides", "overrides in a config file", "none there")
         check_callables(config, set(_keys(overrides)))
-        _check_folders(config, named["run_mode"])
+        is_multirun = RunMode.MULTIRUN in (named["run_mode"], config.hydra.mode)
+        name_folder(config, set(_keys(overrides)), is_multirun)
+        _check_folders(config, is_multirun)
         hide_storage_of(config)
         if self._active_repository is not None:
             # The files' own text, which launchers would pickle; it is read again where needed.
@@ -49,11 +54,30 @@ class CheckedConfigLoader(ConfigLoaderImpl):
         return config
 
 
-def _check_folders(config: DictConfig, run_mode: RunMode) -> None:
+def name_folder(config: DictConfig, given: Collection[str], is_multirun: bool) -> None:
+    """Has a run, or a sweep, work in the folder that its ``name`` says.
+
+    Args:
+        given: the dotted keys that the user's overrides set.
+
+    Raises:
+        UserError: a name that is none, or a folder beside it.
+    """
+    if (name := config.get("name")) is None:
+        return
+    key = "hydra.sweep.dir" if is_multirun else "hydra.run.dir"
+    if key in given:
+        raise UserError("name", f"{name} beside {key}", "one of the two")
+    OmegaConf.update(config, key, str(named_folder(str(name), is_multirun)))
+    if is_multirun and "study_name" in config.hydra.sweeper and _STUDY_NAME not in given:
+        config.hydra.sweeper.study_name = str(name)
+
+
+def _check_folders(config: DictConfig, is_multirun: bool) -> None:
     """Refuses folders in which Hydra would write through a link, or before the run's lock."""
     if (name := config.hydra.output_subdir) is not None:
         raise UserError("hydra.output_subdir", name, "null: a run writes .hydra itself")
-    if RunMode.MULTIRUN in (run_mode, config.hydra.mode):
+    if is_multirun:
         check_plain_folder(Path(config.hydra.sweep.dir))
 
 

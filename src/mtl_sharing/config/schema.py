@@ -41,13 +41,18 @@ class Config:
     """Every key of ``mtl-train``.
 
     Attributes:
+        name: name of the run's folder: outputs/NAME, of a sweep's outputs/sweeps/NAME. Null is
+            the time.
+        seed: seed of every random draw of a training.
         split: how many lower layers ``sharing=hybrid`` shares, or a share of the encoder's.
         data_dir: folder that the tasks' files are relative to.
         phases: trainings before and after the main one, by names of their own.
         resume: folder of a stopped run to go on with.
         dry_run: print and write the plan; read no weights and train nothing.
+        task: the tasks, by names of their own.
     """
 
+    name: str | None = None
     seed: int = 0
     split: int | str = DEFAULT_SPLIT
     data_dir: str | None = None

@@ -24,6 +24,7 @@ class SuiteConfig:
     """The ``suite`` config group: the data of the tasks. Group ``task`` holds the tasks themselves.
 
     Attributes:
+        name: the suite's name for people.
         pretrained: checkpoint of a small encoder pretrained on this suite's text, used by
             ``encoder=tiny``.
         tasks: names of the tasks to take, in this order; null takes all under ``task``.

@@ -74,6 +74,7 @@ class SharingConfig:
     """The ``sharing`` config group: a template of a plan, and parts added to the plan.
 
     Attributes:
+        name: the regime's name for people.
         template: a plan with placeholders: ``{split}`` is the top-level key, ``{layers}`` the
             encoder's depth, ``{groups}`` the setting ``groups``, ``{rest}`` the remaining layers,
             and any other name an entry of ``depths``.

@@ -17,7 +17,12 @@ _LONGEST = 2000
 
 def write_decision(folder: Path, decision: Decision) -> None:
     """Replaces decision.json."""
-    replace_json(folder / DECISION, {"schema": SCHEMA, **asdict(decision), "reference": 0})
+    replace_json(folder / DECISION, decision_record(decision))
+
+
+def decision_record(decision: Decision) -> dict[str, Any]:
+    """The content of decision.json."""
+    return {"schema": SCHEMA, **asdict(decision), "reference": 0}
 
 
 def read_decision(folder: Path) -> Decision | None:

@@ -1,8 +1,11 @@
 """Names of the files in the folders of runs and sweeps, and the states of a run."""
 
+import re
 import shlex
 from enum import StrEnum
 from pathlib import Path
+
+from mtl_sharing.errors import UserError
 
 RESULT = "result.json"
 PLAN = "plan.json"
@@ -67,6 +70,26 @@ ENTRIES = (
     DECISION,
 )  # fmt: skip
 """What commands read and write in a run's or sweep's folder; a user may keep more there."""
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+OUTPUTS, SWEEPS = Path("outputs"), "sweeps"
+# Folders of ``outputs`` that are not a run's: of sweeps, of MLflow's runs, of a day's runs.
+_NO_RUN = re.compile(rf"{SWEEPS}|mlruns|\d{{4}}-\d\d-\d\d")
+
+
+def named_folder(name: str, is_sweep: bool) -> Path:
+    """The folder of the run, or of the sweep, with a name of the user's own.
+
+    Raises:
+        UserError: a name that is no safe name of a folder, or another kind of folder's.
+    """
+    if not _NAME.fullmatch(name):
+        allowed = "up to 100 letters from a to z, digits, . _ and -, the first no mark"
+        raise UserError("name", name or "an empty name", allowed)
+    if not is_sweep and _NO_RUN.fullmatch(name):
+        raise UserError("name", f"{name}, the name of another folder of {OUTPUTS}", "another name")
+    return OUTPUTS / SWEEPS / name if is_sweep else OUTPUTS / name
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -15,7 +15,8 @@ class SamplerConfig:
             ``recycle`` begins again, ``stop`` leaves its turns to the others.
         alpha: exponent of the sizes for ``temperature``, 0 to 1: ``p_i ~ N_i ** alpha``. 0 draws
             all tasks equally often, 1 in proportion to their sizes.
-        start, end: exponents in the first and in the last epoch of ``annealed``.
+        start: exponent of ``annealed`` in the first epoch.
+        end: its exponent in the last epoch.
         shape: how the exponent moves from one to the other: ``linear``, ``cosine`` or ``step``.
     """
 

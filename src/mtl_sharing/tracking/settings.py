@@ -11,7 +11,11 @@ EVERY_ROW = "train_s"
 
 @dataclass
 class TensorboardConfig:
-    """TensorBoard events in ``tensorboard/`` of the run's folder."""
+    """TensorBoard events in ``tensorboard/`` of the run's folder.
+
+    Attributes:
+        enabled: whether they are written; ``tracker=tensorboard`` sets it.
+    """
 
     enabled: bool = False
 
@@ -21,6 +25,7 @@ class MlflowConfig:
     """A run in a local MLflow store, ``mlflow.db`` (SQLite) in ``folder``.
 
     Attributes:
+        enabled: whether the run is recorded; ``tracker=mlflow`` sets it.
         folder: relative to the command's working directory.
         experiment: name of the experiment; made if the store does not have it.
     """

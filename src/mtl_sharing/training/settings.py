@@ -14,6 +14,8 @@ class OptimizerConfig:
         layer_decay: each encoder layer's rate over that of the layer above it (Howard and Ruder
             2018); embeddings count as the layer below the first. 1 gives all the same rate.
         weight_decay: decay of weight matrices; biases and layer norms have none.
+        betas: decay rates of the averages of gradients and of their squares.
+        epsilon: added to the square root of the second average.
         clip: largest norm of the gradient of all weights that train together; separate models have
             a norm each. null does not clip.
     """

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from mtl_sharing.utils.files import check_regular
-from mtl_sharing.utils.terminal import printable, show
+from mtl_sharing.utils.terminal import is_quiet, log_console, printable, show
 
 
 @contextmanager
@@ -26,18 +27,21 @@ def log_level(name: str, level: int) -> Iterator[None]:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log lines through rich's console, so that they do not tear a progress bar.
+    """Prints log lines on the standard error, of a quiet command warnings and errors alone.
 
-    Where the output takes no more, the process is asked to stop, as by SIGTERM: what prints for
-    nobody saves its state and ends.
+    They go through rich's console, so that they do not tear a progress bar. Where the output takes
+    no more, the process is asked to stop, as by SIGTERM: what prints for nobody saves its state and
+    ends.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the record as one line, however long."""
+        if is_quiet() and record.levelno < logging.WARNING:
+            return
         try:
-            show(self.format(record))
+            show(self.format(record), log_console())
         except (OSError, SystemExit) as error:
-            lose_output(error)
+            lose_output(error, sys.stderr)
             if callable(signal.getsignal(signal.SIGTERM)):
                 signal.raise_signal(signal.SIGTERM)
         except Exception:  # a line that cannot be shown ends no training
@@ -63,8 +67,8 @@ class RegularFileHandler(logging.FileHandler):
 _lost: OSError | None = None
 
 
-def lose_output(error: BaseException) -> None:
-    """Notes why the standard output takes no more, and drops what is printed from here on.
+def lose_output(error: BaseException, stream: TextIO | None = None) -> None:
+    """Notes why the standard output, or ``stream``, takes no more, and drops what it gets later.
 
     Raises the error where it is another one.
     """
@@ -75,11 +79,11 @@ def lose_output(error: BaseException) -> None:
         raise error
     _lost = cause
     with suppress(OSError):  # a stdout that a caller has replaced by an object in memory
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
 
 
 def take_lost_output(probe: bool) -> OSError | None:
-    """Why the standard output took no more, if it did, also of what it still had to write.
+    """Why an output took no more, if it did; of stdout also for what it still had to write.
 
     Args:
         probe: tries whether it takes an empty line.

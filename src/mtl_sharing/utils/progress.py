@@ -2,9 +2,12 @@
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from rich import get_console
 from rich import progress as bars
+
+from mtl_sharing.utils.terminal import is_quiet, log_console
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +20,17 @@ def set_training_caption(caption: str) -> str:
     global _training_caption
     before, _training_caption = _training_caption, caption
     return before
+
+
+@contextmanager
+def steps(first: str) -> Iterator[Callable[[str], object]]:
+    """Shows on a terminal which step is under way; yields what is called with the next one."""
+    console = log_console()
+    if is_quiet():
+        yield lambda step: None
+        return
+    with console.status(first) as status:
+        yield status.update
 
 
 class Progress:
@@ -39,8 +53,10 @@ class Progress:
         count = (bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn())
         columns = (bars.SpinnerColumn(), name) if total is None else (name, *count)
         # A total of 0 would leave an empty bar.
-        hidden = not get_console().is_terminal or total == 0
-        self._bar = bars.Progress(*columns, detail, transient=True, disable=hidden)
+        hidden = is_quiet() or not log_console().is_terminal or total == 0
+        self._bar = bars.Progress(
+            *columns, detail, console=log_console(), transient=True, disable=hidden
+        )
         self._task = self._bar.add_task("", total=total, completed=done)
 
     def __enter__(self) -> "Progress":

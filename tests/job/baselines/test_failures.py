@@ -151,7 +151,7 @@ def test_ctrl_c_in_the_baseline_names_the_run(mtl_train, tmp_path, disturb, unin
     assert f"go on with: mtl-train resume={tmp_path / 'run'}\n" in done.err
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
     again = mtl_train("resume=run")
-    assert again.code == 0 and "going on after step 13 of 24" in again.out
+    assert again.code == 0 and "going on after step 13 of 24" in again.err
     assert without_place(Run(tmp_path / "run")) == uninterrupted
 
 
@@ -160,8 +160,8 @@ def test_a_run_lost_after_its_baseline_ends_the_same(mtl_train, tmp_path, distur
     with pytest.raises(Killed):
         mtl_train(*LONG, "hydra.run.dir=run")
     again = mtl_train("resume=run")
-    assert again.code == 0 and TRAINING not in again.out
-    assert "going on after step 10 of 24" in again.out
+    assert again.code == 0 and TRAINING not in again.err
+    assert "going on after step 10 of 24" in again.err
     assert without_place(Run(tmp_path / "run")) == uninterrupted
 
 
@@ -184,7 +184,7 @@ def test_another_run_goes_on_with_what_a_kill_left_unless_it_is_damaged(
         (left / f"{name}.pt").write_bytes(b"no checkpoint")
     other = mtl_train(*LONG, "hydra.run.dir=other")
     assert other.code == 0 and (other.out + other.err).count(ANEW) == (step is None)
-    assert step is None or f"going on after step {step} of 24" in other.out
+    assert step is None or f"going on after step {step} of 24" in other.err
     assert without_place(Run(tmp_path / "other")) == uninterrupted
 
 

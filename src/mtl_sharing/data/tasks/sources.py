@@ -17,7 +17,14 @@ DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "sp
 # override their fields. `Source` is the frozen value.
 @dataclass
 class ColumnsConfig:
-    """Names of a table's columns; ``text_pair`` makes the task one of sentence pairs."""
+    """Names of a table's columns; ``text_pair`` makes the task one of sentence pairs.
+
+    Args:
+        text: column of the text, or of a pair's first text.
+        text_pair: column of a pair's second text; null for a task of single texts.
+        label: column of the labels.
+        id: column that names the rows in predictions; null numbers them.
+    """
 
     text: str = "text"
     text_pair: str | None = None
@@ -30,7 +37,10 @@ class FormatConfig:
     """Format of a text table; see ``tables.TableFile``.
 
     Args:
+        delimiter: one character, or tab, comma, semicolon, space; null takes that of the
+            file's extension.
         quoting: whether ``"`` quotes a field, unless the file shows that its quotes are text.
+        header: whether the first line names the columns; if not, they are "0", "1", ...
     """
 
     delimiter: str | None = None

@@ -50,14 +50,25 @@ class EncoderConfig:
     """The ``encoder`` config group. A null field takes the value of the checkpoint's config.json.
 
     Attributes:
+        name: the encoder's name for people.
         checkpoint: local folder, hub id or ``pkg://package/folder``; null gives random weights.
         tokenizer: source of the tokenizer, in the same forms. Null takes the checkpoint's own, or
             without a checkpoint trains a WordPiece vocabulary on the suite's training texts.
+        family: architecture of the encoder.
+        layers: depth of the encoder.
+        hidden: width of the hidden states.
+        heads: attention heads of each layer, which divide ``hidden``.
+        intermediate: width of each layer's feed-forward part.
         vocabulary: rows of the token embedding.
         positions: rows of the position embedding.
         position_offset: row of the first position (RoBERTa: padding id + 1).
+        token_types: rows of the embedding that tells a pair's texts apart; 0 has none.
         embedding: width of the embeddings (ELECTRA: may differ from ``hidden``).
+        activation: function of the feed-forward parts.
+        epsilon: added to the variance in layer norms.
+        pooler: whether the encoder has a dense layer above the first token.
         dropout: dropout of hidden states.
+        attention_dropout: dropout of attention weights.
     """
 
     name: str = ""

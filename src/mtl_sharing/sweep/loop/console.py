@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
-from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mtl_sharing.sweep.space.space import point_text
@@ -14,6 +13,7 @@ from mtl_sharing.sweep.study import attributes
 from mtl_sharing.sweep.study.attributes import is_reference
 from mtl_sharing.sweep.study.records import References, trial_flags
 from mtl_sharing.utils.progress import set_training_caption
+from mtl_sharing.utils.terminal import is_quiet, log_console
 
 log = logging.getLogger(__name__)
 _NAMES = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -37,9 +37,10 @@ class SweepConsole:
     _bar: Progress | None = None
 
     def __enter__(self) -> "SweepConsole":
-        if get_console().is_terminal and not self.inline:
+        if log_console().is_terminal and not (self.inline or is_quiet()):
             columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, TextColumn("{task.description}"), transient=True)
+            self._bar = Progress(*columns, TextColumn("{task.description}"),
+                                 console=log_console(), transient=True)  # fmt: skip
             self._task = self._bar.add_task("", total=self.total)
             self._bar.start()
         return self

@@ -1,19 +1,13 @@
 """The table of a search's answer."""
 
-from rich.table import Table
-
 from mtl_sharing.run_folder.decision import Decision, probability_text
+from mtl_sharing.utils.tables import FoldingTable, table_of
 
 
-def answer_table(decision: Decision) -> Table:
+def answer_table(decision: Decision, heading: str = "") -> FoldingTable:
     """A row for separate models and for each regime that was trained or is in doubt."""
     rows = [_cells(decision, position) for position in decision.shown()]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name in ("regime", "") else "right")
-    for row in rows:
-        table.add_row(*row.values())
-    return table
+    return table_of(rows, ("regime", ""), heading=heading)
 
 
 def _cells(decision: Decision, position: int) -> dict[str, str]:

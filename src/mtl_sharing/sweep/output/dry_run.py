@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
-from rich.table import Table
 
 from mtl_sharing.sweep.loop.ask import hours_left_s, known_points
 from mtl_sharing.sweep.output.forecast import Forecast, forecast, machine_memory, most_costly
@@ -17,7 +16,8 @@ from mtl_sharing.sweep.space.spec import SweepSpec
 from mtl_sharing.sweep.study.attributes import trained
 from mtl_sharing.utils.files import short_path
 from mtl_sharing.utils.logging import log_level
-from mtl_sharing.utils.terminal import show
+from mtl_sharing.utils.summary import Summary, print_summary
+from mtl_sharing.utils.tables import FoldingTable
 
 # Longer lists of choices are counted.
 _LONGEST = 60
@@ -53,7 +53,7 @@ class Plan:
 
 
 def describe_sweep(plan: Plan, candidates: Sequence[ComposedTrial]) -> None:
-    """Prints the space and the number of trials, then measures and prints their cost.
+    """Measures the cost of a trial and prints it, the space and the number of trials.
 
     Args:
         candidates: trials at the corners of the space, and separate models if they are trained.
@@ -61,28 +61,32 @@ def describe_sweep(plan: Plan, candidates: Sequence[ComposedTrial]) -> None:
     Raises:
         UserError: data or a checkpoint that is not there or does not fit.
     """
-    show("")
-    show(space_table(plan.spec.space))
-    show("")
-    _print_lines(trial_lines(plan))
     costliest = most_costly(candidates)
     # Messages about the data go to the log of each trial.
     with log_level("mtl_sharing", logging.WARNING):
         cost = forecast(costliest)
-    _print_lines(cost_lines(plan, cost, machine_memory(costliest.run_spec.runtime.device)))
+    memory = machine_memory(costliest.run_spec.runtime.device)
+    lines = [*trial_lines(plan), *cost_lines(plan, cost, memory)]
+    print_summary(Summary(
+        answer=f"{dict(lines)['time']}; nothing was trained",
+        contents=[space_table(plan.spec.space)],
+        details=lines,
+        record={**dict(lines), "folder": str(plan.spec.folder)},
+    ))  # fmt: skip
 
 
-def space_table(space: Space) -> Table:
+def space_table(space: Space) -> FoldingTable:
     """A table with a row for each parameter."""
-    table = Table("parameter", "values", "drawn where", box=None, header_style="bold",
-                  pad_edge=False)  # fmt: skip
-    rows = {name: format_values(d) for name, d in space.distributions.items()}
+    values = {name: format_values(d) for name, d in space.distributions.items()}
     for group in space.depths:
         together = "" if len(group) == 1 else "what is left of "
-        rows |= dict.fromkeys(space.free_depths(group), f"0 to {together}{space.layers([])}")
-    for name, values in rows.items():
-        table.add_row(name, values, str(space.when.get(name, "")))
-    return table
+        values |= dict.fromkeys(space.free_depths(group), f"0 to {together}{space.layers([])}")
+    columns = {
+        "parameter": list(values),
+        "values": list(values.values()),
+        "drawn where": [str(space.when.get(name, "")) for name in values],
+    }
+    return FoldingTable(columns, tuple(columns))
 
 
 def format_values(distribution: BaseDistribution) -> str:
@@ -203,8 +207,3 @@ def _duration(seconds: float) -> str:
 
 def _size(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
-
-
-def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
-    for label, text in lines:
-        show(f"{label:<11}{text}")

@@ -1,18 +1,12 @@
-"""What the ends of all sweeps print: a table, and lines on times and states."""
+"""What the ends of all sweeps print on splits, times and states."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
-from rich import get_console
-from rich.console import Console
-from rich.table import Table
 
 from mtl_sharing.score.clock import machine_text, range_text
 from mtl_sharing.sweep.jobs.launcher import Measurement
 from mtl_sharing.sweep.study.attributes import METRICS, trained
-from mtl_sharing.utils.terminal import show
-
-_WIDE = 200
 
 
 def split_text(trial: FrozenTrial) -> str | None:
@@ -20,20 +14,6 @@ def split_text(trial: FrozenTrial) -> str | None:
     split = trial.user_attrs[METRICS].get("split")
     held_out = ", held out of train to choose by" if split == "select" else ""
     return None if split is None else f"on {split}{held_out}"
-
-
-def print_table(heading: str, table: Table, lines: Iterable[tuple[str, str]]) -> None:
-    """Prints a table below its heading, then labelled lines."""
-    console = get_console()
-    show("", console)
-    if not console.is_terminal:
-        console = Console(width=_WIDE)  # a file or a pipe has no width of its own
-    if heading:
-        show(heading, console)
-    show(table, console)
-    show("", console)
-    for label, text in lines:
-        show(f"{label:<10}{text}", console)
 
 
 def measured_text(measured: Measurement) -> str:

@@ -1,5 +1,6 @@
 """Writes a search's files when it ends or is interrupted, and prints its answer."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mtl_sharing.plotting.answer import draw_answer_file
 from mtl_sharing.run_folder.decision import Decision, DevComparison, RegimeEstimate
-from mtl_sharing.run_folder.decision_file import write_decision
+from mtl_sharing.run_folder.decision_file import decision_record, write_decision
 from mtl_sharing.score.clock import clock_of_rows
 from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, read_measurement
 from mtl_sharing.sweep.loop.tell import StudyReporter
@@ -17,7 +18,6 @@ from mtl_sharing.sweep.output.answer import answer_table
 from mtl_sharing.sweep.output.confirmation import confirm_on_dev
 from mtl_sharing.sweep.output.printing import (
     measured_text,
-    print_table,
     split_text,
     state_counts,
 )
@@ -26,13 +26,12 @@ from mtl_sharing.sweep.study.attributes import METRICS, REGIME, SAME_AS
 from mtl_sharing.sweep.study.records import train_command, trial_flags, write_best, write_table
 from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
-from mtl_sharing.utils.terminal import show
+from mtl_sharing.utils.summary import Lines, Summary, print_summary
 
 # Below, a performance does not show it.
 _SEEN = 0.00005
 _RAW = "correlations as (r + 1) / 2"
 _SAME_DEV = "dev made the choice, so it is no confirmation"
-Lines = list[tuple[str, str]]
 
 
 def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
@@ -49,17 +48,35 @@ def end_search(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
         return
     decision = search.decide(trials)
     if decision is None:
-        show("no answer yet: separate models have not been trained")
+        print_summary(_without_answer(study.folder))
     else:
         chosen, separate = decision.regimes[decision.chosen], decision.reference
         if chosen is not separate:
             decision = replace(decision, dev=_on_dev(reporter, trials, chosen, separate))
         measured = _measurement(reporter, jobs, chosen, complete)
-        lines = _lines(study.folder, trials, decision, measured, search.unknown_noise(trials))
         heading = f"{split_text(trials[separate.trials[0]]) or 'estimated'}, over seeds:"
-        print_table(heading, answer_table(decision), lines)
+        lines = _lines(trials, decision, measured, search.unknown_noise(trials))
+        print_summary(_summary(study.folder, decision, heading, lines))
     if trials:
         _write_files(reporter, decision)
+
+
+def _without_answer(folder: Path) -> Summary:
+    text = "no answer yet: separate models have not been trained"
+    return Summary(text, record={"sentence": None, "folder": str(folder)})
+
+
+def _summary(folder: Path, decision: Decision, heading: str, lines: Lines) -> Summary:
+    short = short_path(folder)
+    files = f"{short} (sweep.csv, sweep.png, decision.json){_more(decision)}"
+    return Summary(
+        answer=decision.sentence,
+        contents=[answer_table(decision, heading)],
+        details=lines,
+        files=[("search", files)],
+        commands=[train_command(short), shlex.join(["mtl-report", str(short)])],
+        record={**decision_record(decision), "folder": str(folder)},
+    )
 
 
 def _write_files(reporter: StudyReporter, decision: Decision | None) -> None:
@@ -120,18 +137,17 @@ def _facts(decision: Decision) -> dict[str, str]:
 
 
 def _lines(
-    folder: Path,
     trials: Sequence[FrozenTrial],
     decision: Decision,
     measured: Measurement | None,
     unknown: Sequence[int],
 ) -> Lines:
-    """Labelled lines on the answer, the clock, the trials and the files.
+    """Labelled lines on what the answer rests on.
 
     Args:
         unknown: trials that tell nothing of the choice of held-out examples.
     """
-    lines = [("answer", decision.sentence)]
+    lines = []
     if decision.dev is not None:
         lines.append(("on dev", decision.dev.text))
     elif decision.chosen and decision.regimes[decision.chosen].trials:
@@ -145,13 +161,7 @@ def _lines(
         lines.append(("clock", str(clock)))
     if measured is not None:
         lines.append(("measured", f"separate models take {measured_text(measured)}"))
-    short = short_path(folder)
-    return [
-        *lines,
-        ("trials", state_counts(trials)),
-        ("search", f"{short} (sweep.csv, sweep.png, decision.json){_more(decision)}"),
-        ("train it", train_command(short)),
-    ]
+    return [*lines, ("trials", state_counts(trials))]
 
 
 def _held_out(decision: Decision, unknown: Sequence[int]) -> str:

@@ -1,11 +1,11 @@
 """Writes a sweep's files when it ends or is interrupted, and prints its best trials."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from rich.table import Table
 
 from mtl_sharing.plotting.sweep import draw_sweep
 from mtl_sharing.score.clock import clock_of_rows
@@ -13,7 +13,6 @@ from mtl_sharing.sweep.jobs.launcher import JobPool, Measurement, measure_best, 
 from mtl_sharing.sweep.loop.tell import StudyReporter
 from mtl_sharing.sweep.output.printing import (
     measured_text,
-    print_table,
     split_text,
     state_counts,
 )
@@ -32,6 +31,8 @@ from mtl_sharing.sweep.study.records import (
 )
 from mtl_sharing.sweep.study.study import folder_lock
 from mtl_sharing.utils.files import short_path
+from mtl_sharing.utils.summary import Lines, Summary, print_summary
+from mtl_sharing.utils.tables import table_of
 
 log = logging.getLogger(__name__)
 _SHOWN = 5
@@ -64,7 +65,7 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
         write_best(study, content, facts)
         table = rows(study, objectives, references)
         draw_sweep(study.folder, table, objectives, references.selecting, study.copy())
-    _print_summary(reporter, best_first, measured)
+    print_summary(_summary(reporter, best_first, measured))
 
 
 def _on_dev(trial: FrozenTrial, references: References) -> str:
@@ -81,25 +82,41 @@ def _on_dev(trial: FrozenTrial, references: References) -> str:
     return f"{text}  [{flag}]" if flag else text
 
 
-def _print_summary(
+def _summary(
     reporter: StudyReporter, best: Sequence[FrozenTrial], measured: Measurement | None
-) -> None:
-    """Prints the best trials and the reference, then lines on the best and on the files."""
+) -> Summary:
+    """The best trial, a table of the best ones and the reference, lines on them, the files."""
     study, objectives = reporter.study, reporter.spec.objectives
     shown = [*best] if len(objectives) > 1 else [*best[:_SHOWN]]
     shown += [t for t in complete_trials(study) if is_reference(t) and t not in shown]
     references, separate = reporter.references(), reporter.reference_metrics()
     total = None if separate is None else separate.get("parameters")
     cells = [_cells(trial, objectives, references, total) for trial in shown]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in cells[0]:
-        justify: Any = "left" if name in ("regime", "flagged") else "right"
-        if any(row[name] for row in cells):
-            table.add_column(name, justify=justify)
-    for row in cells:
-        table.add_row(*(row[str(column.header)] for column in table.columns))
-    split, lines = split_text(best[0]), _lines(reporter, shown, total, measured)
-    print_table("" if split is None else f"{split}:", table, lines)
+    empty = {name for name in cells[0] if not any(row[name] for row in cells)}
+    full = [{name: text for name, text in row.items() if name not in empty} for row in cells]
+    split, short = split_text(best[0]), short_path(study.folder)
+    heading = "" if split is None else f"{split}:"
+    table = rows(study, objectives, references)
+    return Summary(
+        answer=_answer(reporter.spec, shown[0], references, total),
+        contents=[table_of(full, ("regime", "flagged"), keys=2, heading=heading)],
+        details=_lines(reporter, shown, measured),
+        files=[("sweep", f"{short} (sweep.csv, sweep.png)")],
+        commands=[train_command(short), shlex.join(["mtl-report", str(short)])],
+        record={"best": [t.number for t in best], "trials": table, "folder": str(study.folder)},
+    )
+
+
+def _answer(spec: SweepSpec, best: FrozenTrial, references: References, total: int | None) -> str:
+    """The best trial's regime, what it reaches and keeps and what it costs, in a sentence."""
+    metrics: dict[str, Any] = best.user_attrs[METRICS]
+    first = "of the trade-offs the most accurate is" if len(spec.objectives) > 1 else "the best is"
+    text = f"{_none_keeps(spec, best) or first} {best.user_attrs.get(REGIME)}, which reaches"
+    text += f" {metrics['performance']:.4f}"
+    if (share := references.kept(metrics)["kept"]) is not None:
+        text += f" and keeps {share:.1%} of separate models"
+    size = _share(metrics["parameters"], total)
+    return f"{text}, with {size} {'parameters' if total is None else 'of their parameters'}"
 
 
 def _cells(
@@ -130,29 +147,16 @@ def _share(parameters: float, total: int | None) -> str:
 
 
 def _lines(
-    reporter: StudyReporter,
-    shown: Sequence[FrozenTrial],
-    total: int | None,
-    measured: Measurement | None,
-) -> list[tuple[str, str]]:
-    """Labelled lines on the best trial, the clock of all shown ones, the trials and the files."""
-    study, best = reporter.study, shown[0]
-    parameters = best.user_attrs[METRICS]["parameters"]
-    folder = short_path(study.folder)
-    share = "" if total is None else f", {_share(parameters, total)} of the parameters"
-    lines = [("best", f"{_none_keeps(reporter.spec, best)}{best.user_attrs.get(REGIME)}{share}")]
-    lines.append(("on dev", _on_dev(best, reporter.references())))
+    reporter: StudyReporter, shown: Sequence[FrozenTrial], measured: Measurement | None
+) -> Lines:
+    """Labelled lines on the best trial, the clock of all shown ones and the trials."""
+    lines = [("on dev", _on_dev(shown[0], reporter.references()))]
     clock = clock_of_rows(trial.user_attrs[METRICS] for trial in shown)
     if clock.machines:
         lines.append(("clock", str(clock)))
     if measured is not None:
         lines.append(("measured", f"separate models take {measured_text(measured)}"))
-    return [
-        *lines,
-        ("trials", state_counts(study.trials())),
-        ("sweep", f"{folder} (sweep.csv, sweep.png)"),
-        ("train it", train_command(folder)),
-    ]
+    return [*lines, ("trials", state_counts(reporter.study.trials()))]
 
 
 def _none_keeps(spec: SweepSpec, best: FrozenTrial) -> str:
@@ -160,4 +164,4 @@ def _none_keeps(spec: SweepSpec, best: FrozenTrial) -> str:
     if "keep" not in spec.objectives or best.values[spec.objectives.index("keep")] >= 0:
         return ""
     keep = f"{spec.config.score.keep:.0%} of separate models' performance"
-    return f"no regime keeps {keep} with all tasks above their floors; the nearest is "
+    return f"no regime keeps {keep} with all tasks above their floors; the nearest is"

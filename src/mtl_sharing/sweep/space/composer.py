@@ -79,6 +79,7 @@ class ConfigComposer:
         plain = loader.load_configuration("train", options, RunMode.RUN)
         plain, composed = _of_job(plain), _of_job(composed)
         values = difference(asdict(to_config(plain)), asdict(to_config(composed)))
+        values.pop("name", None)  # of the sweep's own folder
         values = literal(values)  # as text, but for what is interpolated again
         for key, value in interpolated_values(composed).items():
             set_at(values, key, value)
