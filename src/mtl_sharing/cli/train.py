@@ -27,6 +27,7 @@ from mtl_sharing.run_folder.layout import AS_WRITTEN, RESULT
 from mtl_sharing.run_folder.lock import check_plain_folder
 from mtl_sharing.sweep.plugin import register_sweeper
 from mtl_sharing.sweep.settings import sweeper_of
+from mtl_sharing.utils.terminal import show
 
 if TYPE_CHECKING:
     from mtl_sharing.job.saved_settings import RunStart
@@ -68,16 +69,15 @@ def run(config: Config, folder: Path, start: "RunStart") -> float | None:
     """Runs or describes one job in ``folder`` and prints its summary.
 
     Returns:
-        The objective of ``score.objective``; None for a dry run.
+        The objective of ``score.objective``; None where nothing is trained.
     """
     # Here, not above: torch takes longer to load than --help may.
-    from mtl_sharing.cli.summary import print_plan
-    from mtl_sharing.job.run import describe, run_job, whole_result
+    from mtl_sharing.job.run import run_job, whole_result
     from mtl_sharing.job.stages import Hooks
     from mtl_sharing.run_folder.results import result_problem
 
-    if config.dry_run:
-        print_plan(describe(config, folder, start), folder)
+    if config.dry_run or config.check_data:
+        _describe(config, folder, start)
         return None
     result = None if start.is_new else whole_result(folder)
     if result is None:
@@ -89,6 +89,24 @@ def run(config: Config, folder: Path, start: "RunStart") -> float | None:
     except (AttributeError, KeyError, TypeError, ValueError):
         found = "values of other kinds than a run writes"  # with a digest that is right
         raise UserError(str(folder / RESULT), found, AS_WRITTEN) from None
+
+
+def _describe(config: Config, folder: Path, start: "RunStart") -> None:
+    """Prints the plan, the data or both of a job; raises UserError for mistakes in its data."""
+    from mtl_sharing.cli.data_summary import print_data, training_command
+    from mtl_sharing.cli.summary import print_plan
+    from mtl_sharing.job.data_mistakes import as_one
+    from mtl_sharing.job.preview import preview
+
+    described = preview(config, folder, start)
+    if described.plan is not None:
+        print_plan(described.plan, folder)
+    if (data := described.data) is None:
+        show(f"{'data':<16}no data was read; check_data=true reads it")
+        return
+    print_data(data.record, folder, None if data.mistakes else training_command(sys.argv[1:]))
+    if data.mistakes:
+        raise as_one(data.mistakes)
 
 
 def _print(result: "Result", config: Config, folder: Path) -> float | None:

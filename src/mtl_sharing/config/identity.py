@@ -41,7 +41,7 @@ _TABLE: Mapping[str, Mapping[Decides, str]] = {
         Decides.SEED: "seed",
         Decides.SHARING: "split",
         Decides.DATA_FOLDER: "data_dir",
-        Decides.INVOCATION: "resume dry_run",
+        Decides.INVOCATION: "resume dry_run check_data",
     },
     "encoder": {
         Decides.LABEL: "name",
