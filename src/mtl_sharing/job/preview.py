@@ -8,8 +8,7 @@ from mtl_sharing.config.interpolations import hidden_texts
 from mtl_sharing.job.data_check import DataCheck, check_data
 from mtl_sharing.job.description import plan_record
 from mtl_sharing.job.hiding import hiding
-from mtl_sharing.job.run import hold_run
-from mtl_sharing.job.saved_settings import RunStart, write_settings
+from mtl_sharing.job.saved_settings import RunStart, hold_run, write_settings
 from mtl_sharing.job.spec import resolve_spec
 from mtl_sharing.run_folder.layout import DATA, PLAN
 from mtl_sharing.run_folder.results import Result

@@ -2,8 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -25,10 +23,9 @@ from mtl_sharing.job.description import describe_regime, describe_run, parts, pl
 from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged, has_begun
-from mtl_sharing.job.saved_settings import RunStart, pin_start
+from mtl_sharing.job.saved_settings import RunStart, hold_run, pin_start
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
-from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.run_folder.layout import (
     BASELINES,
     CHECKPOINT_BEFORE,
@@ -41,7 +38,6 @@ from mtl_sharing.run_folder.layout import (
     Status,
     has_checkpoint,
 )
-from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.manifest import (
     damaged_files,
     drop_previous_digests,
@@ -57,15 +53,6 @@ log = logging.getLogger(__name__)
 
 # What the stages after the training write, and the checkpoint holds.
 _REPAIRED = (RESULT, METRICS, PREDICTIONS)
-
-
-@contextmanager
-def hold_run(folder: Path, start: RunStart) -> Iterator[None]:
-    """Holds a run's folder within the block; raises UserError where it is not the start's."""
-    with hold(folder):
-        if start.is_new:  # again: of two starts at once, the first may have ended meanwhile
-            refuse_used_folder(folder)
-        yield
 
 
 def run_job(config: Config, folder: Path, hooks: Hooks | None = None) -> Result:
