@@ -118,7 +118,7 @@ def perturb(network: Network) -> Network:
 
 # Plain values. Other overrides choose groups, add and delete, and decide what is composed.
 _VALUE = re.compile(
-    r"(seed|split|data_dir|resume|dry_run|(?!hydra\.)[a-z_]+(\.\w+)+)=.*", re.DOTALL
+    r"(seed|split|data_dir|resume|dry_run|check_data|(?!hydra\.)[a-z_]+(\.\w+)+)=.*", re.DOTALL
 )
 
 

@@ -150,6 +150,7 @@ def test_calls_that_train_nothing_are_refused(tmp_path):
     cases = [
         ("split=6", "overrides: found split=6; allowed: a list, as in ['split=6']"),
         (["dry_run=true"], "dry_run: found true"),
+        (["check_data=true"], "check_data: found true"),
         (["resume=x"], "resume: found x; allowed: null, and that folder"),
         (config, "trainer.max_steps: found many; allowed: a whole number"),
     ]

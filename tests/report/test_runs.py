@@ -109,15 +109,18 @@ def test_a_file_of_hydras_that_is_no_plain_yaml_is_a_problem(make_run):
         assert ".hydra/config.yaml: " in run.problems[0]
 
 
-def test_a_dry_run_is_no_run(make_run):
+@pytest.mark.parametrize(("key", "kind"), [
+    ("dry_run", "a dry run"), ("check_data", "a check of the data"),
+])  # fmt: skip
+def test_a_dry_run_is_no_run(make_run, key, kind):
     folder = make_run("run")
     (folder / "other" / ".hydra").mkdir(parents=True)
     dry = make_run.top / "dry" / ".hydra"
     dry.mkdir(parents=True)
-    (dry / "config.yaml").write_text("dry_run: true\n")
+    (dry / "config.yaml").write_text(f"{key}: true\n")
     found = read_runs([make_run.top])
     assert [run.name for run in found.runs] == ["run"]
-    assert found.omissions == (("dry", "a dry run, which trains nothing"),)
+    assert found.omissions == (("dry", f"{kind}, which trains nothing"),)
 
 
 def cut(path, share=0.6):

@@ -52,6 +52,8 @@ MISTAKES = {
     "nothing_drawn": (("+sweep=alpha_schedules", "sampler=unified"), "none is drawn"),
     "dry_run_too": (("hydra/sweeper=optuna", "split=0,1", "hydra.sweeper.n_jobs=2",
                      "dry_run=true"), "+cluster=local"),
+    "check_data": (("hydra/sweeper=optuna", "split=0,1", "check_data=true"),
+                   "check_data: found true; allowed: false in a sweep"),
     "condition": (("hydra/sweeper=optuna", "split=0,1", "+hydra.sweeper.when.split=sampler"),
                   "hydra.sweeper.when.split"),
 }  # fmt: skip

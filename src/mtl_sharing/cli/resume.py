@@ -57,8 +57,9 @@ def resume(name: str, arguments: Sequence[str]) -> tuple[Config, Path, RunStart]
     _check_interpolated(saved, given)
     path = folder / (HYDRA_CONFIG if is_old else SETTINGS)
     config, texts = _config(path, saved, given)
-    if config.dry_run:
-        raise UserError("resume", f"{name}, a dry run", "the folder of a run that trained")
+    if config.dry_run or config.check_data:
+        found = f"{name}, {'a dry run' if config.dry_run else 'a check of the data'}"
+        raise UserError("resume", found, "the folder of a run that trained")
     started = start_folder(folder)
     config = _with_places(config, given, (folder, here), started or here)
     if started is not None:

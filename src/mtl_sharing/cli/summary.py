@@ -162,14 +162,21 @@ def _changes(result: Record) -> FoldingTable:
     return table_of(rows, ("change against", "task"), keys=2)
 
 
-def plan_summary(record: Record, folder: Path) -> Summary:
-    """The size of a plan, a table of stages by tasks with owners and sizes, the costs."""
+_NO_DATA = ("data", "no data was read; check_data=true reads it")
+
+
+def plan_summary(record: Record, folder: Path, reads_data: bool = False) -> Summary:
+    """The size of a plan, a table of stages by tasks with owners and sizes, the costs.
+
+    Args:
+        reads_data: whether the data are read, too, and shown below.
+    """
     total, baseline = record["params"]["total"], record["baseline"]
     share = f"{total / baseline['params']['total']:.1%} of {baseline['plan']}'s"
     return Summary(
-        answer=f"{record['regime']} has {total:,} parameters, {share}; nothing was read or trained",
+        answer=f"{record['regime']} has {total:,} parameters, {share}; nothing was trained",
         contents=[_stage_table(record)],
-        details=_plan_lines(record),
+        details=[*_plan_lines(record), *[_NO_DATA] * (not reads_data)],
         files=[("plan.json", str(short_path(folder)))],
         record={**record, "folder": str(folder)},
     )

@@ -74,17 +74,15 @@ def run(config: Config, folder: Path, start: "RunStart", is_part: bool = False) 
         is_part: one of several jobs of the command.
 
     Returns:
-        The objective of ``score.objective``; None for a dry run.
+        The objective of ``score.objective``; None where nothing is trained.
     """
     # Here, not above: torch takes longer to load than --help may.
-    from mtl_sharing.cli.summary import plan_summary
-    from mtl_sharing.job.run import describe, run_job, whole_result
+    from mtl_sharing.job.run import run_job, whole_result
     from mtl_sharing.job.stages import Hooks
     from mtl_sharing.run_folder.results import result_problem
-    from mtl_sharing.utils.summary import print_summary
 
-    if config.dry_run:
-        print_summary(plan_summary(describe(config, folder, start), folder), is_part)
+    if config.dry_run or config.check_data:
+        _describe(config, folder, start, is_part)
         return None
     result = None if start.is_new else whole_result(folder)
     if result is None:
@@ -96,6 +94,26 @@ def run(config: Config, folder: Path, start: "RunStart", is_part: bool = False) 
     except (AttributeError, KeyError, TypeError, ValueError):
         found = "values of other kinds than a run writes"  # with a digest that is right
         raise UserError(str(folder / RESULT), found, AS_WRITTEN) from None
+
+
+def _describe(config: Config, folder: Path, start: "RunStart", is_part: bool) -> None:
+    """Prints the plan, the data or both of a job; raises UserError for mistakes in its data."""
+    from mtl_sharing.cli.data_summary import data_summary, training_command
+    from mtl_sharing.cli.summary import plan_summary
+    from mtl_sharing.job.data_mistakes import as_one
+    from mtl_sharing.job.preview import preview
+    from mtl_sharing.utils.summary import print_summary
+
+    described = preview(config, folder, start)
+    plan, data = described.plan, described.data
+    if plan is not None:
+        print_summary(plan_summary(plan, folder, data is not None), is_part or data is not None)
+    if data is None:
+        return
+    command = None if data.mistakes else training_command(sys.argv[1:])
+    print_summary(data_summary(data.record, plan, folder, command), is_part)
+    if data.mistakes:
+        raise as_one(data.mistakes)
 
 
 def _print(result: "Result", config: Config, folder: Path, is_part: bool) -> float | None:

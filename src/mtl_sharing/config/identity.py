@@ -42,7 +42,7 @@ _TABLE: Mapping[str, Mapping[Decides, str]] = {
         Decides.SHARING: "split",
         Decides.DATA_FOLDER: "data_dir",
         Decides.PLACE: "name",
-        Decides.INVOCATION: "resume dry_run",
+        Decides.INVOCATION: "resume dry_run check_data",
     },
     "encoder": {
         Decides.LABEL: "name",

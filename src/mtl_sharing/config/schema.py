@@ -49,6 +49,7 @@ class Config:
         phases: trainings before and after the main one, by names of their own.
         resume: folder of a stopped run to go on with.
         dry_run: print and write the plan; read no weights and train nothing.
+        check_data: read the data of all tasks, print and write what is in it; train nothing.
         task: the tasks, by names of their own.
     """
 
@@ -58,6 +59,7 @@ class Config:
     data_dir: str | None = None
     resume: str | None = None
     dry_run: bool = False
+    check_data: bool = False
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     sharing: SharingConfig = field(default_factory=SharingConfig)
     head: HeadConfig = field(default_factory=HeadConfig)

@@ -51,8 +51,8 @@ def baseline_config(kind: str, run_spec: RunSpec) -> Config:
         if decides(f"loss.{name}") in OF_SHARED_WEIGHTS
     }  # fmt: skip
     separate = replace(
-        config, split=Config.split, resume=None, dry_run=False, score=ScoreConfig(pairs=0),
-        tracker=TrackerConfig(), distillation=DistillationConfig(),
+        config, split=Config.split, resume=None, dry_run=False, check_data=False,
+        score=ScoreConfig(pairs=0), tracker=TrackerConfig(), distillation=DistillationConfig(),
         loss=replace(config.loss, **without_effect),
         sharing=SharingConfig(name="individual", plan=f"I{layers}"),
         trainer=replace(config.trainer, precision=precision, threads=torch.get_num_threads()),

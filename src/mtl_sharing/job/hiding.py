@@ -33,11 +33,16 @@ def hiding(hidden: Mapping[str, str]) -> Iterator[None]:
         _hide_in(error, hidden)
         raise
     except UserError as error:
-        parts = (error.where, str(error.found), error.allowed)
-        raise type(error)(*(hide(part, hidden) for part in parts)) from error.__cause__
+        raise hidden_error(error, hidden) from error.__cause__
     finally:
         for handler, formatter in zip(handlers, formatters, strict=True):
             handler.setFormatter(formatter)
+
+
+def hidden_error(error: UserError, hidden: Mapping[str, str]) -> UserError:
+    """The error with texts of interpolated keys, not their values."""
+    parts = (error.where, str(error.found), error.allowed)
+    return type(error)(*(hide(part, hidden) for part in parts))
 
 
 class _HidingFormatter(logging.Formatter):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from mtl_sharing.cache.store import make_store
+from mtl_sharing.cache.store import ArrayStore, make_store
 from mtl_sharing.data.examples.examples import Example, LoadedExamples
 from mtl_sharing.data.examples.holdout import hold_out, split_held
 from mtl_sharing.data.examples.label_counts import warn_of_labels
@@ -78,7 +78,7 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         UserError: bad data, or a checkpoint that does not fit.
     """
     loaded = {name: _load_splits(run_spec, task) for name, task in run_spec.specs.items()}
-    _hold_out(run_spec, loaded)
+    hold_out_examples(run_spec, loaded)
     for name, task in run_spec.specs.items():
         warn_of_labels(task, loaded[name])
     dev_examples = {name: splits["dev"].examples for name, splits in loaded.items()}
@@ -87,8 +87,7 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         for name, splits in loaded.items()
     }
     train_rows = {name: _digest_each(splits["train"].examples) for name, splits in loaded.items()}
-    cache = run_spec.config.cache
-    store = make_store(cache) if cache.tokens else None
+    store = token_store(run_spec)
     uncleaned = clean_splits(run_spec.text, loaded, store)
     train, dev, select = (
         {name: splits[split].examples for name, splits in loaded.items() if split in splits}
@@ -114,11 +113,17 @@ def load_inputs(run_spec: RunSpec, folder: Path) -> RunInputs:
         _tower(run_spec),
         facts,
         Vocabulary.of(tokenizer) if "masked_lm" in kinds else None,
-        _pairs(run_spec, train, tokenizer),
+        ranked_pairs(run_spec, train, tokenizer),
         select=encoded_select,
         dev_examples=dev_examples,
         train_rows=train_rows,
     )
+
+
+def token_store(run_spec: RunSpec) -> ArrayStore | None:
+    """The cache of tokens, lemmas and tags; None where the config wants none."""
+    cache = run_spec.config.cache
+    return make_store(cache) if cache.tokens else None
 
 
 def _digest(examples: Sequence[Example]) -> str:
@@ -133,8 +138,10 @@ def _digest_each(examples: Sequence[Example]) -> NDArray[np.uint8]:
                         for e in examples])  # fmt: skip
 
 
-def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str, EncodedTask]:
-    """The positive pairs of every task that a phase ranks."""
+def ranked_pairs(
+    run_spec: RunSpec, train: Examples, tokenizer: Tokenizer
+) -> dict[str, EncodedTask]:
+    """The positive pairs of every task that a phase ranks; raises UserError without any."""
     pairs = {}
     for name, phase in run_spec.config.phases.items():
         if phase.kind == "ranking":
@@ -148,17 +155,17 @@ def _pairs(run_spec: RunSpec, train: Examples, tokenizer: Tokenizer) -> dict[str
 
 def _load_splits(run_spec: RunSpec, task: TaskSpec) -> dict[str, LoadedExamples]:
     suite, data_dir = run_spec.config.suite, run_spec.config.data_dir
-    limits = _limits(run_spec).items()
+    limits = row_limits(run_spec).items()
     return {split: read_split(task, split, suite, data_dir, limit) for split, limit in limits}
 
 
-def _limits(run_spec: RunSpec) -> dict[str, int | None]:
+def row_limits(run_spec: RunSpec) -> dict[str, int | None]:
     """The largest number of rows of each split that a source gives."""
     suite = run_spec.config.suite
     return {"train": suite.max_train_rows, "dev": suite.max_dev_rows}
 
 
-def _hold_out(run_spec: RunSpec, loaded: Mapping[str, dict[str, LoadedExamples]]) -> None:
+def hold_out_examples(run_spec: RunSpec, loaded: Mapping[str, dict[str, LoadedExamples]]) -> None:
     """Splits train into examples that train and examples to choose by.
 
     Before the cleaning, so that runs that clean differently are judged by the same examples.
@@ -172,12 +179,26 @@ def _hold_out(run_spec: RunSpec, loaded: Mapping[str, dict[str, LoadedExamples]]
 
 def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
     """The run's own tokenizer where it has one already (resume), else the config's."""
-    saved, encoder = folder / TOKENIZER, run_spec.config.encoder
-    source = encoder.tokenizer if encoder.tokenizer is not None else encoder.checkpoint
+    saved = folder / TOKENIZER
     if saved.is_file():
         check_listed(folder, TOKENIZER)
         tokenizer = read_tokenizer(saved)
-    elif source is not None:
+        check_vocabulary(tokenizer, run_spec.shape.vocabulary)
+    else:
+        tokenizer = make_tokenizer(run_spec, train)
+    replace_listed_text(folder, TOKENIZER, tokenizer.to_str(pretty=True))
+    return tokenizer
+
+
+def make_tokenizer(run_spec: RunSpec, train: Examples) -> Tokenizer:
+    """The tokenizer that the config names, or one trained on the train examples.
+
+    Raises:
+        UserError: no tokenizer there, a damaged one, or more tokens than the encoder has.
+    """
+    encoder = run_spec.config.encoder
+    source = encoder.tokenizer if encoder.tokenizer is not None else encoder.checkpoint
+    if source is not None:
         where = "encoder.checkpoint" if encoder.tokenizer is None else "encoder.tokenizer"
         tokenizer = load_pretrained(checkpoint_folder(source, where))
     else:
@@ -185,7 +206,6 @@ def _tokenizer(run_spec: RunSpec, train: Examples, folder: Path) -> Tokenizer:
         texts = [text for pair in pairs for text in pair if text is not None]
         tokenizer = train_tokenizer(texts, run_spec.shape.vocabulary)
     check_vocabulary(tokenizer, run_spec.shape.vocabulary)
-    replace_listed_text(folder, TOKENIZER, tokenizer.to_str(pretty=True))
     return tokenizer
 
 

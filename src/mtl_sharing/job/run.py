@@ -2,8 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -25,10 +23,9 @@ from mtl_sharing.job.description import describe_regime, describe_run, parts, pl
 from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged, has_begun
-from mtl_sharing.job.saved_settings import RunStart, pin_start, write_settings
+from mtl_sharing.job.saved_settings import RunStart, hold_run, pin_start
 from mtl_sharing.job.spec import RunSpec, resolve_spec, start_on_machine
 from mtl_sharing.job.stages import Hooks, assess, prepare, train
-from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.run_folder.layout import (
     BASELINES,
     CHECKPOINT_BEFORE,
@@ -41,7 +38,6 @@ from mtl_sharing.run_folder.layout import (
     Status,
     has_checkpoint,
 )
-from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.manifest import (
     damaged_files,
     drop_previous_digests,
@@ -52,33 +48,11 @@ from mtl_sharing.run_folder.results import SCHEMA, Result, finished_result
 from mtl_sharing.score.reference import read_reference
 from mtl_sharing.tracking.trackers import Trackers, tracking
 from mtl_sharing.utils.device import default_threads, most_threads
-from mtl_sharing.utils.files import replace_json
 
 log = logging.getLogger(__name__)
 
 # What the stages after the training write, and the checkpoint holds.
 _REPAIRED = (RESULT, METRICS, PREDICTIONS)
-
-
-def describe(config: Config, folder: Path, start: RunStart) -> Result:
-    """Writes plan.json into ``folder`` and returns its content; reads no weights and no data.
-
-    Raises:
-        UserError: a mistake in the config, or a folder that another process works in.
-    """
-    with _hold(folder, start):
-        record = plan_record(resolve_spec(config))
-        write_settings(config, start, folder)
-        replace_json(folder / PLAN, record)
-    return record
-
-
-@contextmanager
-def _hold(folder: Path, start: RunStart) -> Iterator[None]:
-    with hold(folder):
-        if start.is_new:  # again: of two starts at once, the first may have ended meanwhile
-            refuse_used_folder(folder)
-        yield
 
 
 def run_job(config: Config, folder: Path, hooks: Hooks | None = None) -> Result:
@@ -95,7 +69,7 @@ def run_job(config: Config, folder: Path, hooks: Hooks | None = None) -> Result:
         OSError: the folder takes no more.
     """
     hooks = hooks or Hooks()
-    with _hold(folder, hooks.start), hooks.held():
+    with hold_run(folder, hooks.start), hooks.held():
         if hooks.pinned:
             # A checkpoint alone is refused below, and its folder left as it is.
             began = has_begun(folder) or has_checkpoint(folder)

@@ -9,7 +9,8 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import Any
 from mtl_sharing.config import Config
 from mtl_sharing.config.interpolations import as_text
 from mtl_sharing.errors import UserError
+from mtl_sharing.run_folder.discovery import refuse_used_folder
 from mtl_sharing.run_folder.layout import AS_WRITTEN, SETTINGS
+from mtl_sharing.run_folder.lock import hold
 from mtl_sharing.run_folder.manifest import lists, read_listed_object, replace_listed_json
 from mtl_sharing.run_folder.results import SCHEMA
 from mtl_sharing.utils.nested import get
@@ -67,6 +70,15 @@ class SavedSettings:
         """Whether an interpolated key has the value in ``settings`` that the run began with."""
         facts = self.interpolated[key]
         return facts["sha256"] == _digest(facts["salt"], get(settings, key))
+
+
+@contextmanager
+def hold_run(folder: Path, start: RunStart) -> Iterator[None]:
+    """Holds a run's folder within the block; raises UserError where it is not the start's."""
+    with hold(folder):
+        if start.is_new:  # again: of two starts at once, the first may have ended meanwhile
+            refuse_used_folder(folder)
+        yield
 
 
 def pin_start(config: Config, start: RunStart, folder: Path, has_begun: bool) -> RunStart:

@@ -53,6 +53,8 @@ def _checked(overrides: Sequence[str] | Config) -> tuple[Config, dict[str, str]]
         raise UserError("resume", config.resume, "null, and that folder as the second argument")
     if config.dry_run:
         raise UserError("dry_run", "true", "false; mtl-train dry_run=true prints the plan")
+    if config.check_data:
+        raise UserError("check_data", "true", "false; mtl-train check_data=true reads the data")
     return config, texts
 
 

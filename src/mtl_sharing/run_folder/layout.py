@@ -9,6 +9,8 @@ from mtl_sharing.errors import UserError
 
 RESULT = "result.json"
 PLAN = "plan.json"
+DATA = "data.json"
+"""What ``check_data=true`` counts in the data."""
 CONFIG = "config.json"
 SETTINGS = "settings.json"
 """The settings that a run began with, unresolved, and where its relative paths start."""
@@ -63,9 +65,9 @@ LISTED = (
 """The files of a run that commands read, whatever else its manifest lists."""
 
 ENTRIES = (
-    RESULT, PLAN, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK, "train.log",
-    TRAIN_OUTPUTS, str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], TENSORBOARD, MLFLOW,
-    SETTINGS, MANIFEST,
+    RESULT, PLAN, DATA, CONFIG, PINS, METRICS, CURVES, WEIGHTS, TOKENIZER, PREDICTIONS, LOCK,
+    "train.log", TRAIN_OUTPUTS, str(CHECKPOINT), BASELINES, HYDRA_CONFIG.parts[0], TENSORBOARD,
+    MLFLOW, SETTINGS, MANIFEST,
     SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
     DECISION,
 )  # fmt: skip

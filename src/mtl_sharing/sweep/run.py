@@ -58,6 +58,9 @@ def run_sweep(
     """
     for name in ("hydra", "hydra_plugins"):  # they log each launch
         logging.getLogger(name).setLevel(logging.WARNING)
+    if config.check_data:
+        allowed = "false in a sweep; mtl-train check_data=true, without -m, reads the same data"
+        raise UserError("check_data", "true", allowed)
     spec = resolve_sweep(options, config, context, arguments)
     written: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
     corners = check_sweep(spec, written["subdir"])

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mtl_sharing.data.examples.repeats import KnownTexts
 from mtl_sharing.data.examples.source_tables import check_columns, open_tables
 from mtl_sharing.data.tables.cells import cell_text, why_no_text
 from mtl_sharing.data.tables.files import LineCounts, extension
@@ -155,11 +156,7 @@ def shared_texts(train: Iterable[Example], dev: Iterable[Example]) -> tuple[int,
         The number whose complete input (a pair in either order) is a train input, and the number
         with at least one text that occurs anywhere in train.
     """
-    inputs = {normalized_texts(example) for example in train}
-    texts = {text for parts in inputs for text in parts}
-    dev_inputs = [normalized_texts(example) for example in dev]
-    repeated = sum(parts in inputs for parts in dev_inputs)
-    return repeated, sum(not texts.isdisjoint(parts) for parts in dev_inputs)
+    return KnownTexts.of(map(normalized_texts, train)).count(list(map(normalized_texts, dev)))
 
 
 def normalized_texts(example: Example) -> tuple[str, ...]:

@@ -1,12 +1,17 @@
-"""Warns of labels from which nothing can be learnt, or on which a metric is undefined."""
+"""Finds labels from which nothing can be learnt, or on which a metric is undefined."""
 
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from mtl_sharing.data.examples.examples import Label, LoadedExamples
+from mtl_sharing.data.examples.source_tables import check_columns, open_tables
+from mtl_sharing.data.tables.files import LineCounts
+from mtl_sharing.data.tasks.sources import Source
 from mtl_sharing.data.tasks.task import TaskSpec
-from mtl_sharing.errors import one_of
+from mtl_sharing.errors import UserError, one_of
 
 log = logging.getLogger(__name__)
 
@@ -15,21 +20,46 @@ Counts = Mapping[str, Counter[Label]]
 
 
 def warn_of_labels(task: TaskSpec, splits: Mapping[str, LoadedExamples]) -> None:
-    """Warns of classes that a split lacks, and of splits whose labels are all equal.
+    """Logs a warning of each of :func:`label_problems`."""
+    for problem in label_problems(task, splits):
+        log.warning("%s", problem)
+
+
+def label_problems(task: TaskSpec, splits: Mapping[str, LoadedExamples]) -> list[str]:
+    """Sentences on classes that a split lacks, and on splits whose labels are all equal.
 
     Args:
-        splits: train, dev and, if examples are held out to choose by, select. A warning names
+        splits: train, dev and, if examples are held out to choose by, select. A sentence names
             the limit on rows that one reached as a possible cause.
     """
+    problems = []
     counts = {s: Counter(e.label for e in loaded.examples) for s, loaded in splits.items()}
     for split, labels in counts.items():
         limit = splits[split].limit
         key = f"suite.max_{split}_rows"
         cause = "" if limit is None else f"; {key}={limit} takes the first rows: shuffle the file"
         if len(labels) == 1:
-            log.warning("%s%s", _one_label(task, split, labels), cause)
+            problems.append(_one_label(task, split, labels) + cause)
         elif absent := [number for number in range(task.classes or 0) if not labels[number]]:
-            log.warning("%s%s", _absent_classes(task, split, absent, counts), cause)
+            problems.append(_absent_classes(task, split, absent, counts) + cause)
+    return problems
+
+
+def unknown_labels(source: Source, split: str, data_dir: Path | None) -> Counter[str]:
+    """Counts the rows of a source whose label the task lacks, by what an error says of them.
+
+    Counts those up to the first row that cannot be read, or the first file.
+    """
+    counts = Counter[str]()
+    with suppress(UserError):
+        for table in open_tables(source, split, data_dir, LineCounts()):
+            check_columns(source, split, table)
+            for record in table.records:
+                try:
+                    source.labels.read_cell(record.fields.get(source.columns.label), table.path)
+                except UserError as error:
+                    counts[str(error.found)] += 1
+    return counts
 
 
 def _one_label(task: TaskSpec, split: str, labels: Counter[Label]) -> str:

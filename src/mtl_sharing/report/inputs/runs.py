@@ -31,6 +31,9 @@ Record = dict[str, Any]
 Omission = tuple[str, str]
 """A part of the input that a report leaves out, and the reason."""
 
+# The keys of a command that trains nothing.
+_PREVIEWS = {"dry_run": "a dry run", "check_data": "a check of the data"}
+
 
 @dataclass(frozen=True, eq=False)
 class Run(RunLocation):
@@ -186,8 +189,11 @@ def read_runs(paths: Iterable[Path | str]) -> RunCollection:
     omissions = [(str(folder), reason) for folder, reason in unreadable]
     runs = []
     for run in map(_read, locations):
-        if run.status == Status.UNREADABLE and run.settings.get("dry_run") is True:
-            omissions.append((run.name, "a dry run, which trains nothing"))
+        kind = next(
+            (kind for key, kind in _PREVIEWS.items() if run.settings.get(key) is True), None
+        )
+        if run.status == Status.UNREADABLE and kind is not None:
+            omissions.append((run.name, f"{kind}, which trains nothing"))
         else:
             runs.append(run)
     return RunCollection(tuple(runs), tuple(omissions))
