@@ -47,6 +47,9 @@ FITTING = {
     "distilbert, linear, value": ((*DISTILBERT, *JOINED, "head.pooling=cls"), "sts"),
     "distilbert, linear, binary": ((*DISTILBERT, *JOINED, "head.pooling=cls"), "quora"),
 }  # fmt: skip
+# Combinations of what the others show.
+SLOW = ("bert, pooler, two logits", "bert, lower layer", "roberta, pooler",
+        "distilbert, linear, value", "distilbert, linear, binary")  # fmt: skip
 # Words of a run, the task, and why it has no classifier.
 OTHERS = {
     "separate pairs": ((), "quora", "its head joins two texts that are encoded apart"),
@@ -70,7 +73,9 @@ OTHERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", FITTING)
+@pytest.mark.parametrize(
+    "case", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in FITTING]
+)
 def test_the_pipeline_predicts_what_the_run_predicts(case, make_run, tmp_path):
     words, task = FITTING[case]
     folder, out = make_run(*words), tmp_path / "out"

@@ -220,6 +220,7 @@ def test_names_of_others_are_no_markup_in_the_card(trained, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text()
     text = r"&lt;b>\|x\`y # [z]\(http:\//x.org)"
     assert f"| sst | {text} | {result['tasks']['sst']['value']:.4f} | ? | ? |" in card
+    assert f"| 0 | {text}0 |\n| 1 | {text}1 |\n" in card
     assert f"classes {text}0, {text}1" in card and f"torch {text}." in card
     assert "suite ``<b>|x`y # [z](http://x.org)``;" in card
     assert not any(line.startswith("# [z]") for line in card.splitlines())

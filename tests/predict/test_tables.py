@@ -286,9 +286,13 @@ BAD = {
     "an extension": (["--input", "in.xls"], "with .gz), or its --delimiter"),
     "bad JSON": (["--input", "bad.jsonl"], "bad.jsonl:6: found bad JSON"),
     "no Parquet": (["--input", "bad.parquet"], "bad.parquet: found a broken file"),
-    "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions are: sst"),
+    "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions "
+                "are: sst, sst_probability_bad;"),
     "batch size": (["--input", "in.csv", "--batch-size", "0"], "--batch-size: found 0"),
     "delimiter": (["--input", "in.csv", "--delimiter", "ab"], "--delimiter: found 'ab'"),
+    "course and classes": (
+        ["--split", "dev", "--out", "o", "--format", "cs224n", "--no-class-probabilities"],
+        "--no-class-probabilities: found the option with cs224n"),
     "course": (["--input", "in.csv", "--format", "cs224n"], "--format: found cs224n with --input"),
     "data_dir": (["--input", "in.csv", "--data-dir", "x"], "--data-dir: found x with --input"),
     "split": (["--split", "dev", "--text", "x"], "--text: found x with --split"),
@@ -314,7 +318,7 @@ def test_bad_input_is_told(mtl_predict, folder, tmp_path, monkeypatch, words, me
     (tmp_path / "one.csv").write_text("good film\nbad film\n")
     (tmp_path / "nested.json").write_text('{"data": [{"text": "a"}]}\n')
     (tmp_path / "header.csv").write_text("id,text\n")
-    (tmp_path / "clash.csv").write_text("sst,text\n1,good\n")
+    (tmp_path / "clash.csv").write_text("sst,sst_probability_bad,text\n1,0,good\n")
     (tmp_path / "latin.csv").write_bytes(b"id,text\n" + rows.encode() + b"9,caf\xe9\n")
     (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n' * 5 + "{\n")
     (tmp_path / "bad.parquet").write_text("PAR1")

@@ -56,9 +56,11 @@ class AnswerColumns:
         """The columns with their values; None where there is no prediction."""
         if answers.probability is None or answers.probabilities is None:
             return {self.name: numbers(answers.values)}
-        classes = answers.probabilities.T if self.each_class else ()
-        values = [readable(self.spec, answers.values), numbers(answers.probability)]
-        return dict(zip(self.types, [*values, *map(numbers, classes)], strict=True))
+        columns: list[list[Any]] = [readable(self.spec, answers.values)]
+        columns.append(numbers(answers.probability))
+        if self.each_class:
+            columns += map(numbers, answers.probabilities.T)
+        return dict(zip(self.types, columns, strict=True))
 
 
 def check_names(columns: Iterable[AnswerColumns], where: str) -> None:

@@ -175,9 +175,9 @@ def write_split(
     if kind == CS224N:
         file = _COURSE_FILES[spec.name]
         lines = [f"id \t {file.column} \n"]
-        values = answers.values.astype(int) if file.integer else numbers(answers.values)
+        values: list[Any] = numbers(answers.values)
         for example, value in zip(examples, values, strict=True):
-            lines.append(f"{example.id} , {value} \n")
+            lines.append(f"{example.id} , {int(value) if file.integer else value} \n")
         replace_text(path, "".join(lines))
         return
     labels = _labels_of(examples)
