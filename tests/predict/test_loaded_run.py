@@ -64,7 +64,7 @@ def test_packages_that_only_training_needs_are_not_asked_for(folder, monkeypatch
 
     change(folder / "config.json", upgrad)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert load_run(folder, device="cpu").predict(["good"]).shape == (1, 2)
+    assert load_run(folder, device="cpu").predict(["good"]).shape == (1, 7)
 
 
 def test_damage_is_named(folder):

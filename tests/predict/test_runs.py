@@ -74,11 +74,15 @@ def run(quick_run):
 
 def test_texts_without_pairs_go_to_the_tasks_of_single_texts(run):
     found = run.predict(["good", None, "  ", "bad"])
-    assert list(found.columns) == ["sst", "sst_probability"]
+    each = [f"sst_probability_{number}" for number in range(5)]
+    assert list(found.columns) == ["sst", "sst_probability", *each]
     assert found["sst"].isna().tolist() == [False, True, True, False]
     assert found["sst_probability"].isna().tolist() == [False, True, True, False]
     assert str(found["sst"].dtype) == "Int64"
-    assert run.predict([]).shape == (0, 2)
+    assert found[each].isna().all(axis=1).tolist() == [False, True, True, False]
+    assert run.predict([]).shape == (0, 7)
+    fewer = run.predict(["good", None, "  ", "bad"], class_probabilities=False)
+    pd.testing.assert_frame_equal(fewer, found[["sst", "sst_probability"]])
 
 
 def test_rows_that_lack_a_second_text_still_have_the_first(run):

@@ -46,7 +46,9 @@ def test_dev_is_worth_what_the_run_said(mtl_predict, quick_run, tmp_path):
         assert written["label"].tolist() == rows["label"].tolist()
         assert written["prediction"].tolist() == pytest.approx(rows["prediction"].tolist(),
                                                                abs=1e-5)  # fmt: skip
-        assert ("probability" in written) == (task != "sts")
+        classes = {"sst": NAMES, "quora": [0, 1], "sts": []}[task]
+        added = ["probability", *(f"probability_{name}" for name in classes)] if classes else []
+        assert list(written.columns) == ["id", "label", "prediction", *added]
     assert "rows   1,700 in" in done.out and "o/sts-dev.csv" in done.out
 
 
@@ -105,7 +107,8 @@ def test_files_are_found_where_the_run_found_them(mtl_predict, folder, tmp_path,
     assert done.code == 0, done.err
     assert "all of dev, of which the run itself saw the first 5 rows" in done.err
     assert len(pd.read_csv(tmp_path / "o" / "sst-dev.csv")) == 12
-    tested = mtl_predict(".", "--split", "test", "--out", tmp_path / "o")
+    words = ("--out", tmp_path / "o", "--no-class-probabilities")
+    tested = mtl_predict(".", "--split", "test", *words)
     assert tested.code == 0, tested.err
     assert "left out: quora, which have no test files" in tested.err
     found = pd.read_csv(tmp_path / "o" / "sst-test.csv")

@@ -23,7 +23,9 @@ RUN = ("encoder.layers=2", "sharing.plan=S1-I1", "task.sst.classes=null",
        "task.sst.labels=[awful,bad,fair,good,great]")  # fmt: skip
 TEXTS = [f"{'very ' * (n % 5)}good film, number {n}" for n in range(11)]
 PAIRS = [f'a film called "{n}"' for n in range(11)]
-ADDED = ["sst", "sst_probability", "quora", "quora_probability", "sts"]
+NAMES = ["awful", "bad", "fair", "good", "great"]
+ADDED = ["sst", "sst_probability", *(f"sst_probability_{n}" for n in NAMES), "quora",
+         "quora_probability", "quora_probability_0", "quora_probability_1", "sts"]  # fmt: skip
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_every_format_in_and_out(mtl_predict, folder, expected, tmp_path, source
     assert found["number"].astype(int).tolist() == list(range(11))
     assert found["sst"].tolist() == expected["sst"].tolist()
     assert found["quora"].tolist() == expected["quora"].tolist()
-    for name in ("sst_probability", "quora_probability", "sts"):
+    for name in [name for name in ADDED if name not in ("sst", "quora")]:
         assert found[name].tolist() == pytest.approx(expected[name].tolist(), abs=1e-5)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [f"predictions.{target}"]
     assert "rows   11 in" in done.out and f"out/predictions.{target}" in done.out
@@ -160,7 +162,7 @@ def test_parquet_keeps_its_types(mtl_predict, folder, tmp_path):
     path = tmp_path / "in.parquet"
     assert mtl_predict(folder, "--input", path, "--out", tmp_path).code == 0
     found = parquet.read_table(tmp_path / "predictions.parquet")
-    assert found.schema.names == ["text", "day", "n", "list", "sst", "sst_probability"]
+    assert found.schema.names == ["text", "day", "n", "list", *ADDED[:7]]
     assert found.select(schema.names).schema.equals(schema)
     assert found.select(schema.names).to_pylist() == rows
 
@@ -188,16 +190,16 @@ def test_columns_and_tasks_are_chosen(mtl_predict, folder, tmp_path):
     assert done.code == 0
     assert "left out: quora, sts, for want of a column text_pair (--text-pair)\n" in done.err
     found = pd.read_csv(tmp_path / "predictions.csv")
-    assert list(found.columns) == ["other", "sst", "sst_probability"]
-    whole = mtl_predict(folder, *words[:-2], "--prefix", "p_")
+    assert list(found.columns) == ["other", *ADDED[:7]]
+    whole = mtl_predict(folder, *words[:-2], "--prefix", "p_", "--no-class-probabilities")
     assert whole.code == 0
     assert list(pd.read_csv(tmp_path / "predictions.csv").columns) == [
         "q", "other", "sst", "p_sst", "p_sst_probability"
     ]  # fmt: skip
     pairs = (*words[:4], "--text", "q", "--text-pair", "other", "--tasks", "sts,quora")
     assert mtl_predict(folder, *pairs).code == 0
-    assert list(pd.read_csv(tmp_path / "predictions.csv").columns)[-3:] == [
-        "quora", "quora_probability", "sts"
+    assert list(pd.read_csv(tmp_path / "predictions.csv").columns)[2:] == [
+        "sst", *ADDED[7:]
     ]  # fmt: skip
 
 
@@ -284,9 +286,13 @@ BAD = {
     "an extension": (["--input", "in.xls"], "with .gz), or its --delimiter"),
     "bad JSON": (["--input", "bad.jsonl"], "bad.jsonl:6: found bad JSON"),
     "no Parquet": (["--input", "bad.parquet"], "bad.parquet: found a broken file"),
-    "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions are: sst"),
+    "a clash": (["--input", "clash.csv"], "clash.csv: found columns named as predictions "
+                "are: sst, sst_probability_bad;"),
     "batch size": (["--input", "in.csv", "--batch-size", "0"], "--batch-size: found 0"),
     "delimiter": (["--input", "in.csv", "--delimiter", "ab"], "--delimiter: found 'ab'"),
+    "course and classes": (
+        ["--split", "dev", "--out", "o", "--format", "cs224n", "--no-class-probabilities"],
+        "--no-class-probabilities: found the option with cs224n"),
     "course": (["--input", "in.csv", "--format", "cs224n"], "--format: found cs224n with --input"),
     "data_dir": (["--input", "in.csv", "--data-dir", "x"], "--data-dir: found x with --input"),
     "split": (["--split", "dev", "--text", "x"], "--text: found x with --split"),
@@ -312,7 +318,7 @@ def test_bad_input_is_told(mtl_predict, folder, tmp_path, monkeypatch, words, me
     (tmp_path / "one.csv").write_text("good film\nbad film\n")
     (tmp_path / "nested.json").write_text('{"data": [{"text": "a"}]}\n')
     (tmp_path / "header.csv").write_text("id,text\n")
-    (tmp_path / "clash.csv").write_text("sst,text\n1,good\n")
+    (tmp_path / "clash.csv").write_text("sst,sst_probability_bad,text\n1,0,good\n")
     (tmp_path / "latin.csv").write_bytes(b"id,text\n" + rows.encode() + b"9,caf\xe9\n")
     (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n' * 5 + "{\n")
     (tmp_path / "bad.parquet").write_text("PAR1")

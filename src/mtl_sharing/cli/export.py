@@ -1,4 +1,4 @@
-"""``mtl-export``: a trained task as a plain model that ``transformers`` loads."""
+"""``mtl-export``: a trained task as a model that ``transformers`` loads."""
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -8,9 +8,11 @@ from mtl_sharing.cli.options import add_common_options, run_with
 
 _HELP = """\
 Writes DIR, whole or not at all:
-  config.json, model.safetensors, tokenizer files   what AutoModel and AutoTokenizer load
+  config.json, model.safetensors, tokenizer files   what pipeline("text-classification") loads
+  README.md                                         the model card, which begins with its use
+
+A head that AutoModelForSequenceClassification lacks is written beside the tower:
   head.safetensors, head.json                       the task's head, and how it is applied
-  README.md                                         the model card, with code for both
 
 A run with PALs, lanes or tags has no plain model: its DIR is what load_run reads, with a card.
 """

@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", metavar="A,B", help="some of the run's tasks")
     parser.add_argument("--format", choices=table_files.KINDS,
                         help="of the output; by default the input's")  # fmt: skip
+    parser.add_argument("--no-class-probabilities", action="store_true",
+                        help="write the predicted class's probability alone")  # fmt: skip
     parser.add_argument("--batch-size", type=int, metavar="N", help="rows at a time")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
     parser.add_argument("--data-dir", metavar="DIR", help="with --split: where the files are")
@@ -91,6 +93,9 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--format", f"{table_files.CS224N} with --input", "--split dev or test")
     if options.json and options.out is None:
         raise UserError("--json", "predictions on stdout", "--format jsonl, or --out DIR")
+    if options.no_class_probabilities and options.format == table_files.CS224N:
+        found = f"the option with {table_files.CS224N}, which has no probabilities"
+        raise UserError("--no-class-probabilities", found, "another --format")
     if options.out == "":
         raise UserError("--out", "an empty name", "a folder")
 
@@ -130,7 +135,8 @@ def _predict_table(options: argparse.Namespace, table: table_files.InputTable) -
     named = (options.text, options.text_pair)
     table = read_for(run, table, named)
     table.check_rows()
-    columns = choose_columns(run, table, named, options.id, _tasks(options), options.prefix or "")
+    prefix, each_class = options.prefix or "", not options.no_class_probabilities
+    columns = choose_columns(run, table, named, options.id, _tasks(options), prefix, each_class)
     kind = options.format or (table_files.CSV if options.string else table_files.format_of(table))
     target = _target(options, kind, table.path, run.folder)
     progress = predict_table(run, table, target, kind, columns, size)
@@ -174,7 +180,8 @@ def _predict_split(options: argparse.Namespace) -> None:
     with exclusive_folder(Path(options.out).expanduser()):
         for task, examples in read.items():
             spec = run.run_spec.specs[task]
-            splits.write_split(targets[task], kind, spec, examples, answers[task])
+            each_class = not options.no_class_probabilities
+            splits.write_split(targets[task], kind, spec, examples, answers[task], each_class)
     for task, examples in read.items():
         if any(example.label is not None for example in examples):
             scores.append(splits.score(run, task, examples, answers[task]))

@@ -55,11 +55,28 @@ class Answers:
         probability: probability of the predicted class, float64, shape (E,); None for regression.
         error: float64, shape (E,): one minus the probability of the true class, or the distance to
             the true value; NaN for an unknown label.
+        probabilities: of each class, float32, shape (E, C); None for regression.
     """
 
     values: NDArray[np.float64]
     probability: NDArray[np.float64] | None
     error: NDArray[np.float64]
+    probabilities: NDArray[np.float32] | None = None
+
+    @classmethod
+    def missing(cls, examples: int, classes: int) -> "Answers":
+        """Predictions that are all NaN; a regression has no ``classes``."""
+        values, probability, error = np.full((3, examples), np.nan)
+        if not classes:
+            return cls(values, None, error)
+        probabilities = np.full((examples, classes), np.nan, dtype=np.float32)
+        return cls(values, probability, error, probabilities)
+
+    def fill(self, rows: NDArray[np.int64] | slice, part: "Answers") -> None:
+        """Sets the predictions of some rows."""
+        for name in ("values", "probability", "error", "probabilities"):
+            if (column := getattr(self, name)) is not None:
+                column[rows] = getattr(part, name)
 
 
 @dataclass(frozen=True)
@@ -116,16 +133,15 @@ def predict(
 ) -> tuple[Answers, float]:
     """Predicts every example; returns the predictions and the mean loss."""
     network.eval()
-    parts, loss, order = [], 0.0, []
+    answers, loss = Answers.missing(len(data), measure.classes), 0.0
     # One autocast around all batches casts each weight once.
     with torch.inference_mode(), autocast(runtime.precision, runtime.device):
         for rows, batch in evaluation_batches(data, runtime.evaluation_batch, runtime.steady):
             moved = batch.to(runtime.device)
             raw = network({task: moved.text})[task]
-            parts.append(answers_of(measure.objective, raw, data.labels[rows]))
-            order.append(rows)
+            answers.fill(rows, answers_of(measure.objective, raw, data.labels[rows]))
             loss += float(measure.objective.loss(raw, moved.labels)) * len(rows)
-    return _in_order(parts, np.concatenate(order)), loss / len(data)
+    return answers, loss / len(data)
 
 
 def raw_outputs(
@@ -152,18 +168,8 @@ def answers_of(objective: Objective, raw: Tensor, labels: NDArray[np.float64]) -
     labelled = ~np.isnan(labels)
     error = np.full(len(labels), np.nan)
     error[labelled] = 1 - table[rows[labelled], labels[labelled].astype(int)]
-    return Answers(values, table[rows, values.astype(int)], error)
-
-
-def _in_order(parts: Sequence[Answers], order: NDArray[np.int64]) -> Answers:
-    """Joins the batches' answers, in the order of the examples."""
-    positions = np.argsort(order)
-    probabilities = [part.probability for part in parts if part.probability is not None]
-    return Answers(
-        np.concatenate([part.values for part in parts])[positions],
-        np.concatenate(probabilities)[positions] if probabilities else None,
-        np.concatenate([part.error for part in parts])[positions],
-    )
+    probability = table[rows, values.astype(int)]
+    return Answers(values, probability, error, table.astype(np.float32))
 
 
 def evaluate(

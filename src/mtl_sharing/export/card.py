@@ -1,14 +1,14 @@
-"""The model card: content, metrics and use of an exported folder."""
+"""The model card: use, content, metrics and origin of an exported folder."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from mtl_sharing.export import sections
+from mtl_sharing.export.classifier import CLASSIFIERS
 from mtl_sharing.export.head import describe_labels, example_texts, head_code, loading_code
 from mtl_sharing.export.plain import CLASSES, drops_pooler, layers_read
 from mtl_sharing.job.description import describe_regime
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.run_folder.results import result_problem
 from mtl_sharing.utils.markdown import code_span, escaped
 
 _UNREAD_POOLER = """\
@@ -17,41 +17,70 @@ making a random one.
 """
 
 
+def classifier_card(run: LoadedRun, result: Mapping[str, Any], task: str) -> str:
+    """The README.md of a model that ``AutoModelForSequenceClassification`` loads."""
+    spec, shape = run.run_spec.specs[task], run.run_spec.shape
+    text = '{"text": "a text", "text_pair": "another text"}' if spec.is_pair else '"a text"'
+    is_value = spec.kind == "regression"
+    code = (
+        "from transformers import pipeline\n\n"
+        'predict = pipeline("text-classification", model=".", truncation=True)  # this folder\n'
+        f"print(predict({text}{'' if is_value else ', top_k=None'}))\n"
+    )
+    meaning = "the value in the label's units" if is_value else "each label with its probability"
+    layers = layers_read(run.run_spec.architecture, task)
+    return _page(
+        sections.front_matter(run, "transformers", "text-classification"),
+        _title(task),
+        f"This code gives {meaning}:\n",
+        f"```python\n{code}```\n",
+        _cleaning(run),
+        f"A plain `{CLASSIFIERS[shape.family].name}` of {layers} layers, hidden width"
+        f" {shape.hidden}: the tower and head of task {code_span(task)} in a {_training(run)}."
+        f" `AutoModel` loads the tower alone.{_cut(run, task)}\n",
+        sections.label_map(run, task),
+        sections.metrics_section(run, result, [task]),
+        sections.data_section(run, [task]),
+        sections.base_section(run),
+        _precision(run),
+        sections.origin(result),
+    )
+
+
 def plain_card(
-    run: LoadedRun, result: Mapping[str, Any], task: str, record: Mapping[str, Any]
+    run: LoadedRun, result: Mapping[str, Any], task: str, record: Mapping[str, Any], reason: str
 ) -> str:
     """The README.md of a plain model with its head.
 
     Args:
         record: the content of head.json.
+        reason: why no class of ``transformers`` has the head.
     """
-    run_spec = run.run_spec
-    architecture, shape = run_spec.architecture, run_spec.shape
-    layers = layers_read(architecture, task)
-    precision, cut = run_spec.runtime.precision, ""
-    rounded = f"The run computed in {precision}; the weights here are its own, in fp32.\n"
-    if layers < shape.layers:
-        cut = (
-            f" The head reads layer {layers - 1} of {shape.layers}, counted from 0. Layers above"
-            " it are left out, so the last hidden states here are the head's input."
-        )
+    shape = run.run_spec.shape
+    layers = layers_read(run.run_spec.architecture, task)
     return _page(
-        "transformers",
-        f"# {escaped(task)}, from a multi-task run\n",
+        sections.front_matter(run, "transformers"),
+        _title(task),
+        "**Use the code under Head to predict**, which needs `transformers` and `safetensors`"
+        f" alone. `pipeline` and `AutoModelForSequenceClassification` cannot: {reason}, which"
+        f" `{CLASSIFIERS[shape.family].name}` has no place for.\n",
+        _cleaning(run),
         f"A plain `{CLASSES[shape.family]}` of {layers} layers, hidden width {shape.hidden}: the"
-        f" tower of task {code_span(task)} in a {_training(run)}.{cut}\n",
-        _metrics(result, [task]),
-        _data(run, [task]),
+        f" tower of task {code_span(task)} in a {_training(run)}.{_cut(run, task)}\n",
         "## Load\n",
         f"```python\n{loading_code(run, task)}```\n",
-        _UNREAD_POOLER if drops_pooler(architecture, task) else "",
+        _UNREAD_POOLER if drops_pooler(run.run_spec.architecture, task) else "",
         "## Head\n",
         f"`head.safetensors` holds the head's weights, `head.json` how they are applied. The"
         f" head reads {record['input']}, and returns {record['meaning']}. Its labels are"
-        f" {escaped(describe_labels(run_spec.specs[task]))}.\n",
+        f" {escaped(describe_labels(run.run_spec.specs[task]))}.\n",
         f"```python\n{head_code(run, task)}```\n",
-        "" if precision == "fp32" else rounded,
-        _origin(result),
+        sections.label_map(run, task),
+        sections.metrics_section(run, result, [task]),
+        sections.data_section(run, [task]),
+        sections.base_section(run),
+        _precision(run),
+        sections.origin(result),
     )
 
 
@@ -71,104 +100,50 @@ def run_card(
         f"print(run.predict({texts}, tasks={list(tasks)!r}))\n"
     )
     return _page(
-        "mtl-sharing",
+        sections.front_matter(run, "mtl-sharing"),
         f"# {escaped(', '.join(tasks))}: a multi-task run\n",
-        f"A {_training(run)}. It has {' and '.join(obstacles)}, which no plain model of"
-        " `transformers` has, so this folder holds the whole network, and `load_run` of mtl-sharing"
-        " reads it.\n",
-        _metrics(result, tasks),
-        _data(run, tasks),
-        "## Load\n",
+        f"**`load_run` of mtl-sharing reads this folder**, which holds the whole network. It has"
+        f" {' and '.join(obstacles)}, which no plain model of `transformers` has.\n",
         f"```python\n{code}```\n",
-        _origin(result),
+        f"A {_training(run)}.\n",
+        sections.metrics_section(run, result, tasks),
+        sections.data_section(run, tasks),
+        sections.base_section(run),
+        sections.origin(result),
     )
 
 
-def _page(library: str, *parts: str) -> str:
-    front_matter = f"---\nlibrary_name: {library}\ntags: [mtl-sharing, multi-task]\n---\n"
-    return "\n".join(filter(None, (front_matter, *parts)))
+def _page(*parts: str) -> str:
+    return "\n".join(filter(None, parts))
+
+
+def _title(task: str) -> str:
+    return f"# {escaped(task)}, from a multi-task run\n"
 
 
 def _training(run: LoadedRun) -> str:
     regime = f"{code_span(describe_regime(run.run_spec))} (seed {run.run_spec.config.seed})"
-    return f"run of mtl-sharing that trained {_list(run.tasks)} together as {regime}"
+    others = f"{sections.listed(run.tasks)} together" if len(run.tasks) > 1 else "it alone"
+    return f"run of mtl-sharing that trained {others} as {regime}"
 
 
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(map(code_span, names))
-
-
-def _metrics(result: Mapping[str, Any], tasks: Sequence[str]) -> str:
-    if (reason := _unknown(result, tasks)) is not None:
-        return f"## On dev\n\nNot known: {reason}.\n"
-    rows = [_row(task, result["tasks"][task]) for task in tasks]
-    head = ["| task | metric | value | floor | dev examples |",
-            "| --- | --- | --- | --- | --- |"]  # fmt: skip
-    floor = "The floor is what the best constant answer reaches."
-    return "\n".join(["## On dev\n", *head, *rows, "", floor, ""])
-
-
-def _unknown(result: Mapping[str, Any], tasks: Sequence[str]) -> str | None:
-    """Why the result has no figures of these tasks; None where it has."""
-    if not result:
-        return "the run came without its result.json"
-    if result.get("status") != "finished":
-        return "the run had not finished"
-    if (problem := result_problem(dict(result))) is not None:
-        return f"its result.json is not whole ({escaped(problem)})"
-    entries = [result["tasks"].get(task, {}) for task in tasks]
-    if not all(isinstance(entry.get("examples"), int) for entry in entries):
-        return "its result.json has no figures of each task"
-    return None
-
-
-def _row(task: str, entry: Mapping[str, Any]) -> str:
-    floor = "?" if entry.get("floor") is None else f"{entry['floor']:.4f}"
-    names = f"{escaped(task)} | {escaped(entry['metric'])}"
-    return f"| {names} | {entry['value']:.4f} | {floor} | {entry['examples']:,} |"
-
-
-def _data(run: LoadedRun, tasks: Sequence[str]) -> str:
-    """The section about the tasks' data and the cleaning and tagging of texts."""
-    run_spec = run.run_spec
-    suite = run_spec.config.suite
-    name = code_span(suite.name or "of its own")
-    lines = [f"- suite {name}; texts are cut at {suite.max_length} tokens"]
-    for task in tasks:
-        spec = run_spec.specs[task]
-        joined = ", joined into one sequence" if run_spec.joined[task] else ", each a sequence"
-        kind = f"pairs of texts{joined}" if spec.is_pair else "single texts"
-        files = [path_name(str(name)) for name in spec.train]
-        source = f", trained on {_list(files)}" if files else ""
-        lines.append(f"- {code_span(task)}: {kind}; {escaped(describe_labels(spec))}{source}")
-    if suite.clean:
-        steps = _list(suite.clean)
-        lemmas = f" (lemmas by {_pipeline(suite.lemmatizer)})" if suite.lemmatizer else ""
-        lines.append(
-            f"- every text was cleaned first, in this order: {steps}{lemmas}; clean yours alike"
-            " before the tokenizer sees them (`mtl_sharing.data.text.cleaning.Cleaning`)"
-        )
-    if suite.tags.pipeline:
-        lines.append(f"- words are tagged by {_pipeline(suite.tags.pipeline)}")
-    return "\n".join(["## Data\n", *lines, ""])
-
-
-def _pipeline(source: str) -> str:
-    """A spaCy pipeline by its name; a folder of the machine is not part of the export."""
-    name = path_name(source)
-    elsewhere = ", a folder that is not here: set its path in `config.json`"
-    return f"the spaCy pipeline {code_span(name)}{'' if name == source else elsewhere}"
-
-
-def _origin(result: Mapping[str, Any]) -> str:
-    versions = result.get("versions", {})
-    if not isinstance(versions, dict) or not versions:
+def _cut(run: LoadedRun, task: str) -> str:
+    layers = layers_read(run.run_spec.architecture, task)
+    if layers == run.run_spec.shape.layers:
         return ""
-    names = [f"{name} {versions[name]}" for name in ("mtl-sharing", "torch") if name in versions]
-    return f"Trained with {escaped(', '.join(names))}.\n"
+    return (
+        f" The head reads layer {layers - 1} of {run.run_spec.shape.layers}, counted from 0. Layers"
+        " above it are left out, so the last hidden states here are the head's input."
+    )
 
 
-def path_name(text: str) -> str:
-    """The last part of an absolute path; any other text unchanged."""
-    absolute = text.startswith(("/", "~/", "file://")) and len(Path(text).parts) > 1
-    return Path(text).name if absolute else text
+def _cleaning(run: LoadedRun) -> str:
+    clean = run.run_spec.config.suite.clean
+    text = "**Clean each text first**, as Data says: the model has only seen cleaned ones.\n"
+    return text if clean else ""
+
+
+def _precision(run: LoadedRun) -> str:
+    precision = run.run_spec.runtime.precision
+    rounded = f"The run computed in {precision}; the weights here are its own, in fp32.\n"
+    return "" if precision == "fp32" else rounded

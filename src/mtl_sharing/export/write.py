@@ -1,8 +1,8 @@
-"""Exports a run: a plain model with a task's head, or else the whole run."""
+"""Exports a run: a classifier of a task, a plain model with its head, or the whole run."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +11,14 @@ from secrets import token_hex
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from mtl_sharing.config.identity import Decides, without
 from mtl_sharing.errors import UserError, check_known, one_of
-from mtl_sharing.export import plain
-from mtl_sharing.export.card import path_name, plain_card, run_card
+from mtl_sharing.export import classifier, plain
+from mtl_sharing.export.card import classifier_card, plain_card, run_card
 from mtl_sharing.export.head import head_record, head_weights
+from mtl_sharing.export.sections import path_name
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.loading import load_run
 from mtl_sharing.run_folder.layout import CONFIG, TOKENIZER, WEIGHTS
@@ -106,23 +108,40 @@ def _export_plain(run: LoadedRun, task: str, out: Path) -> Exported:
     plain.check_shape(shape)
     layers = plain.layers_read(architecture, task)
     padding = plain.padding_id(run.tokenizer, shape.position_offset)
-    weights = plain.model_weights(run.network.encoder, architecture, task)
-    head = head_weights(run, task)
-    record = head_record(run, task, head)
     json_files = plain.tokenizer_files(
         run.tokenizer, run_spec.config.suite.max_length, shape.token_types, padding
     )
-    result = read_result(run.folder) or {}
-    json_files |= {CONFIG: plain.plain_config(shape, layers, padding), _HEAD: record}
+    json_files[CONFIG] = plain.plain_config(shape, layers, padding)
+    result, reason = read_result(run.folder) or {}, classifier.obstacle(run, task)
+    if reason is None:
+        json_files[CONFIG] |= classifier.classifier_config(run, task)
+        tensors = {WEIGHTS: classifier.classifier_weights(run, task)}
+        card = classifier_card(run, result, task)
+        model = f"{classifier.CLASSIFIERS[shape.family].name} of {layers} layers, for pipeline()"
+    else:
+        weights = plain.model_weights(run.network.encoder, architecture, task)
+        tensors = {WEIGHTS: weights, _HEAD_WEIGHTS: head_weights(run, task)}
+        json_files[_HEAD] = head_record(run, task, tensors[_HEAD_WEIGHTS])
+        card = plain_card(run, result, task, json_files[_HEAD], reason)
+        model = f"{plain.CLASSES[shape.family]} of {layers} layers, with its head ({reason})"
+    _write(out, json_files, tensors, card)
+    parameters = sum(value.numel() for value in tensors[WEIGHTS].values())
+    return Exported(out, task, f"{task} as a plain {model}", parameters)
+
+
+def _write(
+    out: Path,
+    json_files: Mapping[str, dict[str, Any]],
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    card: str,
+) -> None:
     with new_folder(out) as folder:
         for name, content in json_files.items():
             replace_json(folder / name, content)
-        for name, tensors in ((WEIGHTS, weights), (_HEAD_WEIGHTS, head)):
-            replace_file(folder / name, partial(save_file, tensors, metadata={"format": "pt"}))
-        replace_text(folder / _CARD, plain_card(run, result, task, record))
-    model = plain.CLASSES[shape.family]
-    description = f"{task} as a plain {model} of {layers} layers, with its head"
-    return Exported(out, task, description, sum(value.numel() for value in weights.values()))
+        for name, weights in tensors.items():
+            metadata = {"format": "pt"}
+            replace_file(folder / name, partial(save_file, dict(weights), metadata=metadata))
+        replace_text(folder / _CARD, card)
 
 
 def _export_whole(run: LoadedRun, task: str | None, out: Path, reasons: list[str]) -> Exported:

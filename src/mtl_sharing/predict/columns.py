@@ -10,13 +10,13 @@ from typing import NamedTuple
 from mtl_sharing.data.tables.tables import DELIMITED
 from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.predict.answer_columns import AnswerColumns, check_names
 from mtl_sharing.predict.loaded_run import LoadedRun
 from mtl_sharing.predict.plain_text import PlainText
 from mtl_sharing.predict.table_files import InputTable, open_input
 
 log = logging.getLogger(__name__)
 
-PROBABILITY = "_probability"
 # Characters of a line that is no header.
 _SHOWN = 40
 
@@ -40,14 +40,17 @@ class TableColumns:
     Attributes:
         reads: the columns of each task's texts.
         kept: columns of the input.
-        added: columns of the predictions, each with the name of its Arrow type.
-        prefix: stands before each task's name in the added columns.
+        answers: the columns that each task adds.
     """
 
     reads: Mapping[str, TextColumns]
     kept: tuple[str, ...]
-    added: Mapping[str, str]
-    prefix: str
+    answers: Mapping[str, AnswerColumns]
+
+    @property
+    def added(self) -> dict[str, str]:
+        """The columns of the predictions, each with the name of its Arrow type."""
+        return {name: kind for own in self.answers.values() for name, kind in own.types.items()}
 
 
 def choose_columns(
@@ -57,6 +60,7 @@ def choose_columns(
     id_column: str | None,
     tasks: Sequence[str] | None,
     prefix: str,
+    each_class: bool = True,
 ) -> TableColumns:
     """The columns and tasks of a prediction.
 
@@ -67,10 +71,11 @@ def choose_columns(
         id_column: the only column that is kept beside the predictions; None keeps all.
         tasks: some of the run's tasks; None takes all whose columns are there.
         prefix: stands before each task's name in the added columns.
+        each_class: whether the probability of each class is added, too.
 
     Raises:
         UserError: a missing column, an unknown task, tasks without their columns, or columns of
-            the input that have the name of a prediction.
+            the input that have the name of a prediction, or two tasks with a column of one name.
     """
     chosen = run.select_tasks(tasks)
     reads = _reads(run, table, named, chosen)
@@ -82,13 +87,16 @@ def choose_columns(
             if task not in reads:
                 table.check_column(*_lacking(table, _options(run.run_spec.specs[task], named)))
     kept = table.columns if id_column is None else (id_column,)
-    added = _added_columns(run, reads, prefix)
-    if clash := [name for name in added if name in kept]:
+    specs = run.run_spec.specs
+    answers = {task: AnswerColumns.of_task(specs[task], prefix, each_class) for task in reads}
+    check_names(answers.values(), "--tasks")
+    columns = TableColumns(reads, kept, answers)
+    if clash := [name for name in columns.added if name in kept]:
         found = f"columns named as predictions are: {one_of(clash)}"
         allowed = "other names; --prefix=predicted_ names the predictions otherwise"
         raise UserError(table.name, found, allowed)
     _log_reads(run, table, named, chosen, reads)
-    return TableColumns(reads, kept, added, prefix)
+    return columns
 
 
 def read_for(run: LoadedRun, table: InputTable, named: Named) -> InputTable:
@@ -166,18 +174,6 @@ def _lacking(table: InputTable, options: Sequence[TextColumns]) -> tuple[str, ..
             return option, *names
     absent = _absent(table, options[0])[0]  # there is one column of these and one of the others
     return "--text" if absent == options[0].text else "--text-pair", absent
-
-
-def _added_columns(run: LoadedRun, tasks: Iterable[str], prefix: str) -> dict[str, str]:
-    types = {}
-    for task in tasks:
-        spec = run.run_spec.specs[task]
-        if spec.kind == "regression":
-            types[f"{prefix}{task}"] = "float64"
-        else:
-            types[f"{prefix}{task}"] = "string" if spec.labels else "int64"
-            types[f"{prefix}{task}{PROBABILITY}"] = "float64"
-    return types
 
 
 def _log_reads(

@@ -12,10 +12,15 @@ from tokenizers import Tokenizer
 from mtl_sharing.errors import UserError, check_known, check_range, one_of
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.network import Network
-from mtl_sharing.predict.predictor import Predictor, readable
+from mtl_sharing.predict.answer_columns import AnswerColumns, check_names
+from mtl_sharing.predict.predictor import Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# By the names of Arrow's types.
+_PANDAS_TYPES = {"string": "str", "int64": "Int64", "float64": "float64"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +54,7 @@ class LoadedRun:
         text_pairs: Iterable[str | None] | None = None,
         tasks: Sequence[str] | None = None,
         batch_size: int | None = None,
+        class_probabilities: bool = True,
     ) -> "pd.DataFrame":
         """Predicts tasks for texts, all in one pass of the layers that the tasks share.
 
@@ -59,16 +65,18 @@ class LoadedRun:
             tasks: some of the run's tasks. None takes all, without ``text_pairs`` all tasks of
                 single texts.
             batch_size: rows of a batch; None takes the run's ``trainer.eval_batch_size``.
+            class_probabilities: whether the probability of each class is returned, too.
 
         Returns:
             A row for each text. Each task has a column of its name: the label's name where labels
             have names, else the class number (Int64), or a value in label units (float64). Tasks
-            of classes have ``<task>_probability``, of the predicted class, too. Values are missing
-            where the row lacks a text that the task reads.
+            of classes also have ``<task>_probability``, of the predicted class, and
+            ``<task>_probability_<class>``, of each. Values are missing where the row lacks a text
+            that the task reads.
 
         Raises:
-            UserError: an unknown task, a task of pairs without ``text_pairs``, or texts that are
-                no lists of equal length.
+            UserError: an unknown task, a task of pairs without ``text_pairs``, texts that are
+                no lists of equal length, or two tasks with a column of one name.
         """
         import pandas as pd
 
@@ -80,14 +88,15 @@ class LoadedRun:
         chosen = self._predictable(tasks, seconds is not None)
         size = self.run_spec.runtime.evaluation_batch if batch_size is None else batch_size
         check_range("batch_size", size, 1)
-        columns = {}
-        for name, answers in self.predictor.predict(firsts, seconds, chosen, size).items():
-            spec = self.run_spec.specs[name]
-            kind = "float64" if spec.kind == "regression" else "str" if spec.labels else "Int64"
-            columns[name] = pd.Series(readable(spec, answers), dtype=kind)
-            if answers.probability is not None:
-                columns[f"{name}_probability"] = pd.Series(answers.probability)
-        return pd.DataFrame(columns)
+        specs = self.run_spec.specs
+        columns = [AnswerColumns.of_task(specs[n], "", class_probabilities) for n in chosen]
+        check_names(columns, "tasks")
+        answers = self.predictor.predict(firsts, seconds, chosen, size)
+        series = {}
+        for own in columns:
+            for name, cells in own.cells(answers[own.spec.name]).items():
+                series[name] = pd.Series(cells, dtype=_PANDAS_TYPES[own.types[name]])
+        return pd.DataFrame(series)
 
     def _predictable(self, tasks: Sequence[str] | None, pairs: bool) -> tuple[str, ...]:
         """The tasks to predict, checked against the texts that there are."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from mtl_sharing.data.tables.cells import cell_text
-from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.data.text.cleaning import Cleaning
 from mtl_sharing.data.tokens.batches import evaluation_ladder, pack
 from mtl_sharing.data.tokens.encoding import TextEncoder
@@ -62,19 +61,14 @@ class Predictor:
         has_text = np.array([text is not None for text in texts], dtype=bool)
         has_pair = has_text & np.array([text is not None for text in pairs], dtype=bool)
         single = [task for task in tasks if not self.run_spec.specs[task].is_pair]
-        answers = {}
-        for task in tasks:
-            values, probability, unknown = np.full((3, count), np.nan)
-            is_value = self.run_spec.specs[task].kind == "regression"
-            answers[task] = Answers(values, None if is_value else probability, unknown)
+        measures = self.run_spec.measures
+        answers = {task: Answers.missing(count, measures[task].classes) for task in tasks}
         for mask, predicted in ((has_pair, tasks), (has_text & ~has_pair, single)):
             rows = np.flatnonzero(mask)
             if len(rows) and predicted:
                 for batch, parts in self._batches(rows, texts, pairs, predicted, batch_size):
                     for task, part in parts.items():
-                        answers[task].values[batch] = part.values
-                        if (known := answers[task].probability) is not None:
-                            known[batch] = part.probability
+                        answers[task].fill(batch, part)
         return answers
 
     def _batches(
@@ -137,20 +131,3 @@ class Predictor:
     @cached_property
     def _encoder(self) -> TextEncoder:
         return TextEncoder(self.run_spec.text, self.tokenizer)
-
-
-def readable(spec: TaskSpec, answers: Answers) -> list[str | int | float | None]:
-    """Predictions as they are written: a class by its name or number, a value to 7 digits.
-
-    None where there is none.
-    """
-    values = [None if np.isnan(value) else float(value) for value in answers.values]
-    if spec.kind == "regression":
-        return [None if value is None else rounded(value) for value in values]
-    names = spec.labels or range(spec.classes or 0)
-    return [None if value is None else names[int(value)] for value in values]
-
-
-def rounded(value: float) -> float:
-    """Rounds to seven significant digits, which is what float32 holds."""
-    return float(f"{value:.7g}")

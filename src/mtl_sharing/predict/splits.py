@@ -15,8 +15,8 @@ from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import UserError, one_of
 from mtl_sharing.evaluation.evaluate import Answers
 from mtl_sharing.evaluation.metrics import task_metrics, undefined_metrics
+from mtl_sharing.predict.answer_columns import AnswerColumns, numbers, readable
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.predict.predictor import readable, rounded
 from mtl_sharing.predict.table_files import CHUNK, CS224N, PARQUET_NAME, table_writer
 from mtl_sharing.run_folder.discovery import start_folder
 from mtl_sharing.utils.files import replace_text
@@ -129,19 +129,15 @@ def predict_examples(
     run: LoadedRun, task: str, examples: Sequence[Example], batch_size: int, progress: Progress
 ) -> Answers:
     """Predicts a task's examples, some thousand at a time."""
-    parts = []
+    answers = Answers.missing(len(examples), run.run_spec.measures[task].classes)
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
         pairs = [e.text_pair for e in chunk] if run.run_spec.specs[task].is_pair else None
         texts = [example.text for example in chunk]
-        parts.append(run.predictor.predict(texts, pairs, [task], batch_size)[task])
+        part = run.predictor.predict(texts, pairs, [task], batch_size)[task]
+        answers.fill(slice(start, start + CHUNK), part)
         progress.advance(len(chunk))
-    probability = [part.probability for part in parts if part.probability is not None]
-    return Answers(
-        np.concatenate([part.values for part in parts]),
-        np.concatenate(probability) if probability else None,
-        np.concatenate([part.error for part in parts]),
-    )
+    return answers
 
 
 def score(
@@ -164,27 +160,31 @@ def _labels_of(examples: Sequence[Example]) -> NDArray[np.float64]:
 
 
 def write_split(
-    path: Path, kind: str, spec: TaskSpec, examples: Sequence[Example], answers: Answers
+    path: Path,
+    kind: str,
+    spec: TaskSpec,
+    examples: Sequence[Example],
+    answers: Answers,
+    each_class: bool = True,
 ) -> None:
     """Replaces a task's file of predictions.
 
     Columns: id, label (where any is known), prediction (both by the label's name where it has
-    one), probability (of classes).
+    one), probability (of the predicted class), probability_<class>.
     """
     if kind == CS224N:
         file = _COURSE_FILES[spec.name]
         lines = [f"id \t {file.column} \n"]
-        for example, value in zip(examples, answers.values, strict=True):
-            lines.append(f"{example.id} , {int(value) if file.integer else rounded(value)} \n")
+        values: list[Any] = numbers(answers.values)
+        for example, value in zip(examples, values, strict=True):
+            lines.append(f"{example.id} , {int(value) if file.integer else value} \n")
         replace_text(path, "".join(lines))
         return
     labels = _labels_of(examples)
     columns: dict[str, list[Any]] = {"id": [example.id for example in examples]}
     if not np.isnan(labels).all():
-        columns["label"] = readable(spec, replace(answers, values=labels))
-    columns["prediction"] = readable(spec, answers)
-    if answers.probability is not None:
-        columns["probability"] = [rounded(value) for value in answers.probability]
+        columns["label"] = readable(spec, labels)
+    columns |= AnswerColumns.of_file(spec, each_class).cells(answers)
     fields = None
     if kind == PARQUET_NAME:
         import pyarrow as pa

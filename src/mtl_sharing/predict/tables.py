@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ from mtl_sharing.data.tables.files import LineCounts
 from mtl_sharing.data.tables.tables import Record
 from mtl_sharing.errors import one_of
 from mtl_sharing.evaluation.evaluate import Answers
-from mtl_sharing.predict.columns import PROBABILITY, TableColumns, TextColumns
+from mtl_sharing.predict.columns import TableColumns, TextColumns
 from mtl_sharing.predict.loaded_run import LoadedRun
-from mtl_sharing.predict.predictor import readable, rounded
 from mtl_sharing.predict.table_files import PARQUET_NAME, InputTable, arrow_field, table_writer
 from mtl_sharing.utils.progress import Progress
 
@@ -62,8 +61,8 @@ def predict_table(
 ) -> Progress:
     """Writes the table's rows, in their order, with the run's predictions.
 
-    A task has the column ``<task>``, and with classes ``<task>_probability``. Both are empty where
-    the row lacks a text. Some thousand rows are in memory at a time.
+    The columns of a task are those of :class:`AnswerColumns`, empty where the row lacks a text.
+    Some thousand rows are in memory at a time.
 
     Args:
         path: the file to write, in the format ``kind``; it appears once it is complete. None is
@@ -92,7 +91,9 @@ def predict_table(
             answers: dict[str, Answers] = {}
             for reading in readings:
                 answers |= reading.predict(run, records, batch_size)
-            cells = _cells(run, answers, columns)
+            cells: dict[str, list[Any]] = {}
+            for task, own in columns.answers.items():
+                cells |= own.cells(answers[task])
             rows = [{n: r.fields[n] for n in columns.kept if n in r.fields} for r in records]
             for number, row in enumerate(rows):
                 row |= {name: values[number] for name, values in cells.items()}
@@ -121,22 +122,6 @@ def _readings(run: LoadedRun, columns: TableColumns) -> list[_Reading]:
         _Reading(own, tuple(names), tuple(name for name in names if specs[name].is_pair))
         for own, names in tasks.items()
     ]
-
-
-def _cells(
-    run: LoadedRun, answers: Mapping[str, Answers], columns: TableColumns
-) -> dict[str, list[Any]]:
-    """The added columns of a chunk."""
-    cells: dict[str, list[Any]] = {}
-    for task, answer in answers.items():
-        name = f"{columns.prefix}{task}"
-        cells[name] = values = readable(run.run_spec.specs[task], answer)
-        if answer.probability is not None:
-            cells[f"{name}{PROBABILITY}"] = [
-                None if value is None else rounded(probability)
-                for value, probability in zip(values, answer.probability, strict=True)
-            ]
-    return cells
 
 
 def _text(record: Record, column: str) -> str | None:
