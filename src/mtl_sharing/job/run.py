@@ -22,6 +22,7 @@ from mtl_sharing.errors import (
 )
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
+from mtl_sharing.job.encoder_advice import warn_of_unknown_text
 from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged, has_begun
@@ -67,7 +68,9 @@ def describe(config: Config, folder: Path, start: RunStart) -> Result:
         UserError: a mistake in the config, or a folder that another process works in.
     """
     with _hold(folder, start):
-        record = plan_record(resolve_spec(config))
+        run_spec = resolve_spec(config)
+        warn_of_unknown_text(run_spec)
+        record = plan_record(run_spec)
         write_settings(config, start, folder)
         replace_json(folder / PLAN, record)
     return record
@@ -110,6 +113,7 @@ def _run_in(folder: Path, config: Config, hooks: Hooks) -> Result:
     config = _as_it_began(config, folder)
     run_spec = start_on_machine(resolve_spec(config, hooks.start.texts))
     if hooks.pinned:
+        warn_of_unknown_text(run_spec)  # once: a baseline of this run has the same encoder
         check_unchanged(run_spec, folder)
     return _run(run_spec, folder, hooks)
 
