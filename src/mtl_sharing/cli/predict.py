@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
 
     def work() -> None:
-        with _logged(), nullcontext() if options.out else messages_on_stderr():
+        with logged(), nullcontext() if options.out else messages_on_stderr():
             _check(options)
             (_predict_input if options.split is None else _predict_split)(options)
 
@@ -207,7 +207,7 @@ def _print_files(progress: "Progress", files: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _logged() -> Iterator[None]:
+def logged() -> Iterator[None]:
     """Within a block the project's log lines go to the console."""
     from mtl_sharing.utils.logging import ConsoleHandler, log_level
 

