@@ -134,6 +134,16 @@ def test_given_files_are_used_as_they_are(init):
     assert list(Path("mine/data").iterdir()) == []
 
 
+def test_a_test_file_with_hidden_labels_is_left_out(init):
+    for split, labels in (("train", (0, 1)), ("test", (-1,))):
+        rows = [[sentence(i), labels[i % len(labels)]] for i in range(40)]
+        write_csv(f"x-{split}.csv", [["text", "label"], *rows])
+    code, printed = init("mine", "x-train.csv", "x-test.csv")
+    assert code == 0 and "x-test.csv is left out" in printed
+    train, dev, spec = read(composed(), "x")
+    assert (len(train), len(dev), spec.kind, spec.test) == (32, 8, "binary", ())
+
+
 BAD = {
     "one column": ("text\na film\na show\n", "one column, 'text'"),
     "latin-1": ("text,label\nä,x\n".encode("latin-1"), "UTF-8"),

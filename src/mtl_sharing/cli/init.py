@@ -123,6 +123,8 @@ def _notes(draft: "Draft", made: "Made") -> Iterator[str]:
     for split, part in draft.tables.items():
         if skipped := draft.skipped(split):
             yield f"{skipped:,} of {len(part.records):,} {split} rows lack a text or a label"
+    if draft.files.test is not None and "test" not in draft.tables:
+        yield f"{draft.files.test.name} is left out: all its labels are one that train lacks"
     if made.is_split[draft.name]:
         rows = made.rows[draft.name]
         yield f"no dev file: {rows['dev']:,} of {rows['dev'] + rows['train']:,} rows are dev"

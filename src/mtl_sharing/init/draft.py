@@ -23,7 +23,7 @@ class Draft:
     """A task that is to be written.
 
     Attributes:
-        tables: its tables, by split.
+        tables: its tables, by split; without a test table whose labels are hidden.
         counts: rows of each class name or score, in all tables.
     """
 
@@ -101,12 +101,22 @@ def draft_task(files: TaskFiles, tables: Mapping[str, DataTable], wanted: Wanted
     where, train = str(short_path(files.train)), tables["train"]
     columns = [describe_column(name, train.records) for name in train.columns]
     guess = guess_columns(where, columns, wanted)
-    counts = Counter[str]()
     for split, table in tables.items():
         _check_like_train(table, train, guess, split)
-        counts.update(filter(None, (label_text(r.fields.get(guess.label)) for r in table.records
-                                    if r.problem is None)))  # fmt: skip
+    counts = sum((_labels(tables[split], guess) for split in ("train", "dev") if split in tables),
+                 Counter[str]())  # fmt: skip
+    test = _labels(tables["test"], guess) if "test" in tables else Counter[str]()
+    # Hidden labels are often a number such as -1 in each row, which no reader takes for a label.
+    if len(test) == 1 and not set(test) & set(counts):
+        tables = {split: table for split, table in tables.items() if split != "test"}
+        test.clear()
+    counts += test
     return Draft(files, tables, guess, guess_labels(guess.label, counts), counts)
+
+
+def _labels(table: DataTable, guess: Guess) -> Counter[str]:
+    cells = (r.fields.get(guess.label) for r in table.records if r.problem is None)
+    return Counter(text for text in map(label_text, cells) if text is not None)
 
 
 def _check_like_train(table: DataTable, train: DataTable, guess: Guess, split: str) -> None:

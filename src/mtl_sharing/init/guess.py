@@ -80,8 +80,8 @@ def guess_columns(where: str, columns: Sequence[Column], wanted: Wanted) -> Gues
     labels = _ranked_labels(left)
     label = named.get(wanted.label or "", next(iter(labels), None))
     if label not in left or not _is_possible(label):
-        found = left if label is None else [label]
-        raise _none_of(where, found, "label, a few values that repeat or scores", "--label")
+        refused = left if label is None else [label]
+        raise _none_of(where, refused, "label, a few values that repeat or scores", "--label")
     return Guess(
         text=text.name,
         text_pair=None if pair is None else pair.name,
