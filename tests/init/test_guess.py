@@ -138,6 +138,10 @@ def test_names_of_pairs():
         ([["a film", "good"], ["a show", "bad"], ["an end", "good"], ["a b", "good"]], False),
         ([["what do you think of us today", "how many"], ["a lot of good things", "3"]], True),
         ([["this was the best of all films", "x"], ["that was bad", "y"]], False),
+        (
+            [["0", "", "id", "sentence"], ["1", "0.0", "b75", "a film"], ["2", "0.0", "c", "d"]],
+            True,
+        ),
         ([["text", "label"]], True),
         ([], True),
     ],

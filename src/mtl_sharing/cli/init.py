@@ -105,10 +105,11 @@ def _classes(draft: "Draft") -> str:
 def _notes(draft: "Draft", made: "Made") -> Iterator[str]:
     """What was assumed of a task, and where it is changed."""
     from mtl_sharing.errors import one_of
+    from mtl_sharing.init import hints
 
     guess, table = draft.guess, draft.tables["train"]
     yield f"from {one_of(table.path.name for table in draft.tables.values())}"
-    if draft.name != draft.files.stem:
+    if draft.name != hints.plain(draft.files.stem):
         yield f"so called for {draft.files.stem!r}, which is taken or no name for a config"
     if table.is_delimited and table.format.delimiter is not None:
         yield f"fields are separated by {table.delimiter!r}"

@@ -47,6 +47,11 @@ def is_id(name: str) -> bool:
     return _ID.fullmatch(plain(name)) is not None
 
 
+def is_known(name: str) -> bool:
+    """Whether columns of texts, labels or keys often have this name."""
+    return plain(name) in (*TEXTS, *LABELS) or is_id(name)
+
+
 def is_no_label(name: str) -> bool:
     """Whether a column has the name of something else than labels."""
     return is_id(name) or plain(name) in _NO_LABELS

@@ -14,6 +14,7 @@ from mtl_sharing.data.tables.files import LineCounts, extension
 from mtl_sharing.data.tables.tables import DELIMITED, DELIMITERS, FORMATS, PACKED, Record, TableFile
 from mtl_sharing.data.tasks.sources import FormatConfig
 from mtl_sharing.errors import UserError, one_of
+from mtl_sharing.init import hints
 from mtl_sharing.utils.logging import log_level
 
 _FIRST_ROWS = 200  # that show delimiter and header
@@ -72,8 +73,8 @@ def read_table(path: Path) -> DataTable:
 
 def _find_format(path: Path) -> FormatConfig:
     own = DELIMITERS[extension(path)]
-    rows_by = {own: list(_first_rows(path, own))}
-    with log_level("mtl_sharing.data.tables", logging.ERROR):  # only of the right delimiter
+    with log_level("mtl_sharing.data.tables", logging.ERROR):  # it warns when the table is read
+        rows_by = {own: list(_first_rows(path, own))}
         for other in "\t;,|":
             with suppress(UserError):
                 rows_by.setdefault(other, list(_first_rows(path, other)))
@@ -110,6 +111,8 @@ def has_header(rows: Rows) -> bool:
     if not rest or list(first) == [str(number) for number in range(len(first))]:
         return True
     below = [[row[i] for row in rest if i < len(row) and row[i]] for i in range(len(first))]
+    if any(hints.is_known(name) and name not in c for name, c in zip(first, below, strict=True)):
+        return True
     numbers = [
         as_number(name) is not None
         for name, cells in zip(first, below, strict=True)
