@@ -90,7 +90,7 @@ def test_two_tables_become_a_suite_that_composes(init):
     train, dev, spec = read(config, "pairs")
     assert (len(train) + len(dev), spec.kind, spec.is_pair) == (90, "binary", True)
     assert 12 <= len(dev) <= 18 and shared_texts(train, dev) == (0, 0)
-    for line in ("tickets: 20 of 80 train rows lack a text or a label", "60 rows are dev",
+    for line in ("tickets: 20 of 80 train rows have no text or no label", "60 rows are dev",
                  "mtl-train --config-dir=mine suite=mine"):  # fmt: skip
         assert line in printed
     assert composed("mine", "mine", "encoder=tiny").encoder.name == "tiny"

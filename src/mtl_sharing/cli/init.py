@@ -63,6 +63,7 @@ def make_parser() -> ArgumentParser:
 def _make(options: Namespace) -> None:
     from mtl_sharing.init.build import make_folder
     from mtl_sharing.init.guess import Wanted
+    from mtl_sharing.utils.markdown import one_line
     from mtl_sharing.utils.terminal import show
 
     wanted = Wanted(options.text, options.text_pair, options.label)
@@ -70,7 +71,7 @@ def _make(options: Namespace) -> None:
     _show_table(made)
     for draft in made.drafts:
         for note in _notes(draft, made):
-            show(f"{draft.name}: {note}")
+            show(one_line(f"{draft.name}: {note}"))
     show("")
     for label, text in _closing_lines(made):
         show(f"{label:<9}{text}")
@@ -123,7 +124,7 @@ def _notes(draft: "Draft", made: "Made") -> Iterator[str]:
         yield f"the whole numbers of {guess.label} are classes; scores are kind: regression"
     for split, part in draft.tables.items():
         if skipped := draft.skipped(split):
-            yield f"{skipped:,} of {len(part.records):,} {split} rows lack a text or a label"
+            yield f"{skipped:,} of {len(part.records):,} {split} rows have no text or no label"
     if draft.files.test is not None and "test" not in draft.tables:
         yield f"{draft.files.test.name} is left out: all its labels are one that train lacks"
     if made.is_split[draft.name]:

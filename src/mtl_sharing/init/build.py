@@ -61,6 +61,7 @@ def make_folder(
     if not 0 < dev_share < 1:
         raise UserError("--dev-share", dev_share, "above 0, below 1")
     check_range("--seed", seed, 0)
+    _check_unicode([folder, *files])
     shown, folder = str(folder), expand_user("FOLDER", folder).absolute()
     _check_empty(folder, shown)
     suite = valid_name(folder.name, "suite", shipped_options("suite"))
@@ -79,6 +80,15 @@ def make_folder(
               for name, splits in rows.items()}  # fmt: skip
     is_split = {draft.name: draft.files.dev is None for draft in drafts}
     return Made(Path(shown), suite, drafts, counts, is_split, paths)
+
+
+def _check_unicode(paths: Sequence[Path]) -> None:
+    """Raises UserError for a path that no YAML can hold."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise UserError(ascii(str(path)), "bytes that are not UTF-8", "another name") from None
 
 
 def _check_empty(folder: Path, shown: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from mtl_sharing.data.tables.cells import as_number
+from mtl_sharing.data.tables.cells import as_number, valid_text
 from mtl_sharing.data.tables.delimited import DelimitedFile
 from mtl_sharing.data.tables.files import LineCounts, extension
 from mtl_sharing.data.tables.tables import DELIMITED, DELIMITERS, FORMATS, PACKED, Record, TableFile
@@ -30,7 +30,7 @@ class DataTable:
     Attributes:
         path: absolute.
         format: differs from the default where the file does not show it by its extension.
-        columns: names of the columns; those without a name are left out.
+        columns: names of the columns; those without a valid name are left out.
     """
 
     path: Path
@@ -63,7 +63,7 @@ def read_table(path: Path) -> DataTable:
     table = TableFile(path, **vars(form))
     if (nested := table.nested_rows()) is not None:
         raise UserError(str(path), *nested)
-    columns = tuple(name for name in table.columns() if name.strip())
+    columns = tuple(n for n in table.columns() if n.strip() and n == valid_text(n))
     records = tuple(table.records())
     if not records:
         found = "no rows" if columns else "an empty file"
