@@ -1,24 +1,25 @@
 """Warns where an encoder that knows no English is to learn real text."""
 
 import logging
+from collections.abc import Mapping
 
+from mtl_sharing.config import Config
 from mtl_sharing.data.examples.splits import is_generated
+from mtl_sharing.data.tasks.task import TaskSpec
 from mtl_sharing.errors import one_of
-from mtl_sharing.job.spec import RunSpec
 
 log = logging.getLogger(__name__)
 
 _BETTER = "encoder=minilm_l6 was pretrained on English (pip install 'mtl-sharing[minilm]')"
 
 
-def warn_of_unknown_text(run_spec: RunSpec) -> None:
+def warn_of_unknown_text(config: Config, specs: Mapping[str, TaskSpec]) -> None:
     """Warns of tasks that read files, if the encoder starts without knowledge of such text.
 
     It starts from random weights, or from those that were pretrained on the text that the suite
     generates.
     """
-    config = run_spec.config
-    files = [name for name, spec in run_spec.specs.items() if not is_generated(spec)]
+    files = [name for name, spec in specs.items() if not is_generated(spec)]
     if not files:
         return
     checkpoint, suite = config.encoder.checkpoint, config.suite

@@ -69,7 +69,7 @@ def describe(config: Config, folder: Path, start: RunStart) -> Result:
     """
     with _hold(folder, start):
         run_spec = resolve_spec(config)
-        warn_of_unknown_text(run_spec)
+        warn_of_unknown_text(config, run_spec.specs)
         record = plan_record(run_spec)
         write_settings(config, start, folder)
         replace_json(folder / PLAN, record)
@@ -113,7 +113,8 @@ def _run_in(folder: Path, config: Config, hooks: Hooks) -> Result:
     config = _as_it_began(config, folder)
     run_spec = start_on_machine(resolve_spec(config, hooks.start.texts))
     if hooks.pinned:
-        warn_of_unknown_text(run_spec)  # once: a baseline of this run has the same encoder
+        # Not again for a baseline, which has the same encoder.
+        warn_of_unknown_text(config, run_spec.specs)
         check_unchanged(run_spec, folder)
     return _run(run_spec, folder, hooks)
 
