@@ -19,7 +19,7 @@ FLOORS = (
     ("evaluation", "plotting"),
     ("training",),
     ("config",),
-    ("job", "report"),
+    ("job", "report", "init"),
     ("predict", "sweep"),
     ("export",),
     ("cli",),
@@ -127,7 +127,7 @@ LIGHT = [
     *(name for name in FILES if part_of(name) == "score"),
     "mtl_sharing.plan.plan", "mtl_sharing.config",
     "mtl_sharing.data.tasks.task", "mtl_sharing.cli.train", "mtl_sharing.cli.predict",
-    "mtl_sharing.cli.export", "mtl_sharing.cli.report",
+    "mtl_sharing.cli.export", "mtl_sharing.cli.report", "mtl_sharing.cli.init",
 ]  # fmt: skip
 CHECK = """
 import importlib, sys

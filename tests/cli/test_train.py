@@ -162,10 +162,13 @@ def test_a_task_from_the_users_own_folder(mtl_train, tmp_path):
         {"body": f"it is {word} {i}", "verdict": word} for i in range(9) for word in ("bad", "good")
     ]
     (tmp_path / "reviews.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    words = ("--config-dir=mine", "+task@task.reviews=reviews", f"data_dir={tmp_path}")
-    done = mtl_train(*SMALL, *words, "~task.sts")
+    words = ("--config-dir=mine", "suite=own", "+task@task.reviews=reviews", "data_dir=.")
+    done = mtl_train(*SMALL, *words)
     assert done.code == 0, done.err
-    assert set(done.result["tasks"]) == {"sst", "quora", "reviews"}
+    assert set(done.result["tasks"]) == {"reviews"}
+    # SMALL takes the pretrained weights away.
+    told = "encoder=minilm_l6 starts from random weights and knows no word of reviews"
+    assert f"{done.out}{done.err}".count(told) == 1
 
 
 def test_real_text(mtl_train, course_data):

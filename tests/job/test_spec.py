@@ -25,6 +25,24 @@ def test_describing_has_no_side_effect(monkeypatch):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "warning"),
+    [
+        ([], None),
+        (["suite=planted", "encoder.checkpoint=null"], None),
+        (["suite=cs224n", "encoder=minilm_l6"], None),
+        (["suite=own", "+task@task.mine=sst"], None),
+        (["suite=cs224n"], "encoder=tiny starts from random weights and knows no word of sst, "),
+        (["+task@task.mine=sst"], "the generated text of suite=bundled, not on that of mine; "),
+    ],
+)
+def test_an_encoder_that_does_not_know_the_text_is_told_once(tmp_path, caplog, overrides, warning):
+    describe(load_config(*overrides), tmp_path, RunStart())
+    found = [text for text in caplog.messages if "encoder=minilm_l6 was pretrained on" in text]
+    assert len(found) == (warning is not None)
+    assert warning is None or warning in found[0]
+
+
 def test_describing_asks_for_no_checkpoint_where_the_shape_is_complete(monkeypatch):
     monkeypatch.setattr(spec_module, "checkpoint_folder", lambda source, **_: pytest.fail(source))
     run_spec = resolve_spec(load_config(*WORDS, "encoder.checkpoint=some/checkpoint"))

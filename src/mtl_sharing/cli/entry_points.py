@@ -24,6 +24,11 @@ def report() -> None:
     _start("report")
 
 
+def init() -> None:
+    """``mtl-init``."""
+    _start("init")
+
+
 def _start(command: str) -> None:
     # Python's own handler would show a traceback. Not where the caller ignores SIGINT.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -1,8 +1,10 @@
 """The options that all commands share: what is printed, and how a shell completes them."""
 
+import logging
 import shlex
 from argparse import Action, ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mtl_sharing import VERSION
@@ -45,6 +47,20 @@ def run_with(options: Namespace, work: Callable[[], object], program: str) -> No
 
     with output_options(options.quiet, options.json):
         run_command(work, options.debug, program)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Within a block the project's log lines go to the console."""
+    from mtl_sharing.utils.logging import ConsoleHandler, log_level
+
+    handler, log = ConsoleHandler(), logging.getLogger("mtl_sharing")
+    log.addHandler(handler)
+    with log_level(log.name, logging.INFO):
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
 
 
 def train_options(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:

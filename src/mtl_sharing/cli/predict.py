@@ -1,13 +1,12 @@
 """``mtl-predict``: a run's predictions for a table's rows, or for its tasks' dev or test files."""
 
 import argparse
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl_sharing.cli.options import add_common_options, run_with
+from mtl_sharing.cli.options import add_common_options, logged, run_with
 from mtl_sharing.errors import UserError, check_range
 from mtl_sharing.predict import table_files
 from mtl_sharing.predict.inputs import input_file
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
 
     def work() -> None:
-        with _logged(), nullcontext() if options.out else messages_on_stderr():
+        with logged(), nullcontext() if options.out else messages_on_stderr():
             _check(options)
             (_predict_input if options.split is None else _predict_split)(options)
 
@@ -217,20 +216,6 @@ def _print_files(
         names = ("task", "metric", "value", "examples")
         named = [dict(zip(names, score, strict=True)) for score in scores]
         show_json({"rows": progress.done, "files": list(map(str, files)), "scores": named})
-
-
-@contextmanager
-def _logged() -> Iterator[None]:
-    """Within a block the project's log lines go to the console."""
-    from mtl_sharing.utils.logging import ConsoleHandler, log_level
-
-    handler, log = ConsoleHandler(), logging.getLogger("mtl_sharing")
-    log.addHandler(handler)
-    with log_level(log.name, logging.INFO):
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
 
 
 if __name__ == "__main__":

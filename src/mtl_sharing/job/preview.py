@@ -7,6 +7,7 @@ from mtl_sharing.config import Config
 from mtl_sharing.config.interpolations import hidden_texts
 from mtl_sharing.job.data_check import DataCheck, check_data
 from mtl_sharing.job.description import plan_record
+from mtl_sharing.job.encoder_advice import warn_of_unknown_text
 from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.saved_settings import RunStart, hold_run, write_settings
 from mtl_sharing.job.spec import resolve_spec
@@ -33,6 +34,7 @@ def preview(config: Config, folder: Path, start: RunStart) -> Preview:
     """
     with hold_run(folder, start), hiding(hidden_texts(asdict(config), start.texts)):
         run_spec = resolve_spec(config, start.texts)
+        warn_of_unknown_text(config, run_spec.specs)
         plan = plan_record(run_spec) if config.dry_run else None
         data = check_data(run_spec) if config.check_data else None
         write_settings(config, start, folder)

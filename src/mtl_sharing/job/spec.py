@@ -190,7 +190,8 @@ def _tasks(config: Config) -> dict[str, TaskSpec]:
         check_known("suite.tasks", name, config.task)
     check_different("suite.tasks", names)
     if not names:
-        raise UserError("suite.tasks", "no task", "at least one task")
+        allowed = "at least one task, as by --config-dir=MINE +task@task.NAME=NAME"
+        raise UserError("suite.tasks", "no task", allowed)
     return {name: task_spec(name, config.task[name]) for name in names}
 
 

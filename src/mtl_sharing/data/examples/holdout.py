@@ -38,10 +38,10 @@ def hold_out(
     """
     tasks = sorted(examples)
     targets = [_target(task, len(examples[task]), fraction) for task in tasks]
-    group_of = _groups({task: examples[task] for task in tasks})
+    group_of = text_groups({task: examples[task] for task in tasks})
     groups = 1 + max(int(numbers.max()) for numbers in group_of.values())
     counts = np.stack([np.bincount(group_of[t], minlength=groups) for t in tasks], axis=1)
-    held = _fill(counts, targets)
+    held = fill_groups(counts, targets)
     for column, task in enumerate(tasks):
         if not counts[held, column].any():
             held[_smallest(task, column, counts, held)] = True
@@ -81,11 +81,13 @@ def _target(task: str, size: int, fraction: float) -> int:
     return target
 
 
-def _groups(examples: Mapping[str, Sequence[Example]]) -> dict[str, NDArray[np.int64]]:
+def text_groups(
+    examples: Mapping[str, Sequence[Example]], seed: int | None = None
+) -> dict[str, NDArray[np.int64]]:
     """The group of each example, for each task; groups are numbered in the order of a hash.
 
     A group's hash is that of its alphabetically first text. The smallest hash of all its texts
-    would favour groups with many texts.
+    would favour groups with many texts. A seed is hashed with it.
     """
     nodes: dict[str, int] = {}
     links = {
@@ -96,7 +98,11 @@ def _groups(examples: Mapping[str, Sequence[Example]]) -> dict[str, NDArray[np.i
     first: dict[int, str] = {}
     for text, number in zip(nodes, component.tolist(), strict=True):
         first[number] = min(first.get(number, text), text)
-    hashes = [sha256(first[n].encode("utf-8", "surrogatepass")).digest() for n in range(len(first))]
+    salt = "" if seed is None else f"{seed}\n"  # no text holds a line feed
+    hashes = [
+        sha256(f"{salt}{first[n]}".encode("utf-8", "surrogatepass")).digest()
+        for n in range(len(first))
+    ]
     rank = np.argsort(sorted(range(len(first)), key=hashes.__getitem__))
     return {task: rank[component[ends[:, 0]]] for task, ends in links.items()}
 
@@ -107,8 +113,16 @@ def _link(example: Example, nodes: dict[str, int]) -> tuple[int, int]:
     return nodes.setdefault(texts[0], len(nodes)), nodes.setdefault(texts[-1], len(nodes))
 
 
-def _fill(counts: NDArray[np.int64], targets: Sequence[int]) -> NDArray[np.bool_]:
-    """Whether each group is held out; ``counts`` has shape (groups, tasks)."""
+def fill_groups(counts: NDArray[np.int64], targets: Sequence[int]) -> NDArray[np.bool_]:
+    """Takes each group in order that exceeds no target.
+
+    Args:
+        counts: examples of each group in each task or class, shape (groups, tasks).
+        targets: the most examples to take of each task or class.
+
+    Returns:
+        Whether each group is taken, shape (groups,).
+    """
     held, left = np.zeros(len(counts), dtype=np.bool_), list(targets)
     for number, row in enumerate(counts.tolist()):
         rest = [room - count for room, count in zip(left, row, strict=True)]

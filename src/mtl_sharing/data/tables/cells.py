@@ -35,6 +35,15 @@ def valid_text(text: str) -> str:
     return _SURROGATES.sub("\ufffd", text)
 
 
+def as_number(text: str) -> float | None:
+    """The finite number that ``text`` is; ``1_0``, which Python reads as 10, is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and "_" not in text else None
+
+
 def why_no_text(value: Any, column: str) -> str:
     """The reason why a cell has no text, for a message."""
     if isinstance(value, str) and value.strip():

@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from omegaconf import OmegaConf
 
-from mtl_sharing.data.tables.cells import cell_text, spellings
+from mtl_sharing.data.tables.cells import as_number, cell_text, spellings
 from mtl_sharing.errors import UserError, check_different, did_you_mean, one_of
 
 Limits = tuple[float, float]
@@ -38,7 +38,7 @@ class LabelSpace:
         if self.limits is not None:
             return _number_within(text, self.limits)
         assert self.classes is not None
-        number = _number(text)
+        number = as_number(text)
         return int(number) if number is not None and number in range(self.classes) else None
 
     def allowed(self, text: str) -> str:
@@ -186,17 +186,8 @@ def _hint(text: str, names: Iterable[str]) -> str:
     return did_you_mean(text, names)
 
 
-def _number(text: str) -> float | None:
-    """The finite number that ``text`` is; ``1_0``, which Python reads as 10, is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None
-
-
 def _number_within(text: str, limits: Limits) -> float | None:
-    number = _number(text)
+    number = as_number(text)
     return number if number is not None and limits[0] <= number <= limits[1] else None
 
 
