@@ -39,6 +39,6 @@ def write_report(
         raise UserError("formats", formats, f"a list, as in [{formats!r}]")
     for name in formats:
         check_known("formats", name, FORMATS)
-    paths = [expand_user("folders", path) for path in paths]
+    expanded = [expand_user("folders", path) for path in paths]
     with options_as_arguments():
-        return build.write_report(paths, expand_user("out", out), title, formats)
+        return build.write_report(expanded, expand_user("out", out), title, formats)

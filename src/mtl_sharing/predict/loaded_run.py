@@ -17,7 +17,7 @@ from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.network import Network
 from mtl_sharing.predict.predictor import Predictor, readable
 from mtl_sharing.run_folder.layout import AS_WRITTEN, RESULT, Status
-from mtl_sharing.run_folder.results import read_result, result_problem
+from mtl_sharing.run_folder.results import Result, read_result, result_problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ class LoadedRun:
         }  # fmt: skip
         # A damaged result hinders no prediction.
         with suppress(UserError, OSError, AttributeError, KeyError, TypeError, ValueError):
-            result = self.result or {}
+            result: Result = self.result or {}
             is_finished = result.get("status") == Status.FINISHED
             return run_text(result if is_finished else result | about, self.folder)
         return run_text(about, self.folder)
