@@ -22,7 +22,7 @@ FLOORS = (
     ("job", "report", "init"),
     ("predict", "sweep"),
     ("export",),
-    ("cli",),
+    ("api", "cli"),
 )
 # The inner rooms of the large packages, in order; modules beside them come last.
 ROOMS = {

@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -14,10 +15,19 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobRuntime
 
 import mtl_sharing
-from mtl_sharing import Config, SharingPlan, UserError, load_run, train
+from mtl_sharing import (
+    Config,
+    SharingPlan,
+    UserError,
+    export_run,
+    load_run,
+    train,
+    write_report,
+)
 from support import QUICK, interrupted_at_step, load_config
 
-NAMES = ["Config", "SharingPlan", "UserError", "__version__", "load_run", "train"]
+NAMES = ["Config", "SharingPlan", "UserError", "__version__", "export_run", "load_run", "train",
+         "write_report"]  # fmt: skip
 OVERRIDES = [*QUICK, "encoder.layers=2", "split=1", "trainer.max_steps=3", "trainer.eval_every=1",
              "trainer.precision=fp32", "encoder.dropout=0.1", "sampler=proportional"]  # fmt: skip
 
@@ -148,17 +158,91 @@ def test_calls_that_train_nothing_are_refused(tmp_path):
     config = replace(load_config(*OVERRIDES), dry_run=False)
     config.trainer.max_steps = "many"
     cases = [
-        ("split=6", "overrides: found split=6; allowed: a list, as in ['split=6']"),
+        ("split=6", "settings: found split=6; allowed: a list, as in ['split=6']"),
+        (6, "settings: found 6; allowed: a dict as {'split': 6}, a list"),
+        (
+            {"trainer": {"max_step": 3}},
+            "trainer.max_step: found an unknown key (nearest: max_steps",
+        ),
         (["dry_run=true"], "dry_run: found true"),
         (["check_data=true"], "check_data: found true"),
         (["resume=x"], "resume: found x; allowed: null, and that folder"),
+        ({"hydra.run.dir": "x"}, "hydra.run.dir: found 'x'; allowed: the second argument"),
+        (["+sweep=search"], "sweep: found search; allowed: a command"),
         (config, "trainer.max_steps: found many; allowed: a whole number"),
     ]
-    for overrides, message in cases:
+    for settings, message in cases:
         with pytest.raises(UserError) as error:
-            train(overrides, tmp_path / "x")
+            train(settings, tmp_path / "x")
         assert message in str(error.value)
     assert not (tmp_path / "x").exists()
+
+
+def test_arguments_are_named_in_errors(folder, tmp_path):
+    calls = [
+        (lambda: train({}, 5), "folder: found 5; allowed: a path"),
+        (lambda: train({}, config_dir=tmp_path / "x"), "config_dir: found "),
+        (lambda: train(Config(), config_dir=tmp_path), "config_dir: found "),
+        (lambda: load_run(None), "folder: found None; allowed: a path"),
+        (lambda: write_report([]), "folders: found []"),
+        (lambda: write_report(folder, formats="html"), "formats: found html; allowed: a list"),
+        (lambda: write_report(folder, formats=["htm"]), "formats: found htm (nearest: html)"),
+        (lambda: write_report([folder], folder / "result.json"), "out: found "),
+        (lambda: export_run(folder, tmp_path / "x"), "task: found none; allowed: one of the run's"),
+        (lambda: export_run(folder, folder, "sst"), "out: found "),
+    ]
+    for call, message in calls:
+        with pytest.raises(UserError) as error:
+            call()
+        assert str(error.value).startswith(message)
+
+
+def test_settings_of_a_dict_are_those_of_the_overrides(folder):
+    pairs = (override.split("=", 1) for override in OVERRIDES)
+    values = {key: json.loads(value) if value[0] in "0123456789n" else value
+                for key, value in pairs}  # fmt: skip
+    trainer = {key.partition(".")[2]: values.pop(key)
+               for key in list(values) if key.startswith("trainer.")}  # fmt: skip
+    assert train(values | {"trainer": trainer}, folder) == train(OVERRIDES, folder)
+
+
+def test_a_thread_trains_in_a_new_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(train, OVERRIDES).result()
+    assert result.folder in tmp_path.glob("outputs/*/*")
+    assert weights(result.folder) == weights(folder)
+
+
+def test_a_run_is_shown_in_three_lines(folder, tmp_path):
+    result = train(OVERRIDES, folder)
+    lines = repr(result).splitlines()
+    assert lines[0].startswith("S1-I1 (seed 0): ") and lines[2] == str(folder)
+    assert [text.split()[:2] for text in lines[1].split(", ")] == [
+        ["sst", "accuracy"], ["quora", "accuracy"], ["sts", "pearson"],
+    ]  # fmt: skip
+    run = load_run(folder)
+    assert repr(run) == repr(result) == repr(run.result)
+    # A run of three files has no metrics, and a damaged result hinders no prediction.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        shutil.copy(folder / name, moved / name)
+    run, total = load_run(moved), f"{result['params']['total']:,} parameters"
+    expected = f"S1-I1 (seed 0): {total}\nsst, quora, sts\n{moved}"
+    assert repr(run) == expected and run.result is None
+    (moved / "result.json").write_text('{"status": "finished"}')
+    assert repr(run) == expected
+    with pytest.raises(UserError, match=r"result\.json: found schema None"):
+        _ = run.result
+
+
+def test_a_report_and_an_export(folder, tmp_path):
+    report = write_report(folder, tmp_path / "report", formats=["csv"])
+    assert list(report.comparison["group"]) == ["S1-I1"]
+    assert repr(report).endswith(str(tmp_path / "report" / "tables"))
+    exported = export_run(str(folder), str(tmp_path / "sst"), task="sst")
+    assert exported.task == "sst" and (tmp_path / "sst" / "README.md").is_file()
 
 
 def test_a_running_hydra_app_is_left_as_it_is(folder, tmp_path, monkeypatch):
@@ -182,3 +266,5 @@ def test_config_groups_of_the_users_own_are_found(tmp_path):
     path = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
     with pytest.raises(UserError, match=r"scheduler\.warmup: found -0\.5"):
         train([*OVERRIDES, path, "scheduler=mine"], tmp_path / "run")
+    with pytest.raises(UserError, match=r"scheduler\.warmup: found -0\.5"):
+        train({"scheduler": "mine"}, tmp_path / "run", config_dir=tmp_path / "conf")

@@ -11,22 +11,29 @@ from typing import TYPE_CHECKING, Any
 from mtl_sharing.utils.spinning import limit_spinning
 
 if TYPE_CHECKING:
+    from mtl_sharing.api.export import export_run
+    from mtl_sharing.api.report import write_report
+    from mtl_sharing.api.train import train
     from mtl_sharing.config import Config
     from mtl_sharing.errors import UserError
-    from mtl_sharing.job.train import train
     from mtl_sharing.plan.plan import SharingPlan
     from mtl_sharing.predict.loading import load_run
 
 __version__ = "0.1.0"
 VERSION = f"mtl-sharing {__version__}"
-__all__ = ["Config", "SharingPlan", "UserError", "__version__", "load_run", "train"]
+__all__ = [
+    "Config", "SharingPlan", "UserError", "__version__", "export_run", "load_run", "train",
+    "write_report",
+]  # fmt: skip
 
 _MODULES = {
     "Config": "mtl_sharing.config",
     "SharingPlan": "mtl_sharing.plan.plan",
     "UserError": "mtl_sharing.errors",
+    "export_run": "mtl_sharing.api.export",
     "load_run": "mtl_sharing.predict.loading",
-    "train": "mtl_sharing.job.train",
+    "train": "mtl_sharing.api.train",
+    "write_report": "mtl_sharing.api.report",
 }
 
 limit_spinning()  # before anything loads torch

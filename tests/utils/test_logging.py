@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.utils.logging import ConsoleHandler, RegularFileHandler
+from mtl_sharing.utils.logging import ConsoleHandler, RegularFileHandler, lines_on_stderr
 from mtl_sharing.utils.terminal import output_options
 
 TITLE = "\x1b]0;mine\x07\r\x9b31m"
@@ -70,3 +70,20 @@ def test_a_quiet_command_shows_warnings_alone(capsys):
         for line in (record("step 3 of 7"), warning):
             ConsoleHandler().emit(line)
     assert capsys.readouterr() == ("", "low on room\n")
+
+
+def test_lines_are_shown_once_where_no_logging_is_set_up(monkeypatch, capsys):
+    log = logging.getLogger("alone")
+    monkeypatch.setattr(log, "propagate", False)  # the tests' own logging
+    for _ in range(2):
+        with lines_on_stderr("alone"):
+            logging.getLogger("alone.inner").info("step %d %s", 1, TITLE)
+        log.info("after")
+    assert capsys.readouterr().err == "step 1 \\x1b]0;mine\\x07\\r\\x9b31m\n" * 2
+    assert log.handlers == [] and log.level == logging.NOTSET
+
+
+def test_logging_that_is_set_up_is_left_alone(capsys, caplog):
+    with lines_on_stderr("mtl_sharing"):
+        logging.getLogger("mtl_sharing").warning("once")
+    assert caplog.messages == ["once"] and capsys.readouterr().err == ""

@@ -20,11 +20,12 @@ _NAME = re.compile(r"\s*([^:,{}\[\]]*):")
 
 def in_quotes(key: str, value: str) -> str | None:
     """An override as a shell takes it whose value is ``value`` as text; None where none is."""
-    overrides = (f"{key}={_quoted(value, mark)}" for mark in _MARKS)
+    overrides = (f"{key}={quoted_text(value, mark)}" for mark in _MARKS)
     return _shortest(text for text in overrides if _reads_as(text, value))
 
 
-def _quoted(value: str, mark: str) -> str:
+def quoted_text(value: str, mark: str = "'") -> str:
+    """A text in quotes, as an override holds it: nothing of it is resolved."""
     text = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)  # no interpolation
     # A backslash counts as one only before a quote.
     inner = re.sub(rf"(\\*)({mark}|$)", lambda m: m[1] * 2 + (m[2] and f"\\{m[2]}"), text)
@@ -134,5 +135,5 @@ class _Reader:
         is_between = "," in (self.text[start - 1], self.text[match.end() : match.end() + 1])
         if is_between if not text else not _parses(f"key=[{text}]"):
             self.bad.append((key, text, False))
-            text = _quoted(text, self.mark)
+            text = quoted_text(text, self.mark)
         return text, match.end()

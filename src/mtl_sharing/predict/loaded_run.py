@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from mtl_sharing.errors import UserError, check_known, check_range, one_of
+from mtl_sharing.job.description import describe_regime
+from mtl_sharing.job.run_result import RunResult, run_text
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.model.network import Network
 from mtl_sharing.predict.answer_columns import AnswerColumns, check_names
 from mtl_sharing.predict.predictor import Predictor
+from mtl_sharing.run_folder.layout import AS_WRITTEN, RESULT, Status
+from mtl_sharing.run_folder.results import Result, read_result, result_problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +28,9 @@ if TYPE_CHECKING:
 _PANDAS_TYPES = {"string": "str", "int64": "Int64", "float64": "float64"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LoadedRun:
-    """A run's network with its tokenizer and settings.
+    """A run's network with its tokenizer and settings; ``repr`` shows it in three lines.
 
     Attributes:
         folder: where it was loaded from.
@@ -42,6 +47,33 @@ class LoadedRun:
     def tasks(self) -> tuple[str, ...]:
         """The names of its tasks, in the plan's order."""
         return self.run_spec.plan.tasks
+
+    @property
+    def result(self) -> RunResult | None:
+        """The content of the folder's result.json as it is now; None where there is none.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        result = read_result(self.folder)
+        if result is None:
+            return None
+        if (problem := result_problem(result)) is not None:
+            raise UserError(str(self.folder / RESULT), problem, AS_WRITTEN)
+        return RunResult(result, self.folder)
+
+    def __repr__(self) -> str:
+        about: dict[str, Any] = {
+            "regime": describe_regime(self.run_spec), "seed": self.run_spec.config.seed,
+            "params": {"total": sum(weight.numel() for weight in self.network.parameters())},
+            "tasks": {name: {} for name in self.tasks},
+        }  # fmt: skip
+        # A damaged result hinders no prediction.
+        with suppress(UserError, OSError, AttributeError, KeyError, TypeError, ValueError):
+            result: Result = self.result or {}
+            is_finished = result.get("status") == Status.FINISHED
+            return run_text(result if is_finished else result | about, self.folder)
+        return run_text(about, self.folder)
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -19,8 +19,9 @@ from mtl_sharing.report.page.page import FigureView, Page, Section, render
 from mtl_sharing.report.page.sections import make_sections, status_counts
 from mtl_sharing.report.page.table_files import FORMATS as TABLE_FORMATS
 from mtl_sharing.report.page.table_files import write_tables
-from mtl_sharing.utils.files import replace_file, replace_text
+from mtl_sharing.utils.files import replace_file, replace_text, short_path
 from mtl_sharing.utils.locks import exclusive_folder
+from mtl_sharing.utils.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +33,15 @@ _FIGURE = re.compile(
 FIGURE_FORMATS = ("svg", "png", "pdf")
 FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
 DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
+# Sentences in the repr of a report.
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Written:
     """A report on disk: the table of groups, sentences on them, and what was written.
+
+    ``repr`` shows the sentences and the paths.
 
     Attributes:
         comparison_file: the file with the whole table of groups; None if only figures were written.
@@ -47,6 +52,11 @@ class Written:
     notes: Sequence[str]
     paths: tuple[Path, ...]
     comparison_file: Path | None
+
+    def __repr__(self) -> str:
+        rest = len(self.headlines) - _SHOWN
+        lines = [*self.headlines[:_SHOWN], *[f"and {rest:,} more groups"] * (rest > 0)]
+        return "\n".join(map(printable, [*lines, _listed([*map(short_path, self.paths)])]))
 
 
 def write_report(

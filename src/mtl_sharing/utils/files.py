@@ -245,6 +245,8 @@ def expand_user(where: str, path: str | Path) -> Path:
     """The path with ``~`` expanded; raises UserError naming ``where`` for an unknown user's."""
     try:
         return Path(path).expanduser()
+    except TypeError:  # of a caller in Python
+        raise UserError(where, repr(path), "a path") from None
     except RuntimeError:
         allowed = "the home of a user that exists, or ./~NAME for a folder of this name"
         raise UserError(where, path, allowed) from None

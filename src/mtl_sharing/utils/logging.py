@@ -64,6 +64,32 @@ class RegularFileHandler(logging.FileHandler):
         return printable(super().format(record))
 
 
+class _StderrHandler(logging.Handler):
+    """Prints log lines to the standard error of the moment, which a progress bar may replace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(printable(self.format(record)), file=sys.stderr, flush=True)
+        except Exception:  # a line that cannot be shown ends no training
+            self.handleError(record)
+
+
+@contextmanager
+def lines_on_stderr(name: str) -> Iterator[None]:
+    """Shows the logger's lines within a block, if the program has set up no logging itself."""
+    log = logging.getLogger(name)
+    if log.hasHandlers():
+        yield
+        return
+    handler = _StderrHandler()
+    log.addHandler(handler)
+    try:
+        with log_level(name, logging.INFO):
+            yield
+    finally:
+        log.removeHandler(handler)
+
+
 _lost: OSError | None = None
 
 
