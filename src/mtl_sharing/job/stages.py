@@ -220,8 +220,8 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
     evaluation, selection = _evaluate(prepared, trained)
     if prepared.hooks.curves:
         title = f"{describe_regime(run_spec)} (seed {run_spec.config.seed})"
-        facts = _curve_facts(run_spec, selection or evaluation)
-        draw_curves(prepared.folder, trained.history, title, facts)
+        shown = _curve_facts(run_spec, selection or evaluation)
+        draw_curves(prepared.folder, trained.history, title, shown)
     trained.network = None  # makes room for the two networks that are timed
     score, timings = run_spec.config.score, None
     if score.pairs and score.clock != "flops":

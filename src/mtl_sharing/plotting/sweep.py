@@ -130,7 +130,7 @@ def _scatter(
 ) -> None:
     if points:
         x, y = zip(*points, strict=True)
-        axes.scatter(x, y, size, style.colour, style.mark, alpha=0.8, lw=0, zorder=3)
+        axes.scatter(x, y, s=size, c=style.colour, marker=style.mark, alpha=0.8, lw=0, zorder=3)
 
 
 def _front(points: Sequence[TrialPoint]) -> list[TrialPoint]:

@@ -87,7 +87,8 @@ def draw_trade_off(
         axes.set_xlim(left=0)  # so that lengths compare as the sizes do
     handles = group_handles(styles, [p.group for p in points], lines=False)
     if any(point.group == chosen for point in points):
-        handles.append(entry("chosen", GroupStyle(_CHOSEN, "$\u25cb$"), line=False))
+        handles.append(entry("chosen", GroupStyle(_CHOSEN), line=False))
+        handles[-1].set(markerfacecolor="none", markersize=8, markeredgewidth=1.8)
     add_legend(figure, [*handles, *level_handles(drawn)])
     _label_front(figure, axes, points, unit, chosen)
     return figure
@@ -126,6 +127,7 @@ def _label_front(
                 label, (point.parameters / unit, point.mean),
                 xytext=(x, y), textcoords="offset points", ha=horizontal, va=vertical,
                 fontsize=9, linespacing=1.1, zorder=6, annotation_clip=False,
+                bbox={"facecolor": "white", "alpha": 0.7, "lw": 0, "pad": 0.4},
             )  # fmt: skip
             text.set_color(_CHOSEN if point.group == chosen else INK)
             box = text.get_window_extent()
