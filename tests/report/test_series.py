@@ -59,7 +59,7 @@ def test_splits_are_curves_with_a_point_for_each_seed(make_run):
     # No score was measured.
     assert list(panels) == ["performance", "sst accuracy", "quora accuracy", "sts pearson"]
     [line] = panels["performance"]
-    assert (layers, line.group) == (12, "optimizer.lr=0.001")
+    assert (layers, line.group) == (12, "usual settings")
     assert line.points == [(0, 0.9), (0, 0.91), (6, 0.8), (6, 0.81), (12, 0.7), (12, 0.71)]
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.report.analysis import tables
-from mtl_sharing.report.analysis.notes import headline
 from mtl_sharing.report.analysis.values import group_flags, kept
 from mtl_sharing.report.inputs.groups import baseline_of, make_groups
 from mtl_sharing.report.inputs.runs import read_runs
@@ -101,19 +100,6 @@ def test_without_a_baseline_the_results_own_share_counts(make_run):
     assert kept(groups[0], None).mean == pytest.approx(0.99)
 
 
-def test_headlines_say_what_is_kept_at_which_size(reading):
-    groups = make_groups(reading.runs)
-    floor = floor_performance(reading.runs[0].result["tasks"], "unit")
-    above = 100 * np.mean([(0.76 - floor) / (0.8 - floor), 1.0])
-    flag = group_flags(groups[0])
-    assert "at or below a constant answer" in flag  # a training of few steps
-    assert [headline(group, groups) for group in groups] == [
-        f"I12 reaches a performance of 0.9000 ± 0.1000 (n=3) with 1,000 parameters [{flag}]",
-        "S6-I6 keeps 97.5% ± 3.5 (n=2) of separate models' performance "
-        f"({above:.1f}% above a constant answer) at 56% of the parameters [{flag}]",
-    ]
-
-
 def test_changes_are_paired_or_the_runs_own(reading, make_run):
     groups = make_groups(reading.runs)
     table = tables.class_table(groups).set_index(["group", "task", "figure"])
@@ -171,7 +157,7 @@ def test_every_table_is_written_with_all_digits_and_in_the_same_bytes_again(read
     contents = contents_of(reading)
     tables = contents.tables | {"left_out": contents.left_out()}
     assert list(tables) == [
-        "comparison", "apart", "tests", "precision_recall_f1", "classes", "cost", "runs",
+        "answer", "comparison", "tasks", "apart", "tests", "precision_recall_f1", "classes", "cost", "runs",
         "confusion", "examples", "parting_examples", "left_out",
     ]  # fmt: skip
     assert list(NOTES) == list(tables) and all(NOTES.values())

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _MOST_LINES = 20
 _HELP = """\
 Reads every run at or below the folders, in whatever state, and writes
-  report.html   everything on one page that opens offline
+  report.html   everything on one page that opens offline, the answer first
+  report.md     the answer and its table, short enough for an issue
   tables/       each table as CSV, Markdown and LaTeX
   figures/      each figure as SVG
 """
@@ -39,8 +40,10 @@ def make_parser() -> ArgumentParser:
                         help="where the report goes (default: report)")  # fmt: skip
     parser.add_argument("--title", help="heading of the page")
     parser.add_argument("--formats", metavar="A,B", help=(
-        "what to write: html; csv, md, tex for tables; svg, png, pdf for figures"
+        "what to write: html; md (a summary, and tables); csv, tex for tables; svg, png, pdf"
+        " for figures"
         " (default: html,csv,md,tex,svg)"))  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--version", action="version", version=VERSION)
     parser.add_argument("--debug", action="store_true", help="show the traceback of a mistake")
     return parser
@@ -49,7 +52,7 @@ def make_parser() -> ArgumentParser:
 def _report(options: Namespace) -> None:
     from rich import get_console
 
-    from mtl_sharing.errors import check_known
+    from mtl_sharing.errors import UserError, check_known
     from mtl_sharing.report.build import DEFAULT_FORMATS, FORMATS, write_report
 
     formats: Sequence[str] = DEFAULT_FORMATS
@@ -57,25 +60,38 @@ def _report(options: Namespace) -> None:
         formats = [name.strip() for name in options.formats.split(",")]
         for name in formats:
             check_known("--formats", name, FORMATS)
+    if options.open and "html" not in formats:
+        raise UserError("--open", f"--formats {options.formats}", "html among the formats")
     with get_console().status("reading runs") as status:
         written = write_report(options.folders, options.out, options.title, formats, status.update)
     _print(written)
+    if options.open:
+        _open(written.paths[0])
+
+
+def _open(page: Path) -> None:
+    """Opens the page in the browser, or says that there is none."""
+    import webbrowser
+
+    from mtl_sharing.utils.terminal import show
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        show(f"no browser was found: open {page.resolve()} in one")
 
 
 def _print(written: "Written") -> None:
-    """Prints the table of groups, the headlines, and the paths of the report."""
+    """Prints the answer, the table of groups, the notes, and the paths of the report."""
     from mtl_sharing.cli.groups_table import show_groups
     from mtl_sharing.utils.files import short_path
     from mtl_sharing.utils.terminal import show
 
+    for line in (*written.answer, ""):
+        show(line)
     show_groups(written.comparison)
     file = written.comparison_file
     where = "not written: see --formats" if file is None else str(short_path(file))
-    lines = ["", *_cut(written.headlines, "flags", where), *_cut(written.notes, "clocks", where)]
-    lines.append("")
-    lines += map(str, map(short_path, written.paths))
-    for line in lines:
-        show(line)
+    for line in ("", *_cut(written.notes, "clocks", where), "", *map(short_path, written.paths)):
+        show(str(line))
 
 
 def _cut(lines: Sequence[str], content: str, where: str) -> list[str]:

@@ -36,6 +36,7 @@ def split_panels(groups: Sequence[Group]) -> dict[int, Panels]:
 def _split_lines(members: _Members) -> Iterator[tuple[str, Line]]:
     first = members[0][1]
     family = first.label.removeprefix(first.plan).strip(" +")  # the label without the plan
+    family = family or ("usual settings" if first.differs else "")
     metrics = {task: first.runs[0].result["tasks"][task]["metric"] for task in first.tasks}
     tasks = {f"{task} {metric}": f"tasks.{task}.value" for task, metric in metrics.items()}
     for where, own in _by_machine(members).items():

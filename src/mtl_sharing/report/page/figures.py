@@ -50,7 +50,7 @@ class ReportFigures:
     styles: GroupStyles
     formats: Sequence[str]
 
-    def trade_off(self) -> FigureView:
+    def trade_off(self, chosen: str | None = None) -> FigureView:
         """Performance against parameters."""
         groups = counted(len(self.points), "group")
         runs = counted(sum(len(group.runs) for group in self.groups), "run")
