@@ -22,7 +22,8 @@ def written(count: int, file: Path | None = Path("report/tables/comparison.csv")
         for n in range(count)
     ]  # fmt: skip
     notes = [f"note {n}" for n in range(count)]
-    return Written(pd.DataFrame(rows), ["Take S0.", "Surely."], notes, (Path("report/tables"),), file)
+    answer, paths = ["Take S0.", "Surely."], (Path("report/tables"),)
+    return Written(pd.DataFrame(rows), answer, notes, paths, file)
 
 
 @pytest.mark.parametrize(("file", "where"), [

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.report.analysis import tables
-from mtl_sharing.report.analysis.values import group_flags, kept
+from mtl_sharing.report.analysis.values import kept
 from mtl_sharing.report.inputs.groups import baseline_of, make_groups
 from mtl_sharing.report.inputs.runs import read_runs
 from mtl_sharing.report.page.contents import NOTES, make_contents
@@ -157,8 +157,8 @@ def test_every_table_is_written_with_all_digits_and_in_the_same_bytes_again(read
     contents = contents_of(reading)
     tables = contents.tables | {"left_out": contents.left_out()}
     assert list(tables) == [
-        "answer", "comparison", "tasks", "apart", "tests", "precision_recall_f1", "classes", "cost", "runs",
-        "confusion", "examples", "parting_examples", "left_out",
+        "answer", "comparison", "tasks", "apart", "tests", "precision_recall_f1", "classes", "cost",
+        "runs", "confusion", "examples", "parting_examples", "left_out",
     ]  # fmt: skip
     assert list(NOTES) == list(tables) and all(NOTES.values())
     out = tmp_path / "out"
