@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.cli.report import main
+from mtl_sharing.errors import UserError
 from mtl_sharing.plotting.style import NAMED
 from mtl_sharing.report.build import write_report
+from mtl_sharing.report.page.folder import check_folder
 from mtl_sharing.report.page.sections import MOST_LONG_ROWS, MOST_NOTES
 from mtl_sharing.run_folder.decision_file import write_decision
 from report_pages import NASTY, Reader
@@ -125,7 +127,9 @@ def test_a_search_is_told_with_its_answer_and_curve(real_runs, tmp_path):
 
 
 @pytest.mark.usefixtures("without_drawing")
-def test_the_terminal_shows_groups_sentences_and_places(written, mtl_report, tmp_path):
+def test_the_terminal_shows_the_answer_groups_and_places(
+    written, mtl_report, tmp_path, monkeypatch
+):
     out = tmp_path / "here"
     runs = written.parent
     words = (runs / "single", runs / "several", "--out", out, "--formats", "html,csv,svg")
@@ -135,6 +139,12 @@ def test_the_terminal_shows_groups_sentences_and_places(written, mtl_report, tmp
     assert lines[0].startswith("No answer: nothing here learned all tasks (")
     assert any(line.split()[:2] == ["group", "seeds"] for line in lines)
     assert lines[-3:] == [str(out / name) for name in ("report.html", "tables", "figures")]
+    # An earlier report is replaced, here by one of another form, and opened where there is a page.
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)))
+    code, printed, _ = mtl_report(runs / "single", "--out", out, "--formats", "html", "--open")
+    assert code == 0 and opened == [(out / "report.html").as_uri()]
+    assert f"no browser was found: open {out / 'report.html'} in one" in printed
 
 
 def test_mistakes_are_told_and_nothing_is_written(written, mtl_report, tmp_path):
@@ -158,6 +168,31 @@ def test_mistakes_are_told_and_nothing_is_written(written, mtl_report, tmp_path)
         assert where in errors and found in errors
         assert errors.count("\n") == 1
     assert not out.exists() and file.read_text() == "mine"
+
+
+OTHERS = {
+    "a user's file": {"notes.txt": "mine"},
+    "a page of another program": {"report.html": "<p>mine</p>", "tables/comparison.csv": "a"},
+    "folders of the same names": {"tables/mine.csv": "a", "figures/mine.svg": "b"},
+}
+EARLIER = {
+    "nothing": {},
+    "a page": {"report.html": '<meta name="generator" content="mtl-sharing">', "notes.txt": "a"},
+    "a page of an older version": {"report.html": "<dd>now, by mtl-sharing 0.1.0</dd>"},
+    "tables alone": {"tables/comparison.csv": "a", "figures/trade_off.svg": "b"},
+}
+
+
+@pytest.mark.parametrize("files", [*OTHERS.values(), *EARLIER.values()], ids=[*OTHERS, *EARLIER])
+def test_a_folder_with_something_else_than_a_report_is_refused(tmp_path, files):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    if files in EARLIER.values():
+        check_folder(tmp_path)
+        return
+    with pytest.raises(UserError, match=r"a folder with .*an earlier report"):
+        check_folder(tmp_path)
 
 
 @pytest.mark.usefixtures("without_drawing")
@@ -239,7 +274,7 @@ def test_better_separate_models_part_from_the_best_of_the_others(make_run, tmp_p
     wrong = {(float(row["prediction of S12"]) - float(row["label"])) % 5 for row in rows}
     assert wrong == {1.0}
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "Right by separate models in more seeds than by S12" in page
+    assert "Wrong by S12, and right by separate models in more seeds" in page
 
 
 @pytest.mark.usefixtures("without_drawing")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl_sharing.report.analysis import tables
+from mtl_sharing.report.analysis import tables, task_tables
 from mtl_sharing.report.analysis.values import kept
 from mtl_sharing.report.inputs.groups import baseline_of, make_groups
 from mtl_sharing.report.inputs.runs import read_runs
@@ -102,7 +102,7 @@ def test_without_a_baseline_the_results_own_share_counts(make_run):
 
 def test_changes_are_paired_or_the_runs_own(reading, make_run):
     groups = make_groups(reading.runs)
-    table = tables.class_table(groups).set_index(["group", "task", "figure"])
+    table = task_tables.class_table(groups).set_index(["group", "task", "figure"])
     row = table.loc[("S6-I6", "sst", "f1")]
     assert row["value"] == pytest.approx(0.245)
     assert row["against separate %"] == pytest.approx((-5 + 0) / 2)
@@ -110,7 +110,7 @@ def test_changes_are_paired_or_the_runs_own(reading, make_run):
     own = {"against": {"separate": {"sst": {"f1": 7.0}}, "untuned": {"sst": {"f1": 50.0}}}}
     make_run("own", "S9-I3", result=own)
     groups = make_groups(read_runs([make_run.top]).runs)
-    table = tables.class_table(groups).set_index(["group", "task", "figure"])
+    table = task_tables.class_table(groups).set_index(["group", "task", "figure"])
     row = table.loc[("S9-I3", "sst", "f1")]
     assert (row["against separate %"], row["against untuned %"]) == (7.0, 50.0)
     assert pd.isna(table.loc[("S6-I6", "sst", "f1"), "against untuned %"])
@@ -119,7 +119,7 @@ def test_changes_are_paired_or_the_runs_own(reading, make_run):
 def test_a_figure_of_0_has_no_change(make_run):
     make_run("base", result={"tasks.sst.f1": 0.0, "tasks.sts.pearson": -0.2})
     make_run("shared", "S12", result={"tasks.sst.f1": 0.5, "tasks.sts.pearson": 0.1})
-    table = tables.class_table(make_groups(read_runs([make_run.top]).runs))
+    table = task_tables.class_table(make_groups(read_runs([make_run.top]).runs))
     rows = table[table["group"] == "S12"].set_index(["task", "figure"])["against separate %"]
     assert pd.isna(rows["sst", "f1"])
     assert rows["sts", "pearson"] == pytest.approx(150)
@@ -132,7 +132,7 @@ def test_costs_and_classes_come_from_the_results(reading):
     run = groups[0].runs[0]
     size = run.result["memory"]["model_bytes"]
     assert cost.loc["I12", "model MB"] == pytest.approx(size / 1e6)
-    classes = tables.by_class_table(groups)
+    classes = task_tables.by_class_table(groups)
     assert len(classes) == 2 * (5 + 2)  # nobody asked for classes of the regression
     one = classes[(classes["task"] == "quora") & (classes["class"] == "1")].iloc[0]
     assert one["recall"] == run.result["tasks"]["quora"]["by_class"]["1"]["recall"]

@@ -75,7 +75,7 @@ def _described(
     frame.insert(0, "group", group.label)
     values = np.stack([table["prediction"].to_numpy(float)[order] for table in tables], axis=1)
     frame["prediction"] = values.mean(axis=1) if regression else _modes(values)
-    frame["predictions"] = [" ".join(f"{value:.3g}" for value in row) for row in values]
+    frame["predictions"] = [", ".join(f"{value:.3g}" for value in row) for row in values]
     if not regression and class_names(group, task):
         _name_classes(frame, group, task, values)
     if not regression:
@@ -149,6 +149,8 @@ def parting_examples(
 ) -> "pd.DataFrame":
     """The examples that the first group predicts better than the other, the clearest first.
 
+    The most frequent prediction of the other is wrong.
+
     Returns:
         Columns group, task, id, text, text_pair, label, prediction, prediction of (the other), and
         advantage: the share of seeds with a right prediction, the first group's minus the other's;
@@ -162,9 +164,11 @@ def parting_examples(
     of_runs = [[predictions.by_task(run)[task] for run in runs] for runs in sides]
     quality = [_quality(of_side, is_regression(group, task)) for of_side in of_runs]
     advantage = quality[0] - quality[1]
-    order = np.argsort(-advantage, kind="stable")[:count]
-    order = order[advantage[order] > 0]
-    frame, others = (_described(group, task, _tables(runs, task), order) for runs in sides)
+    order = np.argsort(-advantage, kind="stable")
+    tables = [_tables(runs, task) for runs in sides]
+    wrong = _is_wrong(other, task, tables[1])
+    order = order[((advantage > 0) & wrong)[order]][:count]
+    frame, others = (_described(group, task, of_side, order) for of_side in tables)
     frame = frame[["group", "task", *_EXAMPLE, "prediction"]]
     frame[f"prediction of {other.label}"] = others["prediction"]
     return frame.assign(advantage=advantage[order])

@@ -11,6 +11,9 @@ from mtl_sharing.score.clock import Clock, clock_of, is_timed, moves_with_machin
 from mtl_sharing.score.reference import METRICS
 from mtl_sharing.utils.nested import get
 
+CONSTANT = "constant answer"
+"""The row of what the best constant answer to each task reaches."""
+
 
 def number(record: Record, path: str) -> float | None:
     """A number at a dotted path; None if there is none."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_sharing.report.analysis.comparisons import PERFORMANCE, Comparison
 from mtl_sharing.report.analysis.statistics import FEWEST, Summary
-from mtl_sharing.report.analysis.tables import CONSTANT, make_frame, spread
+from mtl_sharing.report.analysis.tables import make_frame, spread
 from mtl_sharing.report.analysis.values import (
+    CONSTANT,
     baseline_parameters,
     floor_of,
     group_flags,

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtl_sharing.report.analysis import tables
-from mtl_sharing.report.analysis.answer import Answer, make_answer
+from mtl_sharing.report.analysis import tables, task_tables
+from mtl_sharing.report.analysis.answer import make_answer
 from mtl_sharing.report.analysis.comparisons import compare_all
 from mtl_sharing.report.analysis.examples import (
     Confusion,
@@ -16,6 +16,7 @@ from mtl_sharing.report.analysis.examples import (
 from mtl_sharing.report.analysis.notes import notes
 from mtl_sharing.report.analysis.predictions import RunPredictions
 from mtl_sharing.report.analysis.values import summary_of
+from mtl_sharing.report.analysis.verdict_answer import Answer
 from mtl_sharing.report.analysis.verdicts import verdict_table
 from mtl_sharing.report.inputs.groups import Group, baseline_of
 from mtl_sharing.report.inputs.runs import RunCollection
@@ -125,10 +126,10 @@ def _group_tables(groups: Sequence[Group], answer: Answer) -> dict[str, "pd.Data
     return {
         "answer": verdict_table(answer.verdicts, answer.probabilities, answer.chosen),
         "comparison": tables.comparison_table(groups),
-        "tasks": tables.task_table(groups),
+        "tasks": task_tables.task_table(groups),
         "apart": tables.apart_table(groups),
-        "precision_recall_f1": tables.class_table(groups),
-        "classes": tables.by_class_table(groups),
+        "precision_recall_f1": task_tables.class_table(groups),
+        "classes": task_tables.by_class_table(groups),
         "cost": tables.cost_table(groups),
     }
 

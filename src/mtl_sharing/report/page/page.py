@@ -17,7 +17,18 @@ MOST_ROWS = 100
 """Further rows are only in the table's file."""
 MOST_LETTERS = 700
 """Longer texts are cut on the page, but not in files."""
-_WIDE = ("text", "text_pair", "note", "why", "what", "which", "flagged", "clock", "verdict")
+_WIDE = (
+    "text",
+    "text_pair",
+    "note",
+    "why",
+    "what",
+    "which",
+    "flagged",
+    "clock",
+    "verdict",
+    "predictions",
+)
 _LABELS = ("group", "against", "task")
 
 

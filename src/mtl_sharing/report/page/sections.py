@@ -1,21 +1,20 @@
 """The sections of the page, made from a report's contents and figures."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtl_sharing.report.analysis.examples import Confusion
 from mtl_sharing.report.analysis.notes import common_note
-from mtl_sharing.report.analysis.tables import CONSTANT
+from mtl_sharing.report.analysis.values import CONSTANT
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.report.page.contents import NOTES, ReportContents
+from mtl_sharing.report.page.example_sections import confusion_blocks, example_blocks
 from mtl_sharing.report.page.figures import ReportFigures, counted
 from mtl_sharing.report.page.page import (
     MOST_ROWS,
     Block,
     Cell,
-    Grid,
     Section,
     Sentences,
     TableView,
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 MOST_NOTES = 12
 MOST_FIRST_ROWS = 14
-MOST_CONFUSIONS = 4
-MOST_PAGE_EXAMPLES = 10
 # For tables with several rows for each group.
 MOST_LONG_ROWS = 60
 _WHY_ABSENT = {
@@ -87,8 +84,8 @@ def make_sections(contents: ReportContents, figures: ReportFigures) -> list[Sect
         Section("curves", "Training curves", tuple(figures.training())),
         Section("gradients", "Agreement of gradients", tuple(figures.cosines())),
         Section("classes", "Precision, recall and F1", _classes(contents)),
-        Section("confusion", "Confusion", tuple(_confusions(contents))),
-        Section("examples", "Wrong examples", tuple(_examples(contents))),
+        Section("confusion", "Confusion", tuple(confusion_blocks(contents))),
+        Section("examples", "Wrong examples", tuple(example_blocks(contents))),
         Section("cost", "Cost", _table(contents, "cost")),
         Section("sweeps", "Sweeps", tuple(_sweeps(contents, figures))),
         Section("settings", "Settings that differ", _settings(contents)),
@@ -204,61 +201,3 @@ def _by_task(frame: "pd.DataFrame") -> "pd.DataFrame":
         table.insert(0, "metric", metrics[kinds == "metric value"])
     changes = [name for name in table if " against" in str(name)]
     return table[[*table.columns.drop(changes), *changes]].reset_index()
-
-
-def _confusions(contents: ReportContents) -> Iterator[Block]:
-    """A grid of matrices for each task: the group to take, baselines, then others."""
-    first = [contents.best.label, *(g.label for g in contents.shown if g.separate)]
-    by_task: dict[str, list[Confusion]] = defaultdict(list)
-    for matrix in contents.confusions:
-        by_task[matrix.task].append(matrix)
-    for task, matrices in by_task.items():
-        order = [*first, *(matrix.label for matrix in matrices)]
-        ranked = sorted(matrices, key=lambda matrix: order.index(matrix.label))
-        rest = len(matrices) - MOST_CONFUSIONS
-        more = f" {counted(rest, 'more group')} in the file." if rest > 0 else ""
-        note = f"{task}: rows are labels, columns predictions; shaded by the share of a label."
-        note += " Values are rounded to whole classes." if ranked[0].rounded else ""
-        yield Grid(tuple(map(_matrix, ranked[:MOST_CONFUSIONS])), note + more)
-
-
-def _matrix(confusion: Confusion) -> TableView:
-    heads = (Cell("label"), *(Cell(name, number=True) for name in confusion.classes))
-    rows = []
-    for row, counts in enumerate(confusion.counts.tolist()):
-        total = max(1, sum(counts))
-        cells = (
-            Cell(f"{count:,}", number=True, shade=count / total, strong=row == column)
-            for column, count in enumerate(counts)
-        )
-        rows.append((Cell(confusion.classes[row]), *cells))
-    caption = f"{confusion.task}, {confusion.label} ({counted(confusion.seeds, 'seed')})"
-    return TableView(caption, heads, tuple(rows), len(rows))
-
-
-def _examples(contents: ReportContents) -> Iterator[Block]:
-    """The worst wrong examples of the group to take, then what separate models predict better."""
-    label, other = contents.best.label, contents.best_sharing
-    captions = {
-        "examples": f"Wrong predictions of {label} with the largest errors, mean over seeds;"
-                    " prediction is the most frequent one, of a regression the mean.",
-        "parting_examples": "Right by separate models in more seeds than by"
-                            f" {other and other.label}; of a regression closer.",
-    }  # fmt: skip
-    for name, caption in captions.items():
-        if name not in contents.tables:
-            continue
-        frame = contents.tables[name]
-        chosen = frame[frame["group"] == label] if name == "examples" else frame
-        for task, rows in chosen.groupby("task", sort=False):
-            columns = rows.drop(columns=["group", "task", "id"]).dropna(axis="columns", how="all")
-            head = _whole_classes(columns.head(MOST_PAGE_EXAMPLES))
-            yield table_view(head, f"{task}. {caption}", name)
-
-
-def _whole_classes(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The frame with classes as whole numbers, in columns that hold nothing else."""
-    names = [name for name in frame if "prediction" in str(name) or name == "label"]
-    floats = frame[[name for name in names if frame[name].dtype.kind == "f"]]
-    whole = ((floats % 1 == 0) & (floats.abs() < 2**53)).all()
-    return frame.astype(dict.fromkeys(whole.index[whole], "Int64"))
