@@ -88,9 +88,11 @@ def test_one_seed_decides_nothing():
 
 def test_separate_models_are_kept_where_nothing_keeps_enough():
     given = answer(BAD)
-    assert given.sentence.startswith("Keep separate models: no regime here keeps 99%")
+    assert given.sentence.startswith("Keep separate models: no cheaper regime here keeps 99%")
     assert "nearest is S12: it keeps 90.0% [88.0%, 92.0%]" in given.sentence
     assert given.chosen is BASE
+    large = group("S12-PAL", 0.8, 1000), compared("S12-PAL", 0.0, -0.001, 0.001)
+    assert "no regime here has fewer parameters" in answer(large).sentence
 
 
 def test_a_task_at_a_constant_answer_is_never_chosen():
@@ -137,7 +139,11 @@ def test_a_search_answers_for_its_report():
         " without being sure"
     )
     assert given.chosen is SEARCHED[1]
-    assert given.details[0].startswith("S8-I4 on dev, which made no choice: performance 0.8710")
+    assert given.details[0].endswith(
+        "performance 0.8000 [0.7700, 0.8300] (90% interval), 100.0% of separate models', at 56% of"
+        " their parameters"
+    )
+    assert given.details[1].startswith("S8-I4 on dev, which made no choice: performance 0.8710")
     table = verdict_table(given.verdicts, given.probabilities, given.chosen).set_index("group")
     assert table.loc["S8-I4", "verdict"] == "chosen: probability .93"
     assert table.loc["constant answer", "performance"] == pytest.approx(0.2)

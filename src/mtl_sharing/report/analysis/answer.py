@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mtl_sharing.report.analysis.comparisons import Comparison
-from mtl_sharing.report.analysis.search_answer import dev_sentence, search_sentence
+from mtl_sharing.report.analysis.search_answer import search_details, search_sentence
 from mtl_sharing.report.analysis.verdict_answer import Answer, answer_of_groups
 from mtl_sharing.report.analysis.verdicts import Verdict, make_verdicts
 from mtl_sharing.report.inputs.groups import Group
@@ -82,9 +82,5 @@ def _of_search(verdicts: Sequence[Verdict], name: str, decision: Decision) -> An
     chosen, point = groups.get(decision.chosen), decision.regimes[decision.chosen].point
     if chosen is None and point is None:
         chosen = next((v.group for v in verdicts if v.group.separate), None)
-    details = [] if decision.dev is None else [dev_sentence(decision, decision.dev)]
-    if decision.next is not None and decision.decided:
-        regime = decision.regimes[decision.next.regime].name
-        details.append(f"The next best evidence: {regime} with seed {decision.next.seed}")
-    sentence = search_sentence(decision)
-    return Answer(sentence, tuple(details), chosen, (), probabilities)
+    details = tuple(search_details(decision))
+    return Answer(search_sentence(decision), details, chosen, (), probabilities)

@@ -45,6 +45,24 @@ def _confirmed(decision: Decision, dev: DevComparison | None) -> str:
     return "dev agrees without being sure" if dev.kept >= keep else "dev does not confirm it"
 
 
-def dev_sentence(decision: Decision, dev: DevComparison) -> str:
+def search_details(decision: Decision) -> list[str]:
+    """Sentences on the chosen regime: its estimate, dev, and what would tell more."""
+    chosen, details = decision.regimes[decision.chosen], []
+    if chosen.point is not None:
+        share = "" if chosen.kept is None else f", {percent(chosen.kept)} of separate models'"
+        details.append(
+            f"{chosen.name} as estimated over seeds: performance {chosen.mean:.4f}"
+            f" [{chosen.low:.4f}, {chosen.high:.4f}] (90% interval){share},"
+            f" at {chosen.parameters:.0%} of their parameters"
+        )
+    if decision.dev is not None:
+        details.append(_dev_sentence(decision, decision.dev))
+    if decision.next is not None and decision.decided:
+        regime = decision.regimes[decision.next.regime].name
+        details.append(f"The next best evidence: {regime} with seed {decision.next.seed}")
+    return details
+
+
+def _dev_sentence(decision: Decision, dev: DevComparison) -> str:
     """The comparison of the chosen regime with separate models on dev."""
     return f"{decision.regimes[decision.chosen].name} on dev, which made no choice: {dev.text}"

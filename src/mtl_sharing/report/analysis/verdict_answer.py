@@ -36,6 +36,17 @@ def answer_of_groups(verdicts: Sequence[Verdict]) -> Answer:
         details.append(f"{rest} more have no separate models with their settings")
     if not measured:
         return _without_share(verdicts, sharing)
+    cheaper = [v for v in measured if v.parameters is None or v.parameters < 1]
+    if not cheaper and not all(v.flags for v in measured):
+        return Answer(
+            "Keep separate models: no regime here has fewer parameters", tuple(details),
+            measured[0].baseline,
+        )  # fmt: skip
+    return _of_cheaper(cheaper or measured, details)
+
+
+def _of_cheaper(measured: Sequence[Verdict], details: list[str]) -> Answer:
+    """The answer of regimes that save parameters, the cheapest first."""
     passing = next((v for v in measured if v.enough), None)
     still_open = [v for v in measured if v.enough is None and _is_cheaper(v, passing)]
     if passing is not None:
@@ -60,7 +71,7 @@ def _is_cheaper(verdict: Verdict, other: Verdict | None) -> bool:
 
 def _described(verdict: Verdict) -> str:
     """A regime, what it keeps and what it costs."""
-    text = f"{verdict.group.label}: it keeps {percent_interval(verdict.kept)} of separate models'"
+    text = f"{verdict.name}: it keeps {percent_interval(verdict.kept)} of separate models'"
     text += " performance"
     if verdict.parameters is not None:
         text += f" at {verdict.parameters:.0%} of their parameters"
@@ -82,7 +93,7 @@ def _undecided(still_open: Sequence[Verdict], details: list[str]) -> Answer:
     so_far = "So far" if enough else "Nearest is"
     sentence = (
         f"Not decided whether any regime keeps {percent(best.keep, 4)}. {so_far} "
-        f"{_described(best)} ({seeds}{over}); more seeds of {best.group.label} and of separate"
+        f"{_described(best)} ({seeds}{over}); more seeds of {best.name} and of separate"
         " models would tell"
     )
     if best.seeds < FEWEST:
@@ -95,7 +106,7 @@ def _none_keeps(measured: Sequence[Verdict], details: list[str]) -> Answer:
     fair = [v for v in measured if not v.flags]
     best = max(fair or measured, key=lambda v: v.kept.mean or 0.0)
     baseline = best.baseline
-    flags = f"{best.group.label}: {best.flags}"
+    flags = f"{best.name}: {best.flags}"
     if not fair and (baseline is None or group_flags(baseline)):
         details.append("Train longer or on more examples, or start from a pretrained encoder")
         return Answer(f"No answer: nothing here learned all tasks ({flags})", tuple(details))
@@ -104,7 +115,7 @@ def _none_keeps(measured: Sequence[Verdict], details: list[str]) -> Answer:
         if fair
         else f": none learned all tasks ({flags})"
     )
-    keeps = f"no regime here keeps {percent(best.keep, 4)} of their performance"
+    keeps = f"no cheaper regime here keeps {percent(best.keep, 4)} of their performance"
     return Answer(f"Keep separate models: {keeps}{nearest}", tuple(details), baseline)
 
 
@@ -114,8 +125,7 @@ def _without_share(verdicts: Sequence[Verdict], sharing: Sequence[Verdict]) -> A
     reached = summary_of(best.group, "performance").mean or 0.0
     seeds = len(best.group.seeds)
     best_text = (
-        f"{best.group.label} has the best performance, {reached:.4f}"
-        f" ({seeds} seed{'s' * (seeds != 1)})"
+        f"{best.name} has the best performance, {reached:.4f} ({seeds} seed{'s' * (seeds != 1)})"
     )
     flagged = f" [{best.flags}]" if best.flags else ""
     if not sharing:

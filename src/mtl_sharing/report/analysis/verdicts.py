@@ -51,6 +51,11 @@ class Verdict:
     time: float | None
 
     @property
+    def name(self) -> str:
+        """What a sentence calls the group."""
+        return " ".join(self.group.label.split())
+
+    @property
     def text(self) -> str:
         """The verdict in a few words."""
         if self.group.separate:

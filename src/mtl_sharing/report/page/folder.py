@@ -44,8 +44,9 @@ def _is_ours(path: Path) -> bool:
 
 
 def _has_parts(path: Path) -> bool:
-    """Whether a folder has the name and a file of a report's tables or figures."""
+    """Whether a folder has the name and a file of a report's tables or figures, or no file."""
     if path.name not in (TABLES, FIGURES) or not path.is_dir():
         return False
-    stems = [one.stem for one in path.iterdir()]
-    return any(s in NOTES if path.name == TABLES else FIGURE.fullmatch(s) for s in stems)
+    stems = [one.stem for one in path.iterdir() if not one.name.startswith(".")]
+    known = (s in NOTES if path.name == TABLES else FIGURE.fullmatch(s) for s in stems)
+    return not stems or any(known)
