@@ -6,14 +6,15 @@ import sys
 from itertools import combinations
 
 import pytest
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PathCollection
 
+from mtl_sharing.plotting.levels import FLOOR, SEPARATE, Level, reference_levels
 from mtl_sharing.plotting.lines import (
     MOST_POINTS,
     Line,
+    Panel,
     draw_cosines,
     draw_curves,
-    draw_history,
     draw_schedules,
     draw_splits,
     mean_at,
@@ -44,7 +45,7 @@ def trade_offs(names: list[str], seeds: int = 3) -> list[TradeOff]:
 
 
 def test_steps_are_whole_numbers():
-    figure = draw_curves({"sst": [Line("I12", [(20, 0.5)])]}, choose_styles(["I12"]))
+    figure = draw_curves({"sst": Panel([Line("I12", [(20, 0.5)])])}, choose_styles(["I12"]))
     ticks = figure.axes[0].get_xticks()
     assert len(ticks) and all(float(tick).is_integer() for tick in ticks)
 
@@ -110,7 +111,7 @@ def test_names_on_the_front_cover_nothing(groups, seeds):
 def test_panels_leave_room_for_their_legend():
     names = labels(40)
     lines = [Line(n, ((1, k), (2, k + 1.0), (3, k + 2))) for k, n in enumerate(names)] * 2
-    shown = {f"task {number}": lines for number in range(5)}
+    shown = {f"task {number}": Panel(lines) for number in range(5)}
     with drawing():
         figure = draw_curves(shown, choose_styles(names))
         figure.canvas.draw()
@@ -128,7 +129,7 @@ def test_panels_leave_room_for_their_legend():
 def test_svg_holds_its_words_and_is_the_same_each_time():
     strange = "$S6-I6$ <b>&  مرحبا 日本 🎉"
     with drawing():
-        shown = {strange: [Line(strange, ((1, 0.5), (2, 0.7)))]}
+        shown = {strange: Panel([Line(strange, ((1, 0.5), (2, 0.7)))])}
         figures = [draw_curves(shown, choose_styles([strange])) for _ in range(2)]
         for kind in ("svg", "png", "pdf"):
             assert rendered(figures[0], kind) == rendered(figures[1], kind)
@@ -137,27 +138,70 @@ def test_svg_holds_its_words_and_is_the_same_each_time():
     assert "日本" in text
 
 
-def test_splits_schedules_cosines_and_histories_show_what_they_are_given():
+def test_splits_and_schedules_show_what_they_are_given():
     with drawing():
-        line = Line("", ((0, 0.5), (0, 0.7), (6, 0.8), (6, 0.6)))
-        splits = draw_splits({"performance": [line]})
+        line = Line("", ((0, 0.5), (0, 0.7), (6, 0.8), (6, 0.6)), ((6, 0.55, 0.85),))
+        splits = draw_splits({"performance": Panel([line])})
         (mean,) = splits.axes[0].lines
         assert list(mean.get_xdata()) == [0, 6] and list(mean.get_ydata()) == [0.6, 0.7]
-        assert splits.axes[0].collections[0].get_offsets().shape == (4, 2)
+        seeds, interval = splits.axes[0].collections
+        assert seeds.get_offsets().shape == (4, 2)
+        assert interval.get_segments()[0].tolist() == [[6, 0.55], [6, 0.85]]
         alphas = Line("annealed", ((1, 1.0), (2, 0.6), (3, 0.2)))
         schedule = draw_schedules([alphas, Line("sqrt", ((1, 0.5), (2, 0.5), (3, 0.5)))])
         assert [list(one.get_ydata()) for one in schedule.axes[0].lines] == [
             [1.0, 0.6, 0.2], [0.5, 0.5, 0.5]
         ]  # fmt: skip
-        stages = ("embeddings", "layer.0", "pooler")
-        shown = {"sst, quora": [Line("S2", ((0, 0.3), (1, -0.1), (2, 0.2)))]}
-        cosines = draw_cosines(shown, stages, choose_styles(["S2"]))
-        ticks = [text.get_text() for text in cosines.axes[0].get_xticklabels()]
-        assert ticks == ["embeddings", "0", "pooler"]
-        history = draw_history([(0, 0.5, 0.5), (2, 0.7, 0.7)], "keep")
-        assert history.axes[0].get_ylabel() == "keep"
-        for figure in (splits, schedule, cosines, history):
+        for figure in (splits, schedule):
             assert rendered(figure, "svg").startswith(b"<?xml")
+
+
+def test_the_intervals_of_two_lines_stand_beside_each_other():
+    points, interval = ((0, 0.3), (1, -0.1), (2, 0.2)), ((1, -0.2, 0.0),)
+    shown = {"sst, quora": Panel([Line("S2", points, interval), Line("S3", points, interval)])}
+    with drawing():
+        (axes,) = draw_cosines(shown, ("embeddings", "layer.0", "pooler"), choose_styles("S")).axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["E", "0", "P"]
+    bars = [one for one in axes.collections if isinstance(one, LineCollection)]
+    left, right = (bar.get_segments()[0][0][0] for bar in bars)
+    assert left < 1 < right
+
+
+def levelled(*levels):
+    """The dashes and the label of y of a panel between 0.7 and 0.8 with these levels."""
+    panel = Panel([Line("a", ((0, 0.7), (1, 0.8)))], "r", levels)
+    with drawing():
+        figure = draw_curves({"performance": panel}, choose_styles(["a"]))
+    (axes,) = figure.axes
+    assert axes.get_ylim()[0] > 0.6
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    return [line.get_ydata()[0] for line in axes.lines[1:]], axes.get_ylabel(), legend
+
+
+def test_a_level_far_away_is_in_the_label_of_the_axis():
+    near, far = Level(SEPARATE, 0.81, (0.7, 0.9)), Level(FLOOR, 0.25)
+    assert levelled(near) == ([0.81], "r", ["a", SEPARATE])
+    assert levelled(near, far)[:2] == ([0.81], "r\na constant answer: 0.25, below")
+    assert levelled(Level(FLOOR, 5.0))[1] == "r\na constant answer: 5, above"
+
+
+def test_what_is_enough_is_a_share_of_separate_models():
+    names = [level.name for level in reference_levels(0.4, 0.8, 0.99)]
+    assert names == [FLOOR, SEPARATE, f"99% of {SEPARATE}"]
+    assert reference_levels(0.4, 0.8, 0.99)[2].value == 0.99 * 0.8
+    assert reference_levels(None, 0.8, 1.0) == [Level(SEPARATE, 0.8)]
+    assert reference_levels(None, None, 0.99) == []
+
+
+def test_the_chosen_group_has_a_ring_and_its_name():
+    names = labels(5)
+    with drawing():
+        figure = draw_trade_off(trade_offs(names), choose_styles(names), chosen=names[3])
+    marks = [one for one in figure.axes[0].collections if isinstance(one, PathCollection)]
+    rings = [one for one in marks if not len(one.get_facecolors())]
+    assert [round(float(one.get_offsets()[0][0]), 6) for one in rings] == [0.4]
+    assert "chosen" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "S3-I61" in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_no_settings_of_the_working_folder_are_used(tmp_path):

@@ -4,19 +4,18 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mtl_sharing.plotting.sweep import (
+from mtl_sharing.plotting.style import drawing
+from mtl_sharing.plotting.sweep import PICTURE, draw_sweep, sweep_figure, title_of
+from mtl_sharing.plotting.trials import (
     AT_FLOOR,
-    BEHIND,
-    FRONT,
-    PICTURE,
-    cost_data,
-    draw_sweep,
+    TrialPoint,
     history_data,
     importance_data,
+    lowest_shown,
     shared_layers,
-    split_data,
-    title_of,
+    trial_points,
 )
+from mtl_sharing.score.settings import ScoreConfig
 
 
 def row(trial, regime, performance, parameters=0, state="COMPLETE", value=None, **other):
@@ -46,26 +45,29 @@ def test_layers_that_all_tasks_share(regime, shared):
     assert shared_layers(regime) == shared
 
 
-def test_a_pruned_trial_stands_where_it_was_seen_last_and_a_failed_one_nowhere():
-    assert split_data(ROWS) == [
-        (0, 0.70, "COMPLETE"), (6, 0.75, "COMPLETE"), (12, 0.60, "COMPLETE"), (6, 0.5, "PRUNED"),
-        (6, 0.75, "COMPLETE"), (11, 0.72, "COMPLETE"),
+SPLITS = [row for row in ROWS if row["regime"] not in ("F2-S4-I6", "S11-I1/S-I + pals 16")]
+
+
+def test_regimes_that_differ_in_their_split_stand_at_it():
+    pruned = row(7, "S9-I3", None, None, state="PRUNED", last_report=0.5)
+    assert trial_points([*SPLITS, pruned]) == [
+        TrialPoint(0, 0.70, "COMPLETE", "I12"), TrialPoint(6, 0.75, "COMPLETE", "S6-I6", True),
+        TrialPoint(12, 0.60, "COMPLETE", "S12", True), TrialPoint(9, 0.5, "PRUNED", "S9-I3"),
     ]  # fmt: skip
 
 
-def test_the_front_is_what_nothing_smaller_or_as_small_beats():
-    assert cost_data(ROWS) == [
-        (3.0, 0.60, "S12", FRONT), (6.0, 0.75, "S6-I6", FRONT),
-        (6.0, 0.72, "S11-I1/S-I + pals 16", BEHIND), (9.0, 0.70, "I12", BEHIND),
-    ]  # fmt: skip
+def test_other_regimes_stand_at_their_size_and_nothing_smaller_beats_the_front():
+    points = {(p.x, p.performance, p.regime, p.front) for p in trial_points(ROWS)}
+    assert points == {
+        (9.0, 0.70, "I12", False), (6.0, 0.75, "S6-I6", True), (3.0, 0.60, "S12", True),
+        (6.0, 0.72, "S11-I1/S-I + pals 16", False),
+    }  # fmt: skip
 
 
 def test_a_task_at_its_floor_is_marked_and_on_no_front():
     rows = [ROWS[0], ROWS[1], ROWS[2] | {"at_floor": "sts", "performance": 0.9}]
-    assert split_data(rows)[-1] == (12, 0.9, AT_FLOOR)
-    colours = {regime: colour for _, _, regime, colour in cost_data(rows)}
-    assert colours["S12"] not in (FRONT, BEHIND)
-    assert (colours["S6-I6"], colours["I12"]) == (FRONT, BEHIND)
+    assert trial_points(rows)[-1] == TrialPoint(12, 0.9, AT_FLOOR, "S12")
+    assert [point.front for point in trial_points(rows)] == [False, True, False]
 
 
 def test_the_best_so_far_goes_the_objectives_way():
@@ -83,7 +85,7 @@ def test_the_title_names_every_machine_and_the_whole_range_of_the_pairs():
     clocks = [("EPYC", 0.9, 1.1), (None, None, None), ("H200", 1.0, 1.4), ("EPYC", 0.8, 1.0)]
     timed = [dict(zip(("machine", "pairs_low", "pairs_high"), c, strict=True)) for c in clocks]
     rows = [row | clock for row, clock in zip(ROWS, timed, strict=False)]
-    found = title_of("mine", rows).splitlines()[1]
+    found = title_of("mine", rows).partition("; ")[2]
     assert found == "measured on EPYC; H200; timed pairs: 0.80 to 1.40 x"
 
 
@@ -104,7 +106,31 @@ def test_what_mattered_is_what_the_objective_depends_on():
     for directions in (["maximize"], ["maximize", "minimize"]):
         importance = importance_data(studied([n % 10 for n in range(40)], *directions))
         assert list(importance) == ["a", "b"] and importance["a"] > 0.8
-    assert importance_data(studied([1.0])) == {}
+    assert importance_data(studied([n % 10 for n in range(9)])) == {}
+
+
+def test_one_parameter_alone_has_no_importance():
+    study = optuna.create_study(directions=["maximize"])
+    only = {"a": optuna.distributions.IntDistribution(0, 40)}
+    for n in range(40):
+        study.add_trial(optuna.trial.create_trial(params={"a": n}, distributions=only, value=n))
+    assert importance_data(study) == {}
+
+
+def test_tasks_at_their_floor_leave_room_for_the_other_trials():
+    assert lowest_shown([2.0, -0.5, -1.1, -3.0], "keep") == pytest.approx(-0.5 - 0.15 * 2.5)
+    assert lowest_shown([-2.0, -3.0], "keep") == -3.0
+    assert lowest_shown([0.5, -3.0], "weighted") == -3.0
+
+
+def test_what_is_enough_is_drawn_and_nothing_that_says_nothing():
+    with drawing():
+        figure = sweep_figure(SPLITS, ["performance"], 0.7, ScoreConfig(keep=0.9), {})
+        alone = sweep_figure(SPLITS[:1], ["performance"], None, ScoreConfig(), {})
+    performance, history = figure.axes
+    assert [line.get_ydata()[0] for line in performance.lines[-2:]] == [0.7, 0.9 * 0.7]
+    assert history.get_title(loc="left") == "in the order of the trials"
+    assert len(alone.axes) == 1
 
 
 @pytest.mark.parametrize(
@@ -112,8 +138,8 @@ def test_what_mattered_is_what_the_objective_depends_on():
 )
 def test_it_is_drawn_whatever_the_states_of_the_trials(tmp_path, rows, reference):
     values = [row["performance"] for row in rows]
-    flagged = {"split": "select", "floor_performance": 0.4, "at_floor": "sts"}
+    flagged = {"selected_on": "select", "floor_performance": 0.4, "at_floor": "sts"}
     rows = [row | flagged if row["state"] == "COMPLETE" else row for row in rows]
-    draw_sweep(tmp_path, rows, ["performance"], reference, studied(values))
+    draw_sweep(tmp_path, rows, ["performance"], reference, ScoreConfig(), studied(values))
     assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == [PICTURE]

@@ -6,14 +6,13 @@ from itertools import pairwise
 import pytest
 from matplotlib.colors import to_hex
 
+from mtl_sharing.plotting.run_curves import CurveFacts, curve_figure, panel_lines
 from mtl_sharing.plotting.training_curves import (
     LOSS,
     METRIC,
-    PANELS,
     TRAINING,
     Line,
     Span,
-    curve_figure,
     read_curves,
 )
 from support import QUICK
@@ -39,10 +38,10 @@ HISTORY = (
 def test_a_training_loss_ends_with_its_phase():
     lines = [line for line in read_curves(HISTORY).lines if line.panel == TRAINING]
     assert lines == [
-        Line(TRAINING, "b", ((3, 7.0), (5, 6.0))),
-        Line(TRAINING, "a", ((5, 5.0),)),
-        Line(TRAINING, "a", ((12, 2.0), (16, 1.5))),
-        Line(TRAINING, "b", ((12, 1.0), (16, 0.5))),
+        Line(TRAINING, "b", ((3, 7.0), (5, 6.0)), "mlm"),
+        Line(TRAINING, "a", ((5, 5.0),), "mlm"),
+        Line(TRAINING, "a", ((12, 2.0), (16, 1.5)), "main"),
+        Line(TRAINING, "b", ((12, 1.0), (16, 0.5)), "main"),
     ]
 
 
@@ -65,6 +64,38 @@ def test_phases_are_spans_of_steps_and_one_alone_is_none():
 def test_a_tasks_place_does_not_depend_on_what_trained_first():
     assert list(read_curves(HISTORY).metrics.items()) == [("a", "accuracy"), ("b", "accuracy")]
     assert read_curves(HISTORY[:2]).metrics == {"b": None, "a": None}
+
+
+def correlated(pearson):
+    """The panels of a run of a classification and a regression."""
+    row = {"step": 4, "performance": 0.75, "performance_raw_r": 0.7, "dev/a/accuracy": 0.9,
+           "dev/b/pearson": 0.5, "dev/a/loss": 0.3, "dev/b/loss": 4.0}  # fmt: skip
+    facts = CurveFacts(pearson, {"a": 0.4, "b": 0.0})
+    curves = read_curves([row], pearson)
+    panels = panel_lines(curves, facts)
+    return curves, facts, {t: [(o.task, o.points[0][1]) for o in p] for t, p in panels.items()}
+
+
+def test_metrics_count_as_in_the_performance_and_kinds_of_losses_stand_apart():
+    unit, raw = correlated("unit")[2], correlated("raw")[2]
+    assert unit["metrics on dev"] == [("a", 0.9), ("b", 0.75), ("performance", 0.75)]
+    assert raw["metrics on dev"] == [("a", 0.9), ("b", 0.5), ("performance", 0.7)]
+    for panels in (unit, raw):
+        assert panels["classification loss"] == [("a", 0.3)]
+        assert panels["regression loss"] == [("b", 4.0)]
+
+
+def test_a_phase_with_a_loss_of_its_own_has_its_panel():
+    panels = panel_lines(read_curves(HISTORY), CurveFacts(own_losses={"mlm": "masked_lm"}))
+    assert [line.phase for line in panels["masked lm loss"]] == ["mlm", "mlm"]
+    assert {line.phase for line in panels["classification loss"]} == {"", "main"}
+
+
+def test_floors_are_drawn_on_the_scale_of_the_metrics():
+    curves, facts, _ = correlated("unit")
+    axes = curve_figure(curves, "a title", facts).axes[0]
+    assert [one.get_ydata()[0] for one in axes.lines if one.get_linestyle() == ":"] == [0.4, 0.5]
+    assert axes.get_ylabel() == "any r as (r + 1) / 2"
 
 
 def test_every_number_of_a_run_is_drawn_once(mtl_train):
@@ -95,17 +126,18 @@ def long_history(tasks, phases):
 @pytest.mark.parametrize(("tasks", "phases"), [(1, 0), (3, 2), (11, 3), (41, 15)])
 def test_a_task_has_one_colour_and_one_place_in_the_legend(tasks, phases):
     curves = read_curves(long_history(tasks, phases))
-    figure = curve_figure(curves, "a title")
+    figure = curve_figure(curves, "a title", CurveFacts())
     (legend,) = figure.legends
     texts = [text.get_text() for text in legend.get_texts()]
+    assert texts[tasks:] == ["performance", "on dev", "training"]
     shown = [to_hex(line.get_color()) for line in legend.get_lines()]
-    named = dict(zip(texts, shown, strict=True))
+    named = dict(zip(texts[: tasks + 1], shown, strict=False))
     assert len(named) == len(set(named.values())) == tasks + 1
-    for axes, panel in zip(figure.axes, PANELS, strict=False):
-        tasks_drawn = [line.task for line in curves.lines if line.panel == panel]
+    panels = panel_lines(curves, CurveFacts())
+    for axes, lines in zip(figure.axes, panels.values(), strict=True):
         drawn = [to_hex(line.get_color()) for line in axes.get_lines()]
         name = {t: f"{t} ({metric})" for t, metric in curves.metrics.items()}
-        assert drawn == [named[name.get(task, task)] for task in tasks_drawn]
+        assert drawn == [named[name.get(line.task, line.task)] for line in lines]
 
 
 def extents_above(axes):
@@ -117,7 +149,7 @@ def extents_above(axes):
 
 @pytest.mark.parametrize(("tasks", "phases"), [(1, 0), (11, 3), (41, 15)])
 def test_legend_and_names_of_phases_stand_beside_the_panels(tasks, phases):
-    figure = curve_figure(read_curves(long_history(tasks, phases)), "a title")
+    figure = curve_figure(read_curves(long_history(tasks, phases)), "a title", CurveFacts())
     figure.canvas.draw()
     boxes = [axes.get_window_extent() for axes in figure.axes]
     (legend,) = figure.legends
@@ -125,7 +157,7 @@ def test_legend_and_names_of_phases_stand_beside_the_panels(tasks, phases):
     assert outside.x0 >= 0
     assert outside.x1 <= figure.bbox.x1
     names = [extents_above(axes) for axes in figure.axes]
-    assert [len(row) for row in names] == [phases + 1 if phases else 0] * len(PANELS)
+    assert [len(row) for row in names] == [phases + 1 if phases else 0] * len(figure.axes)
     for box in [outside, *(name for row in names for name in row)]:
         assert not any(box.overlaps(panel) for panel in boxes)
     assert all(left.x1 <= right.x0 for row in names for left, right in pairwise(row))

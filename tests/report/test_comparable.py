@@ -8,8 +8,8 @@ import pytest
 from mtl_sharing.job.baseline_key import RESULTS_VERSION
 from mtl_sharing.report.analysis import tables, task_tables
 from mtl_sharing.report.analysis.notes import notes
-from mtl_sharing.report.analysis.series import trade_offs
 from mtl_sharing.report.analysis.splits import split_panels
+from mtl_sharing.report.analysis.trade_offs import trade_offs
 from mtl_sharing.report.analysis.values import group_flags, kept, kept_above_floor
 from mtl_sharing.report.build import write_report
 from mtl_sharing.report.inputs.groups import baseline_of, differing_keys, make_groups
@@ -151,12 +151,12 @@ def test_scores_over_the_split_are_drawn_apart_for_each_machine(make_run):
     for plan, device in devices.items():
         make_run(plan, plan, result=values(0.2, **MEASURED) | {"machine.device": device})
     panels = split_panels(groups_in(make_run.top))[12]
-    lines = {line.group: {split for split, _ in line.points} for line in panels["score"]}
+    lines = {line.group: {split for split, _ in line.points} for line in panels["score"].lines}
     # Separate models' score is their performance, whatever the machine.
     assert {next(d for d in ("EPYC", "H200") if d in n): s for n, s in lines.items()} == {
         "EPYC": {0, 6, 12}, "H200": {0, 3, 9},
     }  # fmt: skip
-    (line,) = panels["performance"]
+    (line,) = panels["performance"].lines
     assert {split for split, _ in line.points} == {0, 3, 6, 9, 12}
 
 

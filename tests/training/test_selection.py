@@ -13,7 +13,8 @@ from mtl_sharing.evaluation.evaluate import evaluate
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.inputs import load_inputs
 from mtl_sharing.job.phases import make_trainer
-from mtl_sharing.plotting.training_curves import curve_figure, read_curves
+from mtl_sharing.plotting.run_curves import CurveFacts, panel_lines
+from mtl_sharing.plotting.training_curves import read_curves
 
 HELD = "suite.select_fraction=0.25"
 SETTINGS = ("trainer.eval_examples=null", "encoder.layers=2", "encoder.dropout=0.1",
@@ -148,8 +149,8 @@ def test_columns_and_log_name_the_split(read, caplog):
     lines = [r.message for r in caplog.records if r.message.startswith("step")]
     assert len(lines) == 8 and all("  select sst " in m and "dev" not in m for m in lines)
     curves = read_curves(trainer.history)
-    titles = [axes.get_title() for axes in curve_figure(curves, "").axes]
-    assert titles == ["training loss", "select loss", "select"]
+    panels = ["metrics on select", "classification loss", "regression loss"]
+    assert list(panel_lines(curves, CurveFacts())) == panels
     assert set(curves.metrics) == {"sst", "quora", "sts"}
 
 

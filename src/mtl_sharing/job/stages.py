@@ -38,7 +38,7 @@ from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.job.spec import RunSpec
 from mtl_sharing.job.teacher import with_teacher, write_train_outputs
 from mtl_sharing.model.network import Network
-from mtl_sharing.plotting.training_curves import draw_curves
+from mtl_sharing.plotting.run_curves import CurveFacts, draw_curves
 from mtl_sharing.run_folder.layout import CONFIG, Status
 from mtl_sharing.run_folder.manifest import replace_listed_json
 from mtl_sharing.run_folder.results import MAIN, Result, Row
@@ -220,7 +220,8 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
     evaluation, selection = _evaluate(prepared, trained)
     if prepared.hooks.curves:
         title = f"{describe_regime(run_spec)} (seed {run_spec.config.seed})"
-        draw_curves(prepared.folder, trained.history, title)
+        shown = _curve_facts(run_spec, selection or evaluation)
+        draw_curves(prepared.folder, trained.history, title, shown)
     trained.network = None  # makes room for the two networks that are timed
     score, timings = run_spec.config.score, None
     if score.pairs and score.clock != "flops":
@@ -247,6 +248,14 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
         record = {"plan": str(run_spec.plan), **result}
         keep_own_baseline(run_spec, prepared.baseline_key, prepared.folder, record)
     return result
+
+
+def _curve_facts(run_spec: RunSpec, evaluation: Evaluation) -> CurveFacts:
+    """What curves.png shows beside metrics.csv; the evaluation is of the split that selects."""
+    config = run_spec.config
+    floors = {name: float(task["floor"]) for name, task in evaluation.tasks.items()}
+    own = {name: phase.kind for name, phase in config.phases.items() if phase.kind != "tasks"}
+    return CurveFacts(config.score.pearson, floors, own)
 
 
 def _evaluate(prepared: Prepared, trained: Trained) -> tuple[Evaluation, Evaluation | None]:

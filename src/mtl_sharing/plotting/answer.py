@@ -1,13 +1,13 @@
 """Draws the answer of a search: estimated performance with its band, probability by regime."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_sharing.plotting.style import COLOURS, DPI, INK, drawing, new_figure, rendered, wrap
-from mtl_sharing.plotting.sweep import PICTURE, shared_layers
+from mtl_sharing.plotting.sweep import PICTURE
+from mtl_sharing.plotting.trials import is_plain_split, shared_layers
 from mtl_sharing.run_folder.decision import Decision, probability_text
 from mtl_sharing.utils.files import replace_file
 
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SPLIT = re.compile(r"S\d{1,3}(-I\d{1,3})?|I\d{1,3}")
 _BLUE, _RED = COLOURS[:2]
 _GREY = "#777777"
-_LETTERS = 34
+_LETTERS = 30
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Bar:
 
 def is_by_split(decision: Decision) -> bool:
     """Whether the regimes differ in their split alone, so that it says all of them."""
-    plain = all(_SPLIT.fullmatch(one.regime) for one in decision.regimes)
+    plain = all(is_plain_split(one.regime) for one in decision.regimes)
     return plain and len({one.regime for one in decision.regimes}) == len(decision.regimes)
 
 
@@ -87,15 +86,17 @@ def bar_data(decision: Decision) -> list[Bar]:
 
 
 def draw_answer(decision: Decision, title: str = "") -> "Figure":
-    """Draws the curve of performance, and below it the probabilities."""
+    """Draws the curve of performance, and below it the probabilities of several regimes."""
     bars = bar_data(decision)
     lines = max([wrap(bar.label, _LETTERS, 2).count("\n") + 1 for bar in bars], default=1)
-    heights = (3.0, 0.55 + (0.12 + 0.1 * lines) * max(2, len(bars)))
+    bars_height = 0.6 + (0.13 + 0.12 * lines) * len(bars)
+    heights = [3.0, *[bars_height] * (len(bars) > 1)]
     figure = new_figure(sum(heights) + (0.6 if title else 0.2))
     figure.set_dpi(DPI)  # a label's width changes with the resolution
-    upper, lower = figure.subplots(2, 1, height_ratios=heights)
+    upper, *lower = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
     _draw_curve(upper, decision)
-    _draw_bars(lower, bars, decision.question.confidence)
+    if lower:
+        _draw_bars(lower[0], bars, decision.question.confidence)
     if title:
         figure.suptitle(title, fontsize=9.5, ha="left", x=0.01)
     return figure
@@ -107,13 +108,16 @@ def _draw_curve(axes: "Axes", decision: Decision) -> None:
     _draw_enough(axes, decision)
     low, high = ([getattr(point, end) for point in curve] for end in ("low", "high"))
     axes.fill_between(x, low, high, color=_BLUE, alpha=0.15, lw=0, label="90% interval")
-    axes.plot(x, [point.mean for point in curve], color=_BLUE, label="estimated, over seeds")
+    axes.plot(x, [point.mean for point in curve], color=_BLUE, label="estimated")
     if trainings:
         places, values = zip(*trainings, strict=True)
         axes.scatter(places, values, s=14, c=INK, alpha=0.6, lw=0, zorder=3, label="one training")
     _mark_chosen(axes, decision)
     _label_x(axes, is_by_split(decision))
-    axes.set(title="performance", ylabel="performance")
+    axes.set(
+        title="performance, estimated over seeds",
+        ylabel="performance\n(a constant answer is not shown)",
+    )
     axes.legend(loc="lower left" if is_by_split(decision) else "lower right", ncols=2)
     axes.margins(y=0.12)
 
@@ -165,13 +169,13 @@ def _draw_bars(axes: "Axes", bars: Sequence[Bar], confidence: float) -> None:
     for patch, row, bar in zip(drawn, rows, bars, strict=True):
         patch.set_alpha(0.9 if bar.trainings else 0.35)
         text = f"{probability_text(bar.probability)}  {bar.trainings} training"
-        axes.text(1.02, row, text + "s" * (bar.trainings != 1), va="center", fontsize=7.5)
-    axes.set_yticks(rows, [wrap(bar.label, _LETTERS, 2) for bar in bars], fontsize=7.5)
+        axes.text(1.02, row, text + "s" * (bar.trainings != 1), va="center", fontsize=8.5)
+    axes.set_yticks(rows, [wrap(bar.label, _LETTERS, 2) for bar in bars], fontsize=8.5)
     axes.invert_yaxis()
 
 
 def draw_answer_file(folder: Path, name: str, decision: Decision) -> None:
     """Replaces sweep.png by the answer of the search of this name."""
     with drawing():
-        content = rendered(draw_answer(decision, wrap(f"{name}: {decision.sentence}", 96)), "png")
+        content = rendered(draw_answer(decision, wrap(f"{name}: {decision.sentence}", 84)), "png")
     replace_file(folder / PICTURE, lambda path: path.write_bytes(content))

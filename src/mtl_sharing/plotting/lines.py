@@ -1,4 +1,4 @@
-"""Figures with lines in small panels: splits, schedules, training curves, cosines, histories."""
+"""Figures with lines in small panels: splits, schedules, training curves, cosines."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from mtl_sharing.plotting.levels import Level, draw_levels, level_handles
 from mtl_sharing.plotting.style import (
     COLOURS,
     DASHES,
@@ -27,19 +28,37 @@ if TYPE_CHECKING:
 
 # Longer lines are thinned to so many points; more cannot be told apart at this size.
 MOST_POINTS = 200
+# Stages that are no layers, as plans call them, and how many names fit below a panel.
+_STAGES, _MOST_STAGES = {"embeddings": "E", "pooler": "P"}, 16
 Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a panel; ``group`` decides its style."""
+    """One line of a panel.
+
+    Attributes:
+        group: decides its style.
+        points: x and y; of several seeds one for each.
+        intervals: x and both ends of the interval of the mean over seeds, where there is one.
+    """
 
     group: str
     points: Points
+    intervals: Sequence[tuple[float, float, float]] = ()
 
 
-Panels = Mapping[str, Sequence[Line]]
-"""The lines of each pair of axes, by its title."""
+@dataclass(frozen=True)
+class Panel:
+    """The lines of one pair of axes, the label of y and the levels to compare with."""
+
+    lines: Sequence[Line]
+    label: str = ""
+    levels: Sequence[Level] = ()
+
+
+Panels = Mapping[str, Panel]
+"""Panels by their titles."""
 
 
 def thinned(line: Line) -> Line:
@@ -73,15 +92,18 @@ def mean_at(points: Points) -> dict[float, float]:
 
 def draw_curves(shown: Panels, styles: GroupStyles) -> "Figure":
     """Draws each run over its steps as a thin line, the mean of a group's runs as a thick one."""
-    figure, axes = panels(shown, 2 if len(shown) == 4 else 3, x_label="step")
-    for one, lines in zip(axes, shown.values(), strict=True):
-        _draw_runs(one, lines, styles)
-    add_legend(figure, group_handles(styles, _groups(shown), lines=True))
+    figure, axes = panels(shown, 2, x_label="step")
+    drawn: list[Level] = []
+    for one, panel in zip(axes, shown.values(), strict=True):
+        _draw_runs(one, panel.lines, styles)
+        drawn += draw_levels(one, panel.levels, panel.label)
+    handles = group_handles(styles, _groups(shown), lines=True)
+    add_legend(figure, [*handles, *level_handles(drawn)])
     return figure
 
 
 def _groups(shown: Panels) -> list[str]:
-    return list(dict.fromkeys(line.group for lines in shown.values() for line in lines))
+    return list(dict.fromkeys(line.group for panel in shown.values() for line in panel.lines))
 
 
 def _draw_runs(axes: "Axes", lines: Sequence[Line], styles: GroupStyles) -> None:
@@ -104,19 +126,49 @@ def _draw_runs(axes: "Axes", lines: Sequence[Line], styles: GroupStyles) -> None
 
 
 def draw_splits(shown: Panels) -> "Figure":
-    """Draws every run as a point over its split, and the mean at each split as a line."""
+    """Draws every run as a point over its split, the means as a line, and their intervals."""
     groups = _groups(shown)
-    styles = choose_styles(groups)
-    figure, axes = panels(shown, 3, x_label="shared layers")
-    for one, lines in zip(axes, shown.values(), strict=True):
-        for line in lines:
-            style, mean = styles.get(line.group, OTHER), mean_at(line.points)
-            x, y = zip(*line.points, strict=True)
-            one.scatter(x, y, s=16, c=style.colour, marker=style.mark, alpha=0.5, lw=0)
-            one.plot(list(mean), list(mean.values()), style.dash, color=style.colour)
-    if len(groups) > 1:
-        add_legend(figure, group_handles(styles, groups, lines=True))
+    figure, axes = panels(shown, 2, x_label="shared encoder layers")
+    styles, drawn = choose_styles(groups), []
+    for one, panel in zip(axes, shown.values(), strict=True):
+        _draw_means(one, panel.lines, styles)
+        drawn += draw_levels(one, panel.levels, panel.label)
+    handles = group_handles(styles, groups, lines=True) if len(groups) > 1 else []
+    add_legend(figure, [*handles, *level_handles(drawn)])
     return figure
+
+
+def draw_cosines(shown: Panels, stages: Sequence[str], styles: GroupStyles) -> "Figure":
+    """Draws the cosine of two tasks' gradients at each shared stage; ``x`` counts the stages."""
+    figure, axes = panels(shown, 2, x_label="encoder layer (E embeddings, P pooler)")
+    names = [_STAGES.get(stage, stage.removeprefix("layer.")) for stage in stages]
+    every = 1 + len(names) // _MOST_STAGES
+    for one, panel in zip(axes, shown.values(), strict=True):
+        one.axhline(0, color="#999999", lw=0.8)
+        _draw_means(one, panel.lines, styles)
+        one.set_xticks(range(0, len(names), every), names[::every])
+        one.set_ylabel(panel.label)
+    add_legend(figure, group_handles(styles, _groups(shown), lines=True))
+    return figure
+
+
+def _draw_means(axes: "Axes", lines: Sequence[Line], styles: GroupStyles) -> None:
+    """Draws seeds as pale points, their means as a line, and the intervals of these as bars.
+
+    The lines are shifted a little, so that the bars of two stand beside each other.
+    """
+    places = [x for line in lines for x, _ in line.points]
+    apart = 0.012 * (max(places) - min(places))
+    for number, line in enumerate(lines):
+        style, shift = styles.get(line.group, OTHER), apart * (number - (len(lines) - 1) / 2)
+        layer, mean = 2 if style is OTHER else 3, mean_at(line.points)
+        if len(line.points) > len(mean):
+            x, y = zip(*line.points, strict=True)
+            axes.scatter([p + shift for p in x], y, s=11, c=style.colour, alpha=0.5, lw=0)
+        axes.plot([p + shift for p in mean], list(mean.values()), style.dash, color=style.colour,
+                  marker=style.mark, ms=4, zorder=layer)  # fmt: skip
+        for place, low, high in line.intervals:
+            axes.vlines(place + shift, low, high, color=style.colour, lw=1.2, zorder=layer)
 
 
 def draw_schedules(lines: Sequence[Line]) -> "Figure":
@@ -129,30 +181,6 @@ def draw_schedules(lines: Sequence[Line]) -> "Figure":
         # Marks, as there may be one epoch alone; transparent, as equal lines hide each other.
         axes.plot(x, y, style.dash, color=style.colour, marker=style.mark, ms=4, alpha=0.9)
         handles.append(entry(wrap(line.group), style, line=True))
-    axes.set(ylabel="alpha", ylim=(-0.05, 1.05))
+    axes.set(ylabel="exponent of the tasks' sizes (alpha)", ylim=(-0.05, 1.05))
     add_legend(figure, handles)
-    return figure
-
-
-def draw_cosines(shown: Panels, stages: Sequence[str], styles: GroupStyles) -> "Figure":
-    """Draws the cosine of two tasks' gradients at each shared stage; ``x`` counts the stages."""
-    figure, axes = panels(shown, 3, 2.5, "stage")
-    names = [stage.removeprefix("layer.") for stage in stages]
-    for one, lines in zip(axes, shown.values(), strict=True):
-        one.axhline(0, color="#999999", lw=0.8)
-        _draw_runs(one, lines, styles)
-        one.set_xticks(range(len(names)), names, rotation=90)
-    add_legend(figure, group_handles(styles, _groups(shown), lines=True))
-    return figure
-
-
-def draw_history(history: Sequence[tuple[int, float, float]], y_label: str) -> "Figure":
-    """Draws a sweep's objective: trial, value and best so far of each complete trial."""
-    figure, (axes,) = panels([""], 1, 2.6, "trial")
-    trials, values, best = zip(*history, strict=True)
-    complete, so_far = GroupStyle(COLOURS[0]), GroupStyle("#777777", "")
-    axes.scatter(trials, values, s=22, c=complete.colour, marker=complete.mark, zorder=3)
-    axes.step(trials, best, where="post", color=so_far.colour, lw=1.2)
-    axes.set(ylabel=y_label)
-    add_legend(figure, [entry("complete", complete, False), entry("best so far", so_far, True)])
     return figure

@@ -1,4 +1,4 @@
-"""Style of the report's figures: a colour and mark for each group, layout, legend, files."""
+"""Style of all figures: a colour and mark for each group, layout, legend, files."""
 
 import io
 import sys
@@ -24,9 +24,10 @@ DASHES = ("-", "--", ":", "-.")
 INK, GRID = "#222222", "#E4E4E4"
 # Groups with their own colour; the others are grey, and the legend counts them.
 NAMED = 12
-WIDTH = 7.4  # inches
+# Inches: small, so that text of 8 points can be read where a page shows 480 pixels.
+WIDTH = 6.4
 DPI = 160
-LEGEND_LETTERS = 112
+LEGEND_LETTERS = 88
 _LABEL_LETTERS, _LABEL_LINES = 46, 3
 
 
@@ -77,20 +78,21 @@ def load_matplotlib() -> ModuleType:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Applies the report's style to figures made or saved within the block.
+    """Applies the style to figures made or saved within the block.
 
     Warnings about missing glyphs are ignored: the viewer of an SVG has its own fonts.
     """
     mpl = load_matplotlib()
     settings: Any = {
         "svg.fonttype": "none", "svg.hashsalt": "mtl-sharing", "text.parse_math": False,
-        "font.size": 9, "lines.linewidth": 1.6, "lines.markersize": 5,
-        "axes.titlesize": 9.5, "axes.titleweight": "bold", "axes.titlelocation": "left",
+        "font.size": 10, "lines.linewidth": 1.6, "lines.markersize": 5,
+        "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left",
+        "axes.labelsize": 9,
         "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#999999",
         "axes.grid": True, "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 0.8,
         "axes.labelcolor": INK, "axes.titlecolor": INK, "text.color": INK,
-        "xtick.color": INK, "ytick.color": INK, "xtick.labelsize": 8, "ytick.labelsize": 8,
-        "legend.frameon": False, "legend.fontsize": 8,
+        "xtick.color": INK, "ytick.color": INK, "xtick.labelsize": 9, "ytick.labelsize": 9,
+        "legend.frameon": False, "legend.fontsize": 9,
     }  # fmt: skip
     with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -150,7 +152,7 @@ def add_legend(figure: "Figure", handles: Sequence["Line2D"]) -> None:
     rows = -(-len(names) // columns)
     tall = sum(sorted(lines, reverse=True)[:rows])
     width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + 0.17 * tall + 0.12)
+    figure.set_size_inches(width, height + 0.19 * tall + 0.12)
     figure.legend(handles=handles, loc="outside lower left", ncols=columns)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.report.analysis.series import trade_offs
+from mtl_sharing.report.analysis.trade_offs import trade_offs
 from mtl_sharing.report.inputs.groups import make_groups
 from mtl_sharing.report.inputs.runs import RunCollection, read_runs
 from mtl_sharing.report.page.contents import NOTES, ReportContents, make_contents

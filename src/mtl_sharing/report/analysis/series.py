@@ -3,22 +3,22 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
-
-import numpy as np
+from dataclasses import dataclass, fields
 
 from mtl_sharing.errors import UserError
-from mtl_sharing.plotting.lines import Line, Panels
-from mtl_sharing.plotting.trade_off import TradeOff
-from mtl_sharing.plotting.training_curves import METRIC, PERFORMANCE, TRAINING, read_curves
-from mtl_sharing.plotting.training_curves import Line as CurveLine
-from mtl_sharing.report.analysis.statistics import summarize
-from mtl_sharing.report.analysis.values import (
-    group_flags,
-    number,
-    summary_of,
-    values_of,
+from mtl_sharing.plotting.lines import Line, Panel, Panels
+from mtl_sharing.plotting.training_curves import (
+    LOSS,
+    METRIC,
+    PERFORMANCE,
+    TRAINING,
+    read_curves,
 )
+from mtl_sharing.plotting.training_curves import Line as CurveLine
+from mtl_sharing.plotting.words import scale_words
+from mtl_sharing.report.analysis.splits import with_intervals
+from mtl_sharing.report.analysis.trade_offs import metric_levels
+from mtl_sharing.report.analysis.values import number, pearson_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.run_folder.discovery import natural_key
@@ -26,35 +26,6 @@ from mtl_sharing.run_folder.results import MAIN
 from mtl_sharing.sampling.epochs import Epochs
 from mtl_sharing.sampling.samplers import make_schedule
 from mtl_sharing.sampling.settings import SamplerConfig
-
-# The facts of the data that a performance is measured on.
-_OF_DEV = re.compile(r"data\..*\.(metric|examples|floor|digests\.dev)")
-
-
-def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
-    """Size and performance of each group, sorted by size.
-
-    The Pareto front compares means of the same data and metrics: no group has as few parameters and
-    a higher mean, or fewer and as high a mean.
-    """
-    points = []
-    for group in groups:
-        values = tuple(values_of(group, PERFORMANCE).values())
-        summary, size = summarize(values), summary_of(group, "params.total").mean or 0.0
-        low, high = summary.low, summary.high
-        interval = None if low is None or high is None else (low, high)
-        mean, flagged = summary.mean or 0.0, bool(group_flags(group))
-        data = " ".join(v for n, v in group.differs.items() if _OF_DEV.fullmatch(n))
-        points.append(TradeOff(group.label, size, values, mean, interval, False, flagged, data))
-    points = [replace(p, front=not any(_beats(other, p) for other in points)) for p in points]
-    return sorted(points, key=lambda point: (point.parameters, -point.mean, point.group))
-
-
-def _beats(one: TradeOff, other: TradeOff) -> bool:
-    equal = (one.parameters, one.mean) == (other.parameters, other.mean)
-    if one.data != other.data:
-        return False
-    return one.parameters <= other.parameters and one.mean >= other.mean and not equal
 
 
 @dataclass(frozen=True)
@@ -111,15 +82,19 @@ class TrainingCurve:
     line: CurveLine
 
 
-def training_curves(runs: Iterable[Run], groups: Iterable[Group]) -> list[TrainingCurve]:
-    """The losses and metrics of every run that has been evaluated, of any status."""
+def training_curves(runs: Iterable[Run], groups: Sequence[Group]) -> list[TrainingCurve]:
+    """The losses and metrics of every run that has been evaluated, of any status.
+
+    Of training losses only the main training's: a phase may have another loss.
+    """
     labels = {run: group.label for group in groups for run in group.runs}
+    pearson = pearson_of(groups)
     return [
         TrainingCurve(labels.get(run, f"{run.regime}  ({run.name})"), run.name,
                       curves.metrics.get(line.task), line)
         for run in runs
-        for curves in [read_curves(_rows(run))]
-        for line in curves.lines
+        for curves in [read_curves(_rows(run), pearson)]
+        for line in curves.lines if line.phase in ("", MAIN)
     ]  # fmt: skip
 
 
@@ -129,24 +104,29 @@ def _rows(run: Run) -> list[dict[str, object]]:
     return [{str(n): v for n, v in row.items() if v == v} for row in table]
 
 
-def curve_panels(curves: Sequence[TrainingCurve], kind: str) -> Panels:
-    """A panel for each task, the performance first; a run's phases are joined into one line.
+def curve_panels(curves: Sequence[TrainingCurve], kind: str, groups: Sequence[Group]) -> Panels:
+    """A panel for each task, the performance first.
 
-    ``kind`` is a panel of ``plotting/training_curves.py``.
+    ``kind`` is one of the kinds of lines of ``plotting/training_curves.py``. Panels of metrics have
+    the floor that all groups have.
     """
-    points: dict[str, dict[tuple[str, str], list[tuple[int, float]]]] = {}
+    points: dict[tuple[str, str], dict[tuple[str, str], list[tuple[int, float]]]] = {}
     # In the order of the evaluations, which does not depend on the task that trained first.
     evaluated = [curve.line.task for curve in curves if curve.line.panel != TRAINING]
     order = {task: index for index, task in enumerate(dict.fromkeys(evaluated))}
     for curve in curves:
         if curve.line.panel == kind:
-            metric = curve.metric if kind == METRIC and curve.metric else ""
-            panel = points.setdefault(f"{curve.line.task} {metric}".strip(), {})
+            name = (curve.metric or "") if kind == METRIC else LOSS
+            panel = points.setdefault((curve.line.task, name), {})
             panel.setdefault((curve.label, curve.run), []).extend(curve.line.points)
-    titles = sorted(points, key=lambda t: (t != PERFORMANCE, order.get(t.split()[0], 0)))
+    shown = sorted(points, key=lambda key: (key[0] != PERFORMANCE, order.get(key[0], 0)))
     return {
-        title: [Line(label, sorted(of_run)) for (label, _), of_run in points[title].items()]
-        for title in titles
+        f"{task} {name}".strip(): Panel(
+            [Line(label, sorted(of_run)) for (label, _), of_run in points[task, name].items()],
+            scale_words(pearson_of(groups)) if task == PERFORMANCE else "",
+            metric_levels(groups, task) if kind == METRIC else (),
+        )
+        for task, name in shown
     }
 
 
@@ -157,24 +137,24 @@ _ALL_STAGES = "network"
 def cosine_panels(groups: Iterable[Group]) -> tuple[Panels, list[str]]:
     """The cosines of tasks' gradients on each shared stage: a panel for each pair of tasks.
 
-    A point is the mean over seeds; a run counts with the mean over its main training. Runs have
-    cosines if trained with ``loss.cosines=stages``.
+    A point is one seed: the mean over its main training. Runs have cosines if trained with
+    ``loss.cosines=stages``.
 
     Returns:
         The panels, and the stages from the bottom up, which x counts.
     """
     profiles = [(group.label, pair, s) for group in groups for pair, s in _cosines(group).items()]
     by_length = sorted(profiles, key=lambda profile: -len(profile[2]))
-    stages = list(dict.fromkeys(stage for _, _, means in by_length for stage in means))
+    stages = list(dict.fromkeys(stage for _, _, seeds in by_length for stage in seeds))
     lines: dict[str, list[Line]] = defaultdict(list)
-    for label, pair, means in profiles:
-        points = [(stages.index(stage), mean) for stage, mean in means.items()]
-        lines[pair.replace("+", " and ")].append(Line(label, points))
-    return lines, stages
+    for label, pair, seeds in profiles:
+        points = [(stages.index(stage), value) for stage in seeds for value in seeds[stage]]
+        lines[pair.replace("+", " and ")].append(with_intervals(Line(label, points)))
+    return {pair: Panel(own, "cosine") for pair, own in lines.items()}, stages
 
 
-def _cosines(group: Group) -> dict[str, dict[str, float]]:
-    """The mean cosine by pair of tasks and stage."""
+def _cosines(group: Group) -> dict[str, dict[str, list[float]]]:
+    """Each seed's mean cosine, by pair of tasks and stage."""
     pairs: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in group.by_seed().values():
         history = run.history
@@ -186,7 +166,7 @@ def _cosines(group: Group) -> dict[str, dict[str, float]]:
             if match and match["stage"] != _ALL_STAGES and len(values):
                 pairs[match["pair"]][match["stage"]].append(float(values.mean()))
     return {
-        pair: {stage: float(np.mean(stages[stage])) for stage in sorted(stages, key=_height)}
+        pair: {stage: stages[stage] for stage in sorted(stages, key=_height)}
         for pair, stages in pairs.items()
     }
 

@@ -4,11 +4,17 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from mtl_sharing.plotting.lines import Line, Panels
-from mtl_sharing.report.analysis.values import scored_on, values_of
+from mtl_sharing.plotting.lines import Line, Panel, Panels
+from mtl_sharing.plotting.training_curves import PERFORMANCE
+from mtl_sharing.plotting.words import scale_words
+from mtl_sharing.report.analysis.statistics import interval_of, summarize
+from mtl_sharing.report.analysis.trade_offs import metric_levels, performance_levels
+from mtl_sharing.report.analysis.values import pearson_of, performance_path, scored_on, values_of
 from mtl_sharing.report.inputs.groups import Group
 
+SCORE = "score"
 _Members = Sequence[tuple[int, Group]]
 
 
@@ -28,20 +34,32 @@ def split_panels(groups: Sequence[Group]) -> dict[int, Panels]:
     depths: dict[int, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
     for key, members in families.items():
         members.sort(key=lambda member: member[0])
-        for title, line in _split_lines(members):
+        for title, line in _split_lines(members, performance_path(groups)):
             depths[int(key[0])][title].append(line)
-    return dict(depths)
+    return {
+        layers: {title: _panel(title, own, groups) for title, own in lines.items()}
+        for layers, lines in depths.items()
+    }
 
 
-def _split_lines(members: _Members) -> Iterator[tuple[str, Line]]:
+def _panel(title: str, lines: Sequence[Line], groups: Sequence[Group]) -> Panel:
+    """The panel of a number: of a performance or metric with its floor, which a score has not."""
+    if title == SCORE:
+        return Panel(lines, "without a floor")
+    if title == PERFORMANCE:
+        return Panel(lines, scale_words(pearson_of(groups)), performance_levels(groups))
+    return Panel(lines, "", metric_levels(groups, title.rpartition(" ")[0]))
+
+
+def _split_lines(members: _Members, performance: str) -> Iterator[tuple[str, Line]]:
     first = members[0][1]
     family = first.label.removeprefix(first.plan).strip(" +")  # the label without the plan
     family = family or ("usual settings" if first.differs else "")
     metrics = {task: first.runs[0].result["tasks"][task]["metric"] for task in first.tasks}
     tasks = {f"{task} {metric}": f"tasks.{task}.value" for task, metric in metrics.items()}
     for where, own in _by_machine(members).items():
-        yield from _line("score", f"{family} {where}".strip(), own, "score")
-    for title, path in ({"performance": "performance"} | tasks).items():
+        yield from _line(SCORE, f"{family} {where}".strip(), own, SCORE)
+    for title, path in ({PERFORMANCE: performance} | tasks).items():
         yield from _line(title, family, members, path)
 
 
@@ -49,7 +67,17 @@ def _line(title: str, name: str, members: _Members, path: str) -> Iterator[tuple
     """The line of a number in result.json, if it has two split points."""
     points = [(split, v) for split, group in members for v in values_of(group, path).values()]
     if len({split for split, _ in points}) > 1:
-        yield title, Line(name, points)
+        yield title, with_intervals(Line(name, points))
+
+
+def with_intervals(line: Line) -> Line:
+    """The line with the 95% t interval of the mean wherever it has three seeds or more."""
+    values: dict[float, list[float]] = defaultdict(list)
+    for x, y in line.points:
+        values[x].append(y)
+    intervals = {x: interval_of(summarize(own)) for x, own in values.items()}
+    found = [(x, *ends) for x, ends in sorted(intervals.items()) if ends is not None]
+    return replace(line, intervals=found)
 
 
 def _by_machine(members: _Members) -> dict[str, _Members]:

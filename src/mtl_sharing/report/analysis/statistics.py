@@ -57,6 +57,13 @@ def summarize(values: Sequence[float], interval: bool = True) -> Summary:
     return Summary(len(data), mean, deviation, mean - half, mean + half)
 
 
+def interval_of(summary: Summary) -> tuple[float, float] | None:
+    """Both ends of the interval of the mean; None where there is none."""
+    if summary.low is None or summary.high is None:
+        return None
+    return summary.low, summary.high
+
+
 def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """P-value of McNemar's exact test (1947) that two classifiers are right equally often.
 

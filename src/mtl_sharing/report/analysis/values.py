@@ -1,6 +1,6 @@
 """Numbers of a group over its seeds: metrics, what is kept, and what a reader must know of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 
 from mtl_sharing.report.analysis.statistics import Summary, summarize
@@ -86,10 +86,27 @@ def described_task(group: Group, task: str) -> str:
     return f"{task} (rounded to classes)" if is_regression(group, task) else task
 
 
-def floor_of(group: Group) -> float | None:
+def pearson_of(groups: Sequence[Group]) -> str:
+    """How figures count correlations: ``raw`` where all groups' scores do, else ``unit``."""
+    counted = {get(group.runs[0].result, "scored_by.pearson") for group in groups}
+    return "raw" if counted == {"raw"} else "unit"
+
+
+def performance_path(groups: Sequence[Group]) -> str:
+    """The key in result.json of the performance that figures show."""
+    return "performance" if pearson_of(groups) == "unit" else "performance_raw_r"
+
+
+def floor_of(group: Group, pearson: str = "unit") -> float | None:
     """The mean performance of a constant answer; None where an old result lacks it."""
-    floors = over_seeds(group, lambda run: scored.floor_performance(run.result["tasks"], "unit"))
+    floors = over_seeds(group, lambda run: scored.floor_performance(run.result["tasks"], pearson))
     return fmean(floors.values()) if floors else None
+
+
+def common(values: Iterable[float | None]) -> float | None:
+    """The value that all have; None where they differ."""
+    distinct = {value if value is None else round(value, 9) for value in values}
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def kept(group: Group, baseline: Group | None) -> Summary:

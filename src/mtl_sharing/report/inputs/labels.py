@@ -1,21 +1,13 @@
 """Labels of groups: the regime, then the settings that tell groups apart."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from mtl_sharing.plotting.words import setting_words
 from mtl_sharing.report.inputs.runs import Run
 
 # The regime's own description has these keys and all layers, so a label does not repeat them.
 _IN_REGIME = ("suite.clean.", "suite.lemmatizer.", "suite.tags.")
-_WORDS = {
-    "optimizer.lr": "learning rate",
-    "suite.select_fraction": "held out of train",
-    "sampler.start": "first alpha",
-    "sampler.end": "last alpha",
-    "trainer.max_steps": "steps",
-}
-_PARTS = re.compile(r"[._]")
 Settings = dict[str, str]
 """Values as text by dotted key."""
 
@@ -29,7 +21,7 @@ def make_labels(sets: Sequence[Sequence[Run]], differs: Sequence[Settings | None
     :func:`common_settings`.
     """
     known = [settings or {} for settings in differs]
-    words = _setting_words(differing(known))
+    words = _words_of(differing(known))
     names = [name for name in words if not _is_in_regime(name)]
     setting_names = [name for name in names if not name.startswith("data.")]
     fact_names = [name for name in names if not is_digest(name)]
@@ -77,17 +69,11 @@ def _usual(values: Sequence[str | None]) -> str | None:
     return value if 2 * count > len(values) else None
 
 
-def _setting_words(keys: Sequence[str]) -> dict[str, str]:
+def _words_of(keys: Sequence[str]) -> dict[str, str]:
     """What labels call the keys, such as ``learning rate``; two keys never have the same words."""
-    words = {key: _WORDS.get(key) or _plain(key) for key in keys}
+    words = {key: setting_words(key) for key in keys}
     counts = Counter(words.values())
     return {key: text if counts[text] == 1 else key for key, text in words.items()}
-
-
-def _plain(key: str) -> str:
-    """``sampler`` for ``sampler.name``, ``last step`` for ``sampler.last_step``."""
-    group, _, rest = key.removesuffix(".name").partition(".")
-    return " ".join(_PARTS.split(rest or group))
 
 
 def common_settings(labels: Sequence[str], differs: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -97,7 +83,7 @@ def common_settings(labels: Sequence[str], differs: Sequence[Mapping[str, str]])
         differs: what differs among the groups that have the labels.
     """
     common = {}
-    for key, name in _setting_words(differing(differs)).items():
+    for key, name in _words_of(differing(differs)).items():
         of_groups = [f"{name} {own.get(key)}" for own in differs]
         said = [
             text in label.partition("  ")[2].split(", ")

@@ -70,7 +70,7 @@ def _read(name: str, path: Path) -> SweepHistory:
     """Raises ValueError or KeyError if the table is not one that a sweep writes."""
     import pandas as pd
 
-    from mtl_sharing.plotting.sweep import history_data
+    from mtl_sharing.plotting.trials import history_data
 
     table = pd.read_csv(BytesIO(read_bytes(path)))
     objectives = [str(c).removeprefix(_OBJECTIVE) for c in table if str(c).startswith(_OBJECTIVE)]

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtl_sharing.plotting.answer import draw_answer
+from mtl_sharing.plotting.levels import Level
 from mtl_sharing.plotting.lines import (
     Line,
     draw_cosines,
     draw_curves,
-    draw_history,
     draw_schedules,
     draw_splits,
 )
 from mtl_sharing.plotting.style import GroupStyles, choose_styles, drawing, rendered
+from mtl_sharing.plotting.sweep import history_figure
 from mtl_sharing.plotting.trade_off import TradeOff, draw_trade_off
 from mtl_sharing.plotting.training_curves import LOSS, METRIC, TRAINING
+from mtl_sharing.plotting.words import objective_words, scale_words
+from mtl_sharing.report.analysis.notes import common_note
 from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_panels,
@@ -23,7 +26,8 @@ from mtl_sharing.report.analysis.series import (
     training_curves,
 )
 from mtl_sharing.report.analysis.splits import split_panels
-from mtl_sharing.report.analysis.values import floor_of, group_flags
+from mtl_sharing.report.analysis.trade_offs import performance_levels
+from mtl_sharing.report.analysis.values import group_flags, pearson_of
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.report.inputs.sweeps import SweepHistory
@@ -38,6 +42,7 @@ _MOST_SCHEDULES = 12
 _THIN = (
     "A thin line is a run, a thick one the mean of a group's runs where all of them have a value."
 )
+_FLOORS = "A dotted line, or else the label of the axis, says what a constant answer reaches."
 
 
 @dataclass(frozen=True)
@@ -50,33 +55,39 @@ class ReportFigures:
     styles: GroupStyles
     formats: Sequence[str]
 
+    @property
+    def _note(self) -> str:
+        """What the labels of most groups leave out."""
+        return f" {note}" if (note := common_note(self.groups)) else ""
+
     def trade_off(self, chosen: str | None = None) -> FigureView:
-        """Performance against parameters."""
+        """Performance against parameters; the group of the label ``chosen`` has a ring."""
         groups = counted(len(self.points), "group")
         runs = counted(sum(len(group.runs) for group in self.groups), "run")
         front = counted(sum(point.front for point in self.points), "group")
+        levels = performance_levels(self.groups)
         caption = (
             f"{groups}, {runs}. A large mark is a group's mean, a small one a seed; a bar is the"
             " 95% t interval of the mean over seeds (from three seeds on). The grey steps"
             f" are the Pareto front of {front}: no other does as well with as few parameters."
-            f"{self._floors()}{flagged_caption(self.groups, ' A cross marks them.')}"
+            f"{_levels_text(levels)}"
+            f"{flagged_caption(self.groups, ' A cross marks them.')}"
         )
         alt = f"Performance against parameters for {groups}"
-        return self._view("trade_off", alt, caption, draw_trade_off, self.points, self.styles)
-
-    def _floors(self) -> str:
-        """A sentence on the performance of a constant answer, one for each kind of data."""
-        floors = {f"{floor:.4f}" for group in self.groups if (floor := floor_of(group)) is not None}
-        return f" A constant answer reaches {', '.join(sorted(floors))}." if floors else ""
+        label = f"performance (mean over tasks, {scale_words(pearson_of(self.groups))})"
+        data = (self.points, self.styles, levels, label, chosen)
+        return self._view("trade_off", alt, caption, draw_trade_off, *data)
 
     def splits(self) -> list[FigureView]:
         """Score, performance and each task over the split point, for each encoder depth."""
         views = []
         for layers, panels in split_panels(self.groups).items():
-            runs = counted(sum(len(line.points) for line in next(iter(panels.values()))), "run")
+            first = next(iter(panels.values()))
+            runs = counted(sum(len(line.points) for line in first.lines), "run")
             caption = (
                 f"Regimes that share the lower of {layers} encoder layers, {runs}."
-                " A point is a run, the line the mean at each split."
+                " A pale point is a run, the line the mean at each split, a bar its 95% t interval"
+                f" over seeds (from three seeds on). {_FLOORS}"
                 f"{flagged_caption(self.groups)}"
             )
             alt = f"{', '.join(panels)} against the number of shared layers"
@@ -84,13 +95,13 @@ class ReportFigures:
         return views
 
     def schedules(self) -> list[FigureView]:
-        """The exponent of samplers that draw by size; none if no run has such a sampler."""
+        """The exponent of samplers that draw by size; none unless there are two that differ."""
         curves = alpha_curves(self.runs)
         lines = [
             Line(f"{c.name} ({counted(len(c.runs), 'run')})", tuple(enumerate(c.alphas, 1)))
             for c in sorted(curves, key=lambda curve: -len(curve.runs))[:_MOST_SCHEDULES]
         ]
-        if not lines:
+        if len({line.points for line in lines}) < 2:
             return []
         some = f" The {len(lines)} most used of {len(curves)}." if len(curves) > len(lines) else ""
         caption = (
@@ -104,18 +115,20 @@ class ReportFigures:
         """Metrics and losses over the steps; none if no run was evaluated."""
         curves = training_curves(self.runs, self.groups)
         titles = {
-            METRIC: ("curves_metrics", "Performance and metrics"),
-            LOSS: ("curves_losses", "Losses on what is evaluated"),
-            TRAINING: ("curves_training_losses", "Training losses"),
+            METRIC: ("curves_metrics", "Performance and metrics", f" {_FLOORS}"),
+            LOSS: ("curves_losses", "Losses on what is evaluated", ""),
+            TRAINING: ("curves_training_losses", "Losses in the main training", ""),
         }
         views: list[FigureView] = []
-        for kind, (name, title) in titles.items():
-            panels = curve_panels(curves, kind)
-            if panels:
+        for kind, (name, title, more) in titles.items():
+            panels = curve_panels(curves, kind, self.groups)
+            # One evaluation is no curve.
+            if any(len(line.points) > 1 for panel in panels.values() for line in panel.lines):
                 runs = len({curve.run for curve in curves if curve.line.panel == kind})
-                caption = f"{title}, {counted(runs, 'run')}. {_THIN}"
+                caption = f"{title}, {counted(runs, 'run')}. {_THIN}{more}{self._note}"
                 alt = f"{title} over the steps: {', '.join(panels)}"
-                views.append(self._view(name, alt, caption, draw_curves, panels, self.styles))
+                data = (panels, self.styles)
+                views.append(self._view(name, alt, caption, draw_curves, *data))
         return views
 
     def cosines(self) -> list[FigureView]:
@@ -123,25 +136,28 @@ class ReportFigures:
         panels, stages = cosine_panels(self.groups)
         if not panels:
             return []
-        groups = {line.group for lines in panels.values() for line in lines}
+        groups = {line.group for panel in panels.values() for line in panel.lines}
         caption = (
-            f"{counted(len(groups), 'group')}; each point is the mean over seeds of the mean over"
-            " the training. Above 0 two tasks pull a stage the same way, below 0 apart."
+            f"{counted(len(groups), 'group')}; a pale point is a seed's mean over its training, the"
+            " line the mean over seeds, a bar its 95% t interval (from three seeds on)."
+            " Above 0 two tasks pull a stage the same way, below 0 apart."
+            f"{self._note}"
         )
         alt = f"Cosine of the gradients of {', '.join(panels)} at each stage"
-        return [self._view("cosines", alt, caption, draw_cosines, panels, stages, self.styles)]
+        data = (panels, stages, self.styles)
+        return [self._view("cosines", alt, caption, draw_cosines, *data)]
 
     def history(self, history: SweepHistory, number: int) -> FigureView:
         """A sweep's objective, trial after trial."""
         trials = counted(len(history.trials), "complete trial")
-        what = f"{history.name}: {history.objective}"
+        what = f"{history.name}: {objective_words(history.objective)}"
         caption = f"{what} of {trials} in the order in which they were drawn."
         if history.flagged:
             flagged = counted(history.flagged, "trial")
             caption += f" {flagged} with a task {FLOOR_FLAG}."
         alt = f"{history.objective} of each trial of the sweep {history.name}, and the best so far"
         name, data = f"sweep_{number}", (history.trials, history.objective)
-        return self._view(name, alt, caption, draw_history, *data)
+        return self._view(name, alt, caption, history_figure, *data)
 
     def answer(self, name: str, decision: Decision, number: int) -> FigureView:
         """The estimates of a search, and the probability of each regime."""
@@ -170,6 +186,13 @@ def group_styles(groups: Sequence[Group], points: Sequence[TradeOff]) -> GroupSt
     front = [point.group for point in ranked if point.front]
     first = [*baselines, *front, *(point.group for point in ranked)]
     return choose_styles([group.label for group in groups], first)
+
+
+def _levels_text(levels: Sequence[Level]) -> str:
+    """A sentence on what a performance is compared with."""
+    values = ", ".join(f"{level.name} {level.value:.4f}" for level in levels)
+    band = " A grey band is the interval of separate models."
+    return f" Beside the groups: {values}.{band * any(x.interval for x in levels)}" * bool(values)
 
 
 def flagged_caption(groups: Sequence[Group], marks: str = "") -> str:

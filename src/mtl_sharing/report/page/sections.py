@@ -35,7 +35,7 @@ _WHY_ABSENT = {
     "settings": "all runs are equal but for the seed",
     "tasks": "no result has a task",
     "split": "no two regimes that differ in the number of shared lower layers alone",
-    "sampling": "no run drew its tasks by their size",
+    "sampling": "no two runs drew their tasks by size with schedules that differ",
     "curves": "no run has a metrics.csv with an evaluation",
     "gradients": "no run wrote the gradients' cosines of each stage (loss.cosines=stages)",
     "tests": "no two groups to compare",

@@ -63,7 +63,8 @@ def end_sweep(reporter: StudyReporter, jobs: JobPool, complete: bool) -> None:
     with folder_lock(study.folder):  # another sweep on this study may end at the same moment
         write_best(study, content, facts)
         table = rows(study, objectives, references)
-        draw_sweep(study.folder, table, objectives, references.selecting, study.copy())
+        score = spec.config.score
+        draw_sweep(study.folder, table, objectives, references.selecting, score, study.copy())
     _print_summary(reporter, best_first, measured)
 
 
