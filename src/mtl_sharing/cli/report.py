@@ -90,8 +90,9 @@ def _print(written: "Written") -> None:
     show_groups(written.comparison)
     file = written.comparison_file
     where = "not written: see --formats" if file is None else str(short_path(file))
-    for line in ("", *_cut(written.notes, "clocks", where), "", *map(short_path, written.paths)):
-        show(str(line))
+    paths = [str(short_path(path)) for path in written.paths]
+    for line in ("", *_cut(written.notes, "clocks", where), "", *paths):
+        show(line)
 
 
 def _cut(lines: Sequence[str], content: str, where: str) -> list[str]:

@@ -134,12 +134,14 @@ def verdict_table(
     for one in verdicts:
         label = one.group.label
         text = probabilities.get(label, one.text)
+        is_open = label not in probabilities and one.enough is None and not one.group.separate
+        mark = ("so far: " if is_open else "chosen: ") if one.group is chosen else ""
         rows.append(
             {"group": label, "seeds": len(one.group.seeds)}
             | _interval("performance", summary_of(one.group, "performance", True))
             | _interval("kept %", scaled(one.kept, 100))
             | {"parameters %": _percents(one.parameters), "time %": _percents(one.time),
-               "verdict": f"{'chosen: ' * (one.group is chosen)}{text}",
+               "verdict": f"{mark}{text}",
                "flagged": one.flags or None}
         )  # fmt: skip
     floors = {floor_of(one.group) for one in verdicts}
