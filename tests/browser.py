@@ -29,7 +29,9 @@ window.addEventListener("load", () => {
 """
 
 
-def run_chromium(page: Path, folder: Path, *options: str, size: str = "1100,900") -> str:
+def run_chromium(
+    page: Path, folder: Path, *options: str, size: str = "1100,900", fragment: str = ""
+) -> str:
     """Chromium's output for a page, its log included.
 
     Args:
@@ -38,7 +40,7 @@ def run_chromium(page: Path, folder: Path, *options: str, size: str = "1100,900"
     assert CHROMIUM is not None
     command = [
         CHROMIUM, *_OPTIONS, f"--user-data-dir={folder}", "--virtual-time-budget=4000",
-        f"--window-size={size}", *options, page.as_uri(),
+        f"--window-size={size}", *options, page.as_uri() + fragment,
     ]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, cwd=folder,
@@ -48,10 +50,13 @@ def run_chromium(page: Path, folder: Path, *options: str, size: str = "1100,900"
     return done.stdout + "\n" + done.stderr
 
 
-def probe(page: Path, folder: Path, script: str, size: str = "1100,900") -> tuple[dict, str]:
+def probe(
+    page: Path, folder: Path, script: str, size: str = "1100,900", fragment: str = ""
+) -> tuple[dict, str]:
     """The result of a script that runs in the page, and the browser's log.
 
     Args:
+        fragment: what the page's address ends with, such as ``#tests``.
         script: the body of a function that returns an object.
         folder: an empty one; the copy with the script goes there.
     """
@@ -60,7 +65,7 @@ def probe(page: Path, folder: Path, script: str, size: str = "1100,900") -> tupl
     assert bare != text
     copy = folder / "probed.html"
     copy.write_text(bare.replace("</body>", _PROBE % script), encoding="utf-8")
-    printed = run_chromium(copy, folder, "--dump-dom", size=size)
+    printed = run_chromium(copy, folder, "--dump-dom", size=size, fragment=fragment)
     match = re.search(r'<pre id="probe">(.*?)</pre>', printed, re.DOTALL)
     assert match, printed[-3000:]
     return json.loads(unescape(match[1])), printed

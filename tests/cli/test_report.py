@@ -15,14 +15,15 @@ FLAG = "sst at or below a constant answer"
 
 
 def written(count: int, file: Path | None = Path("report/tables/comparison.csv")) -> Written:
-    """A report of some groups, each with a headline and a note."""
+    """A report of some groups, each with a note."""
     rows = [
         {"group": f"S{n}", "seeds": 1, "performance": 0.5, "kept %": 90.0, "score": 1.5,
          "clock": "measured on a machine", "flagged": FLAG if n == 1 else None}
         for n in range(count)
     ]  # fmt: skip
-    lines = [[f"{kind} {n}" for n in range(count)] for kind in ("headline", "note")]
-    return Written(pd.DataFrame(rows), *lines, (Path("report/tables"),), file)
+    notes = [f"note {n}" for n in range(count)]
+    answer, paths = ["Take S0.", "Surely."], (Path("report/tables"),)
+    return Written(pd.DataFrame(rows), answer, notes, paths, file)
 
 
 @pytest.mark.parametrize(("file", "where"), [
@@ -32,9 +33,9 @@ def written(count: int, file: Path | None = Path("report/tables/comparison.csv")
 def test_what_is_cut_is_counted_and_said_where_it_stands(capsys, file, where):
     report._print(written(23, file))
     out = capsys.readouterr().out
-    assert "headline 19\nand 3 more; the flags of all groups are in the comparison" in out
     assert "note 19\nand 3 more; the clocks of all groups are in the comparison" in out
-    assert out.count(f"({where})") == 2 and "headline 20" not in out
+    assert out.count(f"({where})") == 1 and "note 20" not in out
+    assert out.startswith("Take S0.\nSurely.\n\ngroup")
 
 
 def test_nothing_is_said_where_nothing_is_cut(capsys):

@@ -31,7 +31,7 @@ def test_the_worst_have_the_largest_mean_error(real_runs, task):
         if task == "sts":
             said = [table.loc[one.name, "prediction"] for table in each]
             assert row["prediction"] == pytest.approx(np.mean(said))
-        assert len(row["predictions"].split()) == 2
+        assert len(row["predictions"].split(", ")) == 2
     assert ("probability" in found) == (task != "sts")
 
 

@@ -96,7 +96,7 @@ def test_sections_stand_in_the_contents():
     html = render(page_of(Section("one", "One", ()), Section("two", "Two & more", ())))
     links = [link["href"] for link in Reader(html).all("a")]
     ids = {section["id"] for section in Reader(html).all("section")}
-    assert links == ["#one", "#two"] and ids == {"one", "two"}
+    assert links == ["#one", "#two"] and ids == {"answer", "one", "two"}
 
 
 def test_names_of_others_are_never_interpreted(real_runs, tmp_path, without_drawing):

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from mtl_sharing.cli.report import main
+from mtl_sharing.errors import UserError
 from mtl_sharing.plotting.style import NAMED
 from mtl_sharing.report.build import write_report
-from mtl_sharing.report.page.sections import MOST_HEADLINES, MOST_LONG_ROWS
+from mtl_sharing.report.page.folder import check_folder
+from mtl_sharing.report.page.sections import MOST_LONG_ROWS, MOST_NOTES
 from mtl_sharing.run_folder.decision_file import write_decision
 from report_pages import NASTY, Reader
 from search_reports import decision
@@ -42,9 +44,13 @@ def test_the_page_has_every_section_that_has_something_to_show(written):
     reader = Reader(html)
     names = [section["id"] for section in reader.all("section")]
     assert names == [
-        "short", "comparison", "size", "split", "curves", "gradients", "tests", "classes",
-        "confusion", "examples", "cost", "sweeps", "runs", "left_out",
+        "answer", "tests", "tasks", "split", "curves", "gradients", "classes", "confusion",
+        "examples", "cost", "sweeps", "settings", "comparison", "runs", "left_out",
     ]  # fmt: skip
+    # The first screen is open; everything else is folded, with its anchor inside the fold.
+    folds = [tag for tag, _ in reader.tags if tag in ("details", "section")]
+    assert folds == ["section", *["details", "section"] * (len(names) - 1)]
+    assert not any("open" in fold for fold in reader.all("details"))
     text = " ".join(" ".join(reader.texts).split())
     # Sections without anything to show, with the reason.
     assert "Section “Sampling schedules”: no two runs drew their tasks by size" in text
@@ -121,16 +127,24 @@ def test_a_search_is_told_with_its_answer_and_curve(real_runs, tmp_path):
 
 
 @pytest.mark.usefixtures("without_drawing")
-def test_the_terminal_shows_groups_sentences_and_places(written, mtl_report, tmp_path):
+def test_the_terminal_shows_the_answer_groups_and_places(
+    written, mtl_report, tmp_path, monkeypatch
+):
     out = tmp_path / "here"
     runs = written.parent
     words = (runs / "single", runs / "several", "--out", out, "--formats", "html,csv,svg")
     code, printed, errors = mtl_report(*words)
     assert (code, errors) == (0, "")
     lines = printed.splitlines()
-    assert lines[0].split()[:2] == ["group", "seeds"]
-    assert any("of separate models' performance" in line for line in lines)
+    assert lines[0].startswith("No answer: nothing here learned all tasks (")
+    assert any(line.split()[:2] == ["group", "seeds"] for line in lines)
     assert lines[-3:] == [str(out / name) for name in ("report.html", "tables", "figures")]
+    # An earlier report is replaced, here by one of another form, and opened where there is a page.
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)))
+    code, printed, _ = mtl_report(runs / "single", "--out", out, "--formats", "html", "--open")
+    assert code == 0 and opened == [(out / "report.html").as_uri()]
+    assert f"no browser was found: open {out / 'report.html'} in one" in printed
 
 
 def test_mistakes_are_told_and_nothing_is_written(written, mtl_report, tmp_path):
@@ -145,6 +159,8 @@ def test_mistakes_are_told_and_nothing_is_written(written, mtl_report, tmp_path)
         ([single, "--formats", "html,doc"], "--formats", "doc"),
         ([single, "--out", file], "--out", "a file"),
         ([single, "--out", file / "below"], str(file), "Not a directory"),
+        ([single, "--out", written.parent], "--out", "a folder with "),
+        ([single, "--open", "--formats", "csv"], "--open", "--formats csv"),
     ):
         code, printed, errors = mtl_report("--out", out, *words)
         assert (code, printed) == (2, ""), errors
@@ -152,6 +168,31 @@ def test_mistakes_are_told_and_nothing_is_written(written, mtl_report, tmp_path)
         assert where in errors and found in errors
         assert errors.count("\n") == 1
     assert not out.exists() and file.read_text() == "mine"
+
+
+OTHERS = {
+    "a user's file": {"notes.txt": "mine"},
+    "a page of another program": {"report.html": "<p>mine</p>", "tables/comparison.csv": "a"},
+    "folders of the same names": {"tables/mine.csv": "a", "figures/mine.svg": "b"},
+}
+EARLIER = {
+    "nothing": {},
+    "a page": {"report.html": '<meta name="generator" content="mtl-sharing">', "notes.txt": "a"},
+    "a page of an older version": {"report.html": "<dd>now, by mtl-sharing 0.1.0</dd>"},
+    "tables alone": {"tables/comparison.csv": "a", "figures/trade_off.svg": "b"},
+}
+
+
+@pytest.mark.parametrize("files", [*OTHERS.values(), *EARLIER.values()], ids=[*OTHERS, *EARLIER])
+def test_a_folder_with_something_else_than_a_report_is_refused(tmp_path, files):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    if files in EARLIER.values():
+        check_folder(tmp_path)
+        return
+    with pytest.raises(UserError, match=r"a folder with .*an earlier report"):
+        check_folder(tmp_path)
 
 
 @pytest.mark.usefixtures("without_drawing")
@@ -174,8 +215,11 @@ def test_a_full_disk_leaves_no_half_file(written, mtl_report, monkeypatch, tmp_p
 def test_one_run_is_a_report_of_the_formats_that_are_asked_for(real_runs, mtl_report, tmp_path):
     out = tmp_path / "one"
     code, printed, _ = mtl_report(real_runs / "single", "--out", out, "--formats", "html,md,png")
-    assert code == 0 and "reaches a performance of" in printed
+    assert code == 0 and printed.startswith("Only separate models are here")
     assert {p.suffix for p in out.rglob("*") if p.is_file()} == {".html", ".md", ".png"}
+    summary = (out / "report.md").read_text()
+    assert "**Only separate models are here" in summary and len(summary) < 2500
+    assert "| I4 | 1 | " in summary and "`report.html`, `tables`, `figures`" in summary
     text = " ".join(Reader((out / "report.html").read_text()).texts)
     assert "no two groups to compare" in text and "1 group, 1 run." in text
 
@@ -195,19 +239,19 @@ def test_many_groups_are_cut_on_the_page_alone(make_run, tmp_path):
     left = 7 * count - MOST_LONG_ROWS
     assert f"{left} of {7 * count} rows of “Precision, recall and F1”: the table's file" in text
     assert f"{count - NAMED} groups drawn in grey" in text
-    assert f"{count - MOST_HEADLINES} more groups, in the table below." in text
+    assert f"{count - NAMED} more groups in the table's file and in “All numbers”." in text
     assert len((out / "tables" / "comparison.csv").read_text().splitlines()) == count + 1
     assert (out / "report.html").stat().st_size < 4_000_000
 
 
 @pytest.mark.usefixtures("without_drawing")
 def test_notes_that_the_page_leaves_out_are_counted(make_run, tmp_path):
-    for plan in (f"S{n}-I{20 - n}" for n in range(1, MOST_HEADLINES + 3)):
+    for plan in (f"S{n}-I{20 - n}" for n in range(1, MOST_NOTES + 3)):
         make_run(plan, plan, result={"scored_by.clock": "measured", "score": 1.0})
     write_report([tmp_path / "runs"], tmp_path / "out", formats=["html"])
     page = (tmp_path / "out" / "report.html").read_text()
     # One more note says what sets the groups apart.
-    assert "… and 3 more notes: see clock in the table below." in page
+    assert "… and 3 more notes: see clock in “All numbers”." in page
 
 
 @pytest.mark.usefixtures("without_drawing")
@@ -230,7 +274,7 @@ def test_better_separate_models_part_from_the_best_of_the_others(make_run, tmp_p
     wrong = {(float(row["prediction of S12"]) - float(row["label"])) % 5 for row in rows}
     assert wrong == {1.0}
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "Right by separate models in more seeds than by S12" in page
+    assert "Wrong by S12, and right by separate models in more seeds" in page
 
 
 @pytest.mark.usefixtures("without_drawing")

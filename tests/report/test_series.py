@@ -5,7 +5,7 @@ import pytest
 
 from mtl_sharing.plotting.levels import FLOOR, SEPARATE, Level
 from mtl_sharing.plotting.training_curves import METRIC, TRAINING
-from mtl_sharing.report.analysis.names import group_names
+from mtl_sharing.report.analysis.notes import common_note
 from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_panels,
@@ -80,13 +80,13 @@ def test_names_say_what_is_not_like_most_groups(make_run):
     make_run("c", "S6-I6", settings={"optimizer.lr": 0.5})
     make_run("d", "S6-I6")
     make_run("e", "S9-I3", settings={"optimizer.lr": 0.5})
-    names = group_names(groups_in(make_run.top))
-    assert sorted(names.by_label.values()) == [
+    groups = groups_in(make_run.top)
+    assert sorted(group.label for group in groups) == [
         "I12  held out of train 0.1, learning rate 0.001", "S12", "S6-I6",
         "S6-I6  learning rate 0.001", "S9-I3",
     ]  # fmt: skip
-    assert names.note == " Where a name says nothing else: held out of train 0, learning rate 0.5."
-    assert names.of("?  (lost)") == "?  (lost)"
+    note = "Groups that do not say otherwise: held out of train 0, learning rate 0.5."
+    assert common_note(groups) == note
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_splits_are_curves_with_a_point_for_each_seed(make_run):
     # No score was measured.
     assert list(panels) == ["performance", "sst accuracy", "quora accuracy", "sts pearson"]
     [line] = panels["performance"].lines
-    assert (layers, line.group) == (12, "learning rate 0.001")
+    assert (layers, line.group) == (12, "usual settings")
     assert line.points == [
         (0, 0.9), (0, 0.91), (6, 0.8), (6, 0.81), (6, 0.8 + 0.02), (12, 0.7), (12, 0.71)
     ]  # fmt: skip

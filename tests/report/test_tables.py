@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtl_sharing.report.analysis import tables
-from mtl_sharing.report.analysis.notes import headline
-from mtl_sharing.report.analysis.values import group_flags, kept
+from mtl_sharing.report.analysis import tables, task_tables
+from mtl_sharing.report.analysis.values import kept
 from mtl_sharing.report.inputs.groups import baseline_of, make_groups
 from mtl_sharing.report.inputs.runs import read_runs
 from mtl_sharing.report.page.contents import NOTES, make_contents
@@ -101,22 +100,9 @@ def test_without_a_baseline_the_results_own_share_counts(make_run):
     assert kept(groups[0], None).mean == pytest.approx(0.99)
 
 
-def test_headlines_say_what_is_kept_at_which_size(reading):
-    groups = make_groups(reading.runs)
-    floor = floor_performance(reading.runs[0].result["tasks"], "unit")
-    above = 100 * np.mean([(0.76 - floor) / (0.8 - floor), 1.0])
-    flag = group_flags(groups[0])
-    assert "at or below a constant answer" in flag  # a training of few steps
-    assert [headline(group, groups) for group in groups] == [
-        f"I12 reaches a performance of 0.9000 ± 0.1000 (n=3) with 1,000 parameters [{flag}]",
-        "S6-I6 keeps 97.5% ± 3.5 (n=2) of separate models' performance "
-        f"({above:.1f}% above a constant answer) at 56% of the parameters [{flag}]",
-    ]
-
-
 def test_changes_are_paired_or_the_runs_own(reading, make_run):
     groups = make_groups(reading.runs)
-    table = tables.class_table(groups).set_index(["group", "task", "figure"])
+    table = task_tables.class_table(groups).set_index(["group", "task", "figure"])
     row = table.loc[("S6-I6", "sst", "f1")]
     assert row["value"] == pytest.approx(0.245)
     assert row["against separate %"] == pytest.approx((-5 + 0) / 2)
@@ -124,7 +110,7 @@ def test_changes_are_paired_or_the_runs_own(reading, make_run):
     own = {"against": {"separate": {"sst": {"f1": 7.0}}, "untuned": {"sst": {"f1": 50.0}}}}
     make_run("own", "S9-I3", result=own)
     groups = make_groups(read_runs([make_run.top]).runs)
-    table = tables.class_table(groups).set_index(["group", "task", "figure"])
+    table = task_tables.class_table(groups).set_index(["group", "task", "figure"])
     row = table.loc[("S9-I3", "sst", "f1")]
     assert (row["against separate %"], row["against untuned %"]) == (7.0, 50.0)
     assert pd.isna(table.loc[("S6-I6", "sst", "f1"), "against untuned %"])
@@ -133,7 +119,7 @@ def test_changes_are_paired_or_the_runs_own(reading, make_run):
 def test_a_figure_of_0_has_no_change(make_run):
     make_run("base", result={"tasks.sst.f1": 0.0, "tasks.sts.pearson": -0.2})
     make_run("shared", "S12", result={"tasks.sst.f1": 0.5, "tasks.sts.pearson": 0.1})
-    table = tables.class_table(make_groups(read_runs([make_run.top]).runs))
+    table = task_tables.class_table(make_groups(read_runs([make_run.top]).runs))
     rows = table[table["group"] == "S12"].set_index(["task", "figure"])["against separate %"]
     assert pd.isna(rows["sst", "f1"])
     assert rows["sts", "pearson"] == pytest.approx(150)
@@ -146,7 +132,7 @@ def test_costs_and_classes_come_from_the_results(reading):
     run = groups[0].runs[0]
     size = run.result["memory"]["model_bytes"]
     assert cost.loc["I12", "model MB"] == pytest.approx(size / 1e6)
-    classes = tables.by_class_table(groups)
+    classes = task_tables.by_class_table(groups)
     assert len(classes) == 2 * (5 + 2)  # nobody asked for classes of the regression
     one = classes[(classes["task"] == "quora") & (classes["class"] == "1")].iloc[0]
     assert one["recall"] == run.result["tasks"]["quora"]["by_class"]["1"]["recall"]
@@ -171,8 +157,8 @@ def test_every_table_is_written_with_all_digits_and_in_the_same_bytes_again(read
     contents = contents_of(reading)
     tables = contents.tables | {"left_out": contents.left_out()}
     assert list(tables) == [
-        "comparison", "apart", "tests", "precision_recall_f1", "classes", "cost", "runs",
-        "confusion", "examples", "parting_examples", "left_out",
+        "answer", "comparison", "tasks", "apart", "tests", "precision_recall_f1", "classes", "cost",
+        "runs", "confusion", "examples", "parting_examples", "left_out",
     ]  # fmt: skip
     assert list(NOTES) == list(tables) and all(NOTES.values())
     out = tmp_path / "out"

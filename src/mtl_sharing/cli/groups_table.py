@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mtl_sharing.report.page.table_files import shown
 from mtl_sharing.utils.tables import FoldingTable
-from mtl_sharing.utils.terminal import results_console, show, width_of
+from mtl_sharing.utils.terminal import results_console, width_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,11 +17,11 @@ _MAIN = ("group", "seeds", "performance", "kept %", "kept above floor %", "param
 _TEXTS = ("group", "flagged", "clock")
 
 
-def show_groups(comparison: "pd.DataFrame") -> None:
-    """Prints the first groups, and how many others there are."""
-    show(groups_table(comparison, width_of(results_console())))
-    if rest := more_groups(comparison):
-        show(rest)
+def groups_contents(comparison: "pd.DataFrame") -> list[object]:
+    """The table of the first groups at the terminal's width, and how many others there are."""
+    table = groups_table(comparison, width_of(results_console()))
+    rest = len(comparison) - _MOST_LINES
+    return [table, *[f"and {rest:,} more"] * (rest > 0)]
 
 
 def groups_table(comparison: "pd.DataFrame", width: int) -> FoldingTable:
@@ -40,9 +40,3 @@ def groups_table(comparison: "pd.DataFrame", width: int) -> FoldingTable:
 
 def _table(columns: Mapping[str, Sequence[str]], names: Sequence[str]) -> FoldingTable:
     return FoldingTable({name: columns[name] for name in names}, _TEXTS)
-
-
-def more_groups(comparison: "pd.DataFrame") -> str:
-    """How many groups the table leaves out; empty where it has all."""
-    rest = len(comparison) - _MOST_LINES
-    return f"and {rest:,} more" if rest > 0 else ""

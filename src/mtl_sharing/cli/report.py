@@ -10,12 +10,14 @@ from mtl_sharing.cli.options import add_common_options, run_with
 
 if TYPE_CHECKING:
     from mtl_sharing.report.build import Written
+    from mtl_sharing.utils.summary import Summary
 
 # Further lines are in the files only.
 _MOST_LINES = 20
 _HELP = """\
 Reads every run at or below the folders, in whatever state, and writes
-  report.html   everything on one page that opens offline
+  report.html   everything on one page that opens offline, the answer first
+  report.md     the answer and its table, short enough for an issue
   tables/       each table as CSV, Markdown and LaTeX
   figures/      each figure as SVG
 """
@@ -37,46 +39,65 @@ def make_parser() -> ArgumentParser:
                         help="where the report goes (default: report)")  # fmt: skip
     parser.add_argument("--title", help="heading of the page")
     parser.add_argument("--formats", metavar="A,B", help=(
-        "what to write: html; csv, md, tex for tables; svg, png, pdf for figures"
+        "what to write: html; md (a summary, and tables); csv, tex for tables; svg, png, pdf"
+        " for figures"
         " (default: html,csv,md,tex,svg)"))  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     add_common_options(parser)
     return parser
 
 
 def _report(options: Namespace) -> None:
     # Here, not above: --help must not wait for torch.
-    from mtl_sharing.errors import check_known
+    from mtl_sharing.errors import UserError, check_known
     from mtl_sharing.report.build import DEFAULT_FORMATS, FORMATS, write_report
     from mtl_sharing.utils.progress import steps
+    from mtl_sharing.utils.summary import print_summary
 
     formats: Sequence[str] = DEFAULT_FORMATS
     if options.formats is not None:
         formats = [name.strip() for name in options.formats.split(",")]
         for name in formats:
             check_known("--formats", name, FORMATS)
+    if options.open and "html" not in formats:
+        raise UserError("--open", f"--formats {options.formats}", "html among the formats")
     with steps("reading runs") as on_step:
         written = write_report(options.folders, options.out, options.title, formats, on_step)
-    _print(written)
+    print_summary(_summary(written))
+    if options.open:
+        _open(written.paths[0])
 
 
-def _print(written: "Written") -> None:
-    """Prints the table of groups, the headlines, and the paths of the report."""
-    from mtl_sharing.cli.groups_table import show_groups
+def _open(page: Path) -> None:
+    """Opens the page in the browser, or says that there is none."""
+    import webbrowser
+
+    from mtl_sharing.utils.terminal import show
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        show(f"no browser was found: open {page.resolve()} in one")
+
+
+def _summary(written: "Written") -> "Summary":
+    """The answer, the table of groups, the notes, and the paths of the report."""
+    from mtl_sharing.cli.groups_table import groups_contents
     from mtl_sharing.utils.files import short_path
-    from mtl_sharing.utils.terminal import show, show_json, wants_json
+    from mtl_sharing.utils.summary import Summary
 
-    show_groups(written.comparison)
-    file = written.comparison_file
+    table, file = written.comparison, written.comparison_file
     where = "not written: see --formats" if file is None else str(short_path(file))
-    lines = ["", *_cut(written.headlines, "flags", where), *_cut(written.notes, "clocks", where)]
-    lines.append("")
-    lines += map(str, map(short_path, written.paths))
-    for line in lines:
-        show(line)
-    if wants_json():
-        groups = json.loads(written.comparison.to_json(orient="records"))  # null for NaN
-        show_json({"groups": groups, "flags": [*written.headlines], "clocks": [*written.notes],
-                   "files": [*map(str, written.paths)]})  # fmt: skip
+    notes = _cut(written.notes, "clocks", where)
+    contents = ["\n".join(written.answer[1:]), *groups_contents(table), "\n".join(notes)]
+    return Summary(
+        answer=written.answer[0],
+        contents=[content for content in contents if content],
+        files=[("" if n else "report", str(short_path(p))) for n, p in enumerate(written.paths)],
+        record={
+            "answer": [*written.answer], "notes": [*written.notes],
+            "groups": json.loads(table.to_json(orient="records")),  # null for NaN
+            "files": [*map(str, written.paths)],
+        },
+    )  # fmt: skip
 
 
 def _cut(lines: Sequence[str], content: str, where: str) -> list[str]:

@@ -29,13 +29,12 @@ class RunsTable(Callback):
 def print_runs(folder: Path) -> None:
     """Prints the groups of the finished runs in a folder; nothing where there are none."""
     # Here, not above: Hydra makes the callback for every command.
-    from mtl_sharing.cli.groups_table import groups_table, more_groups
+    from mtl_sharing.cli.groups_table import groups_contents
     from mtl_sharing.report.analysis.tables import comparison_table
     from mtl_sharing.report.inputs.groups import make_groups
     from mtl_sharing.report.inputs.runs import read_runs
     from mtl_sharing.utils.files import short_path
     from mtl_sharing.utils.summary import Summary, print_summary
-    from mtl_sharing.utils.terminal import results_console, width_of
 
     try:
         collection = read_runs([folder])
@@ -45,11 +44,10 @@ def print_runs(folder: Path) -> None:
     if not groups:
         return
     table, path = comparison_table(groups), str(short_path(folder))
-    contents = [groups_table(table, width_of(results_console())), more_groups(table)]
     runs = [{**run.result, "folder": str(run.folder)} for run in collection.finished]
     print_summary(Summary(
         answer=_answer(table),
-        contents=[content for content in contents if content],
+        contents=groups_contents(table),
         files=[("runs", path)],
         commands=[shlex.join(["mtl-report", path])],
         record={"runs": runs, "folder": str(folder)},

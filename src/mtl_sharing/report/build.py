@@ -1,6 +1,5 @@
 """Builds a report: the page, its tables and its figures; every file is replaced at once."""
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +14,10 @@ from mtl_sharing.report.inputs.groups import make_groups
 from mtl_sharing.report.inputs.runs import RunCollection, read_runs
 from mtl_sharing.report.page.contents import NOTES, ReportContents, make_contents
 from mtl_sharing.report.page.figures import ReportFigures, group_styles
-from mtl_sharing.report.page.page import FigureView, Page, Section, render
-from mtl_sharing.report.page.sections import make_sections, status_counts
+from mtl_sharing.report.page.folder import FIGURE, FIGURES, PAGE, SUMMARY, TABLES, check_folder
+from mtl_sharing.report.page.page import Block, FigureView, Page, render
+from mtl_sharing.report.page.sections import first_blocks, make_sections, status_counts
+from mtl_sharing.report.page.summary import summary_text
 from mtl_sharing.report.page.table_files import FORMATS as TABLE_FORMATS
 from mtl_sharing.report.page.table_files import write_tables
 from mtl_sharing.utils.files import replace_file, replace_text, short_path
@@ -26,10 +27,6 @@ from mtl_sharing.utils.terminal import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE, TABLES, FIGURES = "report.html", "tables", "figures"
-_FIGURE = re.compile(
-    r"trade_off|splits_\d+_layers|schedules|curves_\w+|cosines|sweep_\d+(_answer)?"
-)
 FIGURE_FORMATS = ("svg", "png", "pdf")
 FORMATS = ("html", *TABLE_FORMATS, *FIGURE_FORMATS)
 DEFAULT_FORMATS = ("html", *TABLE_FORMATS, "svg")
@@ -39,24 +36,24 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Written:
-    """A report on disk: the table of groups, sentences on them, and what was written.
+    """A report on disk: the answer, the table of groups, notes, and what was written.
 
     ``repr`` shows the sentences and the paths.
 
     Attributes:
+        answer: the sentence that answers, then sentences on it.
         comparison_file: the file with the whole table of groups; None if only figures were written.
     """
 
     comparison: "pd.DataFrame"
-    headlines: Sequence[str]
+    answer: Sequence[str]
     notes: Sequence[str]
     paths: tuple[Path, ...]
     comparison_file: Path | None
 
     def __repr__(self) -> str:
-        rest = len(self.headlines) - _SHOWN
-        lines = [*self.headlines[:_SHOWN], *[f"and {rest:,} more groups"] * (rest > 0)]
-        return "\n".join(map(printable, [*lines, _listed([*map(short_path, self.paths)])]))
+        paths = _listed([*map(short_path, self.paths)])
+        return "\n".join(map(printable, [*self.answer[:_SHOWN], paths]))
 
 
 def write_report(
@@ -74,15 +71,15 @@ def write_report(
         on_step: called with a description of each step.
 
     Raises:
-        UserError: a path has no run, no run is finished, or ``out`` is a file.
+        UserError: a path has no run, no run is finished, ``out`` is a file, or a folder with
+            something else than an earlier report.
         OSError: ``out`` cannot be written; no final name holds a partial file.
     """
     on_step("reading runs")
     collection = read_runs(paths)
     if not collection.finished:
         raise UserError(_listed(paths), _none_finished(collection), "at least one finished run")
-    if out.exists() and not out.is_dir():
-        raise UserError("--out", f"{out}, a file", "a folder, or the name of a new one")
+    check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     on_step("comparing groups")
     groups = make_groups(collection.runs)
@@ -92,21 +89,27 @@ def write_report(
     on_step("drawing figures")
     kinds = list(dict.fromkeys(["svg", *(kind for kind in FIGURE_FORMATS if kind in formats)]))
     figures = ReportFigures(groups, points, collection.runs, styles, kinds)
-    sections = make_sections(contents, figures)
+    first, sections = first_blocks(contents, figures), make_sections(contents, figures)
+    blocks = [*first, *(block for section in sections for block in section.blocks)]
     on_step("writing")
-    table_kinds = [kind for kind in TABLE_FORMATS if kind in formats]
+    tables = [kind for kind in TABLE_FORMATS if kind in formats]
     kinds = [kind for kind in kinds if kind in formats]
+    heading, facts = title or f"Report of {_listed(paths)}", _facts(paths, contents)
+    answer = contents.answer_lines
+    parts = {PAGE: "html" in formats, SUMMARY: "md" in formats, TABLES: tables, FIGURES: kinds}
+    names = [name for name, made in parts.items() if made]
     with exclusive_folder(out):  # two reports at once leave the whole of one
-        _write_tables(contents, out / TABLES, table_kinds)
-        _write_figures(sections, out / FIGURES, kinds)
-        if "html" in formats:
-            heading, facts = title or f"Report of {_listed(paths)}", _facts(paths, contents)
-            replace_text(out / PAGE, render(Page(heading, facts, sections, table_kinds)))
-    parts = {PAGE: "html" in formats, TABLES: table_kinds, FIGURES: kinds}
-    written = tuple(out / name for name, made in parts.items() if made)
-    whole = [out / TABLES / f"comparison.{kind}" for kind in table_kinds] or [*written[:1]]
-    file = whole[0] if table_kinds or "html" in formats else None
-    return Written(contents.tables["comparison"], contents.headlines, contents.notes, written, file)
+        _write_tables(contents, out / TABLES, tables)
+        _write_figures(blocks, out / FIGURES, kinds)
+        if parts[SUMMARY]:
+            replace_text(out / SUMMARY, summary_text(heading, facts, contents, names))
+        if parts[PAGE]:
+            page = Page(heading, facts, sections, tables, answer, first)
+            replace_text(out / PAGE, render(page))
+    written = tuple(out / name for name in names)
+    whole = [out / TABLES / f"comparison.{kind}" for kind in tables] or [*written[:1]]
+    file = whole[0] if tables or parts[PAGE] else None
+    return Written(contents.tables["comparison"], answer, contents.notes, written, file)
 
 
 def _write_tables(contents: ReportContents, folder: Path, kinds: Sequence[str]) -> None:
@@ -116,14 +119,13 @@ def _write_tables(contents: ReportContents, folder: Path, kinds: Sequence[str]) 
     _remove_earlier(folder, NOTES.keys() - tables.keys(), kinds)
 
 
-def _write_figures(sections: Sequence[Section], folder: Path, kinds: Sequence[str]) -> None:
-    blocks = [block for section in sections for block in section.blocks]
+def _write_figures(blocks: Sequence[Block], folder: Path, kinds: Sequence[str]) -> None:
     figures = {block.name: block.files for block in blocks if isinstance(block, FigureView)}
     for name, files in figures.items():
         for kind in kinds:
             replace_file(folder / f"{name}.{kind}", partial(Path.write_bytes, data=files[kind]))
     stems = {path.stem for path in folder.glob("*.*")}
-    _remove_earlier(folder, set(filter(_FIGURE.fullmatch, stems - set(figures))), kinds)
+    _remove_earlier(folder, set(filter(FIGURE.fullmatch, stems - set(figures))), kinds)
 
 
 def _remove_earlier(folder: Path, names: Collection[str], kinds: Sequence[str]) -> None:

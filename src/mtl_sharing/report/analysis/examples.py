@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mtl_sharing.evaluation.metrics import whole_classes
 from mtl_sharing.report.analysis.predictions import RunPredictions, TaskPredictions
 from mtl_sharing.report.analysis.statistics import Values
-from mtl_sharing.report.analysis.values import is_regression
+from mtl_sharing.report.analysis.values import class_name, class_names, is_regression
 from mtl_sharing.report.inputs.groups import Group
 from mtl_sharing.report.inputs.runs import Run
 
@@ -32,7 +32,9 @@ def usable_runs(group: Group, task: str, predictions: RunPredictions) -> list[Ru
 def worst_examples(
     group: Group, task: str, predictions: RunPredictions, count: int = 10
 ) -> "pd.DataFrame":
-    """The examples with the largest mean error over the group's seeds, the worst first.
+    """The wrong examples with the largest mean error over the group's seeds, the worst first.
+
+    One that most seeds predict right is none, however unsure they are.
 
     Returns:
         Columns group, task, id, text, text_pair, label, prediction (the mean of a regression, else
@@ -47,13 +49,22 @@ def worst_examples(
     errors = np.stack([table["error"].to_numpy(float) for table in tables])
     mean = errors.mean(axis=0)
     # Stable, so that equal errors keep the order of dev.
-    order = np.argsort(-mean, kind="stable")[:count]
+    order = np.argsort(-mean, kind="stable")
+    order = order[_is_wrong(group, task, tables)[order]][:count]
     return _described(group, task, tables, order).assign(error=mean[order])
 
 
 def _tables(runs: Sequence[Run], task: str) -> "list[pd.DataFrame]":
     tables = [table.to_pandas() for run in runs if (table := run.predictions_table()) is not None]
     return [table[table["task"] == task].reset_index(drop=True) for table in tables]
+
+
+def _is_wrong(group: Group, task: str, tables: "list[pd.DataFrame]") -> NDArray[np.bool_]:
+    """The examples whose most frequent prediction is not their label, shape (E,)."""
+    labels = tables[0]["label"].to_numpy(float)
+    values = np.stack([table["prediction"].to_numpy(float) for table in tables], axis=1)
+    predicted = values.mean(axis=1) if is_regression(group, task) else _modes(values)
+    return np.asarray(predicted != labels)
 
 
 def _described(
@@ -63,17 +74,30 @@ def _described(
     frame = tables[0][["task", *_EXAMPLE]].iloc[order].reset_index(drop=True)
     frame.insert(0, "group", group.label)
     values = np.stack([table["prediction"].to_numpy(float)[order] for table in tables], axis=1)
-    frame["prediction"] = values.mean(axis=1) if regression else [_mode(row) for row in values]
-    frame["predictions"] = [" ".join(f"{value:.3g}" for value in row) for row in values]
+    frame["prediction"] = values.mean(axis=1) if regression else _modes(values)
+    frame["predictions"] = [", ".join(f"{value:.3g}" for value in row) for row in values]
+    if not regression and class_names(group, task):
+        _name_classes(frame, group, task, values)
     if not regression:
         probabilities = [table["probability"].to_numpy(float)[order] for table in tables]
         frame["probability"] = np.mean(probabilities, axis=0)
     return frame
 
 
-def _mode(row: Values) -> float:
-    values, counts = np.unique(row, return_counts=True)
-    return float(values[counts.argmax()])
+def _name_classes(frame: "pd.DataFrame", group: Group, task: str, values: Values) -> None:
+    """Replaces the numbers of classes by their names."""
+    for column in ("label", "prediction"):
+        frame[column] = [class_name(group, task, int(number)) for number in frame[column]]
+    frame["predictions"] = [
+        ", ".join(class_name(group, task, int(number)) for number in row) for row in values
+    ]
+
+
+def _modes(values: Values) -> Values:
+    """The most frequent value of each row, the smallest of several, shape (E,)."""
+    from scipy.stats import mode
+
+    return np.asarray(mode(values, axis=1).mode)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +129,8 @@ def confusions(group: Group, predictions: RunPredictions) -> Iterator[Confusion]
         classes = {int(value) for pair in pairs for values in pair for value in np.unique(values)}
         ordered = sorted(classes | {int(name) for name in by_class if _CLASS.fullmatch(name)})
         counts = np.sum([_counts(*pair, ordered) for pair in pairs], axis=0)
-        names, rounded = _class_names(group, task, ordered), is_regression(group, task)
+        names = tuple(class_name(group, task, number) for number in ordered)
+        rounded = is_regression(group, task)
         yield Confusion(group.label, task, names, counts, len(runs), rounded)
 
 
@@ -119,16 +144,12 @@ def _counts(labels: np.ndarray, predicted: np.ndarray, classes: list[int]) -> np
     return counts
 
 
-def _class_names(group: Group, task: str, classes: Sequence[int]) -> tuple[str, ...]:
-    config: Any = group.runs[0].settings.get("task", {}).get(task, {})
-    names = config.get("labels") or []
-    return tuple(names[c] if 0 <= c < len(names) else str(c) for c in classes)
-
-
 def parting_examples(
     group: Group, other: Group, task: str, predictions: RunPredictions, count: int = 10
 ) -> "pd.DataFrame":
     """The examples that the first group predicts better than the other, the clearest first.
+
+    The most frequent prediction of the other is wrong.
 
     Returns:
         Columns group, task, id, text, text_pair, label, prediction, prediction of (the other), and
@@ -143,9 +164,11 @@ def parting_examples(
     of_runs = [[predictions.by_task(run)[task] for run in runs] for runs in sides]
     quality = [_quality(of_side, is_regression(group, task)) for of_side in of_runs]
     advantage = quality[0] - quality[1]
-    order = np.argsort(-advantage, kind="stable")[:count]
-    order = order[advantage[order] > 0]
-    frame, others = (_described(group, task, _tables(runs, task), order) for runs in sides)
+    order = np.argsort(-advantage, kind="stable")
+    tables = [_tables(runs, task) for runs in sides]
+    wrong = _is_wrong(other, task, tables[1])
+    order = order[((advantage > 0) & wrong)[order]][:count]
+    frame, others = (_described(group, task, of_side, order) for of_side in tables)
     frame = frame[["group", "task", *_EXAMPLE, "prediction"]]
     frame[f"prediction of {other.label}"] = others["prediction"]
     return frame.assign(advantage=advantage[order])

@@ -9,7 +9,6 @@ from dataclasses import replace
 from mtl_sharing.plotting.lines import Line, Panel, Panels
 from mtl_sharing.plotting.training_curves import PERFORMANCE
 from mtl_sharing.plotting.words import scale_words
-from mtl_sharing.report.analysis.names import settings_words
 from mtl_sharing.report.analysis.statistics import interval_of, summarize
 from mtl_sharing.report.analysis.trade_offs import metric_levels, performance_levels
 from mtl_sharing.report.analysis.values import pearson_of, performance_path, scored_on, values_of
@@ -54,10 +53,8 @@ def _panel(title: str, lines: Sequence[Line], groups: Sequence[Group]) -> Panel:
 
 def _split_lines(members: _Members, performance: str) -> Iterator[tuple[str, Line]]:
     first = members[0][1]
-    rest = first.label.removeprefix(first.plan)  # the label without the plan
-    if words := settings_words(first):
-        rest = f"{first.runs[0].regime.removeprefix(first.plan)}  {words}"
-    family = rest.strip(" +")
+    family = first.label.removeprefix(first.plan).strip(" +")  # the label without the plan
+    family = family or ("usual settings" if first.differs else "")
     metrics = {task: first.runs[0].result["tasks"][task]["metric"] for task in first.tasks}
     tasks = {f"{task} {metric}": f"tasks.{task}.value" for task, metric in metrics.items()}
     for where, own in _by_machine(members).items():

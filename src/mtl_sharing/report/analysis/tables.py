@@ -9,12 +9,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mtl_sharing.report.analysis.comparisons import Comparison
-from mtl_sharing.report.analysis.statistics import Summary, summarize
+from mtl_sharing.report.analysis.statistics import Summary
 from mtl_sharing.report.analysis.values import (
-    averages_of,
     baseline_parameters,
     clock_columns,
-    described_task,
     floor_of,
     group_flags,
     kept,
@@ -22,13 +20,12 @@ from mtl_sharing.report.analysis.values import (
     metric_of,
     number,
     run_flags,
+    scaled,
     summary_of,
-    values_of,
 )
 from mtl_sharing.report.inputs.groups import Group, baseline_of, differing_keys
 from mtl_sharing.report.inputs.runs import Record, Run, RunCollection
 from mtl_sharing.run_folder.layout import PREDICTIONS
-from mtl_sharing.score.reference import METRICS, SEPARATE, UNTUNED, percent_change
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
 
 def comparison_table(groups: Sequence[Group]) -> "pd.DataFrame":
     """One row for each group: its metrics over seeds, what it keeps and what it costs."""
-    return _frame(_comparison_row(group, baseline_of(group, groups)) for group in groups)
+    return make_frame(_comparison_row(group, baseline_of(group, groups)) for group in groups)
 
 
 _SAVINGS = {
@@ -49,61 +46,17 @@ def _comparison_row(group: Group, baseline: Group | None) -> Record:
     total, base = summary_of(group, "params.total").mean, baseline_parameters(group, baseline)
     # The main columns come first: a narrow page shows only these.
     row: Record = {"group": group.label, "seeds": len(group.seeds)}
-    row |= _spread("performance", summary_of(group, "performance", True), interval=True)
+    row |= spread("performance", summary_of(group, "performance", True), interval=True)
     row["floor"] = floor_of(group)
-    row |= _spread("kept %", _scaled(kept(group, baseline), 100), interval=True)
-    above = _scaled(kept_above_floor(group, baseline), 100)
-    row |= _spread("kept above floor %", above, interval=True)
+    row |= spread("kept %", scaled(kept(group, baseline), 100), interval=True)
+    above = scaled(kept_above_floor(group, baseline), 100)
+    row |= spread("kept above floor %", above, interval=True)
     row["parameters %"] = 100 * total / base if total and base else None
-    row |= _spread("score", summary_of(group, "score")) | clock_columns(group.runs)
+    row |= spread("score", summary_of(group, "score")) | clock_columns(group.runs)
     row["flagged"] = group_flags(group) or None
     for task in group.tasks:
-        row |= _spread(f"{task} {metric_of(group, task)}", summary_of(group, f"tasks.{task}.value"))
-    return row | {"parameters": total} | _spreads(group, _SAVINGS)
-
-
-def class_table(groups: Sequence[Group]) -> "pd.DataFrame":
-    """One row for each group, task and metric: macro precision, recall, F1 and the main metric.
-
-    The changes in percent come from the runs' own results, or else from the report's separate
-    models on the same seeds.
-    """
-    return _frame(
-        _class_row(group, baseline_of(group, groups), task, name)
-        for group in groups
-        for task in group.tasks
-        for name in dict.fromkeys((*averages_of(group, task), metric_of(group, task)))
-    )
-
-
-def _class_row(group: Group, baseline: Group | None, task: str, name: str) -> Record:
-    label = described_task(group, task) if name in METRICS else task
-    row: Record = {"group": group.label, "task": label, "figure": name}
-    row |= _spread("value", summary_of(group, f"tasks.{task}.{name}"))
-    for kind in (SEPARATE, UNTUNED):
-        change = summary_of(group, f"against.{kind}.{task}.{name}")
-        if not change.n and kind == SEPARATE and baseline is not None and baseline is not group:
-            change = _change(group, baseline, f"tasks.{task}.{name}")
-        row |= _spread(f"against {kind} %", change)
-    return row
-
-
-def _change(group: Group, baseline: Group, path: str) -> Summary:
-    own, base = values_of(group, path), values_of(baseline, path)
-    changes = [percent_change(own[seed], base[seed]) for seed in own if seed in base]
-    return summarize([change for change in changes if change is not None], interval=False)
-
-
-def by_class_table(groups: Sequence[Group]) -> "pd.DataFrame":
-    """One row for each group, task and class, with precision, recall and F1."""
-    return _frame(
-        {"group": group.label, "task": described_task(group, task), "class": name}
-        | _spreads(group, {m: f"tasks.{task}.by_class.{name}.{m}" for m in METRICS})
-        for group in groups
-        for task in group.tasks
-        if averages_of(group, task)
-        for name in group.runs[0].result["tasks"][task].get("by_class", {})
-    )
+        row |= spread(f"{task} {metric_of(group, task)}", summary_of(group, f"tasks.{task}.value"))
+    return row | {"parameters": total} | spreads(group, _SAVINGS)
 
 
 # The columns of the cost table: path in a result, and factor to the column's unit.
@@ -121,15 +74,15 @@ _COSTS = {
 
 def cost_table(groups: Sequence[Group]) -> "pd.DataFrame":
     """One row for each group: parameters, memory, operations and seconds."""
-    return _frame(
-        {"group": group.label, "seeds": len(group.seeds)} | _spreads(group, _COSTS)
+    return make_frame(
+        {"group": group.label, "seeds": len(group.seeds)} | spreads(group, _COSTS)
         for group in groups
     )
 
 
 def tests_table(comparisons: Iterable[Comparison]) -> "pd.DataFrame":
     """One row for each comparison of two groups: the difference, its interval, test and p-value."""
-    return _frame(_test_row(comparison) for comparison in comparisons)
+    return make_frame(_test_row(comparison) for comparison in comparisons)
 
 
 def _test_row(comparison: Comparison) -> Record:
@@ -154,13 +107,13 @@ def apart_table(groups: Sequence[Group]) -> "pd.DataFrame":
             more = f"; and {len(labels) - _LISTED:,} more" if len(labels) > _LISTED else ""
             listed = "; ".join(labels[:_LISTED]) + more
             rows.append({"key": key, "value": value, "groups": len(labels), "which": listed})
-    return _frame(rows)
+    return make_frame(rows)
 
 
 def runs_table(runs: Iterable[Run], groups: Sequence[Group]) -> "pd.DataFrame":
     """One row for each run of any status."""
     labels = {run: group.label for group in groups for run in group.runs}
-    return _frame(_run_row(run) | {"group": labels.get(run)} for run in runs)
+    return make_frame(_run_row(run) | {"group": labels.get(run)} for run in runs)
 
 
 def _run_row(run: Run) -> Record:
@@ -188,28 +141,24 @@ def left_out_table(collection: RunCollection, groups: Sequence[Group]) -> "pd.Da
             if len(names) > 1:
                 why = f"{len(names)} runs of seed {seed} count once: {', '.join(names)}"
                 omitted.append((group.label, why))
-    return _frame({"what": what, "why": why} for what, why in omitted)
+    return make_frame({"what": what, "why": why} for what, why in omitted)
 
 
-def _spreads(group: Group, paths: Mapping[str, str | tuple[str, float]]) -> Record:
+def spreads(group: Group, paths: Mapping[str, str | tuple[str, float]]) -> Record:
     """Mean and deviation of numbers in result.json; a path may come with a factor."""
     row: Record = {}
     for name, source in paths.items():
         path, factor = (source, 1) if isinstance(source, str) else source
-        row |= _spread(name, _scaled(summary_of(group, path), factor))
+        row |= spread(name, scaled(summary_of(group, path), factor))
     return row
 
 
-def _spread(name: str, summary: Summary, interval: bool = False) -> Record:
+def spread(name: str, summary: Summary, interval: bool = False) -> Record:
+    """Columns of a mean, its deviation, and its interval if wanted."""
     row = {name: summary.mean, f"{name} sd": summary.deviation}
     if interval:
         row |= {f"{name} low": summary.low, f"{name} high": summary.high}
     return row
-
-
-def _scaled(summary: Summary, factor: float) -> Summary:
-    values = (summary.mean, summary.deviation, summary.low, summary.high)
-    return Summary(summary.n, *(None if value is None else factor * value for value in values))
 
 
 _LISTED = 4
@@ -226,7 +175,7 @@ _COUNTS = (
 _COUNTED = ("model MB", "MFLOPs/example", "MFLOPs predicting dev", "memory saved x")
 
 
-def _frame(rows: Iterable[Record]) -> "pd.DataFrame":
+def make_frame(rows: Iterable[Record]) -> "pd.DataFrame":
     """The rows as a frame with whole numbers as such, without columns that hold nothing."""
     import pandas as pd
 

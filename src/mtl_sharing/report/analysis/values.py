@@ -11,6 +11,9 @@ from mtl_sharing.score.clock import Clock, clock_of, is_timed, moves_with_machin
 from mtl_sharing.score.reference import METRICS
 from mtl_sharing.utils.nested import get
 
+CONSTANT = "constant answer"
+"""The row of what the best constant answer to each task reaches."""
+
 
 def number(record: Record, path: str) -> float | None:
     """A number at a dotted path; None if there is none."""
@@ -44,6 +47,12 @@ def summary_of(group: Group, path: str, interval: bool = False) -> Summary:
     return summarize(list(values_of(group, path).values()), interval=interval)
 
 
+def scaled(summary: Summary, factor: float) -> Summary:
+    """The summary of the values times a factor."""
+    values = (summary.mean, summary.deviation, summary.low, summary.high)
+    return Summary(summary.n, *(None if value is None else factor * value for value in values))
+
+
 def is_regression(group: Group, task: str) -> bool:
     """Whether the task's predictions are values, not classes."""
     return scored.CORRELATIONS[0] in group.runs[0].result["tasks"][task]
@@ -52,6 +61,18 @@ def is_regression(group: Group, task: str) -> bool:
 def metric_of(group: Group, task: str) -> str:
     """The name of the metric that counts for a task."""
     return str(group.runs[0].result["tasks"][task]["metric"])
+
+
+def class_names(group: Group, task: str) -> Sequence[str]:
+    """The names of a task's classes in the runs' settings; empty where they have numbers."""
+    names = get(group.runs[0].settings, f"task.{task}.labels")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def class_name(group: Group, task: str, number: int | str) -> str:
+    """The name of a class, or its number as a text."""
+    names, text = class_names(group, task), str(number)
+    return names[int(text)] if text.isdecimal() and int(text) < len(names) else text
 
 
 def averages_of(group: Group, task: str) -> tuple[str, ...]:

@@ -1,15 +1,13 @@
 """The figures of a report: its series drawn, each with a caption and alt text."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtl_sharing.plotting.answer import draw_answer
 from mtl_sharing.plotting.levels import Level
 from mtl_sharing.plotting.lines import (
     Line,
-    Panels,
     draw_cosines,
     draw_curves,
     draw_schedules,
@@ -20,7 +18,7 @@ from mtl_sharing.plotting.sweep import history_figure
 from mtl_sharing.plotting.trade_off import TradeOff, draw_trade_off
 from mtl_sharing.plotting.training_curves import LOSS, METRIC, TRAINING
 from mtl_sharing.plotting.words import objective_words, scale_words
-from mtl_sharing.report.analysis.names import GroupNames, group_names
+from mtl_sharing.report.analysis.notes import common_note
 from mtl_sharing.report.analysis.series import (
     alpha_curves,
     cosine_panels,
@@ -57,22 +55,10 @@ class ReportFigures:
     styles: GroupStyles
     formats: Sequence[str]
 
-    @cached_property
-    def names(self) -> GroupNames:
-        """The groups' names in figures; texts and tables have their labels."""
-        return group_names(self.groups)
-
-    @cached_property
-    def _named_styles(self) -> GroupStyles:
-        return {self.names.of(label): style for label, style in self.styles.items()}
-
-    def _named(self, panels: Panels) -> Panels:
-        return {
-            title: replace(panel, lines=[
-                replace(line, group=self.names.of(line.group)) for line in panel.lines
-            ])
-            for title, panel in panels.items()
-        }  # fmt: skip
+    @property
+    def _note(self) -> str:
+        """What the labels of most groups leave out."""
+        return f" {note}" if (note := common_note(self.groups)) else ""
 
     def trade_off(self, chosen: str | None = None) -> FigureView:
         """Performance against parameters; the group of the label ``chosen`` has a ring."""
@@ -84,14 +70,12 @@ class ReportFigures:
             f"{groups}, {runs}. A large mark is a group's mean, a small one a seed; a bar is the"
             " 95% t interval of the mean over seeds (from three seeds on). The grey steps"
             f" are the Pareto front of {front}: no other does as well with as few parameters."
-            f"{_levels_text(levels)}{self.names.note}"
+            f"{_levels_text(levels)}"
             f"{flagged_caption(self.groups, ' A cross marks them.')}"
         )
         alt = f"Performance against parameters for {groups}"
-        points = [replace(point, group=self.names.of(point.group)) for point in self.points]
-        name = None if chosen is None else self.names.of(chosen)
         label = f"performance (mean over tasks, {scale_words(pearson_of(self.groups))})"
-        data = (points, self._named_styles, levels, label, name)
+        data = (self.points, self.styles, levels, label, chosen)
         return self._view("trade_off", alt, caption, draw_trade_off, *data)
 
     def splits(self) -> list[FigureView]:
@@ -137,13 +121,13 @@ class ReportFigures:
         }
         views: list[FigureView] = []
         for kind, (name, title, more) in titles.items():
-            panels = self._named(curve_panels(curves, kind, self.groups))
+            panels = curve_panels(curves, kind, self.groups)
             # One evaluation is no curve.
             if any(len(line.points) > 1 for panel in panels.values() for line in panel.lines):
                 runs = len({curve.run for curve in curves if curve.line.panel == kind})
-                caption = f"{title}, {counted(runs, 'run')}. {_THIN}{more}{self.names.note}"
+                caption = f"{title}, {counted(runs, 'run')}. {_THIN}{more}{self._note}"
                 alt = f"{title} over the steps: {', '.join(panels)}"
-                data = (panels, self._named_styles)
+                data = (panels, self.styles)
                 views.append(self._view(name, alt, caption, draw_curves, *data))
         return views
 
@@ -157,10 +141,10 @@ class ReportFigures:
             f"{counted(len(groups), 'group')}; a pale point is a seed's mean over its training, the"
             " line the mean over seeds, a bar its 95% t interval (from three seeds on)."
             " Above 0 two tasks pull a stage the same way, below 0 apart."
-            f"{self.names.note}"
+            f"{self._note}"
         )
         alt = f"Cosine of the gradients of {', '.join(panels)} at each stage"
-        data = (self._named(panels), stages, self._named_styles)
+        data = (panels, stages, self.styles)
         return [self._view("cosines", alt, caption, draw_cosines, *data)]
 
     def history(self, history: SweepHistory, number: int) -> FigureView:

@@ -17,7 +17,18 @@ MOST_ROWS = 100
 """Further rows are only in the table's file."""
 MOST_LETTERS = 700
 """Longer texts are cut on the page, but not in files."""
-_WIDE = ("text", "text_pair", "note", "why", "what", "which", "flagged", "clock")
+_WIDE = (
+    "text",
+    "text_pair",
+    "note",
+    "why",
+    "what",
+    "which",
+    "flagged",
+    "clock",
+    "verdict",
+    "predictions",
+)
 _LABELS = ("group", "against", "task")
 
 
@@ -50,6 +61,7 @@ class TableView:
         wide: columns with long texts, which wrap.
         labels: columns with labels of groups or tasks.
         row_heads: whether the first cell of a row is its heading.
+        cards: whether each row becomes a card on a narrow screen.
     """
 
     caption: str
@@ -60,6 +72,7 @@ class TableView:
     wide: frozenset[int] = frozenset()
     labels: frozenset[int] = frozenset()
     row_heads: bool = True
+    cards: bool = False
     kind: str = field(default="table", init=False)
 
     @property
@@ -106,22 +119,33 @@ Block = TableView | FigureView | Sentences | Grid
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading; ``name`` is its anchor."""
+    """A part of the page with a heading; ``name`` is its anchor, ``hint`` follows the heading."""
 
     name: str
     title: str
     blocks: tuple[Block, ...]
     intro: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The content of the page: labels and texts below the title, and the tables' file formats."""
+    """The content of the page.
+
+    Attributes:
+        facts: labels and texts on what was read.
+        answer: the sentence that answers, then sentences on it.
+        first: the figure and table that belong to the answer.
+        sections: all else, folded.
+        files: formats of the tables' files.
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     sections: Sequence[Section]
     files: Sequence[str] = ()
+    answer: Sequence[str] = ()
+    first: Sequence[Block] = ()
 
 
 def render(page: Page) -> str:

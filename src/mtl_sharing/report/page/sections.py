@@ -1,18 +1,20 @@
 """The sections of the page, made from a report's contents and figures."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtl_sharing.report.analysis.examples import Confusion
+from mtl_sharing.report.analysis.notes import common_note
+from mtl_sharing.report.analysis.values import CONSTANT
 from mtl_sharing.report.inputs.runs import Run
 from mtl_sharing.report.page.contents import NOTES, ReportContents
+from mtl_sharing.report.page.example_sections import confusion_blocks, example_blocks
 from mtl_sharing.report.page.figures import ReportFigures, counted
 from mtl_sharing.report.page.page import (
     MOST_ROWS,
     Block,
     Cell,
-    Grid,
     Section,
     Sentences,
     TableView,
@@ -25,12 +27,13 @@ from mtl_sharing.score.reference import METRICS
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_HEADLINES = 12
-MOST_CONFUSIONS = 4
-MOST_PAGE_EXAMPLES = 10
+MOST_NOTES = 12
+MOST_FIRST_ROWS = 14
 # For tables with several rows for each group.
 MOST_LONG_ROWS = 60
 _WHY_ABSENT = {
+    "settings": "all runs are equal but for the seed",
+    "tasks": "no result has a task",
     "split": "no two regimes that differ in the number of shared lower layers alone",
     "sampling": "no two runs drew their tasks by size with schedules that differ",
     "curves": "no run has a metrics.csv with an evaluation",
@@ -44,44 +47,68 @@ _WHY_ABSENT = {
 }
 
 
+def first_blocks(contents: ReportContents, figures: ReportFigures) -> tuple[Block, ...]:
+    """The figure and the table of the first screen."""
+    frame, most = contents.tables["answer"], MOST_FIRST_ROWS
+    shown = [group.label for group in (contents.best, *contents.shown)]
+    # Of many groups those with a colour in the figure, then others; a constant answer last.
+    first = frame[frame["group"].isin([*shown, CONSTANT])]
+    rows = frame if len(frame) <= most else first.head(most)
+    more = len(frame) - len(rows)
+    caption = " ".join(filter(None, (
+        NOTES["answer"], common_note(contents.groups),
+        f"{counted(more, 'more group')} in the table's file and in “All numbers”." * bool(more),
+    )))  # fmt: skip
+    table = replace(table_view(rows, caption, "answer"), cards=True)
+    chosen = contents.answer.chosen
+    figure = figures.trade_off(None if chosen is None else chosen.label)
+    return figure, replace(table, rows=_marked(table, contents))
+
+
+def _marked(table: TableView, contents: ReportContents) -> tuple[tuple[Cell, ...], ...]:
+    """The rows, with the label of the group to take in bold."""
+    chosen = contents.answer.chosen
+    return tuple(
+        (replace(row[0], strong=chosen is not None and row[0].text == chosen.label), *row[1:])
+        for row in table.rows
+    )
+
+
 def make_sections(contents: ReportContents, figures: ReportFigures) -> list[Section]:
     """All sections with content, then what is left out."""
     made = [
-        _headlines(contents),
-        Section("comparison", "Comparison",
-                (*_table(contents, "comparison"), *_table(contents, "apart")),
-                "A row is a group of runs that are equal but for the seed: what it reaches, what it"
-                " keeps of separate models' performance, and what of their parameters, memory and"
-                " time it takes."),
-        Section("size", "Performance against size", (figures.trade_off(),)),
+        Section("tests", "Paired tests", _tests(contents)),
+        Section("tasks", "Tasks", _table(contents, "tasks")),
         Section("split", "Split point", tuple(figures.splits())),
         Section("sampling", "Sampling schedules", tuple(figures.schedules())),
         Section("curves", "Training curves", tuple(figures.training())),
         Section("gradients", "Agreement of gradients", tuple(figures.cosines())),
-        Section("tests", "Paired tests", _tests(contents)),
         Section("classes", "Precision, recall and F1", _classes(contents)),
-        Section("confusion", "Confusion", tuple(_confusions(contents))),
-        Section("examples", "Worst examples", tuple(_examples(contents))),
+        Section("confusion", "Confusion", tuple(confusion_blocks(contents))),
+        Section("examples", "Wrong examples", tuple(example_blocks(contents))),
         Section("cost", "Cost", _table(contents, "cost")),
         Section("sweeps", "Sweeps", tuple(_sweeps(contents, figures))),
+        Section("settings", "Settings that differ", _settings(contents)),
+        Section("comparison", "All numbers", _table(contents, "comparison"),
+                "A row is a group of runs that are equal but for the seed: what it reaches, what it"
+                " keeps of separate models' performance, and what of their parameters, memory and"
+                " time it takes."),
     ]  # fmt: skip
     present = [section for section in made if section.blocks]
     absent = [section for section in made if not section.blocks]
-    counts = f"{status_counts(contents.collection.runs)}."
-    present.append(Section("runs", "All runs", _table(contents, "runs"), counts))
+    counts = status_counts(contents.collection.runs)
+    present.append(Section("runs", "Every run", _table(contents, "runs"), hint=counts))
     return [*present, _left_out(contents, present, absent)]
 
 
-def _headlines(contents: ReportContents) -> Section:
-    lines = list(contents.headlines[:MOST_HEADLINES])
-    rest = len(contents.headlines) - MOST_HEADLINES
+def _settings(contents: ReportContents) -> tuple[Block, ...]:
+    """What sets groups apart, and how their scores were timed."""
+    lines = list(contents.notes[:MOST_NOTES])
+    rest = len(contents.notes) - MOST_NOTES
     if rest > 0:
-        lines.append(f"… and {counted(rest, 'more group')}, in the table below.")
-    lines += contents.notes[:MOST_HEADLINES]
-    rest = len(contents.notes) - MOST_HEADLINES
-    if rest > 0:
-        lines.append(f"… and {counted(rest, 'more note')}: see clock in the table below.")
-    return Section("short", "In short", (Sentences(tuple(lines)),))
+        lines.append(f"… and {counted(rest, 'more note')}: see clock in “All numbers”.")
+    table = _table(contents, "apart")
+    return (Sentences(tuple(lines)), *table) if lines else table
 
 
 def _classes(contents: ReportContents) -> tuple[TableView, ...]:
@@ -100,7 +127,7 @@ def _sweeps(contents: ReportContents, figures: ReportFigures) -> Iterator[Block]
         if history.decision is not None:
             lines += _answer(history.decision)
         lines += [f"{counted(n, 'trial')} pruned: {why}" for why, n in history.pruned.items()]
-        yield Sentences(tuple(lines[:MOST_HEADLINES]))
+        yield Sentences(tuple(lines[:MOST_NOTES]))
         if history.decision is not None:
             yield figures.answer(history.name, history.decision, number)
             continue
@@ -174,61 +201,3 @@ def _by_task(frame: "pd.DataFrame") -> "pd.DataFrame":
         table.insert(0, "metric", metrics[kinds == "metric value"])
     changes = [name for name in table if " against" in str(name)]
     return table[[*table.columns.drop(changes), *changes]].reset_index()
-
-
-def _confusions(contents: ReportContents) -> Iterator[Block]:
-    """A grid of matrices for each task: the best group, baselines, then others."""
-    first = [contents.best.label, *(g.label for g in contents.shown if g.separate)]
-    by_task: dict[str, list[Confusion]] = defaultdict(list)
-    for matrix in contents.confusions:
-        by_task[matrix.task].append(matrix)
-    for task, matrices in by_task.items():
-        order = [*first, *(matrix.label for matrix in matrices)]
-        ranked = sorted(matrices, key=lambda matrix: order.index(matrix.label))
-        rest = len(matrices) - MOST_CONFUSIONS
-        more = f" {counted(rest, 'more group')} in the file." if rest > 0 else ""
-        note = f"{task}: rows are labels, columns predictions; shaded by the share of a label."
-        note += " Values are rounded to whole classes." if ranked[0].rounded else ""
-        yield Grid(tuple(map(_matrix, ranked[:MOST_CONFUSIONS])), note + more)
-
-
-def _matrix(confusion: Confusion) -> TableView:
-    heads = (Cell("label"), *(Cell(name, number=True) for name in confusion.classes))
-    rows = []
-    for row, counts in enumerate(confusion.counts.tolist()):
-        total = max(1, sum(counts))
-        cells = (
-            Cell(f"{count:,}", number=True, shade=count / total, strong=row == column)
-            for column, count in enumerate(counts)
-        )
-        rows.append((Cell(confusion.classes[row]), *cells))
-    caption = f"{confusion.task}, {confusion.label} ({counted(confusion.seeds, 'seed')})"
-    return TableView(caption, heads, tuple(rows), len(rows))
-
-
-def _examples(contents: ReportContents) -> Iterator[Block]:
-    """The worst examples of the best group, then what separate models predict better."""
-    label, other = contents.best.label, contents.best_sharing
-    captions = {
-        "examples": f"The largest errors of {label}, the group that performs best, mean over"
-                    " seeds; prediction is the most frequent one, of a regression the mean.",
-        "parting_examples": "Right by separate models in more seeds than by"
-                            f" {other and other.label}; of a regression closer.",
-    }  # fmt: skip
-    for name, caption in captions.items():
-        if name not in contents.tables:
-            continue
-        frame = contents.tables[name]
-        chosen = frame[frame["group"] == label] if name == "examples" else frame
-        for task, rows in chosen.groupby("task", sort=False):
-            columns = rows.drop(columns=["group", "task", "id"]).dropna(axis="columns", how="all")
-            head = _whole_classes(columns.head(MOST_PAGE_EXAMPLES))
-            yield table_view(head, f"{task}. {caption}", name)
-
-
-def _whole_classes(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The frame with classes as whole numbers, in columns that hold nothing else."""
-    names = [name for name in frame if "prediction" in str(name) or name == "label"]
-    floats = frame[[name for name in names if frame[name].dtype.kind == "f"]]
-    whole = ((floats % 1 == 0) & (floats.abs() < 2**53)).all()
-    return frame.astype(dict.fromkeys(whole.index[whole], "Int64"))
