@@ -191,7 +191,7 @@ def test_git_is_asked_where_the_user_is_and_not_where_the_run_says(mtl_train, co
 def test_resume_with_a_plus_is_resume(mtl_train, copied_run, prefix):
     done = mtl_train(f"{prefix}resume=run")
     assert done.code == 0, done.err
-    assert "\nrun          run\nnext         mtl-report run\n" in done.out
+    assert f"\nrun          {copied_run}\nnext         mtl-report {copied_run}\n" in done.out
 
 
 def test_resume_in_a_config_file_is_refused(mtl_train, copied_run, tmp_path):

@@ -58,7 +58,7 @@ def _answer(table: "pd.DataFrame") -> str:
     """The group with the highest performance, what it keeps and what it costs, in a sentence."""
     import pandas as pd
 
-    best = table.loc[table["performance"].astype(float).idxmax()]
+    best = table.sort_values("performance", ascending=False, kind="stable").iloc[0]
     kept, share = best["kept %"], best["parameters %"]
     text = f"{best['group']} reaches {best['performance']:.4f}"
     if (others := len(table) - 1) > 0:
