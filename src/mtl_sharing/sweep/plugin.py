@@ -60,8 +60,7 @@ class RegimeSweeper(Sweeper):
 
 def _check_numbers(hydra: DictConfig) -> None:
     """Refuses NaN, which differs from itself: Hydra would say that a trial changed it."""
-    values = OmegaConf.to_container(hydra, resolve=False)
-    assert isinstance(values, dict)
+    values: Any = OmegaConf.to_container(hydra, resolve=False)
     for key, value in flatten(values):
         if value != value:
             raise UserError(f"hydra.{key}", value, "a number")
