@@ -235,10 +235,10 @@ def test_every_row_of_an_odd_file_is_a_row_of_the_output(
     assert len(found) == 3 and all(row["sst"] for row in found)
     assert (
         f"in{''.join(path.suffixes)}: {lines or 3} {'lines' if lines else 'rows'} read: "
-        in done.out
+        in done.err
     )
-    assert "3 rows" in done.out
-    assert ("are read as text" in done.out) == (path.suffix == ".tsv")
+    assert "3 rows" in done.err
+    assert ("are read as text" in done.err) == (path.suffix == ".tsv")
 
 
 def test_a_quote_that_is_never_closed_is_refused(mtl_predict, folder, tmp_path):
@@ -247,7 +247,7 @@ def test_a_quote_that_is_never_closed_is_refused(mtl_predict, folder, tmp_path):
     done = mtl_predict(folder, "--input", path, "--out", tmp_path / "o")
     assert done.code == 2 and f"{path}:4: found a quote" in done.err and "--no-quoting" in done.err
     again = mtl_predict(folder, "--input", path, "--out", tmp_path / "o", "--no-quoting")
-    assert again.code == 0 and "5 lines read: 1 header, 4 rows" in again.out
+    assert again.code == 0 and "5 lines read: 1 header, 4 rows" in again.err
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
