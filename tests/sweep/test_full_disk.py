@@ -57,7 +57,7 @@ def test_the_same_command_goes_on_once_there_is_room(mtl_train, full, name, left
     full(name)
     done = mtl_train(*WORDS, *more)
     assert done.code == 2
-    (line,) = done.err.splitlines()
+    (line,) = [text for text in done.err.splitlines() if text.startswith("mtl-train: ")]
     assert f"{name}: found No space left" in line and "the same command goes on" in line
     assert states() == left
     full("nothing")

@@ -34,7 +34,7 @@ def grid(only_the_sweeps_picture, mtl_train, done, tmp_path_factory, monkeypatch
         monkeypatch.chdir(done["cwd"])
         outcome = mtl_train(*words)
         assert outcome.code == 0, outcome.err
-        done["out"] = outcome.out
+        done["out"] = outcome.err + outcome.out
     monkeypatch.chdir(done["cwd"])
     return words
 
