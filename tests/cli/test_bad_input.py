@@ -221,7 +221,7 @@ def test_a_job_refuses(tmp_path, name):
     with pytest.raises(UserError) as error:
         run(load_config("dry_run=false", *quick, *overrides), tmp_path / "run", RunStart())
     code, message = explain(error.value)
-    refused(Outcome(code, "", f"{message}\n", tmp_path), *words)
+    refused(Outcome(code, "", f"mtl-train: {message}\n", tmp_path), *words)
 
 
 GROUPS = sorted(path.name for path in files("mtl_sharing.conf").iterdir()

@@ -10,6 +10,7 @@ from rich.console import Console
 from mtl_sharing.cli import report
 from mtl_sharing.cli.groups_table import groups_table
 from mtl_sharing.report.build import Written
+from mtl_sharing.utils.summary import print_summary
 
 FLAG = "sst at or below a constant answer"
 
@@ -31,15 +32,15 @@ def written(count: int, file: Path | None = Path("report/tables/comparison.csv")
     (None, "not written: see --formats"),
 ])  # fmt: skip
 def test_what_is_cut_is_counted_and_said_where_it_stands(capsys, file, where):
-    report._print(written(23, file))
+    print_summary(report._summary(written(23, file)))
     out = capsys.readouterr().out
     assert "note 19\nand 3 more; the clocks of all groups are in the comparison" in out
     assert out.count(f"({where})") == 1 and "note 20" not in out
-    assert out.startswith("Take S0.\nSurely.\n\ngroup")
+    assert out.startswith("Take S0.\n\nSurely.\n\ngroup")
 
 
 def test_nothing_is_said_where_nothing_is_cut(capsys):
-    report._print(written(20))
+    print_summary(report._summary(written(20)))
     assert "more" not in capsys.readouterr().out
 
 

@@ -26,7 +26,7 @@ def runs(separate_run, hybrid_run, tmp_path):
 def test_runs_that_have_ended_are_compared(runs, capsys):
     end(runs, BASIC)
     table = capsys.readouterr().out
-    assert "I12" in table and "S6-I6" in table and "kept %" in table
+    assert "I12" in table and "S6-I6" in table and "kept" in table
     assert f"mtl-report '{runs}'" in table
 
 

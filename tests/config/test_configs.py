@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from census import built, check_cost, stage_counts, summary
 from mtl_sharing.config import Config
-from mtl_sharing.job.run import describe, run_job
+from mtl_sharing.job.preview import preview
+from mtl_sharing.job.run import run_job
 from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.job.spec import RunSpec, resolve_spec
 from mtl_sharing.model.architecture import Architecture
@@ -147,8 +148,8 @@ def test_every_experiment_builds_and_runs_narrowed(tmp_path, monkeypatch, name):
 
 @pytest.mark.parametrize("name", ["hybrid", "lanes_attention", "pals_wide", "soft_fsi"])
 def test_a_dry_run_writes_the_same_numbers(tmp_path, name):
-    config = load_config(f"+experiment={name}", "suite=bundled", "encoder=tiny")
-    describe(config, tmp_path, RunStart())
+    config = load_config(f"+experiment={name}", "suite=bundled", "encoder=tiny", "dry_run=true")
+    preview(config, tmp_path, RunStart())
     check_plan(json.loads((tmp_path / "plan.json").read_text()), resolve_spec(config))
 
 

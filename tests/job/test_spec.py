@@ -7,7 +7,7 @@ import torch
 
 from mtl_sharing.errors import UserError
 from mtl_sharing.job import spec as spec_module
-from mtl_sharing.job.run import describe
+from mtl_sharing.job.preview import preview
 from mtl_sharing.job.saved_settings import RunStart
 from mtl_sharing.job.spec import resolve_spec, start_on_machine
 from support import QUICK, load_config
@@ -37,7 +37,7 @@ def test_describing_has_no_side_effect(monkeypatch):
     ],
 )
 def test_an_encoder_that_does_not_know_the_text_is_told_once(tmp_path, caplog, overrides, warning):
-    describe(load_config(*overrides), tmp_path, RunStart())
+    preview(load_config(*overrides), tmp_path, RunStart())
     found = [text for text in caplog.messages if "encoder=minilm_l6 was pretrained on" in text]
     assert len(found) == (warning is not None)
     assert warning is None or warning in found[0]
@@ -82,7 +82,7 @@ def test_an_unknown_precision_is_refused_in_the_description():
 
 
 def test_a_description_writes_the_plan_and_the_settings(tmp_path):
-    record = describe(load_config(*WORDS), tmp_path, RunStart())
+    record = preview(load_config(*WORDS, "dry_run=true"), tmp_path, RunStart()).plan
     assert record["plan"] == "S1-I1"
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {".lock", "manifest.json", "plan.json", "settings.json"}

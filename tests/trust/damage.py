@@ -34,7 +34,7 @@ READS: dict[str, dict[str, tuple[str, ...]]] = {
                    "settings.json"),
         "predict": _LOADED,
         "report": _REPORTED,
-        "export": (*_LOADED, "result.json"),
+        "export": (*_LOADED, "predictions.parquet", "result.json"),
     },
     "stopped": {
         "resume": (*_RESUMED, "checkpoint/last.pt", "metrics.csv", "model.safetensors",

@@ -39,15 +39,16 @@ def _export(options: Namespace) -> None:
     # Here, not above: --help must not wait for torch.
     from mtl_sharing.export.write import export_run
     from mtl_sharing.utils.files import short_path
-    from mtl_sharing.utils.terminal import show, show_json, wants_json
+    from mtl_sharing.utils.summary import Summary, print_summary
 
     exported = export_run(options.run, options.task, options.out)
-    show(f"exported    {exported.description}")
-    show(f"parameters  {exported.parameters:,}")
-    show(f"folder      {short_path(exported.folder)} (README.md shows how to use it)")
-    if wants_json():
-        show_json({"exported": exported.description, "parameters": exported.parameters,
-                   "folder": str(exported.folder)})  # fmt: skip
+    path = str(short_path(exported.folder))
+    print_summary(Summary(
+        answer=f"exported {exported.description}; {exported.parameters:,} parameters",
+        files=[("folder", f"{path} (README.md shows how to use it)")],
+        record={"exported": exported.description, "parameters": exported.parameters,
+                "folder": str(exported.folder)},
+    ))  # fmt: skip
 
 
 if __name__ == "__main__":

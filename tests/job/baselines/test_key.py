@@ -48,7 +48,7 @@ def facts(run):
 # Every field of the config that a baseline does not depend on. A new field is not among them: it
 # counts, and whoever thinks otherwise says so here too.
 WITHOUT_EFFECT = {
-    "split", "data_dir", "resume", "dry_run", "check_data",
+    "name", "split", "data_dir", "resume", "dry_run", "check_data",
     "encoder.name", "encoder.checkpoint", "encoder.tokenizer",
     "suite.name", "suite.pretrained", "suite.tasks",
     "trainer.precision", "trainer.device", "trainer.threads", "trainer.debug",
