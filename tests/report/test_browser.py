@@ -7,7 +7,10 @@ import pytest
 
 from browser import CHROMIUM, probe, screenshot
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: make browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: make browser"),
+]
 
 COUNT = """
 const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
