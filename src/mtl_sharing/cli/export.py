@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl_sharing.cli.options import add_common_options, run_with
+from mtl_sharing.cli.options import add_common_options, logged, run_with
 
 _HELP = """\
 Writes DIR, whole or not at all:
@@ -21,7 +21,12 @@ A run with PALs, lanes or tags has no plain model: its DIR is what load_run read
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exits with 2 on a user's mistake, 130 when interrupted."""
     options = _parser().parse_args(arguments)
-    run_with(options, lambda: _export(options), "mtl-export")
+
+    def work() -> None:
+        with logged():
+            _export(options)
+
+    run_with(options, work, "mtl-export")
 
 
 def _parser() -> ArgumentParser:

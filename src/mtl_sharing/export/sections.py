@@ -1,5 +1,6 @@
 """Sections of a model card: front matter, figures, data, labels, base model and versions."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from mtl_sharing.run_folder.manifest import read_listed_object
 from mtl_sharing.run_folder.results import result_problem
 from mtl_sharing.utils.markdown import code_span, escaped
 from mtl_sharing.utils.nested import get
+
+log = logging.getLogger(__name__)
 
 
 class BaseModel(NamedTuple):
@@ -132,6 +135,8 @@ def _intervals(folder: Path, tasks: Sequence[str]) -> dict[str, str]:
         if task in predictions.by_task(run):
             low, high = np.quantile(predictions.resampled(run, task), (0.025, 0.975))
             intervals[task] = f"{low:.3f} to {high:.3f}"
+    for problem in run.problems:
+        log.warning("the card has no intervals: %s", problem)
     return intervals
 
 

@@ -20,7 +20,6 @@ from mtl_sharing.errors import (
 )
 from mtl_sharing.job import description
 from mtl_sharing.job.description import describe_regime, describe_run, parts, plan_record
-from mtl_sharing.job.encoder_advice import warn_of_unknown_text
 from mtl_sharing.job.hiding import hiding
 from mtl_sharing.job.inputs import RunInputs
 from mtl_sharing.job.pins import check_unchanged, has_begun
@@ -85,8 +84,6 @@ def _run_in(folder: Path, config: Config, hooks: Hooks) -> Result:
     config = _as_it_began(config, folder)
     run_spec = start_on_machine(resolve_spec(config, hooks.start.texts))
     if hooks.pinned:
-        # Not again for a baseline, which has the same encoder.
-        warn_of_unknown_text(config, run_spec.specs)
         check_unchanged(run_spec, folder)
     return _run(run_spec, folder, hooks)
 

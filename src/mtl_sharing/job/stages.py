@@ -19,6 +19,7 @@ from mtl_sharing.job.baselines import (
     own_baseline_key,
 )
 from mtl_sharing.job.description import describe_regime, model_config
+from mtl_sharing.job.encoder_advice import warn_of_unknown_text
 from mtl_sharing.job.frozen_states import with_frozen_states
 from mtl_sharing.job.hiding import with_hidden_ids
 from mtl_sharing.job.inputs import RunInputs, load_inputs
@@ -154,6 +155,8 @@ def prepare(
     """
     if hooks.pinned:
         inputs = load_pinned(run_spec, folder, hooks.load, hooks.check_files)
+        # Not again for a baseline, which has the same encoder.
+        warn_of_unknown_text(run_spec.config, run_spec.specs)
     else:
         inputs = hooks.load(run_spec, folder)
     run_spec = autotune(run_spec, inputs)
