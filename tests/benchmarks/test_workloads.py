@@ -34,6 +34,7 @@ def resolved(overrides):
     return resolve_spec(compose_config(word.replace(FOLDER, "/nowhere") for word in words))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workload", "variant"), ENTRIES, ids=[f"{w.name}-{c.name}" for w, c in ENTRIES]
 )

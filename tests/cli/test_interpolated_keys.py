@@ -282,6 +282,7 @@ def test_a_second_start_leaves_a_running_run_as_it_is(mtl_train, tmp_path):
         assert (run / "train.log").read_bytes().startswith(log)
 
 
+@pytest.mark.slow
 def test_of_two_starts_at_once_the_second_does_not_go_on_with_the_first(
     mtl_train, tmp_path, monkeypatch, hybrid_run
 ):

@@ -201,6 +201,7 @@ def test_resume_in_a_config_file_is_refused(mtl_train, copied_run, tmp_path):
     assert "resume: found run; allowed: mtl-train resume=RUN_DIR on the command line" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["score", "kept", "params.shared", "against", "objectives",
                                   "multipliers", "baseline", "scored_by", "untrained",
                                   "tasks.sst.floor", "tasks.sst.undefined"])  # fmt: skip

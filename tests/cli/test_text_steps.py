@@ -34,6 +34,7 @@ def train(mtl_train, tmp_path):
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairing", ["joined", "separate"])
 def test_a_run_with_both(train, pipeline, pairing):
     words = f"suite.tags.pipeline={pipeline}", "suite.clean=[lower,letters]", f"pairing={pairing}"

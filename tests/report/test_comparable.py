@@ -50,6 +50,7 @@ APART = {
 }
 
 
+@pytest.mark.slow
 def test_runs_of_another_version_of_the_results_stand_apart(make_run):
     """Equal settings, other trainings: the mean would be of neither."""
     make_run("old", seed=1, result={"results_version": None})

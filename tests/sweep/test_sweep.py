@@ -190,6 +190,7 @@ def test_a_reference_that_fails_ends_a_sweep_that_needs_it(mtl_train, monkeypatc
     assert states() == ["FAIL"]
 
 
+@pytest.mark.slow
 def test_the_pruner_ends_trials_at_an_evaluation(mtl_train):
     done = mtl_train(*TPE, "score.objective=performance", "hydra/sweeper/pruner=threshold",
                      "hydra.sweeper.pruner.lower=0.99", "hydra.sweeper.n_trials=2")  # fmt: skip

@@ -144,6 +144,7 @@ def kill():
     raise Killed
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_baseline_names_the_run(mtl_train, tmp_path, disturb, uninterrupted):
     disturb(13, lambda: signal.raise_signal(signal.SIGINT))
     done = mtl_train(*LONG, "hydra.run.dir=run")
