@@ -1,4 +1,4 @@
-"""What ``check_data=true`` tells of the data of each task."""
+"""The summary of the data of each task, for ``check_data=true``."""
 
 import shlex
 from collections.abc import Iterator, Sequence

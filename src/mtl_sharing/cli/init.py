@@ -125,7 +125,7 @@ def _classes(draft: "Draft") -> str:
 
 
 def _notes(draft: "Draft", made: "Made") -> Iterator[str]:
-    """What was assumed of a task, and where it is changed."""
+    """Assumptions about a task, and where each is changed."""
     from mtl_sharing.errors import one_of
     from mtl_sharing.init import hints
 

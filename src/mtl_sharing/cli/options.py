@@ -82,7 +82,7 @@ class _Completion(Action):
 
 
 def completion_script(parser: ArgumentParser, shell: str) -> str:
-    """What a shell evaluates to complete options, choices, and file names elsewhere."""
+    """A script with which a shell completes options, choices, and file names elsewhere."""
     actions = [action for action in parser._actions if action.option_strings]
     cases = [
         f"    {'|'.join(action.option_strings)}) COMPREPLY=($(compgen -W"

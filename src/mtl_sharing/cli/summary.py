@@ -1,4 +1,4 @@
-"""What a run tells at its end, and a dry run of its plan."""
+"""The summaries of a finished run, and of a plan."""
 
 import shlex
 from itertools import groupby
@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 
 def result_summary(result: Record, folder: Path) -> Summary:
-    """What a run has reached, each task's metric, the score's factors and the folder."""
+    """The summary of a run: its answer, each task's metric, the score's factors and the folder."""
     rows = [
         {"task": name, "metric": task["metric"], "value": f"{task['value']:.3f}",
          "floor": f"{task['floor']:.3f}", "dev examples": f"{task['examples']:,}"}
@@ -47,7 +47,7 @@ def result_summary(result: Record, folder: Path) -> Summary:
 
 
 def _answer(result: Record) -> str:
-    """What the run has reached, what it keeps and what it costs, in a sentence."""
+    """The run's performance, the share kept and the cost, in a sentence."""
     text = f"{result.get('regime', result['plan'])} reaches {result['performance']:.4f}"
     if (floor := result.get("floor_performance")) is not None:
         text += f", a constant answer {floor:.4f}"
@@ -69,7 +69,7 @@ def _size(result: Record) -> str:
 
 
 def _reference(reference: Record) -> str:
-    """What a share is kept of; empty for separate models themselves."""
+    """The reference of a kept share; empty for separate models themselves."""
     if reference.get("kind") == "number":
         return f"the reference {reference['performance']:.4f}"
     return "separate models (one training)" if reference else ""

@@ -1,4 +1,4 @@
-"""What a config may name to be called: the classes that the shipped configs name, and no others.
+"""The classes that a config may name to be called: those that the shipped configs name alone.
 
 A config file may come from a stranger. Hydra imports and calls what it names: launchers, sweepers,
 callbacks, and the handlers of its logging.

@@ -1,4 +1,4 @@
-"""What every config key is: type, default, meaning and choices, read from the dataclasses.
+"""The reference of all config keys: type, default, meaning and choices, from the dataclasses.
 
 ``mtl-train --help-key`` shows it; ``python -m mtl_sharing.config.reference`` prints docs/keys.md.
 """
@@ -69,7 +69,7 @@ for every task, `phases.*` for every phase.
 
 @dataclass(frozen=True)
 class KeyReference:
-    """What a key is.
+    """A config key as a user reads of it.
 
     Attributes:
         key: with ``*`` in place of a name of the user's own.
@@ -92,12 +92,12 @@ class KeyReference:
 
 @cache
 def references() -> Mapping[str, KeyReference]:
-    """What every key is, by the key, groups before the keys in them."""
+    """The reference of every key, by the key, groups before the keys in them."""
     return {reference.key: reference for reference in _references("", Config)}
 
 
 def reference_of(key: str) -> KeyReference:
-    """What a key is, which may have the names of tasks and phases in it.
+    """The reference of a key, which may have the names of tasks and phases in it.
 
     Raises:
         UserError: no key of that name, with the nearest ones.

@@ -38,12 +38,7 @@ def classifier_card(run: LoadedRun, result: Mapping[str, Any], task: str) -> str
         f"A plain `{CLASSIFIERS[shape.family].name}` of {layers} layers, hidden width"
         f" {shape.hidden}: the tower and head of task {code_span(task)} in a {_training(run)}."
         f" `AutoModel` loads the tower alone.{_cut(run, task)}\n",
-        sections.label_map(run, task),
-        sections.metrics_section(run, result, [task]),
-        sections.data_section(run, [task]),
-        sections.base_section(run),
-        _precision(run),
-        sections.origin(result),
+        *_facts(run, result, task),
     )
 
 
@@ -75,6 +70,13 @@ def plain_card(
         f" head reads {record['input']}, and returns {record['meaning']}. Its labels are"
         f" {escaped(describe_labels(run.run_spec.specs[task]))}.\n",
         f"```python\n{head_code(run, task)}```\n",
+        *_facts(run, result, task),
+    )
+
+
+def _facts(run: LoadedRun, result: Mapping[str, Any], task: str) -> tuple[str, ...]:
+    """The sections that end the card of one task."""
+    return (
         sections.label_map(run, task),
         sections.metrics_section(run, result, [task]),
         sections.data_section(run, [task]),

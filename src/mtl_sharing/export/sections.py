@@ -58,7 +58,7 @@ def front_matter(run: LoadedRun, library: str, pipeline: str | None = None) -> s
 
 
 def checkpoint_of(run: LoadedRun) -> str | None:
-    """What the run's config.json gives as ``encoder.checkpoint``."""
+    """The ``encoder.checkpoint`` of the run's config.json."""
     try:
         checkpoint = get(read_listed_object(run.folder, CONFIG), "settings.encoder.checkpoint")
     except (OSError, UserError):
@@ -67,7 +67,7 @@ def checkpoint_of(run: LoadedRun) -> str | None:
 
 
 def base_model(checkpoint: str | None) -> BaseModel:
-    """What is known of a checkpoint without reading it: a run's files may name any folder."""
+    """The name and licence of a checkpoint, without reading it: a run may name any folder."""
     if checkpoint is None:
         return BaseModel(None, None)
     if checkpoint in _PACKAGES:

@@ -28,7 +28,7 @@ Rows = Sequence[tuple[Record, Example]]
 
 @dataclass(frozen=True)
 class Made:
-    """What was made in a config folder.
+    """The content of a config folder that was made.
 
     Attributes:
         rows: rows of each task's splits that are used.

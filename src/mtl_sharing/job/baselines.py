@@ -58,7 +58,7 @@ _Made = tuple[Result, TrainOutputs | None]
 
 @dataclass(frozen=True)
 class Baselines:
-    """What the baselines of a run have found.
+    """The results of a run's baselines.
 
     Attributes:
         references: those that the run is compared with, by kind.
@@ -138,7 +138,7 @@ def _in_cache(
     provenance: Mapping[str, Any],
     max_bytes: int,
 ) -> tuple[_Made, bool]:
-    """What the baseline has found, and whether the cache holds it.
+    """The result of the baseline, and whether the cache holds it.
 
     Raises:
         OSError: the cache cannot be read or written.

@@ -26,7 +26,7 @@ TRAIN, SELECT, DEV, TEST = _SPLITS = ("train", "select", "dev", "test")
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What the data of all tasks are.
+    """The facts of all tasks' data, and their mistakes.
 
     Attributes:
         record: the content of data.json.

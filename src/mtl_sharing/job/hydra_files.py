@@ -29,7 +29,7 @@ def start_of_job(values: DictConfig, is_new: bool) -> RunStart:
 
 
 def _hydra_writer(values: DictConfig) -> Callable[[Path], None]:
-    """What writes the files of Hydra's own ``hydra.output_subdir``, nothing of them resolved."""
+    """Writers of the files of Hydra's own ``hydra.output_subdir``, nothing of them resolved."""
     job: Any = deepcopy(HydraConfig.instance().cfg)
     with read_write(job), read_write(job.hydra), open_dict(job):
         # Hydra has resolved these, which may be secrets.

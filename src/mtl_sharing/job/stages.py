@@ -254,7 +254,7 @@ def assess(prepared: Prepared, trained: Trained) -> Result:
 
 
 def _curve_facts(run_spec: RunSpec, evaluation: Evaluation) -> CurveFacts:
-    """What curves.png shows beside metrics.csv; the evaluation is of the split that selects."""
+    """The facts in curves.png beside metrics.csv; the evaluation is of the split that selects."""
     config = run_spec.config
     floors = {name: float(task["floor"]) for name, task in evaluation.tasks.items()}
     own = {name: phase.kind for name, phase in config.phases.items() if phase.kind != "tasks"}

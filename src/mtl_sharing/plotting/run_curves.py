@@ -41,7 +41,7 @@ _LETTERS, _TITLE_LETTERS = 34, 84
 
 @dataclass(frozen=True)
 class CurveFacts:
-    """What the figure must know beside metrics.csv.
+    """The facts that the figure needs beside metrics.csv.
 
     Attributes:
         pearson: how a performance counts correlations, as ``score.pearson``.

@@ -1,4 +1,4 @@
-"""What a sweep's figure shows of its trials, from the rows of sweep.csv."""
+"""The trials as a sweep's figure shows them, from the rows of sweep.csv."""
 
 import re
 import warnings

@@ -11,7 +11,7 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True)
 class RegimeEstimate:
-    """What a search knows of one regime.
+    """The estimate of one regime by a search.
 
     Attributes:
         label: the regime and its settings, such as ``S6-I6  sampler=annealed start=0.3``.
@@ -42,7 +42,7 @@ class RegimeEstimate:
 
     @property
     def name(self) -> str:
-        """What a sentence calls it."""
+        """Its name in a sentence."""
         return "separate models" if self.point is None else " ".join(self.label.split())
 
 

@@ -10,7 +10,7 @@ from mtl_sharing.errors import UserError
 RESULT = "result.json"
 PLAN = "plan.json"
 DATA = "data.json"
-"""What ``check_data=true`` counts in the data."""
+"""The facts that ``check_data=true`` counts in the data."""
 CONFIG = "config.json"
 SETTINGS = "settings.json"
 """The settings that a run began with, unresolved, and where its relative paths start."""
@@ -22,7 +22,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 PREDICTIONS = "predictions.parquet"
 TRAIN_OUTPUTS = "train_outputs.safetensors"
-"""What separate models give for the texts that they were trained on, for runs to learn from."""
+"""Outputs of separate models for the texts that they were trained on, for runs to learn from."""
 MANIFEST = "manifest.json"
 """Digests of the run's own files."""
 LOCK = ".lock"
@@ -43,7 +43,7 @@ HYDRA_OVERRIDES = Path(".hydra") / "overrides.yaml"
 """The settings for people to read: commands read settings.json."""
 
 AS_WRITTEN = "the file as the run wrote it"
-"""What an error about one of these files allows."""
+"""The allowed content in an error about one of these files."""
 
 SWEEP_TABLE = "sweep.csv"
 DECISION = "decision.json"
@@ -71,7 +71,7 @@ ENTRIES = (
     SWEEP_TABLE, STUDY, f"{STUDY}-journal", f"{STUDY}-wal", MULTIRUN, "best.yaml", "sweep.png",
     DECISION,
 )  # fmt: skip
-"""What commands read and write in a run's or sweep's folder; a user may keep more there."""
+"""The entries that commands read and write in a run's or sweep's folder; others may be there."""
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

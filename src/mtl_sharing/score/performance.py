@@ -18,7 +18,7 @@ def unit(metric: str, value: float) -> float:
 
 
 def scale(metric: str, pearson: str = "unit") -> float:
-    """What a metric's step of 1 counts in a performance: half where r counts as (r + 1) / 2."""
+    """The weight of a metric's step of 1 in a performance: half where r counts as (r + 1) / 2."""
     return unit(metric, 1.0) - unit(metric, 0.0) if pearson == "unit" else 1.0
 
 

@@ -93,7 +93,7 @@ def _load(path: Path, run: str | None) -> State:
 
 
 def run_token(folder: Path) -> str | None:
-    """What tells a run from others, from its settings.json; None for a baseline, which has none."""
+    """The identity of a run, from its settings.json; None for a baseline, which has none."""
     try:
         return str(read_listed_object(folder, SETTINGS).get("run"))
     except FileNotFoundError:

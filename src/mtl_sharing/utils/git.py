@@ -1,4 +1,4 @@
-"""What git knows of a checkout, asked without running anything that the checkout names."""
+"""The commit and changes of a checkout, without running anything that the checkout names."""
 
 import os
 import subprocess

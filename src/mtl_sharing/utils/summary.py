@@ -20,7 +20,7 @@ _NARROW = 20
 
 @dataclass(frozen=True)
 class Summary:
-    """What a command tells when it ends.
+    """The end of a command, to be printed.
 
     Attributes:
         answer: the result in a sentence.

@@ -19,7 +19,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass
 class LineCounts:
-    """What the lines of one or more tables became; readers add to it as they go.
+    """Counts of what the lines of tables became; readers add to them as they go.
 
     Attributes:
         lines: lines read from text tables and JSON lines.

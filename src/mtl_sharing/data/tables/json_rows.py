@@ -79,7 +79,7 @@ def _list_field(value: Any, key: str) -> str | None:
 
 
 def nested(field: str | None) -> str:
-    """What a message says of an object whose field is a list of rows."""
+    """The message on an object whose field is a list of rows."""
     return "" if field is None else f", whose field {field!r} is a list"
 
 

@@ -97,7 +97,7 @@ class TableFile:
         return self._text_records(columns, counts)
 
     def nested_rows(self) -> tuple[str, str] | None:
-        """What is found and allowed where a file is one JSON object around a list of rows."""
+        """The found and the allowed where a file is one JSON object around a list of rows."""
         field = list_field(self.path) if self.kind in JSON else None
         return None if field is None else (f"one object{nested(field)}", ROWS)
 

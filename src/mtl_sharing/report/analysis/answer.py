@@ -50,7 +50,7 @@ def _measured_on(group: Group) -> object:
 
 
 def _data_name(verdicts: Sequence[Verdict]) -> str:
-    """What the data of these groups is called: their tasks, and the first of their runs."""
+    """A name for the data of these groups: their tasks, and the first of their runs."""
     first = verdicts[0].group
     return f"{', '.join(first.tasks)} as in {first.runs[0].name}"
 

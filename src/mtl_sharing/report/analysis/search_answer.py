@@ -22,7 +22,7 @@ def search_sentence(decision: Decision) -> str:
 
 
 def _dev_share(dev: DevComparison) -> str:
-    """What is kept on dev with its interval; empty where it is unknown."""
+    """The share kept on dev with its interval; empty where it is unknown."""
     if dev.kept is None:
         return ""
     if dev.low is None or dev.high is None:

@@ -43,7 +43,7 @@ def trade_offs(groups: Sequence[Group]) -> list[TradeOff]:
 
 
 def performance_levels(groups: Sequence[Group]) -> list[Level]:
-    """What to compare a performance with, as far as it is the same for all groups.
+    """The levels to compare a performance with, as far as all groups have the same.
 
     Separate models count with their mean over seeds if the report has them, else with what the
     runs were held against.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of a group: the share that it keeps, its cost, and whether that is enough.
+    """The verdict on a group: the share that it keeps, its cost, and whether that is enough.
 
     Attributes:
         kept: the share of separate models' performance, with a 95% interval over seeds and dev
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def name(self) -> str:
-        """What a sentence calls the group."""
+        """The group's name in a sentence."""
         return " ".join(self.group.label.split())
 
     @property

@@ -70,7 +70,7 @@ def _usual(values: Sequence[str | None]) -> str | None:
 
 
 def _words_of(keys: Sequence[str]) -> dict[str, str]:
-    """What labels call the keys, such as ``learning rate``; two keys never have the same words."""
+    """Words for the keys, such as ``learning rate``; two keys never have the same words."""
     words = {key: setting_words(key) for key in keys}
     counts = Counter(words.values())
     return {key: text if counts[text] == 1 else key for key, text in words.items()}

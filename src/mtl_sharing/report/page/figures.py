@@ -57,7 +57,7 @@ class ReportFigures:
 
     @property
     def _note(self) -> str:
-        """What the labels of most groups leave out."""
+        """The settings that the labels of most groups leave out."""
         return f" {note}" if (note := common_note(self.groups)) else ""
 
     def trade_off(self, chosen: str | None = None) -> FigureView:

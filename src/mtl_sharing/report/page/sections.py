@@ -102,7 +102,7 @@ def make_sections(contents: ReportContents, figures: ReportFigures) -> list[Sect
 
 
 def _settings(contents: ReportContents) -> tuple[Block, ...]:
-    """What sets groups apart, and how their scores were timed."""
+    """Notes on the settings that set groups apart, and on the timing of their scores."""
     lines = list(contents.notes[:MOST_NOTES])
     rest = len(contents.notes) - MOST_NOTES
     if rest > 0:

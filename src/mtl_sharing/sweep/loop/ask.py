@@ -39,7 +39,7 @@ class TrialProposer:
 
     @cached_property
     def search(self) -> RegimeSearch | None:
-        """What proposes the trials of a sweep with ``sampler=search``; None for another."""
+        """The search that proposes trials with ``sampler=search``; None for another sampler."""
         return RegimeSearch(self.spec) if is_search(self.spec.options) else None
 
     def next(self) -> RunningTrial | None:

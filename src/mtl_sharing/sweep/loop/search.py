@@ -74,7 +74,7 @@ class RegimeSearch:
         return None if choice is None else Proposal(self.space.points[choice[0]], choice[1])
 
     def standing(self, trials: Sequence[FrozenTrial]) -> "Standing":
-        """What the trials say, computed once for equal trials."""
+        """The standing after these trials, computed once for equal trials."""
         key = [
             (t.number, t.state, METRICS in t.user_attrs, SAME_AS in t.user_attrs) for t in trials
         ]

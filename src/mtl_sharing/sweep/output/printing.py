@@ -1,4 +1,4 @@
-"""What the ends of all sweeps print on splits, times and states."""
+"""Texts on splits, times and states, for the ends of all sweeps."""
 
 from collections.abc import Sequence
 

@@ -190,7 +190,7 @@ def _flagged(trials: Iterable[FrozenTrial]) -> str:
 
 
 def _reasons(trials: Sequence[FrozenTrial]) -> str:
-    """What is flagged in any of the trials of a regime."""
+    """The flags of a regime over all its trials."""
     metrics = [trial.user_attrs.get(METRICS) or {} for trial in trials]
     merged = {
         name: " ".join(dict.fromkeys(" ".join(str(m.get(name) or "") for m in metrics).split()))

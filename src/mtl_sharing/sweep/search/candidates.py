@@ -1,4 +1,4 @@
-"""What a search chooses from and trains: candidates, and their trainings that have ended."""
+"""Candidates of a search, and their trainings that have ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def reference_mean(trainings: Sequence[Training]) -> float:
 
 
 def shifts_of_far(trainings: Sequence[Training], question: Question) -> dict[int, float]:
-    """What is added to all trainings of each regime whose mean is far below what is enough.
+    """The shift of all trainings of each regime whose mean is far below what is enough.
 
     The spread of its trainings stays: one seed that fails makes a regime unsure.
     """

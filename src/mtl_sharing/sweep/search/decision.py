@@ -25,7 +25,7 @@ _FORESEEN = 3
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search has found.
+    """The answer of a search.
 
     Attributes:
         chosen: the candidate to take: the cheapest that keeps enough with the asked confidence,

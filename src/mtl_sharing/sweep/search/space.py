@@ -199,7 +199,7 @@ def _size(choice: Any) -> float | None:
 
 
 def _costs(trials: Sequence[ComposedTrial], score: ScoreConfig) -> tuple[Any, Any]:
-    """What the score counts for each regime, and its training, relative to separate models'."""
+    """Costs of each regime and its training, as the score counts, relative to separate models'."""
     costs, trainings = [], []
     for trial in trials:
         regime, unshared = trial.run_spec.architecture, trial.run_spec.baseline

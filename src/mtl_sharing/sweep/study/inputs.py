@@ -38,7 +38,7 @@ def check_trial_inputs(
 
 
 def _whole(key: str) -> str:
-    """What is compared as a whole: a checkpoint's folder, to which files may come, or one file."""
+    """The path compared as a whole: a checkpoint's folder, to which files may come, or a file."""
     return key.rpartition("/")[0] if key.startswith("encoder.") else key
 
 

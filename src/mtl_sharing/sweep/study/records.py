@@ -101,7 +101,7 @@ def _metrics(result: Mapping[str, Any], score: ScoreConfig) -> Metrics:
 
 
 def _facts(results: Sequence[Result]) -> Metrics:
-    """What is no number: the split that selects, flagged tasks, how the score was timed."""
+    """The texts: the split that selects, flagged tasks, how the score was timed."""
     selections = [result.get("selection") or result for result in results]
     return {
         "split": "select" if results[0].get("selection") else "dev",
@@ -135,7 +135,7 @@ class References:
     dev: float | None = None
 
     def kept(self, metrics: Metrics) -> Metrics:
-        """What a complete trial keeps of it on both splits, also above a constant answer."""
+        """The share of it that a complete trial keeps on each split, also above a floor."""
         shares: Metrics = {}
         for prefix, reference in (("", self.selecting), ("dev_", self.dev)):
             performance = metrics[f"{prefix}performance"]
